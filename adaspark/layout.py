@@ -1,0 +1,148 @@
+"""Where each video token lies: its cube, slice, row and column.
+
+Axes: V video tokens of one sequence, C cubes, M tokens of a full cube, N tokens of the sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
+
+import torch
+from torch import Tensor
+
+Grid = tuple[int, int, int]
+
+
+class CubeLayout:
+    """The cubes of one or several videos in a sequence.
+
+    `grids` are (T, H, W) in merged tokens, one a video; `cube` is (t, h, w). Tokens are numbered
+    in sequence order (slice, row, column; video after video), cubes in the same order of their
+    places. Border cubes are smaller where the grid does not divide. All maps are int64 tensors on
+    `device`.
+    """
+
+    def __init__(
+        self,
+        grids: Sequence[Sequence[int]],
+        cube: Sequence[int],
+        *,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.grids: list[Grid] = [_triple(grid, "grid") for grid in grids]
+        self.cube: Grid = _triple(cube, "cube")
+        self.device = torch.device(device)
+        places = [_places(grid, self.cube) for grid in self.grids]
+        self.tokens_per_video = [t * h * w for t, h, w in self.grids]
+        self.cubes_per_video = [p.bounds.shape[0] for p in places]
+        self.slice_from_token = _joined([p.slice for p in places], [g[0] for g in self.grids])
+        self.row_from_token = torch.cat([p.row for p in places] or [_none()])
+        self.column_from_token = torch.cat([p.column for p in places] or [_none()])
+        self.cube_from_token = _joined([p.cube for p in places], self.cubes_per_video)
+        for name in ("slice_from_token", "row_from_token", "column_from_token", "cube_from_token"):
+            setattr(self, name, getattr(self, name).to(self.device))
+
+        videos = [torch.full((n, 1), i) for i, n in enumerate(self.cubes_per_video)]
+        bounds = [torch.cat([v, p.bounds], 1) for v, p in zip(videos, places, strict=True)]
+        self.bounds: Tensor = torch.cat(bounds) if bounds else torch.zeros(0, 7, dtype=torch.long)
+        """int64 [C, 7] on the host: video, first and end slice, row, column (ends exclusive)."""
+
+    @property
+    def tokens(self) -> int:
+        """V."""
+        return sum(self.tokens_per_video)
+
+    @property
+    def cubes(self) -> int:
+        """C."""
+        return sum(self.cubes_per_video)
+
+    @cached_property
+    def tokens_from_cube(self) -> Tensor:
+        """int64 [C, M]: the tokens of each cube in sequence order, padded with -1 at the end."""
+        order = torch.argsort(self.cube_from_token, stable=True)
+        counts = self.cube_sizes
+        starts = counts.cumsum(0) - counts
+        rank = torch.arange(self.tokens, device=self.device) - starts[self.cube_from_token[order]]
+        width = int(counts.max()) if self.cubes else 0
+        table = torch.full((self.cubes, width), -1, dtype=torch.long, device=self.device)
+        table[self.cube_from_token[order], rank] = order
+        return table
+
+    @cached_property
+    def cube_sizes(self) -> Tensor:
+        """int64 [C]: tokens in each cube."""
+        return torch.bincount(self.cube_from_token, minlength=self.cubes)
+
+    @cached_property
+    def first_token_from_cube(self) -> Tensor:
+        """int64 [C]: the earliest token of each cube."""
+        return self.tokens_from_cube[:, 0]
+
+    @cached_property
+    def slabs(self) -> list[Slab]:
+        """Runs of cubes that share one range of slices, in sequence order."""
+        found, token, cube = [], 0, 0
+        for (slices, rows, columns), n in zip(self.grids, self.cubes_per_video, strict=True):
+            layers = ceil(slices / self.cube[0])
+            for i in range(layers):
+                depth = min(self.cube[0], slices - i * self.cube[0])
+                tokens, cubes = depth * rows * columns, n // layers
+                found.append(Slab(token, token + tokens, cube, cube + cubes))
+                token, cube = token + tokens, cube + cubes
+        return found
+
+
+@dataclass(frozen=True)
+class Slab:
+    """Cubes that share one range of slices: tokens [first_token, end_token), cubes likewise."""
+
+    first_token: int
+    end_token: int
+    first_cube: int
+    end_cube: int
+
+
+@dataclass(frozen=True)
+class _Places:
+    slice: Tensor
+    row: Tensor
+    column: Tensor
+    cube: Tensor
+    bounds: Tensor
+
+
+def _places(grid: Grid, cube: Grid) -> _Places:
+    """Slice, row, column and cube of each token of one video, and the bounds of its cubes."""
+    axes = torch.meshgrid(*(torch.arange(n) for n in grid), indexing="ij")
+    at = [axis.reshape(-1) for axis in axes]
+    counts = [ceil(n / side) for n, side in zip(grid, cube, strict=True)]
+    blocks = [axis // side for axis, side in zip(at, cube, strict=True)]
+    index = (blocks[0] * counts[1] + blocks[1]) * counts[2] + blocks[2]
+    corners = torch.cartesian_prod(*(torch.arange(n) for n in counts)).reshape(-1, 3)
+    first = corners * torch.tensor(cube)
+    end = torch.minimum(first + torch.tensor(cube), torch.tensor(grid))
+    return _Places(*at, index, torch.stack([first, end], -1).reshape(-1, 6))
+
+
+def _joined(maps: list[Tensor], counts: list[int]) -> Tensor:
+    """Per-video index maps as one, each shifted past what came before."""
+    shifted, shift = [_none()], 0
+    for index, count in zip(maps, counts, strict=True):
+        shifted.append(index + shift)
+        shift += count
+    return torch.cat(shifted)
+
+
+def _none() -> Tensor:
+    return torch.zeros(0, dtype=torch.long)
+
+
+def _triple(value: Sequence[int], name: str) -> Grid:
+    sides = tuple(int(side) for side in value)
+    if len(sides) != 3 or min(sides) < 1:
+        raise ValueError(f"A {name} is three whole numbers of at least 1, got {tuple(value)}.")
+    return sides[0], sides[1], sides[2]
