@@ -1,0 +1,245 @@
+"""A video file to what the model is shown: sampled, resized frames and their patches.
+
+Frames are chosen by presentation time, read one at a time and resized at once, so neither a full
+clip nor an hour of patches is ever in memory.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from adaspark import image
+from adaspark.image import smart_resize
+from adaspark.video_decode import decode_frames, tensor_from_picture
+from adaspark.video_file import DEFAULT_LIMITS, Limits
+from adaspark.video_probe import Scan, VideoInfo, probe, scan
+
+__all__ = [
+    "Clip",
+    "FrameChunk",
+    "Limits",
+    "PatchChunk",
+    "Sampling",
+    "VideoInfo",
+    "content_hash",
+    "patchify",
+    "probe",
+    "read_clip",
+    "sample_times",
+    "smart_resize",
+    "stream_frames",
+    "stream_patches",
+    "token_grid",
+]
+
+OnProgress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How frames are chosen and sized: the numbers of the model's preprocessor configuration.
+
+    The defaults are those of transformers' `Qwen2VLVideoProcessor`, but for `max_frames`.
+    """
+
+    fps: float = 2.0
+    max_frames: int = 64
+    min_frames: int = 4
+    min_pixels: int = 128 * 28 * 28
+    max_pixels: int = 768 * 28 * 28
+    patch: int = 14
+    merge: int = 2
+    temporal_patch: int = 2
+
+
+@dataclass(frozen=True)
+class FrameChunk:
+    """Consecutive sampled frames: uint8 [F, 3, H, W] and the presentation time of each."""
+
+    frames: Tensor
+    times_secs: list[float]
+
+
+@dataclass(frozen=True)
+class PatchChunk:
+    """Whole slices as patches: float32 [T * h * w, C] and the presentation time of each frame."""
+
+    pixel_values: Tensor
+    times_secs: list[float]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What the model is shown of a video.
+
+    `frames` uint8 [F, 3, H, W], resized; `times_secs` the true presentation time of each;
+    `grid` (T, H, W) counts visual tokens after merging; `fps` is the sampled rate and
+    `seconds_per_slice` the mean spacing of slices that M-RoPE is given.
+    """
+
+    frames: Tensor
+    times_secs: list[float]
+    grid: tuple[int, int, int]
+    seconds_per_slice: float
+    info: VideoInfo
+    fps: float
+
+
+def sample_times(info: VideoInfo, sampling: Sampling) -> list[float]:
+    """Return the times to show, spread evenly over the whole clip, in seconds from its start.
+
+    Their number is that of transformers' processor: `fps` a second, at least `min_frames`, at most
+    `max_frames`, no more than there are frames, and a multiple of `temporal_patch`. A clip with
+    fewer frames than one slice, which the processor refuses, fills the slice by repetition.
+    """
+    step = sampling.temporal_patch
+    ceiling = min(sampling.max_frames, info.frames) // step * step
+    wanted = min(max(info.duration_secs * sampling.fps, sampling.min_frames), ceiling)
+    # Durations are sums of rounded ticks: without the slack 10.0 s may count as 9.999 s.
+    count = max(math.floor(wanted / step + 1e-6) * step, step)
+    return [n * info.duration_secs / count for n in range(count)]
+
+
+def token_grid(info: VideoInfo, sampling: Sampling) -> tuple[int, int, int]:
+    """Return (T, H, W) visual tokens after merging, without decoding anything."""
+    height, width = _frame_size(info, sampling)
+    factor = sampling.patch * sampling.merge
+    slices = len(sample_times(info, sampling)) // sampling.temporal_patch
+    return slices, height // factor, width // factor
+
+
+def read_clip(
+    path: str | Path,
+    sampling: Sampling,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    on_progress: OnProgress | None = None,
+) -> Clip:
+    """Check, sample and resize a video; `on_progress(done, total)` counts frames.
+
+    Raises `UserError` for a file that cannot be used, and whatever `on_progress` raises.
+    """
+    scanned = scan(path, limits)
+    info = scanned.info
+    chunks = list(_frame_chunks(scanned, sampling, limits, on_progress, chunk_frames=1))
+    fps = len(chunks) / info.duration_secs
+    return Clip(
+        frames=torch.cat([chunk.frames for chunk in chunks]),
+        times_secs=[time_secs for chunk in chunks for time_secs in chunk.times_secs],
+        grid=token_grid(info, sampling),
+        seconds_per_slice=sampling.temporal_patch / fps,
+        info=info,
+        fps=fps,
+    )
+
+
+def stream_frames(
+    path: str | Path,
+    sampling: Sampling,
+    *,
+    slices_per_chunk: int = 8,
+    limits: Limits = DEFAULT_LIMITS,
+    on_progress: OnProgress | None = None,
+) -> Iterator[FrameChunk]:
+    """Yield the frames of `read_clip` in chunks of whole slices."""
+    chunk_frames = slices_per_chunk * sampling.temporal_patch
+    yield from _frame_chunks(
+        scan(path, limits), sampling, limits, on_progress, chunk_frames=chunk_frames
+    )
+
+
+def stream_patches(
+    path: str | Path,
+    sampling: Sampling,
+    mean: Sequence[float],
+    std: Sequence[float],
+    *,
+    slices_per_chunk: int = 8,
+    limits: Limits = DEFAULT_LIMITS,
+    on_progress: OnProgress | None = None,
+) -> Iterator[PatchChunk]:
+    """Yield the patches of a video in chunks of whole slices; joined, they are its pixel values."""
+    for chunk in stream_frames(
+        path,
+        sampling,
+        slices_per_chunk=slices_per_chunk,
+        limits=limits,
+        on_progress=on_progress,
+    ):
+        yield PatchChunk(patchify(chunk.frames, sampling, mean, std), chunk.times_secs)
+
+
+def patchify(
+    frames: Tensor, sampling: Sampling, mean: Sequence[float], std: Sequence[float]
+) -> Tensor:
+    """Turn frames [F, 3, H, W] (0 to 255) into float32 pixel values [T * h * w, C].
+
+    C = 3 * temporal_patch * patch * patch. Equal to transformers' `Qwen2VLVideoProcessor`.
+    """
+    return image.patchify(
+        frames,
+        mean=mean,
+        std=std,
+        patch=sampling.patch,
+        merge=sampling.merge,
+        temporal_patch=sampling.temporal_patch,
+    )
+
+
+def content_hash(path: str | Path) -> str:
+    """Return the SHA-256 of the file's bytes, in hex."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _frame_size(info: VideoInfo, sampling: Sampling) -> tuple[int, int]:
+    return smart_resize(
+        info.height,
+        info.width,
+        factor=sampling.patch * sampling.merge,
+        min_pixels=sampling.min_pixels,
+        max_pixels=sampling.max_pixels,
+    )
+
+
+def _frame_chunks(
+    scanned: Scan,
+    sampling: Sampling,
+    limits: Limits,
+    on_progress: OnProgress | None,
+    *,
+    chunk_frames: int,
+) -> Iterator[FrameChunk]:
+    frames: list[Tensor] = []
+    times_secs: list[float] = []
+    for frame, time_secs in _resized_frames(scanned, sampling, limits, on_progress):
+        frames.append(frame)
+        times_secs.append(time_secs)
+        if len(frames) == chunk_frames:
+            yield FrameChunk(torch.cat(frames), times_secs)
+            frames, times_secs = [], []
+    if frames:
+        yield FrameChunk(torch.cat(frames), times_secs)
+
+
+def _resized_frames(
+    scanned: Scan, sampling: Sampling, limits: Limits, on_progress: OnProgress | None
+) -> Iterator[tuple[Tensor, float]]:
+    info, index = scanned.info, scanned.index
+    wanted = [index.frame_from_time(t) for t in sample_times(info, sampling)]
+    size = _frame_size(info, sampling)
+    pictures = decode_frames(
+        info.path, index, wanted, decoder=info.decoder, max_pixels=limits.max_pixels
+    )
+    for done, (frame, picture) in enumerate(zip(wanted, pictures, strict=True), start=1):
+        yield (
+            image.resize(tensor_from_picture(picture, scanned.turn), size),
+            float(index.times_secs[frame]),
+        )
+        if on_progress is not None:
+            on_progress(done, len(wanted))
