@@ -163,9 +163,7 @@ class _Cursor:
         return self._at == wanted and not self._hand.is_corrupt
 
     def _number(self, frame: Any) -> int:
-        if not self._index.has_pts or frame.pts is None:
-            return self._at + 1
-        return int(np.searchsorted(self._index.pts, frame.pts, side="right")) - 1
+        return self._index.frame_from_pts(frame.pts, decoded_before=self._at + 1)
 
     def _seek_if_shorter(self, wanted: int) -> None:
         key_frame = self._index.key_frame_before(wanted)

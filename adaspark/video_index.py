@@ -23,7 +23,8 @@ class FrameIndex:
 
     `times_secs` [F] float64 rises from 0. `pts` [F] int64 are the same times in the stream's time
     base. `key_frames` are the frames at which decoding can start. AVI stores no presentation times
-    (`has_pts` false): there the n-th frame decoded is the n-th frame shown.
+    (`has_pts` false): there the n-th frame decoded is the n-th frame shown. `hides_frames` tells
+    that the file holds more frames than are shown.
     """
 
     times_secs: NDArray[np.float64]
@@ -31,6 +32,7 @@ class FrameIndex:
     key_frames: NDArray[np.int64]
     duration_secs: float
     has_pts: bool
+    hides_frames: bool
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -40,6 +42,16 @@ class FrameIndex:
         slack_secs = min(_SLACK_SECS, 0.25 * self.duration_secs / len(self))
         after = int(np.searchsorted(self.times_secs, time_secs + slack_secs, side="right"))
         return max(after - 1, 0)
+
+    def frame_from_pts(self, pts: int | None, *, decoded_before: int) -> int:
+        """Return the number of a decoded frame, or -1 for one before the first that is shown.
+
+        `decoded_before` counts the frames decoded before it, which decides where the container
+        states no presentation times.
+        """
+        if not self.has_pts or pts is None:
+            return decoded_before
+        return int(np.searchsorted(self.pts, pts, side="right")) - 1
 
     def key_frame_before(self, frame: int) -> int:
         """Return the last frame at or before `frame` at which decoding can start."""
@@ -57,6 +69,7 @@ class FrameIndex:
             self.key_frames[self.key_frames >= first] - first,
             self.duration_secs - float(self.times_secs[first]),
             self.has_pts,
+            hides_frames=True,
         )
 
 
@@ -88,6 +101,7 @@ def index_frames(container: Any, stream: Any, name: str, limits: Limits) -> Fram
         key_frames=np.flatnonzero(keys),
         duration_secs=(end_pts - int(pts[0])) * tick_secs,
         has_pts=has_pts,
+        hides_frames=len(pts) < packets.read,
     )
 
 

@@ -1,0 +1,1 @@
+"""The web app: what is on screen, and what happens behind it."""

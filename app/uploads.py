@@ -1,0 +1,86 @@
+"""Uploads: checked in words a visitor understands, and made playable in every browser."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from adaspark.errors import UserError
+from adaspark.video import Limits, Sampling, VideoInfo, content_hash, probe
+from adaspark.video_file import DEFAULT_LIMITS
+from adaspark.video_probe import Scan, scan
+from app.proxy import encode, fits_box, remux
+
+_CODEC_LABELS = {"h264": "H.264", "hevc": "HEVC", "mpeg4": "MPEG-4", "mjpeg": "Motion JPEG"}
+_DEFAULT_SAMPLING = Sampling()
+
+
+def check_upload(path: str | Path | None, limits: Limits = DEFAULT_LIMITS) -> VideoInfo:
+    """Return what an uploaded file is; raise `UserError`, one sentence, if it cannot be used."""
+    if path is None or not str(path).strip():
+        raise UserError("There is no video yet: upload one or pick a sample.")
+    return probe(path, limits)
+
+
+def make_proxy(
+    info: VideoInfo,
+    folder: Path,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Return an MP4 in `folder` with the same frames at the same times, for player and sampler.
+
+    Upright, square pixels, H.264 8-bit 4:2:0, at most 720p, no sound, index first, times from 0,
+    all frames kept. It is named by the upload's content, made once, and a copy without re-encoding
+    where the upload is such a file already. `on_progress(done, total)` counts frames.
+    """
+    proxy = folder / f"{content_hash(info.path)}.mp4"
+    if proxy.exists():
+        return proxy
+    folder.mkdir(parents=True, exist_ok=True)
+    # Written beside and moved into place, so that a stopped run leaves no half proxy.
+    draft = folder / f"{proxy.stem}.{os.getpid()}.part"
+    scanned = scan(info.path, limits)
+    write = remux if _is_browser_safe(scanned) else encode
+    try:
+        write(scanned, draft, on_progress)
+        draft.replace(proxy)
+    finally:
+        draft.unlink(missing_ok=True)
+    return proxy
+
+
+def describe(
+    info: VideoInfo, grid: tuple[int, int, int], *, sampling: Sampling = _DEFAULT_SAMPLING
+) -> str:
+    """Return the facts line of a video: what it is, and what the model is shown of it.
+
+    `grid` (T, H, W) counts visual tokens, as `token_grid` returns it for the same `sampling`.
+    """
+    slices, rows, columns = grid
+    factor = sampling.patch * sampling.merge
+    frames = min(info.frames, slices * sampling.temporal_patch)
+    return (
+        f"{info.width} x {info.height}, {_duration_label(info.duration_secs)}, "
+        f"{_CODEC_LABELS.get(info.codec, info.codec.upper())}; shown to the model as "
+        f"{frames:,} {'frame' if frames == 1 else 'frames'} of "
+        f"{columns * factor} x {rows * factor} = {slices * rows * columns:,} visual tokens"
+    )
+
+
+def _is_browser_safe(scanned: Scan) -> bool:
+    info = scanned.info
+    plain_picture = scanned.pixel_format in ("yuv420p", "yuvj420p") and scanned.square_pixels
+    upright = not (scanned.turn.transpose or scanned.turn.flip_x or scanned.turn.flip_y)
+    # Matroska states no decoding times, which MP4 needs; hidden frames need an edit list.
+    copyable = info.container in ("MP4", "MOV") and not scanned.index.hides_frames
+    small = fits_box(info.width, info.height)
+    return info.codec == "h264" and plain_picture and upright and copyable and small
+
+
+def _duration_label(duration_secs: float) -> str:
+    if duration_secs < 60:
+        return f"{duration_secs:.1f} s" if duration_secs >= 0.1 else f"{duration_secs:.2f} s"
+    minutes, seconds = divmod(round(duration_secs), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
