@@ -50,9 +50,6 @@ class AdaSparkConfig:
         return cls(**values)
 
 
-DENSE = AdaSparkConfig(attn_top_p=1.0, ffn_top_p=1.0)
-
-
 def _checked_share(name: str, value: Any) -> float:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not math.isfinite(value) or not 0 <= value <= 1:
@@ -69,3 +66,6 @@ def _checked_cube(value: Any) -> Cube:
             f"got {value!r}."
         )
     return sides[0], sides[1], sides[2]
+
+
+DENSE = AdaSparkConfig(attn_top_p=1.0, ffn_top_p=1.0)

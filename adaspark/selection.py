@@ -44,6 +44,8 @@ def _descending(values: Tensor) -> Tensor:
 
 def masked_softmax(scores: Tensor, candidates: Tensor) -> Tensor:
     """Softmax over the candidates of each row; a row without candidates is all zero."""
+    if scores.shape[-1] == 0:
+        return scores
     filled = scores.masked_fill(~candidates, -torch.inf)
     peak = filled.amax(-1, keepdim=True).clamp_min(torch.finfo(scores.dtype).min)
     weights = (filled - peak).exp()

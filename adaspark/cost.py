@@ -1,0 +1,158 @@
+"""FLOPs by arithmetic: from a Trace, or from densities.
+
+2 FLOPs a multiply-add; SwiGLU with 3 matrices; GQA; causal pairs only, the diagonal included; the
+same formulas for dense and sparse. Counted: the language model's layers in prefill, and the vision
+tower apart. Not counted: embedding, lm_head, normalisation, softmax, rotary embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from adaspark.trace import Trace
+
+
+@dataclass(frozen=True)
+class Parts:
+    """FLOPs of one prefill by part."""
+
+    projections: float
+    attention: float
+    ffn: float
+    choosing: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """All parts."""
+        return self.projections + self.attention + self.ffn + self.choosing
+
+    def to_dict(self) -> dict[str, float]:
+        """A JSON-ready copy with the total."""
+        return {**asdict(self), "total": self.total}
+
+
+@dataclass(frozen=True)
+class Flops:
+    """Dense against sparse: the language model's prefill (i), with the vision tower (ii), and what
+    the kernels really computed (iii), unions of rows and padding included.
+    """
+
+    dense: Parts
+    sparse: Parts
+    executed: Parts
+    vision: float = 0.0
+
+    @property
+    def reduction(self) -> float:
+        """(i): 1 - sparse / dense over the language model's prefill, choosing included."""
+        return 1 - self.sparse.total / self.dense.total
+
+    @property
+    def reduction_with_vision(self) -> float:
+        """(ii): the same with the vision tower on both sides."""
+        return 1 - (self.sparse.total + self.vision) / (self.dense.total + self.vision)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready, with both reductions."""
+        return {
+            "dense": self.dense.to_dict(),
+            "sparse": self.sparse.to_dict(),
+            "reduction": self.reduction,
+            "reduction_with_vision": self.reduction_with_vision,
+            "executed": self.executed.to_dict(),
+            "vision": self.vision,
+        }
+
+
+def flops(
+    source: Trace | Mapping[str, int],
+    *,
+    video_tokens: int = 0,
+    text_tokens: int = 0,
+    attention_density: float = 1.0,
+    ffn_density: float = 1.0,
+    cubes: int = 0,
+    vision: float = 0.0,
+) -> Flops:
+    """Count a prefill: `flops(trace)`, or by arithmetic from the language model's shape.
+
+    The shape is a mapping with `layers, hidden, intermediate, heads, kv_heads, head_dim`; with it
+    go the token counts, the two densities and the number of cubes (for the cost of choosing: each
+    token is taken to weigh half of them, as a causal video does). `vision` FLOPs are added where
+    the caller knows them (`vision_flops`).
+    """
+    if isinstance(source, Trace):
+        return _from_trace(source)
+    tokens = video_tokens + text_tokens
+    pairs = source["layers"] * source["heads"] * tokens * (tokens + 1) / 2
+    weighed = source["layers"] * source["heads"] * (video_tokens / 2 + text_tokens) * cubes
+    dense = _parts(source, tokens, pairs, source["layers"] * tokens)
+    passed = source["layers"] * (text_tokens + ffn_density * video_tokens)
+    choosing = _choosing(source, weighed, video_tokens) if cubes else 0.0
+    sparse = _parts(source, tokens, attention_density * pairs, passed, choosing)
+    return Flops(dense, sparse, sparse, vision)
+
+
+def _from_trace(trace: Trace) -> Flops:
+    shape, counts = trace.meta["shape"], trace.meta["counts"]
+    layers, tokens = shape["layers"], counts["tokens"]
+    passed = layers * counts["text_tokens"] + float(trace.ffn_mask().sum())
+    choosing = _choosing(shape, counts["weighed_pairs"], len(trace.cube_from_token))
+    dense = _parts(shape, tokens, float(trace.causal_pairs.sum()), layers * tokens)
+    sparse = _parts(shape, tokens, float(trace.computed_pairs.sum()), passed, choosing)
+    executed = _parts(shape, tokens, float(trace.executed_pairs.sum()), passed, choosing)
+    return Flops(dense, sparse, executed, float(trace.meta.get("vision_flops", 0.0)))
+
+
+def _parts(
+    shape: Mapping[str, int],
+    tokens: float,
+    pairs: float,
+    ffn_tokens: float,
+    choosing: float = 0.0,
+) -> Parts:
+    """`pairs` and `ffn_tokens` are summed over layers (and heads), `tokens` is of one layer."""
+    hidden, width = shape["hidden"], shape["head_dim"]
+    projected = 2 * shape["heads"] * width + 2 * shape["kv_heads"] * width
+    return Parts(
+        projections=2.0 * shape["layers"] * tokens * hidden * projected,
+        attention=4.0 * width * pairs,
+        ffn=6.0 * hidden * shape["intermediate"] * ffn_tokens,
+        choosing=choosing,
+    )
+
+
+def _choosing(shape: Mapping[str, int], weighed_pairs: float, video_tokens: int) -> float:
+    """q x mean key for every (query, head, candidate), the means, and the FFN's norms."""
+    width, layers = shape["head_dim"], shape["layers"]
+    means = layers * video_tokens * shape["kv_heads"] * width
+    norms = 2.0 * layers * video_tokens * shape["hidden"]
+    return 2.0 * width * weighed_pairs + means + norms
+
+
+def vision_flops(vision_config: Any, grid: tuple[int, int, int]) -> float:
+    """FLOPs of Qwen2.5-VL's vision tower for one video of (T, H, W) merged tokens."""
+    slices, rows, columns = grid
+    merge = vision_config.spatial_merge_size**2
+    patches = slices * rows * columns * merge
+    width, inner = vision_config.hidden_size, vision_config.intermediate_size
+    patch = vision_config.in_channels * vision_config.temporal_patch_size
+    embed = 2.0 * patches * width * patch * vision_config.patch_size**2
+    linear = 2.0 * patches * (4 * width**2 + 3 * width * inner) * vision_config.depth
+    full = len(vision_config.fullatt_block_indexes)
+    side = vision_config.window_size // vision_config.spatial_merge_size // vision_config.patch_size
+    in_slice = float((rows * columns * merge) ** 2)
+    in_windows = float(
+        sum((a * b * merge) ** 2 for a in _runs(rows, side) for b in _runs(columns, side))
+    )
+    pairs = slices * (full * in_slice + (vision_config.depth - full) * in_windows)
+    merger = 2.0 * slices * rows * columns * (merge * width) ** 2
+    merger += 2.0 * slices * rows * columns * merge * width * vision_config.out_hidden_size
+    return embed + linear + 4.0 * width * pairs + merger
+
+
+def _runs(length: int, side: int) -> list[int]:
+    """How windows of `side` cut a length: full ones and the rest."""
+    return [min(side, length - start) for start in range(0, length, side)]

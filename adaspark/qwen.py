@@ -1,0 +1,362 @@
+"""Where the method meets Qwen2.5-VL: the only file that knows transformers' modules.
+
+One attention function is registered, stateless; what it needs hangs on the model it runs in. The
+FFN's live instances change class, never the shared class, so parameter names stay. A pre-hook on
+`Qwen2_5_VLModel` takes the geometry of each prompt, kept for as long as its cache lives.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2MLP
+
+from adaspark import attention, ffn
+from adaspark.attention import Choice
+from adaspark.config import AdaSparkConfig
+from adaspark.errors import UserError
+from adaspark.layout import Grid
+from adaspark.prompt import VIDEO
+from adaspark.recorder import active_recorder, recording
+from adaspark.sequence import Segment, SequenceMap
+from adaspark.trace import Trace
+
+IMPLEMENTATION = "adaspark"  # a name with "flash" in it would be taken for flash attention
+
+
+@dataclass(eq=False)
+class _Session:
+    """One batch of prompts: a map a row, and the mean keys of each layer once known."""
+
+    rows: list[SequenceMap]
+    means: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+
+    def mean_keys(self, layer: int, row: int, keys: Tensor) -> Tensor:
+        """The mean key of each cube, kept from prefill: decoding adds no video."""
+        if (layer, row) not in self.means:
+            self.means[layer, row] = attention.cube_means(keys, self.rows[row])
+        return self.means[layer, row]
+
+    def continued(self, start: int, count: int) -> _Session:
+        rows = [row.continued(start, count) for row in self.rows]
+        return _Session(rows, self.means)
+
+
+@dataclass(eq=False)
+class _Patch:
+    """What sparsify() hangs on a model: the configuration, the prompt at work, the way back."""
+
+    config: AdaSparkConfig
+    previous_implementation: str
+    shape: dict[str, Any]
+    session: _Session | None = None
+    sessions: WeakKeyDictionary[Any, _Session] = field(default_factory=WeakKeyDictionary)
+    handles: list[Any] = field(default_factory=list)
+    warned: set[str] = field(default_factory=set)
+
+    def fall_back(self, reason: str) -> None:
+        """Run this call dense, and say why, once."""
+        self.session = None
+        if reason not in self.warned:
+            self.warned.add(reason)
+            warnings.warn(f"AdaSpark runs this call dense: {reason}.", stacklevel=3)
+
+
+def sparsify(model: Any, config: AdaSparkConfig | None = None) -> Any:
+    """Make a `Qwen2_5_VLForConditionalGeneration` run AdaSpark, in place; returns the model.
+
+    Calling it again only changes the configuration. Weights and parameter names are untouched;
+    `restore` undoes it. Raises UserError for any other model.
+    """
+    config = config or AdaSparkConfig()
+    if (patch := _patch_of(model)) is not None:
+        patch.config = config
+        return model
+    text = _text_model(model)
+    AttentionInterface.register(IMPLEMENTATION, _attention)
+    AttentionMaskInterface.register(IMPLEMENTATION, sdpa_mask)
+    patch = _Patch(config, text.config._attn_implementation, _shape(text.config))
+    text.set_attn_implementation(IMPLEMENTATION)
+    for layer in text.layers:
+        layer.self_attn.__dict__["_adaspark"] = patch
+        layer.mlp.__dict__["_adaspark"] = patch
+        layer.mlp.__class__ = _SparseMLP
+        norm = layer.post_attention_layernorm
+        patch.handles.append(norm.register_forward_pre_hook(_norm_hook(patch, layer.mlp)))
+    for index, layer in enumerate(text.layers):
+        layer.mlp.__dict__["_layer"] = index
+    patch.handles += [
+        model.model.register_forward_pre_hook(_begin_hook(patch), with_kwargs=True),
+        model.model.register_forward_hook(_end_hook(patch), with_kwargs=True),
+    ]
+    model.__dict__["_adaspark"] = patch
+    return model
+
+
+def restore(model: Any) -> Any:
+    """Undo `sparsify`: the model is again what it was, to the bit. Returns it."""
+    patch = _patch_of(model)
+    if patch is None:
+        return model
+    text = _text_model(model)
+    for handle in patch.handles:
+        handle.remove()
+    for layer in text.layers:
+        del layer.self_attn.__dict__["_adaspark"]
+        layer.mlp.__class__ = Qwen2MLP
+        for name in ("_adaspark", "_layer", "_norms"):
+            layer.mlp.__dict__.pop(name, None)
+    text.set_attn_implementation(patch.previous_implementation)
+    del model.__dict__["_adaspark"]
+    return model
+
+
+@contextmanager
+def record(model: Any) -> Iterator[Trace]:
+    """Record what a sparsified model decides: `with record(model) as trace: model.generate(...)`.
+
+    The trace is complete when the block ends and holds the last prompt that was prefilled in it
+    (of a batch, its first row). Outputs do not change by a bit.
+    """
+    patch = _patch_of(model)
+    if patch is None:
+        raise UserError("This model runs dense: call sparsify(model, config) before record(model).")
+    with recording(patch) as trace:
+        yield trace
+
+
+def _patch_of(model: Any) -> _Patch | None:
+    patch: _Patch | None = getattr(model, "__dict__", {}).get("_adaspark")
+    return patch
+
+
+def _text_model(model: Any) -> Any:
+    text = getattr(getattr(model, "model", None), "language_model", None)
+    if getattr(model.config, "model_type", None) != "qwen2_5_vl" or text is None:
+        raise UserError(
+            f"AdaSpark runs on Qwen2_5_VLForConditionalGeneration, not on {type(model).__name__}."
+        )
+    return text
+
+
+def _shape(config: Any) -> dict[str, Any]:
+    """The numbers of the language model that a trace and the FLOP counts need."""
+    heads = config.num_attention_heads
+    return {
+        "layers": config.num_hidden_layers,
+        "hidden": config.hidden_size,
+        "intermediate": config.intermediate_size,
+        "heads": heads,
+        "kv_heads": config.num_key_value_heads,
+        "head_dim": config.hidden_size // heads,
+    }
+
+
+def _begin_hook(patch: _Patch) -> Any:
+    def begin(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Take the geometry of the prompt, or find it again by its cache."""
+        ids = kwargs.get("input_ids", args[0] if args else None)
+        embeds = kwargs.get("inputs_embeds")
+        cache = kwargs.get("past_key_values")
+        past = 0 if cache is None else int(cache.get_seq_length())
+        count = (ids if ids is not None else embeds).shape[1]
+        patch.session = None
+        if past == 0:
+            _begin_prompt(patch, model.config, ids, kwargs)
+        elif cache in patch.sessions:
+            _continue_prompt(patch, model.config, ids, cache, past, count)
+        recorder = active_recorder(patch)
+        if recorder is None or patch.session is None:
+            return
+        row_ids = ids[0] if ids is not None else None
+        if past == 0:
+            meta = {
+                "config": patch.config.to_dict(),
+                "grids": [list(grid) for grid in patch.session.rows[0].layout.grids],
+                "shape": patch.shape,
+            }
+            recorder.begin(patch.session.rows[0], row_ids, layers=patch.shape["layers"], meta=meta)
+        else:
+            recorder.decode(past, count, row_ids)
+
+    return begin
+
+
+def _begin_prompt(patch: _Patch, config: Any, ids: Tensor | None, kwargs: dict[str, Any]) -> None:
+    types, mask = kwargs.get("mm_token_type_ids"), kwargs.get("attention_mask")
+    if types is None and ids is None:
+        if kwargs.get("video_grid_thw") is not None:
+            patch.fall_back("inputs_embeds came without mm_token_type_ids to place the video")
+        return
+    is_video = types == VIDEO if types is not None else ids == config.video_token_id
+    if not bool(is_video.any()):
+        return
+    if mask is not None and (not isinstance(mask, Tensor) or mask.ndim != 2):
+        return patch.fall_back("the attention mask is not the usual [batch, tokens]")
+    grids = _grids(is_video, kwargs, config.vision_config.spatial_merge_size)
+    if grids is None:
+        return patch.fall_back("neither video_grid_thw nor 3-D position_ids give the video's shape")
+    real = torch.ones_like(is_video) if mask is None else mask.bool()
+    patch.session = _Session(_rows(is_video, real, grids, patch.config))
+    if (cache := kwargs.get("past_key_values")) is not None:
+        patch.sessions[cache] = patch.session
+    return None
+
+
+def _grids(is_video: Tensor, kwargs: dict[str, Any], merge: int) -> list[Grid] | None:
+    """(T, H, W) in merged tokens of each video, in order of appearance.
+
+    `generate()` encodes the video itself and hands the model only positions; they tell as much.
+    """
+    if (given := kwargs.get("video_grid_thw")) is not None:
+        return [(t, h // merge, w // merge) for t, h, w in given.tolist()]
+    positions = kwargs.get("position_ids")
+    if positions is None or positions.ndim != 3 or positions.shape[0] < 3:
+        return None
+    found: list[Grid] = []
+    for video, rows, columns in zip(is_video, positions[-2], positions[-1], strict=True):
+        edges = torch.diff(video.int(), prepend=video.new_zeros(1), append=video.new_zeros(1))
+        ends = (edges == -1).nonzero().flatten().tolist()
+        for start, end in zip((edges == 1).nonzero().flatten().tolist(), ends, strict=True):
+            height, width = (int(p[start:end].max() - p[start]) + 1 for p in (rows, columns))
+            found.append(((end - start) // (height * width), height, width))
+    return found
+
+
+def _rows(
+    is_video: Tensor, is_real: Tensor, grids: list[Grid], config: AdaSparkConfig
+) -> list[SequenceMap]:
+    """One map a batch row; the grids are dealt out in order of appearance."""
+    rows, left = [], list(grids)
+    for video, real in zip(is_video, is_real, strict=True):
+        wanted, mine = int((video & real).sum()), []
+        while left and sum(t * h * w for t, h, w in mine) < wanted:
+            mine.append(left.pop(0))
+        rows.append(SequenceMap.build(video, mine, config.cube, is_real=real))
+    return rows
+
+
+def _continue_prompt(
+    patch: _Patch, config: Any, ids: Tensor | None, cache: Any, past: int, count: int
+) -> None:
+    session = patch.sessions[cache]
+    if ids is not None and bool((ids == config.video_token_id).any()):
+        return patch.fall_back("a video came after cached tokens (chunked prefill or a later turn)")
+    if any(
+        len(row.video_positions) and past <= int(row.video_positions[-1]) for row in session.rows
+    ):
+        return patch.fall_back("the cache was cut inside the video")
+    patch.session = patch.sessions[cache] = session.continued(past, count)
+    return None
+
+
+def _end_hook(patch: _Patch) -> Any:
+    def end(model: Any, args: Any, kwargs: dict[str, Any], output: Any) -> None:
+        """A cache made inside the call is where this prompt will be found again."""
+        cache = getattr(output, "past_key_values", None)
+        if cache is not None and patch.session is not None:
+            patch.sessions[cache] = patch.session
+
+    return end
+
+
+def _attention(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **kwargs: Any
+) -> tuple[Tensor, None]:
+    """AdaS-Attn as transformers calls it: [B, H, S, D] in, [B, S, H, D] out."""
+    patch: _Patch = module._adaspark
+    if patch.session is not None and kwargs.get("sliding_window") is not None:
+        patch.fall_back("this model has sliding-window layers")
+    if patch.session is not None and module.training and kwargs.get("dropout", 0.0) > 0:
+        patch.fall_back("attention dropout is on in training")
+    session = patch.session
+    if session is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)  # type: ignore[no-any-return]
+    if patch.config.attn_top_p == 1.0:
+        _observe_dense(patch, module.layer_idx, query, key, scale=kwargs["scaling"])
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)  # type: ignore[no-any-return]
+    output = torch.empty_like(query)
+    for row, sequence in enumerate(session.rows):
+        keys, values = key[row, :, : sequence.length], value[row, :, : sequence.length]
+        output[row] = attention.sparse_attention(
+            query[row],
+            keys,
+            values,
+            sequence,
+            top_p=patch.config.attn_top_p,
+            scale=kwargs["scaling"],
+            means=session.mean_keys(module.layer_idx, row, keys),
+            observe=_observer(patch, module.layer_idx) if row == 0 else None,
+        )
+    return output.transpose(1, 2), None
+
+
+def _observe_dense(patch: _Patch, layer: int, query: Tensor, key: Tensor, *, scale: float) -> None:
+    """With p = 1 the stock kernel computes; only a recorder wants to know the probabilities."""
+    session, observe = patch.session, _observer(patch, layer)
+    if session is None or observe is None:
+        return
+    sequence = session.rows[0]
+    means = session.mean_keys(layer, 0, key[0, :, : sequence.length])
+    chosen = attention.decisions(query[0], sequence, means, top_p=1.0, scale=scale)
+    for segment, asked, choice in chosen:
+        observe(segment, replace(choice, executed_pairs=asked.shape[0] * segment.causal_pairs))
+
+
+def _observer(patch: _Patch, layer: int) -> attention.Observer | None:
+    recorder = active_recorder(patch)
+    if recorder is None:
+        return None
+
+    def observe(segment: Segment, choice: Choice) -> None:
+        recorder.attention(layer, segment, choice.probs, choice.kept, choice.executed_pairs)
+
+    return observe
+
+
+def _norm_hook(patch: _Patch, mlp: Any) -> Any:
+    def take_norms(module: Any, args: tuple[Tensor, ...]) -> None:
+        """The FFN's importance is the residual's norm, which its own input no longer shows."""
+        session = patch.session
+        if session is not None:
+            mlp.__dict__["_norms"] = args[0].float().norm(dim=-1)
+
+    return take_norms
+
+
+class _SparseMLP(Qwen2MLP):  # type: ignore[misc]
+    """Differs from Qwen2MLP only where a prompt with video is at work."""
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        patch: _Patch = self._adaspark
+        session = patch.session
+        # Decoding brings text alone, which always passes.
+        if session is None or hidden.shape[1] < session.rows[0].length:
+            return super().forward(hidden)  # type: ignore[no-any-return]
+        norms = self.__dict__.pop("_norms")
+        recorder = active_recorder(patch)
+        top_p = patch.config.ffn_top_p
+        if top_p == 1.0:
+            if recorder is not None:
+                sequence = session.rows[0]
+                weights = ffn.importance(norms[0, sequence.video_positions], sequence.layout)
+                recorder.ffn(self._layer, torch.ones_like(weights, dtype=torch.bool), weights)
+            return super().forward(hidden)  # type: ignore[no-any-return]
+        output = torch.empty_like(hidden)
+        for row, sequence in enumerate(session.rows):
+            output[row], kept, weights = ffn.sparse_ffn(
+                hidden[row], norms[row], sequence, super().forward, top_p=top_p
+            )
+            if row == 0 and recorder is not None:
+                recorder.ffn(self._layer, kept, weights)
+        return output

@@ -1,0 +1,222 @@
+"""The recorder: hears each decision of a run and fills a Trace. Compute never waits for it.
+
+Found through a ContextVar, so requests in other threads do not mix. (A plain thread starts with
+none: run it through `contextvars.copy_context().run`.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from adaspark.selection import entropy, normalised_entropy
+from adaspark.sequence import Segment, SequenceMap
+from adaspark.trace import QUERY_TABLE_BYTES, Trace
+
+_active: ContextVar[Recorder | None] = ContextVar("adaspark_recorder", default=None)
+
+
+def active_recorder(owner: object) -> Recorder | None:
+    """The recorder that listens to `owner` (a sparsified model's patch) here, or None."""
+    recorder = _active.get()
+    return recorder if recorder is not None and recorder.owner is owner else None
+
+
+@contextmanager
+def recording(owner: object) -> Iterator[Trace]:
+    """Record what `owner` decides inside the block; the Trace is complete when it ends."""
+    recorder = Recorder(owner)
+    token = _active.set(recorder)
+    try:
+        yield recorder.trace
+    finally:
+        _active.reset(token)
+        recorder.finish()
+
+
+@dataclass
+class _Layer:
+    """One layer's sums. Cube sums run over the queries of a cube, word lists over text tokens."""
+
+    attended: NDArray[np.int64]  # [Q, C] (head, token) pairs that attend to a cube
+    cube_entropy: Tensor  # fp32 [C], with the number of defined rows
+    cube_effective: Tensor
+    cube_rows: Tensor
+    words: list[tuple[NDArray[Any], Tensor, Tensor]] = field(default_factory=list)
+    ffn_kept: Tensor | None = None
+    importance: Tensor | None = None
+    computed_pairs: int = 0
+    executed_pairs: int = 0
+    causal_pairs: int = 0
+    weighed_pairs: int = 0
+
+
+class Recorder:
+    """Collects one prompt: a new prefill starts it afresh, decoding steps add words."""
+
+    def __init__(self, owner: object) -> None:
+        self.owner = owner
+        self.trace = Trace()
+        self._sequence: SequenceMap | None = None
+        self._layers: list[_Layer] = []
+        self._words: list[dict[str, Any]] = []
+
+    def begin(
+        self, sequence: SequenceMap, token_ids: Tensor | None, *, layers: int, meta: dict[str, Any]
+    ) -> None:
+        """A prefill starts: `sequence` of the prompt, its ids int64 [N] where known."""
+        self._sequence = sequence
+        cubes = sequence.layout.cubes
+        sampled = max(1, QUERY_TABLE_BYTES // max(1, layers * cubes))
+        self._query_cubes = np.unique(np.linspace(0, cubes - 1, min(cubes, sampled)).astype(int))
+        self._layers = [self._empty_layer(cubes) for _ in range(layers)]
+        self._words = []
+        self.trace.meta.clear()
+        self.trace.meta.update(meta, sampled_query_cubes=len(self._query_cubes) < cubes)
+        last = int(sequence.video_positions[-1]) if cubes else -1
+        first = int(sequence.video_positions[0]) if cubes else -1
+        for position in sequence.text_positions.tolist():
+            kind = "question" if position > last or first < position else "prompt"
+            self._add_word(position, kind, token_ids)
+        self._prompt_words = len(self._words)
+
+    def decode(self, start: int, count: int, token_ids: Tensor | None) -> None:
+        """`count` text tokens follow at position `start`; their ids int64 [count]."""
+        for offset in range(count):
+            self._add_word(start + offset, "answer", token_ids, offset=start)
+
+    def attention(
+        self, layer: int, segment: Segment, probs: Tensor, kept: Tensor, executed: int
+    ) -> None:
+        """One segment's choice in one layer: `probs` and `kept` [H, n, C]."""
+        into = self._layers[layer]
+        if segment.is_text:
+            index = np.searchsorted(self._positions, segment.positions.cpu().numpy())
+            into.words.append((index, probs, kept))
+        else:
+            self._add_cubes(into, segment, probs, kept)
+        if self._words[-1]["kind"] != "answer":
+            self._count_pairs(into, segment, kept, executed)
+
+    def ffn(self, layer: int, kept: Tensor, importance: Tensor) -> None:
+        """One layer's FFN choice: bool [V] and fp32 [V]."""
+        self._layers[layer].ffn_kept = kept
+        self._layers[layer].importance = importance
+
+    @property
+    def _positions(self) -> NDArray[np.int64]:
+        return np.array([word["position"] for word in self._words])
+
+    def _add_word(
+        self, position: int, kind: str, token_ids: Tensor | None, *, offset: int = 0
+    ) -> None:
+        word: dict[str, Any] = {"text": "", "kind": kind, "position": position}
+        if token_ids is not None:
+            word["id"] = int(token_ids[position - offset])
+        self._words.append(word)
+
+    def _empty_layer(self, cubes: int) -> _Layer:
+        zeros = [torch.zeros(cubes) for _ in range(3)]
+        return _Layer(np.zeros((len(self._query_cubes), cubes), np.int64), *zeros)
+
+    def _add_cubes(self, into: _Layer, segment: Segment, probs: Tensor, kept: Tensor) -> None:
+        own = segment.own_cube
+        first = int(own.min())
+        local = own - first
+        attending = (kept | segment.own_mask).sum(0)  # [n, C] heads
+        sums = attending.new_zeros(int(local.max()) + 1, segment.end_cube)
+        sums = sums.index_add(0, local, attending).cpu().numpy()
+        here = np.flatnonzero(
+            (self._query_cubes >= first) & (self._query_cubes < first + len(sums))
+        )
+        into.attended[here, : segment.end_cube] += sums[self._query_cubes[here] - first]
+        spread = normalised_entropy(probs, segment.candidates.sum(-1)).mean(0)  # [n]
+        known = ~spread.isnan()
+        rows = own[known].cpu()
+        into.cube_entropy.index_add_(0, rows, spread[known].cpu())
+        into.cube_effective.index_add_(0, rows, entropy(probs).exp().mean(0)[known].cpu())
+        into.cube_rows.index_add_(0, rows, torch.ones(len(rows)))
+
+    def _count_pairs(self, into: _Layer, segment: Segment, kept: Tensor, executed: int) -> None:
+        heads = kept.shape[0]
+        attending = (kept | segment.own_mask).sum(0)
+        pairs = int((attending * segment.visible_tokens).sum())
+        into.computed_pairs += pairs + heads * int(segment.text_before.sum())
+        into.executed_pairs += executed
+        into.weighed_pairs += heads * int(segment.candidates.sum())
+        into.causal_pairs += heads * segment.causal_pairs
+
+    def finish(self) -> None:
+        """Reduce, pack and copy to the host: fills the trace's arrays."""
+        if self._sequence is None:
+            return
+        layout, trace = self._sequence.layout, self.trace
+        trace.meta["words"] = self._words
+        trace.cube_from_token = layout.cube_from_token.cpu().numpy().astype(np.int32)
+        trace.bounds = layout.bounds.numpy().astype(np.int32)
+        trace.query_cubes = self._query_cubes.astype(np.int32)
+        slices = sum(grid[0] for grid in layout.grids)
+        trace.frame_times = np.full((slices, 2), np.nan)
+        self._finish_attention(trace, layout.cube_sizes.cpu().numpy())
+        self._finish_words(trace)
+        self._finish_ffn(trace)
+        trace.meta["counts"] = {
+            "tokens": len(self._sequence.video_positions) + self._prompt_words,
+            "text_tokens": self._prompt_words,
+            "weighed_pairs": sum(layer.weighed_pairs for layer in self._layers),
+        }
+        for name in ("computed_pairs", "executed_pairs", "causal_pairs"):
+            counts = [getattr(layer, name) for layer in self._layers]
+            setattr(trace, name, np.array(counts, np.int64))
+
+    def _finish_attention(self, trace: Trace, sizes: NDArray[np.int64]) -> None:
+        heads = trace.meta["shape"]["heads"]
+        pairs = heads * sizes[self._query_cubes][:, None]
+        share = [np.rint(layer.attended * 255 / pairs) for layer in self._layers]
+        trace.kept_share = np.array(share, np.uint8)
+        for name in ("cube_entropy", "cube_effective"):
+            # 0 / 0 where a cube's queries had no choice: NaN, undefined.
+            means = [getattr(layer, name) / layer.cube_rows for layer in self._layers]
+            setattr(trace, name, torch.stack(means).numpy())
+
+    def _finish_words(self, trace: Trace) -> None:
+        layers, words = len(self._layers), len(self._words)
+        heads, cubes = trace.meta["shape"]["heads"], len(trace.bounds)
+        probs = np.zeros((layers, words, heads, cubes), np.float16)
+        kept = np.zeros((layers, words, heads, cubes), bool)
+        trace.word_entropy = np.full((layers, words), np.nan, np.float32)
+        trace.word_effective = np.full((layers, words), np.nan, np.float32)
+        for i, layer in enumerate(self._layers):
+            for index, mass, chosen in layer.words:
+                seen = mass.shape[-1]
+                probs[i, index, :, :seen] = mass.transpose(0, 1).cpu().numpy()
+                kept[i, index, :, :seen] = chosen.transpose(0, 1).cpu().numpy()
+                if seen > 1:
+                    spread = normalised_entropy(mass, torch.tensor(seen)).mean(0)
+                    trace.word_entropy[i, index] = spread.cpu().numpy()
+                    trace.word_effective[i, index] = entropy(mass).exp().mean(0).cpu().numpy()
+        trace.word_probs = probs
+        trace.word_kept = np.packbits(kept, axis=-1)
+
+    def _finish_ffn(self, trace: Trace) -> None:
+        heard = [layer for layer in self._layers if layer.ffn_kept is not None]
+        if len(heard) < len(self._layers):
+            return
+        kept = torch.stack([layer.ffn_kept for layer in heard if layer.ffn_kept is not None])
+        weights = [layer.importance for layer in heard if layer.importance is not None]
+        trace.ffn_kept = np.packbits(kept.cpu().numpy(), axis=-1)
+        trace.ffn_importance = torch.stack(weights).cpu().numpy().astype(np.float16)
+        assert self._sequence is not None
+        table = self._sequence.layout.tokens_from_cube
+        sizes = self._sequence.layout.cube_sizes
+        rows = [w[table.clamp_min(0)].masked_fill(table < 0, 0.0) for w in weights]
+        spread = [normalised_entropy(row, sizes) for row in rows]
+        trace.ffn_entropy = torch.stack(spread).cpu().numpy()

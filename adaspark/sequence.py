@@ -1,0 +1,175 @@
+"""One sequence of text and video: who may see whom, in the order that the stock model keeps.
+
+Axes: N tokens, V video tokens, X text tokens, C cubes, n queries of a segment. A padding token is
+neither text nor video: it is in no segment and is never a key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from adaspark.layout import CubeLayout
+
+SEGMENT_QUERIES = 1024  # bounds the (head, query, cube) tables that are alive at one time
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Queries that share one prefix of cubes and text: part of a slab, or a run of text.
+
+    `positions` int64 [n]: where the queries stand in the sequence. Key visibility is two prefixes:
+    video token j is visible to query i when `j < video_before[i]`, text token j when
+    `j < text_before[i]` (both int64 [n], the query itself counted). `own_cube` int64 [n], -1 for
+    text. Cubes [0, partial_cube) are wholly visible to all queries, [partial_cube, end_cube) to
+    some or in part, likewise text with `partial_text` and `end_text`.
+    """
+
+    layout: CubeLayout
+    positions: Tensor
+    video_before: Tensor
+    text_before: Tensor
+    own_cube: Tensor
+    partial_cube: int
+    end_cube: int
+    partial_text: int
+    end_text: int
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the queries are text: they have no cube of their own."""
+        return self.partial_cube == self.end_cube
+
+    @property
+    def causal_pairs(self) -> int:
+        """(query, key) pairs that dense attention computes for these queries, one head."""
+        return int((self.video_before + self.text_before).sum())
+
+    @cached_property
+    def candidates(self) -> Tensor:
+        """bool [n, end_cube]: cubes with at least one visible key, except the query's own."""
+        return (self.visible_tokens > 0) & ~self.own_mask
+
+    @cached_property
+    def own_mask(self) -> Tensor:
+        """bool [n, end_cube]: each query's own cube."""
+        cube = torch.arange(self.end_cube, device=self.own_cube.device)
+        return cube[None, :] == self.own_cube[:, None]
+
+    @cached_property
+    def visible_tokens(self) -> Tensor:
+        """int64 [n, end_cube]: how many tokens of each cube each query may see."""
+        sizes = self.layout.cube_sizes[: self.partial_cube].expand(len(self.positions), -1)
+        tokens = self.layout.tokens_from_cube[self.partial_cube : self.end_cube]
+        seen = (tokens >= 0) & (tokens < self.video_before[:, None, None])
+        return torch.cat([sizes, seen.sum(-1)], dim=1)
+
+
+@dataclass(frozen=True)
+class SequenceMap:
+    """Where the video and the text of one sequence stand.
+
+    `video_positions` int64 [V] and `text_positions` int64 [X], both ascending; `length` is N,
+    padding included.
+    """
+
+    layout: CubeLayout
+    video_positions: Tensor
+    text_positions: Tensor
+    length: int
+    _segments: dict[int, list[Segment]] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def build(
+        cls,
+        is_video: Tensor,
+        grids: Sequence[Sequence[int]],
+        cube: Sequence[int],
+        *,
+        is_real: Tensor | None = None,
+    ) -> SequenceMap:
+        """From bool [N] masks: which tokens are video, and which are not padding.
+
+        Raises ValueError where the grids do not hold as many tokens as are marked.
+        """
+        real = torch.ones_like(is_video) if is_real is None else is_real
+        layout = CubeLayout(grids, cube, device=is_video.device)
+        video = (is_video & real).nonzero().flatten()
+        if len(video) != layout.tokens:
+            raise ValueError(
+                f"The sequence marks {len(video)} video tokens, but its grids {layout.grids} "
+                f"hold {layout.tokens}; pass the video_grid_thw that belongs to these input_ids."
+            )
+        text = (~is_video & real).nonzero().flatten()
+        return cls(layout, video, text, len(is_video))
+
+    def continued(self, start: int, count: int) -> SequenceMap:
+        """The same sequence cut at `start`, with `count` text tokens after it."""
+        text = self.text_positions[self.text_positions < start]
+        new = torch.arange(start, start + count, device=text.device)
+        return SequenceMap(self.layout, self.video_positions, torch.cat([text, new]), start + count)
+
+    def segments(self, start: int = 0) -> list[Segment]:
+        """The queries at positions >= `start`, cut into segments; video slabs in cube order.
+
+        Made once for all layers.
+        """
+        if start not in self._segments:
+            self._segments[start] = [*self._slab_segments(start), *self._text_segments(start)]
+        return self._segments[start]
+
+    def _slab_segments(self, start: int) -> Iterator[Segment]:
+        layout = self.layout
+        for slab in layout.slabs:
+            tokens = torch.arange(slab.first_token, slab.end_token, device=layout.device)
+            tokens = tokens[self.video_positions[tokens] >= start]
+            tokens = tokens[layout.cube_from_token[tokens].argsort(stable=True)]
+            for part in tokens.split(SEGMENT_QUERIES) if len(tokens) else ():
+                yield self._segment(
+                    positions=self.video_positions[part],
+                    video_before=part + 1,
+                    own_cube=layout.cube_from_token[part],
+                    cubes=(slab.first_cube, slab.end_cube),
+                )
+
+    def _text_segments(self, start: int) -> Iterator[Segment]:
+        """Runs of text that no video interrupts."""
+        text = self.text_positions[self.text_positions >= start]
+        if not len(text):
+            return
+        before = torch.searchsorted(self.video_positions, text)
+        _, runs = torch.unique_consecutive(before, return_counts=True)
+        for run, seen in zip(text.split(runs.tolist()), before.split(runs.tolist()), strict=True):
+            cubes = self._cubes_before(int(seen[0]))
+            for part in run.split(SEGMENT_QUERIES):
+                yield self._segment(
+                    positions=part,
+                    video_before=torch.full_like(part, int(seen[0])),
+                    own_cube=torch.full_like(part, -1),
+                    cubes=(cubes, cubes),
+                )
+
+    def _cubes_before(self, video_tokens: int) -> int:
+        if video_tokens == 0:
+            return 0
+        return int(self.layout.cube_from_token[:video_tokens].max()) + 1
+
+    def _segment(
+        self, *, positions: Tensor, video_before: Tensor, own_cube: Tensor, cubes: tuple[int, int]
+    ) -> Segment:
+        text_before = torch.searchsorted(self.text_positions, positions, right=True)
+        return Segment(
+            layout=self.layout,
+            positions=positions,
+            video_before=video_before,
+            text_before=text_before,
+            own_cube=own_cube,
+            partial_cube=cubes[0],
+            end_cube=cubes[1],
+            partial_text=int(text_before.min()),
+            end_text=int(text_before.max()),
+        )
