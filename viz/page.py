@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from viz.palette import CIVIDIS, OVERLAY, css_variables
+from viz.palette import CIVIDIS, OVERLAY
 
 _STATIC = Path(__file__).parent / "static"
 _SCRIPTS = ("data.js", "draw.js", "clock.js", "dom.js", "render.js", "viewer.js")
@@ -21,6 +21,6 @@ def viewer_script() -> str:
     return f'(() => {{\n"use strict";\nconst PALETTE = {colours};\n{"".join(parts)}}})();\n'
 
 
-def viewer_styles() -> str:
-    """The viewer's CSS, the palette's variables first."""
-    return css_variables() + (_STATIC / "viewer.css").read_text("utf-8")
+def viewer_css() -> str:
+    """The viewer's own CSS; it takes its colours from `palette.css_variables()`."""
+    return (_STATIC / "viewer.css").read_text("utf-8")

@@ -1,0 +1,107 @@
+"""The lines and bars that the charts draw: names, values and units, without a drawing library."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from viz import shares
+
+if TYPE_CHECKING:
+    from adaspark.trace import Trace
+
+QUERY_NAMES = {"video": "Video tokens", "question": "Question", "answer": "Answer"}
+PARTS = {
+    "projections": "Projections",
+    "attention": "Attention",
+    "ffn": "FFN",
+    "choosing": "Choosing",
+    "vision": "Vision tower",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a chart; `role` names its colour, dash and marker in the palette.
+
+    None in `y` is a value that is not defined there.
+    """
+
+    name: str
+    role: str
+    x: list[float]
+    y: list[float | None]
+
+
+def entropy_by_layer(trace: Trace) -> list[Line]:
+    """Normalised entropies [0, 1] by layer: attention by kind of query, then FFN."""
+    layers = [float(i) for i in range(len(trace.computed_pairs))]
+    found = [
+        Line(
+            f"Attention, {QUERY_NAMES[kind].lower()}",
+            kind,
+            layers,
+            _known(shares.attention_entropy(trace, kind)),
+        )
+        for kind in shares.kinds(trace)
+    ]
+    return [*found, Line("FFN", "ffn", layers, _known(shares.ffn_entropy(trace)))]
+
+
+def entropy_over_time(trace: Trace, layer: int) -> list[Line]:
+    """Normalised entropies [0, 1] of one layer by slice; x is `slice_times`."""
+    times, _ = slice_times(trace)
+    attention = shares.by_slice(trace, trace.cube_entropy)[layer]
+    ffn = shares.by_slice(trace, trace.ffn_entropy)[layer]
+    return [
+        Line("Attention, video tokens", "video", times, _known(attention)),
+        Line("FFN", "ffn", times, _known(ffn)),
+    ]
+
+
+def slice_times(trace: Trace) -> tuple[list[float], str]:
+    """Where each slice lies and the unit: first presented second, or slice number if unknown.
+
+    Several videos each begin at 0 seconds, so their slices are numbered instead.
+    """
+    firsts = trace.frame_times[:, 0] if trace.frame_times.size else np.zeros(0)
+    if len(firsts) and not np.isnan(firsts).any() and len(shares.grids(trace)) == 1:
+        return [float(t) for t in firsts], "Time (s)"
+    slices = sum(t for t, _, _ in shares.grids(trace))
+    return [float(i) for i in range(slices)], "Slice"
+
+
+def layer_density(trace: Trace) -> list[Line]:
+    """Attention density and FFN density [0, 1] by layer."""
+    stats = trace.layers
+    layers = [float(i) for i in range(len(stats))]
+    attention = [layer.attention_density for layer in stats]
+    ffn = [layer.ffn_density for layer in stats]
+    return [
+        Line("Attention density", "video", layers, _known(attention)),
+        Line("FFN density", "ffn", layers, _known(ffn)),
+    ]
+
+
+def flops_parts(trace: Trace) -> dict[str, dict[str, float]]:
+    """Counted FLOPs by part for "Dense", "AdaSpark" and, where parts are known, "Executed".
+
+    Empty where the trace's meta holds no counts.
+    """
+    counts: dict[str, Any] = trace.meta.get("flops") or {}
+    names = {"Dense": "dense", "AdaSpark": "sparse", "Executed": "executed"}
+    known = {name: counts[key] for name, key in names.items() if isinstance(counts.get(key), dict)}
+    vision = float(counts.get("vision") or 0)
+    return {
+        name: {part: float(parts.get(part) or 0) for part in PARTS if part != "vision"}
+        | ({"vision": vision} if vision else {})
+        for name, parts in known.items()
+    }
+
+
+def _known(values: Iterable[Any]) -> list[float | None]:
+    return [float(v) if math.isfinite(v) else None for v in values]
