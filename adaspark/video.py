@@ -20,6 +20,7 @@ from adaspark.video_file import DEFAULT_LIMITS, Limits
 from adaspark.video_probe import Scan, VideoInfo, probe, scan
 
 __all__ = [
+    "DEFAULT_LIMITS",
     "Clip",
     "FrameChunk",
     "Limits",

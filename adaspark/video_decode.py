@@ -108,15 +108,15 @@ def decord_picture(reader: Any, frame: int) -> Picture:
 
 
 def _decord_frames(path: Path, wanted: Iterable[int]) -> Iterator[Picture]:
-    reader, last, picture = open_decord(path), -1, None
-    for frame in wanted:
-        if frame != last or picture is None:
-            try:
-                picture = decord_picture(reader, frame)
-            except Exception:  # decord's own error class, StopIteration, or None for a lost frame
-                return
-            last = frame
-        yield picture
+    try:
+        reader, last, picture = open_decord(path), -1, None
+        for frame in wanted:
+            if frame != last or picture is None:
+                last, picture = frame, decord_picture(reader, frame)
+            yield picture
+    except Exception:
+        # Not installed, decord's own errors, or its None for a lost frame: PyAV goes on from here.
+        return
 
 
 def _pyav_frames(

@@ -3,15 +3,34 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from adaspark.errors import UserError
-from adaspark.video import Limits, Sampling, VideoInfo, content_hash, probe
-from adaspark.video_file import DEFAULT_LIMITS
+from adaspark.video import DEFAULT_LIMITS, Limits, VideoInfo, content_hash, probe
 from adaspark.video_probe import Scan, scan
 from app.proxy import encode, fits_box, remux
 
 _CODEC_LABELS = {"h264": "H.264", "hevc": "HEVC", "mpeg4": "MPEG-4", "mjpeg": "Motion JPEG"}
-_DEFAULT_SAMPLING = Sampling()
+
+
+class Shown(Protocol):
+    """What the model would be shown of a video: the engine's estimate has these."""
+
+    @property
+    def frames(self) -> int:
+        """Number of sampled frames."""
+
+    @property
+    def shown_width(self) -> int:
+        """Width in pixels after resizing."""
+
+    @property
+    def shown_height(self) -> int:
+        """Height in pixels after resizing."""
+
+    @property
+    def video_tokens(self) -> int:
+        """Number of visual tokens after merging."""
 
 
 def check_upload(path: str | Path | None, limits: Limits = DEFAULT_LIMITS) -> VideoInfo:
@@ -50,21 +69,13 @@ def make_proxy(
     return proxy
 
 
-def describe(
-    info: VideoInfo, grid: tuple[int, int, int], *, sampling: Sampling = _DEFAULT_SAMPLING
-) -> str:
-    """Return the facts line of a video: what it is, and what the model is shown of it.
-
-    `grid` (T, H, W) counts visual tokens, as `token_grid` returns it for the same `sampling`.
-    """
-    slices, rows, columns = grid
-    factor = sampling.patch * sampling.merge
-    frames = min(info.frames, slices * sampling.temporal_patch)
+def describe(info: VideoInfo, shown: Shown) -> str:
+    """Return the facts line: what the upload `info` is, and what the model is shown of it."""
     return (
         f"{info.width} x {info.height}, {_duration_label(info.duration_secs)}, "
         f"{_CODEC_LABELS.get(info.codec, info.codec.upper())}; shown to the model as "
-        f"{frames:,} {'frame' if frames == 1 else 'frames'} of "
-        f"{columns * factor} x {rows * factor} = {slices * rows * columns:,} visual tokens"
+        f"{shown.frames:,} {'frame' if shown.frames == 1 else 'frames'} of "
+        f"{shown.shown_width} x {shown.shown_height} = {shown.video_tokens:,} visual tokens"
     )
 
 

@@ -1,0 +1,129 @@
+"""Small test videos whose every frame carries its own number, so that a picture tells its time.
+
+The upper half of a frame is red on the left and blue on the right; the lower half is eight cells,
+white for a 1 and black for a 0 of the frame's number, highest bit first.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder is talkative
+
+BITS = 8
+SIZE = (128, 96)  # width, height
+# Stored picture to upright picture: x' = a x + c y, y' = b x + d y.
+MATRIX_FROM_TURN = {0: (1, 0, 0, 1), 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
+QUIET = {
+    "libx264": {"preset": "ultrafast"},
+    "libx265": {"preset": "ultrafast", "x265-params": "log-level=none"},
+    "libvpx-vp9": {"cpu-used": "8", "deadline": "realtime", "b": "300k"},
+    "libsvtav1": {"preset": "8", "crf": "20"},
+    "mpeg4": {"b": "2M"},
+}
+
+
+def picture(number: int, size: tuple[int, int] = SIZE) -> np.ndarray:
+    """Return the RGB picture [H, W, 3] of one frame."""
+    width, height = size
+    shown = np.zeros((height, width, 3), dtype=np.uint8)
+    shown[: height // 2, : width // 2, 0] = 230
+    shown[: height // 2, width // 2 :, 2] = 230
+    bit_from_column = BITS - 1 - np.arange(width) * BITS // width
+    shown[height // 2 :] = 255 * ((number >> bit_from_column) & 1)[None, :, None]
+    return shown
+
+
+def number_in(shown: Any) -> int:
+    """Read the frame number back from an upright picture [3, H, W], whatever its size."""
+    pixels = np.asarray(shown, dtype=np.float64)
+    _, height, width = pixels.shape
+    band = pixels[:, height * 5 // 8 : height * 7 // 8].mean(axis=(0, 1))
+    edges = np.linspace(0, width, BITS + 1)
+    cells = [
+        band[round(a + 1) : max(round(b - 1), round(a + 1) + 1)].mean() for a, b in pairwise(edges)
+    ]
+    return sum(int(cell > 127) << (BITS - 1 - n) for n, cell in enumerate(cells))
+
+
+def is_upright(shown: Any) -> bool:
+    """Tell whether red is at the upper left and blue at the upper right of [3, H, W]."""
+    pixels = np.asarray(shown, dtype=np.float64)
+    _, height, width = pixels.shape
+    top = pixels[:, height // 8 : height * 3 // 8]
+    left, right = (
+        top[:, :, width // 8 : width * 3 // 8].mean(axis=(1, 2)),
+        top[:, :, width * 5 // 8 : width * 7 // 8].mean(axis=(1, 2)),
+    )
+    return bool(left[0] > 150 > 80 > left[2] and right[2] > 150 > 80 > right[0])
+
+
+def write_clip(
+    path: Path,
+    *,
+    frames: int = 24,
+    fps: int = 12,
+    times_millis: Sequence[int] | None = None,
+    size: tuple[int, int] = SIZE,
+    codec: str = "libx264",
+    pixel_format: str = "yuv420p",
+    turn: int = 0,
+    pixel_aspect: Fraction | None = None,
+    sound: bool = False,
+    **options: str,
+) -> Path:
+    """Write numbered frames, `fps` a second or at `times_millis`; return the path.
+
+    `turn` stores the frames turned, with the display matrix that makes them upright again.
+    """
+    tick = Fraction(1, fps) if times_millis is None else Fraction(1, 1000)
+    stamps = list(range(frames)) if times_millis is None else list(times_millis)
+    stored = [np.rot90(picture(n, size), k=turn // 90) for n in range(len(stamps))]
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream(codec, rate=fps, options={**QUIET.get(codec, {}), **options})
+        stream.height, stream.width = stored[0].shape[:2]
+        stream.pix_fmt = pixel_format
+        stream.codec_context.time_base = tick
+        if pixel_aspect is not None:
+            stream.codec_context.sample_aspect_ratio = pixel_aspect
+        tone = output.add_stream("aac", rate=16000, layout="mono") if sound else None
+        for pixels, stamp in zip(stored, stamps, strict=True):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+            frame.pts, frame.time_base = stamp, tick
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+        if tone is not None:
+            write_sound(output, tone)
+    if turn:
+        set_matrix(path, MATRIX_FROM_TURN[turn])
+    return path
+
+
+def write_sound(output: Any, stream: Any, *, secs: float = 1.0) -> None:
+    """Encode silence into an open stream."""
+    for n in range(round(16000 * secs / 1024)):
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        frame.sample_rate, frame.pts, frame.time_base = 16000, n * 1024, Fraction(1, 16000)
+        output.mux(stream.encode(frame))
+    output.mux(stream.encode(None))
+
+
+def set_matrix(path: Path, matrix: tuple[int, int, int, int]) -> Path:
+    """Overwrite the display matrix of an MP4's first track, as a phone would have set it."""
+    content = bytearray(path.read_bytes())
+    box = content.index(b"tkhd") + 4
+    # Version and flags; times, id, reserved, duration; reserved, layer, group, volume, reserved.
+    at = box + 4 + (32 if content[box] else 20) + 16
+    a, b, c, d = (value << 16 for value in matrix)
+    content[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
+    return path
