@@ -141,7 +141,8 @@ def ffn_masks(trace: Trace, layer: int, *, video: int = 0, theme: Theme = "light
     height = 90 + 900 * picture.shape[0] / picture.shape[1]
     figure = _laid_out(figure, theme, title, "", "", height=int(min(900, max(220, height))))
     figure.update_xaxes(visible=False)
-    return figure.update_yaxes(visible=False, range=None, autorange="reversed", scaleanchor="x")
+    figure.update_yaxes(scaleanchor="x", constrain="domain", constraintoward="top")
+    return figure.update_yaxes(visible=False, range=None, autorange="reversed")
 
 
 def _lines(lines: list[series.Line], theme: Theme) -> go.Figure:
@@ -170,12 +171,13 @@ def _laid_out(
         paper_bgcolor=clear,
         plot_bgcolor=clear,
         hoverlabel={"bgcolor": named["raised"], "font": {"color": named["text"]}},
-        legend={"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top"},
+        legend={"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top", "traceorder": "normal"},
         margin={"l": 8, "r": 8, "t": 48, "b": 8},
         height=height,
     )
-    figure.update_xaxes(title={"text": x}, **axis)
-    return figure.update_yaxes(title={"text": y}, range=[-0.02, 1.05], **axis)
+    figure.update_xaxes(title={"text": x, "font": {"size": 13}}, **axis)
+    y_title = {"text": y, "font": {"size": 13}}
+    return figure.update_yaxes(title=y_title, range=[-0.02, 1.05], **axis)
 
 
 def _share_axis(title: str) -> dict[str, object]:

@@ -1,26 +1,92 @@
-"""The browser's side of viz as text: the viewer's script and styles."""
+"""The browser's side of viz as text: the viewer's script and CSS, and the offline report."""
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from viz.palette import CIVIDIS, OVERLAY
+from viz import sections
+from viz.markup import text
+from viz.palette import CIVIDIS, OVERLAY, css_variables
+from viz.scene import scene
+
+if TYPE_CHECKING:
+    from adaspark.trace import Trace
+
+EMBEDDED_BYTES = 8 * 2**20
+"""The largest video that a report carries inside."""
 
 _STATIC = Path(__file__).parent / "static"
 _SCRIPTS = ("data.js", "draw.js", "clock.js", "dom.js", "render.js", "viewer.js")
+_MEDIA_TYPES = {".webm": "video/webm", ".mkv": "video/x-matroska"}
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "img-src data:; media-src data:"
+)
 
 
 def viewer_script() -> str:
     """The viewer as one classic script; it defines `window.AdaSparkViewer` and no other global.
 
-    Use: `const viewer = AdaSparkViewer.mount(element); viewer.show(scene, {rev, state})`.
+    `const viewer = AdaSparkViewer.mount(element); viewer.show(scene, {rev, state})` draws a
+    scene; `viewer.setState(state, message)` and `viewer.preview(url)` are for what comes before.
     """
     colours = json.dumps({**OVERLAY, "cividis": CIVIDIS})
-    parts = [(_STATIC / name).read_text("utf-8") for name in _SCRIPTS]
+    parts = [_read(name) for name in _SCRIPTS]
     return f'(() => {{\n"use strict";\nconst PALETTE = {colours};\n{"".join(parts)}}})();\n'
 
 
 def viewer_css() -> str:
     """The viewer's own CSS; it takes its colours from `palette.css_variables()`."""
-    return (_STATIC / "viewer.css").read_text("utf-8")
+    return _read("viewer.css")
+
+
+def report(trace: Trace, *, video_path: str | Path | None = None) -> str:
+    """One HTML page that needs nothing else: the working viewer, charts and tables of a run.
+
+    A video of up to 8 MB (upright, playable by browsers) is embedded; without one, or with a
+    larger one, the cubes are drawn on plain ground and the page says so. The page's own security
+    policy forbids it any request.
+    """
+    url, note = _embedded(video_path)
+    title = text(trace.meta.get("question") or "AdaSpark run")
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f"<style>{css_variables()}{viewer_css()}{_read('report.css')}</style></head>\n"
+        f'<body class="adaspark-page"><main>{sections.header(trace)}<div id="viewer-host"></div>'
+        f"{f'<p>{note}</p>' if note else ''}{sections.cards(trace)}{sections.charts(trace)}"
+        f"{sections.maps(trace)}{sections.layer_table(trace)}{sections.run_table(trace)}</main>\n"
+        "<footer>Written by AdaSpark Studio. A cube kept by the selector is one that was attended "
+        "to; that is not proof that it caused the answer.</footer>\n"
+        f'<script type="application/json" id="scene">{_json(scene(trace, video_url=url))}</script>'
+        f"\n<script>{viewer_script()}</script>\n<script>{_read('report.js')}</script></body></html>\n"
+    )
+
+
+def _embedded(path: str | Path | None) -> tuple[str | None, str]:
+    """The video as a data URL, and a sentence where it could not be embedded."""
+    if path is None:
+        return None, "This report carries no video: the cubes are drawn on plain ground."
+    file = Path(path)
+    size = file.stat().st_size
+    if size > EMBEDDED_BYTES:
+        limit = EMBEDDED_BYTES // 2**20
+        return (
+            None,
+            f"The video ({size / 2**20:.0f} MB) is larger than the {limit} MB a report carries.",
+        )
+    media_type = _MEDIA_TYPES.get(file.suffix.lower(), "video/mp4")
+    return f"data:{media_type};base64,{base64.b64encode(file.read_bytes()).decode('ascii')}", ""
+
+
+def _json(value: Any) -> str:
+    """JSON that cannot end its script element."""
+    return json.dumps(value, allow_nan=False).replace("<", "\\u003c")
+
+
+def _read(name: str) -> str:
+    return (_STATIC / name).read_text("utf-8")

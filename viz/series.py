@@ -68,7 +68,7 @@ def slice_times(trace: Trace) -> tuple[list[float], str]:
 
     Several videos each begin at 0 seconds, so their slices are numbered instead.
     """
-    firsts = trace.frame_times[:, 0] if trace.frame_times.size else np.zeros(0)
+    firsts = shares.slice_starts(trace)
     if len(firsts) and not np.isnan(firsts).any() and len(shares.grids(trace)) == 1:
         return [float(t) for t in firsts], "Time (s)"
     slices = sum(t for t, _, _ in shares.grids(trace))

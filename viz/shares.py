@@ -151,6 +151,16 @@ def cube_areas(trace: Trace) -> Floats:
     return areas
 
 
+def slice_starts(trace: Trace) -> NDArray[np.float64]:
+    """float64 [S]: seconds of the first frame of each slice whose time is known, else NaN."""
+    times = trace.frame_times
+    if not times.size:
+        return np.full(sum(t for t, _, _ in grids(trace)), np.nan)
+    first = np.argmin(np.isnan(times), axis=1)
+    starts: NDArray[np.float64] = np.take_along_axis(times, first[:, None], 1)[:, 0]
+    return starts
+
+
 def mean(values: NDArray[Any], axis: int | None = None) -> Any:
     """The mean over what is known; NaN, without a warning, where nothing is."""
     with warnings.catch_warnings():

@@ -6,8 +6,10 @@ class Clock {
   #now = 0;
   #duration = 0;
   #startedAt = null;
+  #wanted = null;
+  #presented = 0;
 
-  /** onTick(timeSecs, exact): exact is a presented frame's own time. */
+  /** onTick(timeSecs): the presentation time of what is on screen, or is about to be. */
   constructor(video, onTick) {
     this.#video = video;
     this.#onTick = onTick;
@@ -15,33 +17,45 @@ class Clock {
     video.addEventListener("loadedmetadata", () => this.#ready());
     video.addEventListener("error", () => this.#lost());
     for (const name of ["seeked", "play", "pause", "ended"]) {
-      video.addEventListener(name, () => this.#onTick(video.currentTime, false));
+      video.addEventListener(name, () => this.#tick());
     }
     this.#watchFrames();
   }
 
+  /** A frame of an earlier seek may be presented late, so a paused seek goes by its own target. */
+  #tick() {
+    this.#onTick(this.#wanted ?? this.#presented);
+  }
+
   #watchFrames() {
-    if (this.#video.requestVideoFrameCallback) {
-      const frame = (_, metadata) => {
-        // While a seek is under way the frame on screen is the one being left.
-        if (!this.#video.seeking) this.#onTick(metadata.mediaTime, true);
-        this.#video.requestVideoFrameCallback(frame);
-      };
-      this.#video.requestVideoFrameCallback(frame);
-    } else {
-      this.#video.addEventListener("timeupdate", () => this.#onTick(this.#video.currentTime, false));
+    const video = this.#video;
+    const shown = (timeSecs) => {
+      if (video.seeking) return;
+      this.#presented = timeSecs;
+      if (!video.paused) this.#wanted = null;
+      this.#tick();
+    };
+    if (!video.requestVideoFrameCallback) {
+      video.addEventListener("timeupdate", () => shown(video.currentTime));
+      return;
     }
+    const frame = (_, metadata) => {
+      shown(metadata.mediaTime);
+      video.requestVideoFrameCallback(frame);
+    };
+    video.requestVideoFrameCallback(frame);
   }
 
   #ready() {
     this.playable = this.#video.videoWidth > 0;
-    if (this.#now) this.#video.currentTime = this.#now;
-    this.#onTick(this.time, false);
+    this.#startedAt = null;
+    if (this.#now) this.seek(this.#now);
+    else this.#tick();
   }
 
   #lost() {
     this.playable = false;
-    this.#onTick(this.#now, false);
+    this.#onTick(this.#now);
   }
 
   /** Show a URL (or nothing); the place in time is kept when only the scene changed. */
@@ -50,7 +64,8 @@ class Clock {
     if (url === (this.#video.getAttribute("src") || null)) return;
     this.pause();
     this.playable = false;
-    this.#now = 0;
+    this.#now = this.#presented = 0;
+    this.#wanted = null;
     if (url) this.#video.src = url;
     else this.#video.removeAttribute("src");
     this.#video.load();
@@ -73,7 +88,7 @@ class Clock {
 
   play() {
     if (this.playable) {
-      this.#video.play().catch(() => this.#onTick(this.time, false));
+      this.#video.play().catch(() => this.#tick());
       return;
     }
     const from = this.#now >= this.#duration ? 0 : this.#now;
@@ -85,22 +100,25 @@ class Clock {
     if (this.#startedAt === null) return;
     this.#now = this.time;
     if (this.#now >= this.#duration) this.#startedAt = null;
-    this.#onTick(this.#now, false);
+    this.#onTick(this.#now);
     requestAnimationFrame(() => this.#step());
   }
 
   pause() {
-    if (this.playable) this.#video.pause();
-    else this.#now = this.time;
+    if (this.playable) {
+      this.#video.pause();
+      return;
+    }
+    this.#now = this.time;
     this.#startedAt = null;
-    this.#onTick(this.time, false);
+    this.#onTick(this.#now);
   }
 
   seek(timeSecs) {
     const to = Math.min(Math.max(timeSecs, 0), this.duration);
     this.#now = to;
     if (this.#startedAt !== null) this.#startedAt = performance.now() - to * 1000;
-    if (this.playable) this.#video.currentTime = to;
-    else this.#onTick(to, false);
+    if (this.playable) this.#video.currentTime = this.#wanted = to;
+    this.#onTick(to);
   }
 }

@@ -2,13 +2,6 @@
 
 const MODES = [["spotlight", "Spotlight"], ["outline", "Outline"], ["heat", "Heat"], ["ffn", "FFN"]];
 const KIND_NAMES = { video: "Video", question: "Question", answer: "Answer" };
-const ICONS = {
-  play: "M7 4.5v15l12-7.5z",
-  pause: "M6 4.5h4v15H6zM14 4.5h4v15h-4z",
-  back: "M18 5v14l-9-7zM6 5h2.4v14H6z",
-  forward: "M6 5v14l9-7zM15.6 5H18v14h-2.4z",
-};
-
 /** An element with properties, attributes (names with a dash, role, class) and children. */
 function el(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
@@ -20,19 +13,11 @@ function el(tag, properties = {}, ...children) {
   return node;
 }
 
-function icon(name) {
-  const namespace = "http://www.w3.org/2000/svg";
-  const svg = document.createElementNS(namespace, "svg");
-  svg.setAttribute("viewBox", "0 0 24 24");
-  svg.setAttribute("aria-hidden", "true");
-  const path = document.createElementNS(namespace, "path");
-  path.setAttribute("d", ICONS[name]);
-  svg.append(path);
-  return svg;
-}
-
+/** A button with a drawing instead of a word; which one is CSS's affair, by data-icon. */
 function iconButton(name, label) {
-  return el("button", { type: "button", className: "icon", "aria-label": label }, icon(name));
+  const button = el("button", { type: "button", className: "icon", "aria-label": label });
+  button.dataset.icon = name;
+  return button;
 }
 
 function slider(label, options) {

@@ -42,12 +42,8 @@ function renderDials(parts, view, data) {
 }
 
 function renderTransport(parts, clock) {
-  const name = clock.playing ? "pause" : "play";
-  const label = clock.playing ? "Pause" : "Play";
-  if (parts.play.getAttribute("aria-label") !== label) {
-    parts.play.setAttribute("aria-label", label);
-    parts.play.replaceChildren(icon(name));
-  }
+  parts.play.dataset.icon = clock.playing ? "pause" : "play";
+  parts.play.setAttribute("aria-label", clock.playing ? "Pause" : "Play");
   parts.seek.max = clock.duration || 1;
   parts.seek.value = clock.time;
   parts.seek.setAttribute("aria-valuetext", `${clock.time.toFixed(2)} s`);

@@ -1,0 +1,207 @@
+"""The selection drawn onto frames: one picture, a PNG, or a video with it burned in.
+
+The same modes as the viewer's: "spotlight" (dropped cubes dimmed and grey), "outline", "heat"
+(Cividis on 0 to 1) and "ffn" (tokens that skip the FFN hatched).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from viz import shares
+from viz.palette import OVERLAY, cividis, rgb
+
+if TYPE_CHECKING:
+    from adaspark.trace import Trace
+
+Mode = Literal["spotlight", "outline", "heat", "ffn"]
+Pixels = NDArray[np.uint8]
+Box = tuple[int, int, int, int]  # left, top, right, bottom; ends exclusive
+
+KEPT_FROM = 0.5
+"""A cube counts as kept where at least this share of the queries attends to it."""
+
+
+def draw(
+    frame: Pixels,
+    trace: Trace,
+    layer: int,
+    slice_: int,
+    *,
+    kind: shares.Kind = "question",
+    mode: Mode = "spotlight",
+) -> Pixels:
+    """uint8 [H, W, 3]: a copy of `frame` with what one layer chose in one slice.
+
+    The token grid covers the whole frame. `slice_` counts over all videos of the prompt.
+    """
+    return _Painter(trace, layer, kind, mode).paint(frame, slice_)
+
+
+def write_png(
+    path: str | Path,
+    frame: Pixels,
+    trace: Trace,
+    layer: int,
+    slice_: int,
+    *,
+    kind: shares.Kind = "question",
+    mode: Mode = "spotlight",
+) -> None:
+    """Save `draw(...)` as a PNG."""
+    Image.fromarray(draw(frame, trace, layer, slice_, kind=kind, mode=mode)).save(path, "PNG")
+
+
+def write_mp4(
+    trace: Trace,
+    video_path: str | Path,
+    out: str | Path,
+    *,
+    layer: int,
+    kind: shares.Kind = "question",
+    mode: Mode = "spotlight",
+) -> None:
+    """Write the first video of the prompt as H.264 with the selection burned in, silent.
+
+    Each frame shows the slice that its presentation time falls in; times are kept. Odd sizes lose
+    their last row or column, which H.264's colour planes cannot hold. `video_path` is upright.
+    """
+    painter = _Painter(trace, layer, kind, mode)
+    slices = shares.grids(trace)[0][0]
+    starts = shares.slice_starts(trace)[:slices]
+    with av.open(str(video_path)) as source, av.open(str(out), "w", format="mp4") as sink:
+        stream = source.streams.video[0]
+        encoder = _encoder(sink, stream)
+        for frame in source.decode(stream):
+            at = slice_at(starts, float(frame.time or 0.0))
+            pixels = painter.paint(frame.to_ndarray(format="rgb24"), at)
+            _mux(sink, encoder, _timed(pixels[: encoder.height, : encoder.width], frame))
+        sink.mux(encoder.encode())
+
+
+def slice_at(starts_secs: NDArray[np.float64], time_secs: float) -> int:
+    """The slice on screen: the last whose first frame has been presented; the first before that.
+
+    Times that are not known (NaN) leave it at the first.
+    """
+    # A container may round presentation times to its own clock; no frame is as short as 2 ms.
+    shown = np.flatnonzero(starts_secs <= time_secs + 0.002)
+    return int(shown[-1]) if len(shown) else 0
+
+
+class _Painter:
+    """One layer's choice, looked up once and painted on any number of frames."""
+
+    def __init__(self, trace: Trace, layer: int, kind: str, mode: str) -> None:
+        self.mode, self.bounds, self.grids = mode, trace.bounds, shares.grids(trace)
+        self.share = shares.kept(trace, kind)[layer]
+        self.mask = trace.ffn_mask()[layer]
+        firsts = np.cumsum([0] + [t for t, _, _ in self.grids])
+        self.first_slices = [int(first) for first in firsts]
+
+    def paint(self, frame: Pixels, slice_: int) -> Pixels:
+        if not 0 <= slice_ < self.first_slices[-1]:
+            return frame.copy()
+        video = int(np.searchsorted(self.first_slices, slice_, side="right")) - 1
+        if self.mode == "ffn":
+            return self._tokens(frame, video, slice_ - self.first_slices[video])
+        picture = frame.copy()
+        outlines: list[tuple[Box, str, int]] = []
+        for cube, box in self._boxes(frame, video, slice_ - self.first_slices[video]):
+            self._fill(picture, frame, cube, box)
+            if self._is_kept(cube) and self.mode != "heat":
+                bold = self.mode == "outline"
+                outlines.append((box, OVERLAY["kept" if bold else "edge"], 3 if bold else 1))
+        return _outlined(picture, outlines)
+
+    def _is_kept(self, cube: int) -> bool:
+        return bool(self.share[cube] > 0 and self.share[cube] >= KEPT_FROM)
+
+    def _boxes(self, frame: Pixels, video: int, local: int) -> Iterator[tuple[int, Box]]:
+        for cube, (of, t0, t1, r0, r1, c0, c1) in enumerate(self.bounds.tolist()):
+            if of == video and t0 <= local < t1:
+                yield cube, _box(frame, self.grids[video], r0, r1, c0, c1)
+
+    def _fill(self, picture: Pixels, frame: Pixels, cube: int, box: Box) -> None:
+        left, top, right, bottom = box
+        part = frame[top:bottom, left:right].astype(np.float32)
+        if self.mode == "heat":
+            colour = cividis(self.share[cube]).astype(np.float32)
+            picture[top:bottom, left:right] = (0.35 * part + 0.65 * colour).astype(np.uint8)
+        elif self.mode == "spotlight" and not self._is_kept(cube):
+            grey = part.mean(-1, keepdims=True)
+            dim = np.array(rgb(OVERLAY["dim"]), np.float32)
+            picture[top:bottom, left:right] = (0.26 * grey + 0.74 * dim).astype(np.uint8)
+
+    def _tokens(self, frame: Pixels, video: int, local: int) -> Pixels:
+        grid = self.grids[video]
+        first = sum(t * h * w for t, h, w in self.grids[:video]) + local * grid[1] * grid[2]
+        mask = self.mask[first : first + grid[1] * grid[2]].reshape(grid[1:])
+        picture = frame.copy()
+        hatch = _hatch(frame.shape[0], frame.shape[1])
+        dim = np.array(rgb(OVERLAY["dim"]), np.float32)
+        for row, column in np.argwhere(~mask).tolist():
+            left, top, right, bottom = _box(frame, grid, row, row + 1, column, column + 1)
+            part = 0.3 * frame[top:bottom, left:right].astype(np.float32) + 0.7 * dim
+            part[hatch[top:bottom, left:right]] += 110
+            picture[top:bottom, left:right] = np.clip(part, 0, 255).astype(np.uint8)
+        return picture
+
+
+def _box(frame: Pixels, grid: tuple[int, int, int], r0: int, r1: int, c0: int, c1: int) -> Box:
+    height, width = frame.shape[:2]
+    columns, rows = grid[2], grid[1]
+    return (
+        round(c0 * width / columns),
+        round(r0 * height / rows),
+        round(c1 * width / columns),
+        round(r1 * height / rows),
+    )
+
+
+def _outlined(picture: Pixels, outlines: list[tuple[Box, str, int]]) -> Pixels:
+    """Two-tone outlines: a dark casing under a light line shows on any footage."""
+    image = Image.fromarray(picture)
+    pen = ImageDraw.Draw(image)
+    for (left, top, right, bottom), colour, width in outlines:
+        if min(right - left, bottom - top) > 2 * width + 2:
+            edge = (left, top, right - 1, bottom - 1)
+            pen.rectangle(edge, outline=OVERLAY["casing"], width=width + 1)
+            inner = (left + 1, top + 1, right - 2, bottom - 2)
+            pen.rectangle(inner, outline=colour, width=width)
+    return np.asarray(image)
+
+
+def _hatch(height: int, width: int) -> NDArray[np.bool_]:
+    rows, columns = np.ogrid[:height, :width]
+    lines: NDArray[np.bool_] = (rows + columns) % 7 == 0
+    return lines
+
+
+def _encoder(sink: Any, stream: Any) -> Any:
+    encoder = sink.add_stream("libx264", rate=stream.average_rate or Fraction(25))
+    encoder.width = max(2, stream.codec_context.width // 2 * 2)
+    encoder.height = max(2, stream.codec_context.height // 2 * 2)
+    encoder.pix_fmt = "yuv420p"
+    encoder.time_base = encoder.codec_context.time_base = stream.time_base
+    encoder.options = {"crf": "20", "preset": "veryfast"}
+    return encoder
+
+
+def _timed(pixels: Pixels, source: Any) -> Any:
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+    frame.pts, frame.time_base = source.pts, source.time_base
+    return frame
+
+
+def _mux(sink: Any, encoder: Any, frame: Any) -> None:
+    for packet in encoder.encode(frame):
+        sink.mux(packet)

@@ -1,0 +1,172 @@
+"""The parts of the offline report below the viewer: cards, charts, maps and tables, as HTML.
+
+Everything that a run says is escaped; a missing number is a dash.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from viz import series, shares, svg
+from viz.markup import tag, text
+from viz.palette import cividis
+
+if TYPE_CHECKING:
+    from adaspark.trace import Trace
+
+PART_ROLES = {
+    "projections": "dense",
+    "attention": "video",
+    "ffn": "ffn",
+    "choosing": "answer",
+    "vision": "muted",
+}
+MAPS_NOTE = (
+    "Share of queries that attend to each cube of the first video. Across: time; down: places in "
+    "the picture, row by row."
+)
+
+
+def header(trace: Trace) -> str:
+    """The question, the answer and what ran."""
+    meta, config = trace.meta, trace.meta.get("config") or {}
+    facts = {
+        "Model": meta.get("model"),
+        "Device": meta.get("device"),
+        "Backend": meta.get("backend"),
+        "Cube": " x ".join(str(side) for side in config.get("cube", ())),
+        "Top-p attention": config.get("attn_top_p"),
+        "Top-p FFN": config.get("ffn_top_p"),
+        "Video": (meta.get("clip") or {}).get("name"),
+    }
+    known = {name: value for name, value in facts.items() if value not in (None, "")}
+    chips = [tag("li", text(name), " ", tag("b", text(value))) for name, value in known.items()]
+    return tag(
+        "header",
+        tag("h1", text(meta.get("question") or "No question")),
+        tag("p", text(meta.get("answer") or "No answer"), class_="answer"),
+        tag("ul", *chips, class_="chips"),
+    )
+
+
+def cards(trace: Trace) -> str:
+    """Densities, counted FLOPs and measured seconds, kept apart."""
+    flops, seconds = trace.meta.get("flops") or {}, trace.meta.get("seconds") or {}
+    entries = [
+        ("Attention density", _percent(trace.attention_density), "computed / causal pairs"),
+        ("FFN density", _percent(trace.ffn_density), "video tokens through the FFN"),
+        ("Fewer FLOPs", _percent(flops.get("reduction")), "counted, prefill"),
+        ("Prefill", _secs(seconds.get("prefill")), "measured"),
+        ("Vision", _secs(seconds.get("vision")), "measured"),
+    ]
+    items = [
+        tag("div", tag("dt", name), tag("dd", value, tag("small", note)))
+        for name, value, note in entries
+    ]
+    return tag("dl", *items, class_="cards")
+
+
+def charts(trace: Trace) -> str:
+    """Entropies, densities and counted FLOPs; the chart over time follows the viewer's layer."""
+    parts = [
+        svg.line_chart(series.entropy_by_layer(trace), "Normalised entropy by layer", "Layer"),
+        svg.line_chart(series.layer_density(trace), "Share computed, by layer", "Layer"),
+    ]
+    for layer in range(len(trace.computed_pairs) if len(trace.bounds) else 0):
+        title = f"Normalised entropy over time, layer {layer}"
+        lines = series.entropy_over_time(trace, layer)
+        chart = svg.line_chart(lines, title, series.slice_times(trace)[1])
+        parts.append(tag("div", chart, data_of_layer=layer, hidden=layer > 0))
+    rows = series.flops_parts(trace)
+    if rows:
+        parts.append(svg.bar_chart(rows, PART_ROLES, "Counted FLOPs of the prefill"))
+    return tag("section", tag("h2", "Figures"), *parts, class_="charts")
+
+
+def maps(trace: Trace) -> str:
+    """Every layer's kept share at a glance, by kind of query: across slices, down places."""
+    blocks = []
+    for kind in shares.kinds(trace):
+        tables = _first_video(trace, shares.kept(trace, kind))
+        pictures = [_map(layer, values) for layer, values in enumerate(tables)]
+        blocks.append(tag("h3", series.QUERY_NAMES[kind]) + tag("div", *pictures, class_="maps"))
+    if not blocks:
+        return ""
+    scale = tag("p", "0 ", tag("i"), " 1", class_="scale")
+    title = tag("h2", "Kept cubes in every layer")
+    return tag("section", title, tag("p", MAPS_NOTE), scale, *blocks)
+
+
+def layer_table(trace: Trace) -> str:
+    """One row a layer: densities, entropies, effective cubes."""
+    columns: dict[str, Sequence[float]] = {
+        "Attention density": [layer.attention_density for layer in trace.layers],
+        "FFN density": [layer.ffn_density for layer in trace.layers],
+        "FFN entropy": shares.ffn_entropy(trace).tolist(),
+    }
+    for kind in shares.kinds(trace):
+        name = series.QUERY_NAMES[kind].lower()
+        columns[f"Attention entropy, {name}"] = shares.attention_entropy(trace, kind).tolist()
+        columns[f"Effective cubes, {name}"] = shares.effective_cubes(trace, kind).tolist()
+    head = tag("tr", *(tag("th", name, scope="col") for name in ["Layer", *columns]))
+    rows = [
+        _row(str(layer), (_number(values[layer]) for values in columns.values()))
+        for layer in range(len(trace.layers))
+    ]
+    table = tag("table", tag("thead", head), tag("tbody", *rows))
+    box = tag("div", table, class_="scroll", tabindex=0, role="region", aria_label="Layers")
+    return tag("section", tag("h2", "Layers"), box)
+
+
+def run_table(trace: Trace) -> str:
+    """Counted FLOPs and measured seconds, each named."""
+    rows = [
+        (f"{name}: {series.PARTS[part].lower()}, counted", f"{value / 1e9:.4g} GFLOP")
+        for name, parts in series.flops_parts(trace).items()
+        for part, value in parts.items()
+    ]
+    seconds = trace.meta.get("seconds") or {}
+    rows += [(f"{name}, measured", _secs(value)) for name, value in seconds.items()]
+    if not rows:
+        return ""
+    body = tag("tbody", *(_row(name, [value]) for name, value in rows))
+    return tag("section", tag("h2", "Counted and measured"), tag("table", body))
+
+
+def _row(name: str, values: Iterable[str]) -> str:
+    cells = [tag("td", text(value)) for value in values]
+    return tag("tr", tag("th", text(name), scope="row"), *cells)
+
+
+def _first_video(trace: Trace, table: Any) -> Any:
+    """[L, places, slabs] of a [L, C] table."""
+    mine = trace.bounds[:, 0] == 0
+    slabs = len(np.unique(trace.bounds[mine, 1]))
+    return table[:, mine].reshape(len(table), slabs, -1).transpose(0, 2, 1)
+
+
+def _map(layer: int, values: Any) -> str:
+    file = io.BytesIO()
+    Image.fromarray(cividis(values)).save(file, "PNG", optimize=True)
+    url = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+    label = f"Layer {layer}, mean kept share {values.mean():.2f}"
+    picture = f'<img src="{url}" alt="{label}">'
+    return tag("figure", picture, tag("figcaption", str(layer)))
+
+
+def _percent(share: Any) -> str:
+    return "-" if share is None else f"{100 * float(share):.0f} %"
+
+
+def _secs(value: Any) -> str:
+    return "-" if value is None else f"{float(value):.2f} s"
+
+
+def _number(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.3f}"

@@ -1,0 +1,16 @@
+/* The report: mount the viewer on the page's own scene; charts of one layer follow its layer. */
+(() => {
+  "use strict";
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const follow = () => { document.documentElement.dataset.theme = dark.matches ? "dark" : "light"; };
+  dark.addEventListener("change", follow);
+  follow();
+  const host = document.getElementById("viewer-host");
+  host.addEventListener("adaspark:view", ({ detail }) => {
+    for (const chart of document.querySelectorAll("[data-of-layer]")) {
+      chart.hidden = Number(chart.dataset.ofLayer) !== detail.layer;
+    }
+  });
+  const scene = JSON.parse(document.getElementById("scene").textContent);
+  window.AdaSparkViewer.mount(host).show(scene, { rev: 1 });
+})();
