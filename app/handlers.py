@@ -1,0 +1,135 @@
+"""What the page's events call: a visitor's values in, messages for the page out.
+
+A visitor is their Gradio session. What an event carries is data from outside: it is checked here
+or in the service, and no path in it is followed unless it lies in the folder of uploads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from adaspark.errors import UserError
+from app.runs import sentence
+from app.service import Message, Service
+from app.settings import Settings
+
+
+class Handlers:
+    """Event handlers over one service. `uploads_folder` is where Gradio puts what is uploaded."""
+
+    def __init__(self, service: Service, uploads_folder: Path) -> None:
+        self.service = service
+        self.uploads_folder = uploads_folder.resolve()
+
+    def sample(self, event: gr.EventData, request: gr.Request, *values: Any) -> Message:
+        """Choose a sample clip."""
+        name = str(_data(event).get("name"))
+        choose = self.service.choose_sample
+        return _card(event, lambda: choose(_visitor(request), name, Settings(*values)))
+
+    def upload(self, event: gr.EventData, request: gr.Request, *values: Any) -> Message:
+        """Choose the file that was just uploaded."""
+        data = _data(event)
+
+        def choose() -> Message:
+            path, name = self._uploaded(data.get("path")), str(data.get("name"))
+            return self.service.choose_upload(_visitor(request), path, name, Settings(*values))
+
+        return _card(event, choose)
+
+    def again(self, event: gr.EventData, request: gr.Request, *values: Any) -> Message:
+        """Choose the visitor's last upload again."""
+        choose = self.service.choose_own
+        return _card(event, lambda: choose(_visitor(request), Settings(*values)))
+
+    def refused(self, event: gr.EventData, request: gr.Request) -> Message:
+        """Note that the browser refused the chosen file, or could not send it."""
+        why = str(_data(event).get("error"))
+        self.service.refuse(_visitor(request), why)
+        return {"error": why, "pick": _data(event).get("pick")}
+
+    def describe(self, event: gr.EventData, request: gr.Request, *values: Any) -> Message:
+        """Describe the chosen video again, under other sampling settings."""
+        describe = self.service.describe
+        return _card(event, lambda: describe(_visitor(request), Settings(*values)))
+
+    def ask(
+        self, event: gr.EventData, request: gr.Request, question: Any, *values: Any
+    ) -> Iterator[Message]:
+        """Stream the states of a new run."""
+        settings = Settings(*values)
+        return _numbered(event, self.service.ask(_visitor(request), question, settings))
+
+    def retune(self, event: gr.EventData, request: gr.Request, *values: Any) -> Iterator[Message]:
+        """Stream the states of the last question's run under other settings."""
+        settings = Settings(*values)
+        return _numbered(event, self.service.retune(_visitor(request), settings))
+
+    def stop(self, request: gr.Request) -> None:
+        """Stop the visitor's run."""
+        self.service.stop(_visitor(request))
+
+    def leave(self, request: gr.Request) -> None:
+        """Forget a visitor whose page is closed."""
+        self.service.leave(_visitor(request))
+
+    def greet(self, request: gr.Request, *values: Any) -> Message:
+        """Choose the first sample clip for a page that has just opened."""
+        return {**self.service.greet(_visitor(request), Settings(*values)), "pick": 0}
+
+    def first_result(self, request: gr.Request) -> Message:
+        """Wait for the result that every page opens with."""
+        return {**self.service.first_result(_visitor(request)), "run": 0}
+
+    def scene(self, data: Any) -> str | None:
+        """Serve a run's scene as JSON text; the key cannot be guessed."""
+        return self.service.scene_json(str(_field(data, "key")))
+
+    def figure(self, data: Any) -> str | None:
+        """Serve one figure of a run as plotly JSON."""
+        layer = _field(data, "layer")
+        return self.service.figure_json(
+            str(_field(data, "key")),
+            str(_field(data, "name")),
+            layer=layer if isinstance(layer, int) else 0,
+            theme=str(_field(data, "theme")),
+        )
+
+    def _uploaded(self, path: Any) -> Path:
+        found = Path(str(path)).resolve()
+        if not found.is_relative_to(self.uploads_folder):
+            raise UserError("The video did not arrive; upload it again.")
+        return found
+
+
+def _card(event: gr.EventData, choose: Callable[[], Message | None]) -> Message:
+    """A video's card or the sentence that refuses it, with the number of the page's choice."""
+    pick = {"pick": _data(event).get("pick")}
+    try:
+        return {**(choose() or {}), **pick}
+    except Exception as error:
+        return {"error": sentence(error), **pick}
+
+
+def _numbered(event: gr.EventData, messages: Iterator[Message]) -> Iterator[Message]:
+    """The messages with the page's own number of the run, by which it drops late ones."""
+    number = _data(event).get("run")
+    for message in messages:
+        yield {**message, "run": number}
+
+
+def _data(event: gr.EventData) -> dict[str, Any]:
+    data = getattr(event, "_data", None)
+    return data if isinstance(data, dict) else {}
+
+
+def _field(data: Any, name: str) -> Any:
+    return data.get(name) if isinstance(data, dict) else None
+
+
+def _visitor(request: gr.Request) -> str:
+    return str(request.session_hash)

@@ -1,0 +1,60 @@
+"""Runs of the engine: how many may wait, how one is stopped, what is said when one fails."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from adaspark.errors import UserError
+
+log = logging.getLogger(__name__)
+MOST_WAITING = 16
+
+
+@dataclass
+class Run:
+    """One question on its way through the engine."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    superseded: bool = False
+
+    def cancel(self) -> None:
+        """Stop because a newer run takes its place: nobody waits for what this one would say."""
+        self.superseded = True
+        self.stop.set()
+
+
+class Gate:
+    """Counts the runs under way; the engine itself lets one through at a time."""
+
+    def __init__(self, most: int = MOST_WAITING) -> None:
+        self.most = most
+        self._inside = 0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def enter(self) -> Iterator[int]:
+        """Yield how many runs are ahead. Raises UserError where too many are."""
+        with self._lock:
+            ahead = self._inside
+            if ahead >= self.most:
+                raise UserError("Too many questions are waiting; try again in a minute.")
+            self._inside += 1
+        try:
+            yield ahead
+        finally:
+            with self._lock:
+                self._inside -= 1
+
+
+def sentence(error: BaseException) -> str:
+    """What the page says of an error: the user's own mistakes in full, ours in general."""
+    if isinstance(error, UserError):
+        return str(error)
+    log.error("A request failed", exc_info=error)
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return "The model ran out of memory; ask for fewer frames, or a shorter video."
+    return "The model failed on this request; the server's log says why. Try other settings."

@@ -1,0 +1,92 @@
+"""The values of the page's controls, as they come, into the engine's options."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from adaspark.config import AdaSparkConfig
+from adaspark.engine import Options
+from adaspark.errors import UserError
+
+MOST_FRAMES = 4096
+MOST_WORDS = 512
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the controls hold; nothing in it is checked yet, a control may even be empty."""
+
+    attn_top_p: Any
+    ffn_top_p: Any
+    cube_t: Any
+    cube_h: Any
+    cube_w: Any
+    fps: Any = None
+    max_frames: Any = None
+    max_new_tokens: Any = 32
+
+    def options(self) -> Options:
+        """The engine's options. Raises UserError with the sentence to show."""
+        config = AdaSparkConfig(
+            cube=(_whole(self.cube_t), _whole(self.cube_h), _whole(self.cube_w)),
+            attn_top_p=_share("Top-p attention", self.attn_top_p),
+            ffn_top_p=_share("Top-p FFN", self.ffn_top_p),
+        )
+        max_new_tokens = _count("Words at most", self.max_new_tokens, most=MOST_WORDS)
+        if max_new_tokens is None:
+            raise UserError("Words at most is empty; type a whole number such as 32.")
+        fps, max_frames = self.sampling()
+        return Options(config, fps=fps, max_frames=max_frames, max_new_tokens=max_new_tokens)
+
+    def sampling(self) -> tuple[float | None, int | None]:
+        """Frames per second and most frames, None where the model's own value applies."""
+        return _rate(self.fps), _count("Frames at most", self.max_frames, most=MOST_FRAMES)
+
+
+def checked_question(question: Any) -> str:
+    """The question without the spaces around it. Raises UserError for a blank one."""
+    text = question.strip() if isinstance(question, str) else ""
+    if not text:
+        raise UserError("The question is blank; type one, or pick one of the suggestions.")
+    return text
+
+
+def _share(name: str, value: Any) -> float:
+    if not _is_number(value) or not 0 <= value <= 1:
+        raise UserError(f"{name} must be a number from 0 to 1, got {_shown(value)}.")
+    return float(value)
+
+
+def _whole(value: Any) -> Any:
+    """4.0 as 4; what is no whole number stays as it is, for AdaSparkConfig to refuse."""
+    return int(value) if _is_number(value) and value == int(value) else value
+
+
+def _rate(value: Any) -> float | None:
+    if value is None or value == "":
+        return None
+    if not _is_number(value) or not 0 < value <= 120:
+        raise UserError(
+            f"Frames per second must be more than 0 and at most 120, got {_shown(value)}; "
+            "leave it empty for the model's own rate."
+        )
+    return float(value)
+
+
+def _count(name: str, value: Any, *, most: int) -> int | None:
+    if value is None or value == "":
+        return None
+    if not _is_number(value) or value != int(value) or not 1 <= value <= most:
+        raise UserError(f"{name} must be a whole number from 1 to {most}, got {_shown(value)}.")
+    return int(value)
+
+
+def _is_number(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value)
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is None or value == "" else repr(value)

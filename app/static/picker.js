@@ -1,0 +1,134 @@
+/* Choosing a video: sample cards, an upload with progress, and the questions that go with it. */
+(() => {
+  "use strict";
+  const studio = window.AdaSparkStudio;
+  const { make, byId, say } = studio;
+  const state = { pick: 0, answered: 0, waiting: [], questions: new Set(), own: null, next: "" };
+
+  function mountPicker(element, { props, trigger, watch }) {
+    state.trigger = trigger;
+    state.limitBytes = props.limit_bytes;
+    state.list = element.querySelector(".cards");
+    state.facts = element.querySelector(".facts");
+    for (const sample of props.samples) state.list.append(card(sample, () => chooseSample(sample)));
+    const input = element.querySelector("input[type=file]");
+    input.addEventListener("change", () => {
+      if (input.files.length) upload(input.files[0]);
+      input.value = "";
+    });
+    const zone = element.querySelector(".drop");
+    for (const [type, over] of [["dragenter", true], ["dragleave", false], ["drop", false]]) {
+      zone.addEventListener(type, () => zone.classList.toggle("over", over));
+    }
+    watch("value", () => receive(props.value));
+    receive(props.value);
+  }
+
+  function card({ name, title, url }, choose) {
+    const video = make("video", { src: `${url}#t=0.1`, muted: true, preload: "metadata", tabindex: -1, "aria-hidden": "true" });
+    const caption = make("span", { text: title });
+    const options = { type: "button", class: "card", "data-name": name, "aria-pressed": "false" };
+    return make("button", { ...options, on: { click: choose } }, video, caption);
+  }
+
+  /** A new choice: what is asked from now on waits until the server has answered it. */
+  function begin(text) {
+    state.pick += 1;
+    state.facts.textContent = text;
+    say("");
+    return state.pick;
+  }
+
+  function chooseSample(sample) {
+    state.trigger("sample", { pick: begin("Reading…"), name: sample.name });
+  }
+
+  function upload(file) {
+    const pick = begin(`Uploading ${file.name}…`);
+    if (file.size > state.limitBytes) {
+      const most = Math.round(state.limitBytes / 1e6);
+      const size = Math.ceil(file.size / 1e6);
+      const error = `${file.name} has ${size} MB, the limit is ${most} MB; choose a shorter or smaller video.`;
+      return state.trigger("refused", { pick, error });
+    }
+    const request = new XMLHttpRequest();
+    const form = new FormData();
+    form.append("files", file, file.name);
+    request.open("POST", studio.address("gradio_api/upload"));
+    request.upload.addEventListener("progress", (event) => {
+      if (pick !== state.pick || !event.lengthComputable) return;
+      const share = studio.percent(event.loaded / event.total);
+      state.facts.textContent = event.loaded < event.total ? `Uploading ${share}` : "Checking…";
+    });
+    const failed = `${file.name} did not arrive; check the connection and choose it again.`;
+    request.addEventListener("error", () => state.trigger("refused", { pick, error: failed }));
+    request.addEventListener("load", () => {
+      if (request.status !== 200) return state.trigger("refused", { pick, error: failed });
+      state.trigger("upload", { pick, path: JSON.parse(request.responseText)[0], name: file.name });
+    });
+    return request.send(form);
+  }
+
+  /** A card, or a refusal, from the server; one that is not the newest choice's is dropped. */
+  function receive(message) {
+    if (!message || (message.pick ?? 0) < state.pick) return;
+    state.answered = message.pick ?? 0;
+    if (message.error) {
+      state.facts.textContent = "No video is chosen.";
+      say(message.error);
+      mark(null);
+    } else if (message.url) {
+      show(message);
+    }
+    state.waiting.splice(0).forEach((go) => go());
+  }
+
+  function show(message) {
+    state.facts.textContent = message.facts;
+    if (!message.sample) keepOwn(message);
+    mark(message.sample || "own");
+    studio.emit("questions", message.questions);
+    studio.emit("video", message);
+  }
+
+  function keepOwn(message) {
+    if (state.own && state.own.dataset.url === message.url) return;
+    if (state.own) state.own.remove();
+    state.own = card({ name: "own", title: message.name, url: message.url }, () => {});
+    state.own.dataset.url = message.url;
+    state.own.addEventListener("click", () => state.trigger("again", { pick: begin("Reading…"), url: message.url }));
+    state.list.append(state.own);
+  }
+
+  function mark(name) {
+    for (const item of state.list.children) {
+      item.setAttribute("aria-pressed", String(item.dataset.name === name));
+    }
+  }
+
+  /** Resolves once the newest choice has been answered. */
+  studio.videoSettled = () =>
+    state.pick <= state.answered ? Promise.resolve() : new Promise((go) => state.waiting.push(go));
+
+  /** Ask for the card again, under other sampling settings. */
+  studio.describeAgain = () => state.trigger("describe", { pick: state.pick });
+
+  function mountChips(element, { trigger }) {
+    const list = element.querySelector(".question-chips");
+    studio.on("questions", (questions) => {
+      const current = byId("question").querySelector("textarea, input").value.trim();
+      const typed = current && !state.questions.has(current);
+      questions.forEach((text) => state.questions.add(text));
+      const take = (text) => {
+        state.next = text;
+        trigger("chip");
+      };
+      const chip = (text) => make("button", { type: "button", text, on: { click: () => take(text) } });
+      list.replaceChildren(...questions.map(chip));
+      if (!typed && !questions.includes(current) && questions.length) take(questions[0]);
+    });
+  }
+
+  studio.chosenQuestion = () => state.next;
+  Object.assign(studio, { mountPicker, mountChips });
+})();

@@ -1,0 +1,88 @@
+"""Who is on the page: the video each visitor chose, what they asked, and their run under way."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+from adaspark.video import VideoInfo
+from app.runs import Run
+from app.samples import Sample
+
+MOST_VISITORS = 512
+
+
+@dataclass(frozen=True)
+class Video:
+    """A checked video: the file that player and sampler share, and how the page names it.
+
+    `upload` is what was found in an uploaded file; `path` is then a copy of it.
+    """
+
+    path: Path
+    name: str
+    sample: Sample | None = None
+    upload: VideoInfo | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question about a video."""
+
+    video: Video
+    question: str
+
+
+@dataclass
+class Visitor:
+    """What is remembered of one open page. `refusal` says why no video is chosen."""
+
+    video: Video | None = None
+    own: Video | None = None
+    refusal: str | None = None
+    asked: Asked | None = None
+    run: Run | None = None
+
+    def stop(self) -> None:
+        """End the run under way; what it has so far stays."""
+        if self.run is not None:
+            self.run.stop.set()
+
+    def begin(self, asked: Asked) -> Run:
+        """A new run, which takes the place of the one under way."""
+        before, self.run, self.asked = self.run, Run(), asked
+        if before is not None:
+            before.cancel()
+        return self.run
+
+
+class Visitors:
+    """The visitors by session, the longest silent ones forgotten first; thread-safe."""
+
+    def __init__(self, most: int = MOST_VISITORS) -> None:
+        self.most = most
+        self._from_session: OrderedDict[str, Visitor] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, session: str) -> Visitor:
+        """The visitor of a session, a new one where it is unknown."""
+        with self._lock:
+            visitor = self._from_session.setdefault(session, Visitor())
+            self._from_session.move_to_end(session)
+            while len(self._from_session) > self.most:
+                self._from_session.popitem(last=False)[1].stop()
+            return visitor
+
+    def forget(self, session: str) -> None:
+        """Stop and forget one visitor."""
+        with self._lock:
+            visitor = self._from_session.pop(session, None)
+        if visitor is not None:
+            visitor.stop()
+
+    def forget_all(self) -> None:
+        """Stop and forget everyone."""
+        for session in list(self._from_session):
+            self.forget(session)
