@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from viz.markup import tag, text
 from viz.palette import DASH
-from viz.series import Line
+from viz.series import PARTS, Line
 
 WIDTH, HEIGHT = 640, 260
 LEFT, RIGHT, TOP, BOTTOM = 44, 12, 12, 40
@@ -40,16 +40,16 @@ def bar_chart(rows: Bars, roles: dict[str, str], title: str) -> str:
         body += _text(BAR_LEFT - 8, top + 22, name, "end") + _bar(name, parts, roles, top, scale)
         end = BAR_LEFT + scale * total + 8
         body += _text(end, top + 22, f"{total / 1e9:.3g} GFLOP", "start")
-    shown = dict.fromkeys(part for parts in rows.values() for part in parts)
-    caption = legend((part, roles[part]) for part in shown)
+    shown = dict.fromkeys(part for parts in rows.values() for part, flops in parts.items() if flops)
+    caption = legend(((PARTS[part], roles[part]) for part in shown), thickness=10)
     return _figure(title, body, caption, height=TOP + BAR_STEP * len(rows))
 
 
-def legend(entries: Iterable[tuple[str, str]]) -> str:
-    """Names beside a sample of their line or bar."""
+def legend(entries: Iterable[tuple[str, str]], *, thickness: float = 2.2) -> str:
+    """Names beside a sample of their line or, where thick, of their bar."""
     items = []
     for name, role in entries:
-        rule = _rule(role, "M1 5H33")
+        rule = _rule(role, "M1 5H33", thickness)
         sample = tag("svg", rule, viewBox="0 0 34 10", class_="sample", aria_hidden="true")
         items.append(tag("li", sample, text(name)))
     return tag("ul", *items, class_="legend")
@@ -64,9 +64,11 @@ def _figure(title: str, body: str, caption: str, *, height: int = HEIGHT) -> str
 def _bar(name: str, parts: dict[str, float], roles: dict[str, str], top: int, scale: float) -> str:
     left, body = float(BAR_LEFT), ""
     for part, value in parts.items():
-        tip = tag("title", text(f"{name}, {part}: {value / 1e9:.3g} GFLOP"))
+        tip = tag("title", text(f"{name}, {PARTS[part].lower()}: {value / 1e9:.3g} GFLOP"))
         place = {"x": f"{left:.1f}", "y": top, "width": f"{value * scale:.1f}", "height": 34}
         body += tag("rect", tip, class_="part", style=f"fill:var(--as-{roles[part]})", **place)
+        if value * scale > 11 * len(PARTS[part]):
+            body += _text(left + 8, top + 22, PARTS[part], "start", class_="inside")
         left += value * scale
     return body
 
@@ -90,9 +92,9 @@ def _polyline(line: Line, points: list[tuple[float, float, float]]) -> str:
     return _rule(line.role, path) + "".join(dots)
 
 
-def _rule(role: str, path: str) -> str:
-    dash = _DASHES[DASH.get(role, "solid")]
-    style = f"stroke:var(--as-{role});stroke-width:2.2"
+def _rule(role: str, path: str, thickness: float = 2.2) -> str:
+    dash = _DASHES[DASH.get(role, "solid")] if thickness < 4 else None
+    style = f"stroke:var(--as-{role});stroke-width:{thickness}"
     return tag("path", d=path, fill="none", stroke_dasharray=dash, style=style)
 
 
@@ -123,5 +125,6 @@ def _y(share: float) -> float:
     return TOP + (HEIGHT - TOP - BOTTOM) * (1 - min(max(share, 0), 1))
 
 
-def _text(x: float, y: float, words: str, anchor: str) -> str:
-    return tag("text", text(words), x=f"{x:.1f}", y=f"{y:.1f}", text_anchor=anchor)
+def _text(x: float, y: float, words: str, anchor: str, class_: str | None = None) -> str:
+    place = {"x": f"{x:.1f}", "y": f"{y:.1f}"}
+    return tag("text", text(words), text_anchor=anchor, class_=class_, **place)

@@ -33,7 +33,7 @@ function renderDials(parts, view, data) {
   const { layer, threshold, opacity } = parts;
   layer.input.max = Math.max((data?.layers ?? 1) - 1, 0);
   layer.input.value = view.layer;
-  layer.output.textContent = data ? `${view.layer} of 0-${layer.input.max}` : "";
+  layer.output.textContent = data ? `${view.layer} / ${layer.input.max}` : "";
   threshold.input.value = Math.round(view.threshold * 100);
   threshold.output.textContent = `${threshold.input.value} %`;
   threshold.row.hidden = view.mode === "heat" || view.mode === "ffn";
@@ -149,16 +149,18 @@ function laneEnds({ data }) {
   return `layers 0-${data.layers - 1} \u00b7 slices 0-${data.slices - 1} \u00b7 click to go there`;
 }
 
-function swatch(kind) {
-  return el("span", { className: `swatch ${kind}`, "aria-hidden": "true" });
+/** One entry of the legend: a sample and what it means, kept on one line. */
+function entry(sample, text) {
+  const swatch = el("span", { className: `swatch ${sample}`, "aria-hidden": "true" });
+  return el("span", { className: "entry" }, swatch, text);
 }
 
 function legendOf(view) {
   const from = `${percent(Math.max(view.threshold, 0.01))} of ${unit(view)}`;
-  if (view.mode === "heat") return ["0", swatch("cividis"), `1 share of ${unit(view)} that attend`];
-  if (view.mode === "ffn") return [swatch("hatch"), "skips the FFN (mean compensated)", swatch("clear"), "passes through"];
-  if (view.mode === "outline") return [swatch("outline"), `kept by at least ${from}`];
-  return [swatch("clear"), `kept by at least ${from}`, swatch("dim"), "dropped"];
+  if (view.mode === "heat") return ["0", entry("cividis", `1 share of ${unit(view)} that attend`)];
+  if (view.mode === "ffn") return [entry("hatch", "skips the FFN (mean compensated)"), entry("clear", "passes through")];
+  if (view.mode === "outline") return [entry("outline", `kept by at least ${from}`)];
+  return [entry("clear", `kept by at least ${from}`), entry("dim", "dropped")];
 }
 
 /** Keys work while the viewer has focus; sliders and buttons keep their own. */
