@@ -1,0 +1,106 @@
+"""An engine without a model: the real one's face, instant or as slow as a test wants it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from trace_factory import make_trace
+
+from adaspark.config import AdaSparkConfig
+from adaspark.engine import Estimate, Options, Phase, Result, Word
+from adaspark.errors import UserError
+from adaspark.video import Sampling, probe, sample_times, token_grid
+
+SAMPLING = Sampling(fps=4.0, max_frames=16, min_pixels=56 * 56, max_pixels=112 * 112)
+WORDS = (" the", " circle", " is", " red")
+LAYERS = 4
+
+
+class FakeEngine:
+    """Answers every question with WORDS and a made-up trace of the settings it was given.
+
+    A question that holds "slow" waits `step_secs` before each layer; "fail" breaks; "refuse" is
+    the user's mistake.
+    """
+
+    name, device, dtype, backend, is_bundled = "fake", "cpu", "float32", "none", True
+    questions = ("What color is the circle?", "slow please")
+    default_config = AdaSparkConfig(cube=(2, 2, 2))
+
+    def __init__(self, *, step_secs: float = 0.2) -> None:
+        self.step_secs = step_secs
+        self.asked: list[tuple[Path, str, Options]] = []
+        self._lock = threading.Lock()
+
+    def estimate(
+        self, path: Path, *, fps: float | None = None, max_frames: int | None = None
+    ) -> Estimate:
+        info = probe(path)
+        grid = token_grid(info, SAMPLING)
+        return Estimate(info, grid, len(sample_times(info, SAMPLING)), grid[2] * 28, grid[1] * 28)
+
+    def ask(
+        self, path: Path, question: str, options: Options, *, stop: threading.Event
+    ) -> Iterator[Phase | Word | Result]:
+        if "refuse" in question:
+            raise UserError("This question is refused; ask another.")
+        self.asked.append((path, question, options))
+        with self._lock:
+            yield from self._answer(path, question, options, stop)
+
+    def _answer(
+        self, path: Path, question: str, options: Options, stop: threading.Event
+    ) -> Iterator[Phase | Word | Result]:
+        if "fail" in question:
+            raise RuntimeError("a secret of the server")
+        step_secs = self.step_secs if "slow" in question else 0.0
+        for layer in range(LAYERS):
+            if _rests(step_secs, stop):
+                return
+            yield Phase("prefill", layer + 1, LAYERS)
+        said = []
+        for word in WORDS:
+            if _rests(step_secs, stop):
+                break
+            said.append(word)
+            yield Word(word)
+        yield self._result(path, question, options, said)
+
+    def _result(self, path: Path, question: str, options: Options, said: list[str]) -> Result:
+        config = options.config
+        answer = "".join(said)
+        trace = make_trace(
+            grids=[self.estimate(path).grid],
+            cube=config.cube,
+            layers=LAYERS,
+            heads=2,
+            question=[question],
+            answer=said or [" "],
+            attn_top_p=config.attn_top_p,
+            ffn_top_p=config.ffn_top_p,
+        )
+        seconds = {"decode": 0.0, "vision": 0.0, "prefill": 0.1, "generate": 0.1}
+        trace.with_meta(_meta(question, answer, seconds))
+        return Result(answer, trace, seconds, stopped=len(said) < len(WORDS))
+
+
+def _rests(secs: float, stop: threading.Event) -> bool:
+    """Sleep unless stopped; whether it was."""
+    time.sleep(0)
+    return stop.wait(secs) if secs else stop.is_set()
+
+
+def _meta(question: str, answer: str, seconds: dict[str, float]) -> dict[str, Any]:
+    parts = {"projections": 2.0, "attention": 1.0, "ffn": 6.0, "choosing": 0.0, "total": 9.0}
+    flops = {"dense": parts, "sparse": {**parts, "ffn": 3.0, "total": 6.0}, "executed": parts}
+    return {
+        "question": question,
+        "answer": answer,
+        "seconds": seconds,
+        "counts": {"text_tokens": 9},
+        "flops": {**flops, "reduction": 1 / 3, "reduction_with_vision": 0.25},
+    }

@@ -1,0 +1,326 @@
+"""The service behind the page: messages, limits, and runs that give way to newer ones."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clips import write_clip
+from fake_engine import LAYERS, WORDS, FakeEngine
+
+from adaspark.errors import UserError
+from app import service as service_module
+from app.runs import Gate, sentence
+from app.samples import read_samples
+from app.service import GONE, NO_VIDEO, Message, Service
+from app.settings import MOST_WORDS, Settings, checked_question
+from app.store import ByteStore, Footage
+
+DIALS = Settings(0.9, 0.7, 2, 2, 2)
+QUESTION = "What color is the circle?"
+
+
+@pytest.fixture
+def samples(tmp_path: Path) -> Path:
+    folder = tmp_path / "samples"
+    folder.mkdir()
+    write_clip(folder / "01_two_shapes.mp4")
+    items = [{"family": "needle", "question": QUESTION, "answer": "red"}] * 2
+    (folder / "01_two_shapes.json").write_text(json.dumps({"items": items}))
+    write_clip(folder / "02_without_notes.mp4")
+    return folder
+
+
+@pytest.fixture
+def service(samples: Path, tmp_path: Path) -> Iterator[Service]:
+    built = Service(FakeEngine(), tmp_path / "footage", samples=read_samples(samples))
+    yield built
+    built.close()
+
+
+@pytest.fixture
+def upload(tmp_path: Path) -> Path:
+    path = tmp_path / "upload.mp4"
+    write_clip(path, frames=12)
+    return path
+
+
+def ready(service: Service, session: str = "a") -> str:
+    service.choose_sample(session, "01_two_shapes", DIALS)
+    return session
+
+
+def last(messages: Iterator[Message]) -> Message:
+    return list(messages)[-1]
+
+
+def test_samples_are_the_clips_with_notes_each_question_once(samples: Path) -> None:
+    (sample,) = read_samples(samples)
+    assert (sample.name, sample.title) == ("01_two_shapes", "Two shapes")
+    assert sample.questions == (QUESTION,)
+
+
+def test_a_card_says_what_the_model_would_be_shown_before_anything_runs(service: Service) -> None:
+    card = service.choose_sample("a", "01_two_shapes", DIALS)
+    assert card["sample"] == "01_two_shapes" and card["questions"] == [QUESTION]
+    assert "visual tokens" in card["facts"] and not service.engine.asked
+
+
+def test_a_run_tells_phases_words_and_at_last_its_result(service: Service) -> None:
+    messages = list(service.ask(ready(service), QUESTION, DIALS))
+    *running, done = messages
+    assert {m["state"] for m in running} == {"running"}
+    layers = [m["phase"]["done"] for m in running if not m["answer"]]
+    assert layers == list(range(1, LAYERS + 1))
+    grown = [m["answer"] for m in running if m["answer"]]
+    assert grown == ["".join(WORDS[: n + 1]) for n in range(len(WORDS))]
+    assert done["state"] == "done" and done["answer"] == "".join(WORDS)
+    assert done["summary"]["config"]["cube"] == [2, 2, 2]
+
+
+def test_the_scene_and_the_figures_of_a_result_are_found_by_its_key(service: Service) -> None:
+    done = last(service.ask(ready(service), QUESTION, DIALS))
+    scene = json.loads(service.scene_json(done["key"]) or "")
+    assert scene["videos"][0]["url"].endswith("01_two_shapes.mp4")
+    assert scene["clip"]["name"] == "Two shapes"
+    figure = service.figure_json(done["key"], "entropy_over_time", layer=99, theme="dark")
+    assert "layer 3" in json.loads(figure or "")["layout"]["title"]["text"]
+
+
+@pytest.mark.parametrize("key", ["", "guess", "../../etc/passwd"])
+def test_an_unknown_key_finds_nothing(service: Service, key: str) -> None:
+    last(service.ask(ready(service), QUESTION, DIALS))
+    assert service.scene_json(key) is None
+    assert service.figure_json(key, "flops", layer=0, theme="light") is None
+
+
+def test_an_unknown_figure_is_none(service: Service) -> None:
+    key = last(service.ask(ready(service), QUESTION, DIALS))["key"]
+    assert service.figure_json(key, "__class__", layer=0, theme="light") is None
+
+
+def test_a_setting_changes_the_run_of_the_same_question(service: Service) -> None:
+    session = ready(service)
+    last(service.ask(session, QUESTION, DIALS))
+    done = last(service.retune(session, Settings(0.3, 0.7, 1, 2, 2)))
+    assert done["question"] == QUESTION
+    assert done["summary"]["config"] == {"cube": [1, 2, 2], "attn_top_p": 0.3, "ffn_top_p": 0.7}
+
+
+def test_settings_before_any_question_run_nothing(service: Service) -> None:
+    assert list(service.retune(ready(service), DIALS)) == []
+
+
+def test_a_newer_run_ends_the_older_without_a_word(service: Service) -> None:
+    session, started, older = ready(service), threading.Event(), list[Message]()
+
+    def listen() -> None:
+        for message in service.ask(session, "slow one", DIALS):
+            older.append(message)
+            started.set()
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    assert started.wait(30)
+    newer = list(service.ask(session, QUESTION, DIALS))
+    thread.join(30)
+    assert {m["state"] for m in older} == {"running"}
+    assert newer[0]["phase"]["name"] == "waiting" and newer[0]["phase"]["total"] == 1
+    assert newer[-1]["state"] == "done" and newer[-1]["question"] == QUESTION
+
+
+def test_runs_of_other_visitors_are_left_alone(service: Service) -> None:
+    slow = service.ask(ready(service, "a"), "slow one", DIALS)
+    ready(service, "b")
+    service.stop("b")
+    assert last(slow)["state"] == "done"
+
+
+def test_stop_keeps_the_words_so_far(service: Service) -> None:
+    session, messages = ready(service), []
+    for message in service.ask(session, "slow one", DIALS):
+        messages.append(message)
+        if message.get("answer"):
+            service.stop(session)
+    assert messages[-1]["state"] == "stopped" and messages[-1]["answer"] == WORDS[0]
+    assert service.scene_json(messages[-1]["key"])
+
+
+def test_stop_before_the_first_word_says_stopped(service: Service) -> None:
+    session, run = ready(service), service.ask("a", "slow one", DIALS)
+    next(run)
+    service.stop(session)
+    assert last(run) == {"state": "stopped"}
+
+
+def test_a_page_that_closes_stops_its_run(service: Service) -> None:
+    run = service.ask(ready(service), "slow one", DIALS)
+    next(run)
+    service.leave("a")
+    assert last(run) == {"state": "stopped"}
+
+
+@pytest.mark.parametrize(
+    ("question", "dials", "words"),
+    [
+        ("", DIALS, "question is blank"),
+        (" \n", DIALS, "question is blank"),
+        (None, DIALS, "question is blank"),
+        (QUESTION, Settings(1.2, 0.7, 2, 2, 2), "Top-p attention must be a number from 0 to 1"),
+        (QUESTION, Settings(0.9, -0.1, 2, 2, 2), "Top-p FFN must be a number from 0 to 1"),
+        (QUESTION, Settings(float("nan"), 0.7, 2, 2, 2), "Top-p attention"),
+        (QUESTION, Settings("1e9", 0.7, 2, 2, 2), "Top-p attention"),
+        (QUESTION, Settings(None, 0.7, 2, 2, 2), "got nothing"),
+        (QUESTION, Settings(True, 0.7, 2, 2, 2), "Top-p attention"),
+        (QUESTION, Settings(0.9, 0.7, 0, 2, 2), "A cube is three whole numbers"),
+        (QUESTION, Settings(0.9, 0.7, 2, None, 2), "A cube is three whole numbers"),
+        (QUESTION, Settings(0.9, 0.7, 2, 2.5, 2), "A cube is three whole numbers"),
+        (QUESTION, Settings(0.9, 0.7, 2, 2, 2, fps=0), "Frames per second"),
+        (QUESTION, Settings(0.9, 0.7, 2, 2, 2, max_frames=-2), "Frames at most"),
+        (QUESTION, Settings(0.9, 0.7, 2, 2, 2, max_new_tokens=0), "Words at most"),
+        (QUESTION, Settings(0.9, 0.7, 2, 2, 2, max_new_tokens=None), "Words at most"),
+        ("refuse me", DIALS, "This question is refused; ask another."),
+    ],
+)
+def test_what_a_visitor_got_wrong_is_the_last_message(
+    service: Service, question: Any, dials: Settings, words: str
+) -> None:
+    message = last(service.ask(ready(service), question, dials))
+    assert message["state"] == "error" and words in message["error"]
+    assert message["error"].endswith(".") and "\n" not in message["error"]
+
+
+def test_settings_are_taken_as_they_come() -> None:
+    options = Settings(
+        1, 0.5, 4.0, 2, 1, fps=2, max_frames=8.0, max_new_tokens=MOST_WORDS
+    ).options()
+    assert options.config.cube == (4, 2, 1) and options.config.attn_top_p == 1.0
+    assert (options.fps, options.max_frames) == (2.0, 8)
+    assert checked_question("  a\u2003b ") == "a\u2003b"
+
+
+def test_an_error_of_ours_is_not_told_to_visitors(service: Service) -> None:
+    message = last(service.ask(ready(service), "fail", DIALS))
+    assert message["state"] == "error" and "secret" not in message["error"]
+
+
+def test_running_out_of_memory_says_what_to_do() -> None:
+    class OutOfMemoryError(RuntimeError):
+        pass
+
+    assert "fewer frames" in sentence(OutOfMemoryError("CUDA"))
+
+
+def test_without_a_video_the_sentence_says_to_choose_one(service: Service) -> None:
+    assert last(service.ask("new", QUESTION, DIALS))["error"] == NO_VIDEO
+    assert service.describe("new", DIALS) is None
+
+
+def test_an_upload_is_asked_about_under_its_own_name(service: Service, upload: Path) -> None:
+    name = "<b>${1}`.mp4"
+    card = service.choose_upload("a", upload, name, DIALS)
+    assert card["name"] == name and card["sample"] is None
+    assert card["questions"] == list(service.engine.questions)
+    upload.unlink()
+    done = last(service.ask("a", QUESTION, DIALS))
+    assert json.loads(service.scene_json(done["key"]) or "")["clip"]["name"] == name
+
+
+def test_a_refused_upload_leaves_no_video_chosen(service: Service, tmp_path: Path) -> None:
+    session, broken = ready(service), tmp_path / "broken.mp4"
+    broken.write_text("no video")
+    with pytest.raises(UserError) as refusal:
+        service.choose_upload(session, broken, "broken.mp4", DIALS)
+    assert last(service.ask(session, QUESTION, DIALS))["error"] == str(refusal.value)
+    service.choose_sample(session, "01_two_shapes", DIALS)
+    assert last(service.ask(session, QUESTION, DIALS))["state"] == "done"
+
+
+def test_the_last_upload_can_be_chosen_again(service: Service, upload: Path) -> None:
+    card = service.choose_upload("a", upload, "mine.mp4", DIALS)
+    service.choose_sample("a", "01_two_shapes", DIALS)
+    assert service.choose_own("a", DIALS) == card
+    with pytest.raises(UserError, match="upload it again"):
+        service.choose_own("b", DIALS)
+
+
+def test_an_upload_that_had_to_go_is_asked_for_again(
+    samples: Path, tmp_path: Path, upload: Path
+) -> None:
+    service = Service(FakeEngine(), tmp_path / "footage", footage_bytes=1)
+    service.choose_upload("a", upload, "mine.mp4", DIALS)
+    other = tmp_path / "other.mp4"
+    write_clip(other, frames=8)
+    service.choose_upload("b", other, "theirs.mp4", DIALS)
+    assert last(service.ask("a", QUESTION, DIALS))["error"] == GONE
+    assert len(list((tmp_path / "footage").iterdir())) == 1
+
+
+def test_every_page_opens_with_the_first_samples_answer(service: Service) -> None:
+    service.warm_up()
+    message = service.first_result("a")
+    assert message["question"] == QUESTION and service.scene_json(message["key"])
+    assert last(service.retune("a", Settings(0.5, 0.7, 2, 2, 2)))["state"] == "done"
+
+
+def test_a_failing_first_answer_leaves_the_page_empty(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_module, "scene", lambda *_, **__: 1 / 0)
+    service.warm_up()
+    assert service.first_result("a") == {}
+
+
+def test_results_that_no_longer_fit_are_forgotten(samples: Path, tmp_path: Path) -> None:
+    service = Service(FakeEngine(), tmp_path, samples=read_samples(samples), store_bytes=1)
+    keys = [last(service.ask(ready(service), QUESTION, DIALS))["key"] for _ in range(2)]
+    assert [service.scene_json(key) is None for key in keys] == [True, False]
+
+
+def test_the_store_holds_no_more_than_its_bytes_and_drops_the_longest_unused() -> None:
+    dropped: list[str] = []
+    store: ByteStore[str] = ByteStore(10, on_drop=dropped.append)
+    for name in "abc":
+        store.put(name, name, 4)
+        store.get("a")
+    assert (dropped, store.held_bytes) == (["b"], 8)
+    store.put("a", "again", 5)
+    assert store.held_bytes == 9 and store.get("a") == "again"
+
+
+def test_footage_tells_whether_a_file_is_still_there(tmp_path: Path) -> None:
+    footage, path = Footage(tmp_path, 100), tmp_path / "a.mp4"
+    path.write_bytes(b"1")
+    assert not footage.touch(path)
+    footage.keep(path)
+    assert footage.touch(path)
+    path.unlink()
+    assert not footage.touch(path)
+
+
+def test_too_many_waiting_runs_are_refused() -> None:
+    gate = Gate(most=1)
+    with gate.enter() as ahead, pytest.raises(UserError, match="waiting"), gate.enter():
+        assert ahead == 0
+    with gate.enter() as ahead:
+        assert ahead == 0
+
+
+def test_two_visitors_asking_at_once_both_get_their_own_answer(service: Service) -> None:
+    ready(service, "a"), ready(service, "b")
+    found: dict[str, Message] = {}
+
+    def ask(session: str, cube: int) -> None:
+        found[session] = last(service.ask(session, QUESTION, Settings(0.9, 0.7, cube, 2, 2)))
+
+    threads = [threading.Thread(target=ask, args=(s, c)) for s, c in (("a", 1), ("b", 2))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert [found[s]["summary"]["config"]["cube"][0] for s in "ab"] == [1, 2]
+    assert found["a"]["key"] != found["b"]["key"]
