@@ -7,16 +7,18 @@ visible to a segment, M tokens of a full cube, D head dimension.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from adaspark import merge, tiles
 from adaspark.selection import masked_softmax, nucleus
 from adaspark.sequence import Segment, SequenceMap
 
-TILE_QUERIES = 64
+MERGE_COST = 1.5
+"""Time of a (query, key) product by key cubes against one by query tiles, measured on a CPU."""
 
 
 @dataclass(frozen=True)
@@ -61,74 +63,6 @@ def choose(
     return Choice(probs, nucleus(probs, top_p, candidates=segment.candidates))
 
 
-def attend(
-    queries: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    kept: Tensor,
-    segment: Segment,
-    sequence: SequenceMap,
-    *,
-    scale: float,
-) -> tuple[Tensor, int]:
-    """Exact softmax attention over visible text, the own cube and the kept cubes.
-
-    `queries` [H, n, D] of the segment, `keys` and `values` [G, N, D] of the sequence, `kept` bool
-    [H, n, C]. Returns [H, n, D] and the executed (query, key) pairs. Queries that lie together
-    make a tile; the cubes that any of its rows wants are gathered once, so what no row of a tile
-    wants is never read or multiplied.
-    """
-    heads, count, width = queries.shape
-    groups = keys.shape[0]
-    share = heads // groups
-    attended = kept | segment.own_mask
-    rows = (queries * scale).reshape(groups, share, count, width)
-    wanted = attended.reshape(groups, share, count, -1)
-    output = queries.new_empty(groups, share, count, width)
-    executed = 0
-    for start in range(0, count, TILE_QUERIES):
-        tile = slice(start, min(start + TILE_QUERIES, count))
-        for group in range(groups):
-            cubes = wanted[group, :, tile].flatten(0, 1).any(0).nonzero().flatten()
-            index, bias = _tile_keys(
-                wanted[group, :, tile], cubes, tile, segment, sequence, rows.dtype
-            )
-            scores = torch.addmm(
-                bias, rows[group, :, tile].reshape(-1, width), keys[group].index_select(0, index).T
-            )
-            mixed = scores.softmax(-1) @ values[group].index_select(0, index)
-            output[group, :, tile] = mixed.reshape(share, -1, width)
-            executed += scores.numel()
-    return output.reshape(heads, count, width), executed
-
-
-def _tile_keys(
-    wanted: Tensor,
-    cubes: Tensor,
-    tile: slice,
-    segment: Segment,
-    sequence: SequenceMap,
-    dtype: torch.dtype,
-) -> tuple[Tensor, Tensor]:
-    """Sequence positions of a tile's keys [K], and the additive mask [R, K] of its rows.
-
-    `wanted` bool [share, r, C] of one KV group; `cubes` the union of what its rows want.
-    """
-    share, count, _ = wanted.shape
-    tokens = sequence.layout.tokens_from_cube[cubes]  # [U, M], -1 pads ragged cubes
-    allowed = wanted[..., cubes, None] & (tokens >= 0)
-    if not segment.is_text:
-        allowed = allowed & (tokens < segment.video_before[tile, None, None])
-    text = torch.arange(segment.end_text, device=cubes.device)
-    text_allowed = text < segment.text_before[tile, None]
-    allowed = torch.cat(
-        [text_allowed.expand(share, count, -1), allowed.reshape(share, count, -1)], -1
-    ).reshape(share * count, -1)
-    bias = torch.zeros((), dtype=dtype, device=cubes.device).where(allowed, -torch.inf)
-    video = sequence.video_positions[tokens.clamp_min(0).flatten()]
-    return torch.cat([sequence.text_positions[: segment.end_text], video]), bias
-
-
 def decisions(
     queries: Tensor, sequence: SequenceMap, means: Tensor, *, top_p: float, scale: float
 ) -> Iterator[tuple[Segment, Tensor, Choice]]:
@@ -159,9 +93,59 @@ def sparse_attention(
     start = sequence.length - queries.shape[1]
     means = cube_means(keys, sequence) if means is None else means
     output = torch.zeros_like(queries)
+    work = _Work(keys, values, sequence)
     for segment, asked, choice in decisions(queries, sequence, means, top_p=top_p, scale=scale):
-        mixed, executed = attend(asked, keys, values, choice.kept, segment, sequence, scale=scale)
-        output[:, segment.positions - start] = mixed
+        attended = choice.kept | segment.own_mask
+        backend, executed = work.route(attended, segment, asked.requires_grad)
         if observe is not None:
             observe(segment, replace(choice, executed_pairs=executed))
+        for done, mixed in backend(asked * scale, attended, segment):
+            output[:, done.positions - start] = mixed
+    for done, mixed in work.flush():
+        output[:, done.positions - start] = mixed
     return output
+
+
+Mixed = Iterable[tuple[Segment, Tensor]]
+
+
+class _Work:
+    """Runs each segment through the cheaper backend; key cubes wait for a full batch."""
+
+    def __init__(self, keys: Tensor, values: Tensor, sequence: SequenceMap) -> None:
+        self._keys, self._values, self._sequence = keys, values, sequence
+        self._waiting: list[tuple[Tensor, Tensor, Segment]] = []
+        self._pairs = 0
+        self._cubes: merge.CubeKeys | None = None
+
+    def route(
+        self, attended: Tensor, segment: Segment, differentiable: bool
+    ) -> tuple[Callable[[Tensor, Tensor, Segment], Mixed], int]:
+        """The backend of a segment, and the (query, key) pairs that it will compute."""
+        by_tiles = tiles.executed_pairs(attended, segment, self._keys.shape[0])
+        by_cubes = merge.executed_pairs(attended, segment)
+        few = segment.is_text or differentiable
+        if few or by_tiles < by_cubes * MERGE_COST:
+            return self._by_tiles, by_tiles
+        return self._by_cubes, by_cubes
+
+    def _by_tiles(self, queries: Tensor, attended: Tensor, segment: Segment) -> Mixed:
+        mixed = tiles.attend(queries, self._keys, self._values, attended, segment, self._sequence)
+        yield segment, mixed
+
+    def _by_cubes(self, queries: Tensor, attended: Tensor, segment: Segment) -> Mixed:
+        self._waiting.append((queries, attended, segment))
+        self._pairs += int(attended.sum())
+        if self._pairs >= merge.PAIRS_AT_ONCE:
+            yield from self.flush()
+
+    def flush(self) -> Mixed:
+        """Compute what waits."""
+        if not self._waiting:
+            return
+        if self._cubes is None:
+            self._cubes = merge.CubeKeys.gather(self._keys, self._values, self._sequence)
+        queries, attended, segments = zip(*self._waiting, strict=True)
+        self._waiting, self._pairs = [], 0
+        mixed = merge.attend(queries, attended, segments, self._cubes)
+        yield from zip(segments, mixed, strict=True)

@@ -150,7 +150,7 @@ def vision_flops(vision_config: Any, grid: tuple[int, int, int]) -> float:
     pairs = slices * (full * in_slice + (vision_config.depth - full) * in_windows)
     merger = 2.0 * slices * rows * columns * (merge * width) ** 2
     merger += 2.0 * slices * rows * columns * merge * width * vision_config.out_hidden_size
-    return embed + linear + 4.0 * width * pairs + merger
+    return float(embed + linear + 4.0 * width * pairs + merger)
 
 
 def _runs(length: int, side: int) -> list[int]:

@@ -125,7 +125,7 @@ def _places(grid: Grid, cube: Grid) -> _Places:
     corners = torch.cartesian_prod(*(torch.arange(n) for n in counts)).reshape(-1, 3)
     first = corners * torch.tensor(cube)
     end = torch.minimum(first + torch.tensor(cube), torch.tensor(grid))
-    return _Places(*at, index, torch.stack([first, end], -1).reshape(-1, 6))
+    return _Places(at[0], at[1], at[2], index, torch.stack([first, end], -1).reshape(-1, 6))
 
 
 def _joined(maps: list[Tensor], counts: list[int]) -> Tensor:

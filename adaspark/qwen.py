@@ -166,15 +166,14 @@ def _begin_hook(patch: _Patch) -> Any:
     def begin(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Take the geometry of the prompt, or find it again by its cache."""
         ids = kwargs.get("input_ids", args[0] if args else None)
-        embeds = kwargs.get("inputs_embeds")
         cache = kwargs.get("past_key_values")
         past = 0 if cache is None else int(cache.get_seq_length())
-        count = (ids if ids is not None else embeds).shape[1]
+        shown: Tensor = ids if ids is not None else kwargs["inputs_embeds"]
         patch.session = None
         if past == 0:
             _begin_prompt(patch, model.config, ids, kwargs)
         elif cache in patch.sessions:
-            _continue_prompt(patch, model.config, ids, cache, past, count)
+            _continue_prompt(patch, model.config, ids, cache, past, shown.shape[1])
         recorder = active_recorder(patch)
         if recorder is None or patch.session is None:
             return
@@ -187,7 +186,7 @@ def _begin_hook(patch: _Patch) -> Any:
             }
             recorder.begin(patch.session.rows[0], row_ids, layers=patch.shape["layers"], meta=meta)
         else:
-            recorder.decode(past, count, row_ids)
+            recorder.decode(past, shown.shape[1], row_ids)
 
     return begin
 
@@ -239,7 +238,8 @@ def _rows(
     """One map a batch row; the grids are dealt out in order of appearance."""
     rows, left = [], list(grids)
     for video, real in zip(is_video, is_real, strict=True):
-        wanted, mine = int((video & real).sum()), []
+        wanted = int((video & real).sum())
+        mine: list[Grid] = []
         while left and sum(t * h * w for t, h, w in mine) < wanted:
             mine.append(left.pop(0))
         rows.append(SequenceMap.build(video, mine, config.cube, is_real=real))

@@ -124,16 +124,16 @@ class Recorder:
         self._words.append(word)
 
     def _empty_layer(self, cubes: int) -> _Layer:
-        zeros = [torch.zeros(cubes) for _ in range(3)]
-        return _Layer(np.zeros((len(self._query_cubes), cubes), np.int64), *zeros)
+        attended = np.zeros((len(self._query_cubes), cubes), np.int64)
+        return _Layer(attended, torch.zeros(cubes), torch.zeros(cubes), torch.zeros(cubes))
 
     def _add_cubes(self, into: _Layer, segment: Segment, probs: Tensor, kept: Tensor) -> None:
         own = segment.own_cube
         first = int(own.min())
         local = own - first
         attending = (kept | segment.own_mask).sum(0)  # [n, C] heads
-        sums = attending.new_zeros(int(local.max()) + 1, segment.end_cube)
-        sums = sums.index_add(0, local, attending).cpu().numpy()
+        zeros = attending.new_zeros(int(local.max()) + 1, segment.end_cube)
+        sums = zeros.index_add(0, local, attending).cpu().numpy()
         here = np.flatnonzero(
             (self._query_cubes >= first) & (self._query_cubes < first + len(sums))
         )

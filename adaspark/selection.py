@@ -54,7 +54,8 @@ def masked_softmax(scores: Tensor, candidates: Tensor) -> Tensor:
 
 def entropy(mass: Tensor) -> Tensor:
     """Shannon entropy in nats over the last axis, of rows that sum to one (or are all zero)."""
-    return torch.special.entr(mass).sum(-1)
+    terms: Tensor = torch.special.entr(mass)
+    return terms.sum(-1)
 
 
 def normalised_entropy(mass: Tensor, count: Tensor) -> Tensor:

@@ -128,7 +128,7 @@ class SequenceMap:
             tokens = torch.arange(slab.first_token, slab.end_token, device=layout.device)
             tokens = tokens[self.video_positions[tokens] >= start]
             tokens = tokens[layout.cube_from_token[tokens].argsort(stable=True)]
-            for part in tokens.split(SEGMENT_QUERIES) if len(tokens) else ():
+            for part in torch.split(tokens, SEGMENT_QUERIES) if len(tokens) else ():
                 yield self._segment(
                     positions=self.video_positions[part],
                     video_before=part + 1,
@@ -143,9 +143,11 @@ class SequenceMap:
             return
         before = torch.searchsorted(self.video_positions, text)
         _, runs = torch.unique_consecutive(before, return_counts=True)
-        for run, seen in zip(text.split(runs.tolist()), before.split(runs.tolist()), strict=True):
+        for run, seen in zip(
+            torch.split(text, runs.tolist()), torch.split(before, runs.tolist()), strict=True
+        ):
             cubes = self._cubes_before(int(seen[0]))
-            for part in run.split(SEGMENT_QUERIES):
+            for part in torch.split(run, SEGMENT_QUERIES):
                 yield self._segment(
                     positions=part,
                     video_before=torch.full_like(part, int(seen[0])),

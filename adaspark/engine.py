@@ -1,0 +1,270 @@
+"""One question about one video: sampled frames, cached vision features, streamed words, a Trace."""
+
+from __future__ import annotations
+
+import contextvars
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from adaspark import checkpoint
+from adaspark.config import AdaSparkConfig
+from adaspark.cost import vision_flops
+from adaspark.errors import UserError
+from adaspark.features import FeatureCache, Features, encode
+from adaspark.generation import Stopped, generate
+from adaspark.qwen import sparsify
+from adaspark.summary import finish, summary
+from adaspark.trace import Trace
+from adaspark.video import Sampling, VideoInfo, probe, sample_times, token_grid
+
+
+class Phase(NamedTuple):
+    """Progress: `decode` and `vision` count frames, `prefill` layers, `generate` words."""
+
+    name: str
+    done: int
+    total: int
+
+
+class Word(NamedTuple):
+    """New text of the answer, to be appended."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Options:
+    """One request's settings; None takes the model's own sampling."""
+
+    config: AdaSparkConfig
+    fps: float | None = None
+    max_frames: int | None = None
+    max_new_tokens: int = 32
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a video would cost before anything of it is decoded. `grid` is (T, H, W) tokens."""
+
+    info: VideoInfo
+    grid: tuple[int, int, int]
+    frames: int
+    shown_width: int
+    shown_height: int
+
+    @property
+    def seconds_per_slice(self) -> float:
+        """Spacing of the slices, as M-RoPE is told it."""
+        return self.info.duration_secs / self.grid[0]
+
+    @property
+    def video_tokens(self) -> int:
+        """Tokens that the video takes in the prompt."""
+        return self.grid[0] * self.grid[1] * self.grid[2]
+
+
+@dataclass(frozen=True)
+class Result:
+    """An answer with its trace; `seconds` by phase (0 for what came from the cache)."""
+
+    answer: str
+    trace: Trace
+    seconds: dict[str, float]
+    stopped: bool = False
+
+    def summary(self) -> dict[str, Any]:
+        """The command line's JSON."""
+        return summary(self.trace)
+
+
+Event = Phase | Word | Result
+
+
+class Engine:
+    """A loaded model that answers one request at a time; others wait their turn."""
+
+    def __init__(self, model: str = checkpoint.BUNDLED, device: str = "auto") -> None:
+        self._checkpoint = checkpoint.load(model, device=device)
+        self._cache = FeatureCache()
+        self._lock = threading.Lock()
+        sparsify(self._checkpoint.model, self._checkpoint.config)
+        self.name = model
+        self.device = str(self._checkpoint.device)
+        self.dtype = str(self._checkpoint.model.dtype).removeprefix("torch.")
+        self.backend = "tiles (PyTorch)"
+        self.is_bundled = model == checkpoint.BUNDLED
+        self.default_config = self._checkpoint.config
+
+    @property
+    def questions(self) -> list[str]:
+        """Questions that the model understands; empty where it understands any."""
+        if not self.is_bundled:
+            return []
+        from adaspark.mini.tasks import question_chips
+
+        return question_chips()
+
+    def estimate(
+        self, path: str | Path, *, fps: float | None = None, max_frames: int | None = None
+    ) -> Estimate:
+        """Check a video and say what the model would be shown. Raises UserError as `ask` does."""
+        info = probe(path)
+        sampling = self._sampling(fps, max_frames)
+        grid = token_grid(info, sampling)
+        side = sampling.patch * sampling.merge
+        frames = len(sample_times(info, sampling))
+        return Estimate(info, grid, frames, grid[2] * side, grid[1] * side)
+
+    def ask(
+        self,
+        path: str | Path,
+        question: str,
+        options: Options | None = None,
+        *,
+        stop: threading.Event | None = None,
+    ) -> Iterator[Event]:
+        """Yield phases and words as they come, and at last the Result.
+
+        `stop` ends it early with what there is (a Result, `stopped`), or with nothing before the
+        first word. Raises UserError, before any work, where a value cannot be used.
+        """
+        options = options or Options(self.default_config)
+        if not question.strip():
+            raise UserError("The question is blank: type one.")
+        if options.max_new_tokens < 1:
+            raise UserError(f"max_new_tokens must be at least 1, got {options.max_new_tokens}.")
+        estimate = self.estimate(path, fps=options.fps, max_frames=options.max_frames)
+        self._check_length(estimate)
+        stop = stop or threading.Event()
+
+        def work(emit: Callable[[Event], None]) -> None:
+            with self._lock:
+                self._answer(estimate, question.strip(), options, emit, stop)
+
+        return _streamed(work, stop)
+
+    def _answer(
+        self,
+        estimate: Estimate,
+        question: str,
+        options: Options,
+        emit: Callable[[Event], None],
+        stop: threading.Event,
+    ) -> None:
+        def report(name: str, done: int, total: int) -> None:
+            if stop.is_set():
+                raise Stopped
+            emit(Phase(name, done, total))
+
+        sampling = self._sampling(options.fps, options.max_frames)
+        features, seconds = self._features(estimate, sampling, report)
+        sparsify(self._checkpoint.model, options.config)
+        written = generate(
+            self._checkpoint,
+            features,
+            question,
+            seconds_per_slice=estimate.seconds_per_slice,
+            max_new_tokens=options.max_new_tokens,
+            report=report,
+            on_text=lambda text: emit(Word(text)),
+        )
+        seconds |= written.seconds
+        written.trace.meta |= {
+            "question": question,
+            "answer": written.text,
+            "seconds": seconds,
+            "stopped": written.stopped,
+            **self._facts(estimate, features),
+        }
+        finish(written.trace, features.times_secs)
+        emit(Result(written.text, written.trace, seconds, written.stopped))
+
+    def _facts(self, estimate: Estimate, features: Features) -> dict[str, Any]:
+        """What a trace should say of the model and of the video as it was shown."""
+        info = estimate.info
+        clip = {
+            "name": info.path.name,
+            "width": info.width,
+            "height": info.height,
+            "shown_width": estimate.shown_width,
+            "shown_height": estimate.shown_height,
+            "fps": len(features.times_secs) / info.duration_secs,
+            "duration_secs": info.duration_secs,
+            "frames": len(features.times_secs),
+        }
+        return {
+            "model": self.name,
+            "device": self.device,
+            "dtype": self.dtype,
+            "backend": self.backend,
+            "clip": clip,
+            "vision_flops": vision_flops(
+                self._checkpoint.model.config.vision_config, estimate.grid
+            ),
+        }
+
+    def _features(
+        self, estimate: Estimate, sampling: Sampling, report: Callable[[str, int, int], None]
+    ) -> tuple[Features, dict[str, float]]:
+        key = self._cache.key(estimate.info.path, sampling)
+        if (found := self._cache.get(key)) is not None:
+            return found, {"decode": 0.0, "vision": 0.0}
+        path = estimate.info.path
+        features, seconds = encode(self._checkpoint, path, estimate.grid, sampling, report)
+        self._cache.put(key, features)
+        return features, seconds
+
+    def _sampling(self, fps: float | None, max_frames: int | None) -> Sampling:
+        sampling = self._checkpoint.sampling
+        if fps is not None:
+            if not 0 < fps <= 120:
+                raise UserError(f"fps must be above 0 and at most 120, got {fps:g}.")
+            sampling = replace(sampling, fps=fps)
+        if max_frames is not None:
+            if max_frames < 1:
+                raise UserError(f"max_frames must be at least 1, got {max_frames}.")
+            sampling = replace(sampling, max_frames=max_frames)
+        return sampling
+
+    def _check_length(self, estimate: Estimate) -> None:
+        limit = self._checkpoint.model.config.text_config.max_position_embeddings
+        if estimate.video_tokens >= limit:
+            fits = estimate.frames * limit // (2 * estimate.video_tokens)
+            raise UserError(
+                f"This video takes {estimate.video_tokens:,} tokens and the model holds "
+                f"{limit:,}: show it fewer frames (--max-frames {max(2, fits)})."
+            )
+
+
+def _streamed(
+    work: Callable[[Callable[[Event], None]], None], stop: threading.Event
+) -> Iterator[Event]:
+    """Run `work` in a thread and yield what it emits; its error is raised here.
+
+    A consumer that goes away stops the work.
+    """
+    events: queue.Queue[Event | BaseException | None] = queue.Queue()
+
+    def run() -> None:
+        try:
+            work(events.put)
+        except Stopped:
+            pass
+        except BaseException as error:
+            events.put(error)
+        events.put(None)
+
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True)
+    thread.start()
+    try:
+        while (event := events.get()) is not None:
+            if isinstance(event, BaseException):
+                raise event
+            yield event
+    finally:
+        stop.set()
+        thread.join()

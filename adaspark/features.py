@@ -1,0 +1,101 @@
+"""Vision features of a video, encoded slice by slice and cached by content."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from adaspark.checkpoint import Checkpoint
+from adaspark.layout import Grid
+from adaspark.video import Sampling, content_hash, stream_patches
+
+CACHE_BYTES = 2**30
+Report = Callable[[str, int, int], None]
+Key = tuple[str, Sampling]
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the language model is shown: embeddings [V, h] of a (T, H, W) grid.
+
+    `times_secs` has the presentation time of each sampled frame.
+    """
+
+    embeddings: Tensor
+    grid: Grid
+    times_secs: list[float]
+
+
+class FeatureCache:
+    """The most recently used features, up to a number of bytes in all."""
+
+    def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._entries: OrderedDict[Key, Features] = OrderedDict()
+        self._hashes: dict[tuple[str, int, int], str] = {}
+
+    def key(self, path: Path, sampling: Sampling) -> Key:
+        """Content and sampling; an unchanged file is hashed once."""
+        stat = path.stat()
+        seen = (str(path), stat.st_size, stat.st_mtime_ns)
+        if seen not in self._hashes:
+            self._hashes[seen] = content_hash(path)
+        return self._hashes[seen], sampling
+
+    def get(self, key: Key) -> Features | None:
+        """The features, now the most recently used."""
+        if key in self._entries:
+            self._entries.move_to_end(key)
+        return self._entries.get(key)
+
+    def put(self, key: Key, features: Features) -> None:
+        """Keep these, and drop the oldest past the limit (never these)."""
+        self._entries[key] = features
+        while len(self._entries) > 1 and self._bytes() > self._max_bytes:
+            self._entries.popitem(last=False)
+
+    def _bytes(self) -> int:
+        return sum(f.embeddings.nbytes for f in self._entries.values())
+
+
+@torch.inference_mode()
+def encode(
+    checkpoint: Checkpoint, path: Path, grid: Grid, sampling: Sampling, report: Report
+) -> tuple[Features, dict[str, float]]:
+    """Decode and encode in chunks of slices: neither frames nor patches of a whole clip are held.
+
+    The tower attends within a slice only, so chunks change nothing. `grid` is (T, H, W) in merged
+    tokens. Returns the features and the seconds of `decode` and `vision`.
+    """
+    visual = checkpoint.model.model.visual
+    rows, columns = grid[1] * sampling.merge, grid[2] * sampling.merge
+    parts: list[Tensor] = []
+    times: list[float] = []
+    seconds = {"decode": 0.0, "vision": 0.0}
+    last = time.perf_counter()
+    chunks = stream_patches(
+        path,
+        sampling,
+        checkpoint.mean,
+        checkpoint.std,
+        on_progress=lambda done, total: report("decode", done, total),
+    )
+    for chunk in chunks:
+        start = time.perf_counter()
+        slices = len(chunk.times_secs) // sampling.temporal_patch
+        shape = torch.tensor([[slices, rows, columns]], device=checkpoint.device)
+        pixels = chunk.pixel_values.to(checkpoint.device, visual.dtype)
+        parts.append(visual(pixels, grid_thw=shape).pooler_output)
+        times += chunk.times_secs
+        report("vision", len(times), grid[0] * sampling.temporal_patch)
+        end = time.perf_counter()
+        seconds["decode"] += start - last
+        seconds["vision"] += end - start
+        last = end
+    return Features(torch.cat(parts), grid, times), seconds

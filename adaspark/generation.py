@@ -1,0 +1,148 @@
+"""Greedy words from cached vision features, with the run recorded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from adaspark.checkpoint import Checkpoint
+from adaspark.features import Features, Report
+from adaspark.prompt import VIDEO, Prompt, build_prompt
+from adaspark.qwen import record
+from adaspark.trace import Trace
+
+
+class Stopped(Exception):
+    """The request was stopped from outside."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """The words of one request, what was recorded, and the seconds of prefill and generation."""
+
+    text: str
+    trace: Trace
+    seconds: dict[str, float]
+    stopped: bool
+
+
+@torch.inference_mode()
+def generate(
+    checkpoint: Checkpoint,
+    features: Features,
+    question: str,
+    *,
+    seconds_per_slice: float,
+    max_new_tokens: int,
+    report: Report,
+    on_text: Callable[[str], None],
+) -> Written:
+    """Answer `question` greedily. `report` may raise Stopped: then what there is is returned, or,
+    in the prefill, Stopped goes through.
+    """
+    model = checkpoint.model
+    rate = model.config.vision_config.tokens_per_second
+    prompt = build_prompt(
+        checkpoint.tokenizer, question, features.grid, position_step=rate * seconds_per_slice
+    )
+    cache = DynamicCache(config=model.config.text_config)
+    ids: list[int] = []
+    stopped = False
+    with record(model) as trace:
+        start = time.perf_counter()
+        logits = _prefill(checkpoint, prompt, features, cache, report)
+        prefilled = time.perf_counter()
+        try:
+            for token in _greedy(checkpoint, prompt, cache, logits, max_new_tokens):
+                before = _text(checkpoint, ids)
+                ids.append(token)
+                # A character may take several tokens: it is shown when it is whole.
+                if not (now := _text(checkpoint, ids)).endswith("\ufffd"):
+                    on_text(now[len(before.rstrip("\ufffd")) :])
+                report("generate", len(ids), max_new_tokens)
+        except Stopped:
+            stopped = True
+    seconds = {"prefill": prefilled - start, "generate": time.perf_counter() - prefilled}
+    _name_words(checkpoint, trace, [*prompt.input_ids[0].tolist(), *ids])
+    return Written(_text(checkpoint, ids).strip(), trace, seconds, stopped)
+
+
+def _prefill(
+    checkpoint: Checkpoint, prompt: Prompt, features: Features, cache: Any, report: Report
+) -> Tensor:
+    """Logits [vocabulary] after the prompt."""
+    model, device = checkpoint.model, checkpoint.device
+    embeds = model.get_input_embeddings()(prompt.input_ids.to(device))
+    embeds[prompt.token_types == VIDEO] = features.embeddings.to(embeds.dtype)
+    merge = checkpoint.sampling.merge
+    slices, rows, columns = features.grid
+    with _layers_reported(model, report):
+        output = model(
+            inputs_embeds=embeds,
+            position_ids=prompt.position_ids.to(device),
+            mm_token_type_ids=prompt.token_types.to(device),
+            video_grid_thw=torch.tensor([[slices, rows * merge, columns * merge]]),
+            past_key_values=cache,
+            logits_to_keep=1,
+        )
+    last: Tensor = output.logits[0, -1]
+    return last
+
+
+def _greedy(
+    checkpoint: Checkpoint, prompt: Prompt, cache: Any, logits: Tensor, max_new_tokens: int
+) -> Iterator[int]:
+    ends = _end_tokens(checkpoint)
+    for step in range(max_new_tokens):
+        token = int(logits.argmax())
+        if token in ends:
+            return
+        yield token
+        if step + 1 == max_new_tokens:
+            return
+        position = torch.full((3, 1, 1), prompt.next_position + step, device=checkpoint.device)
+        output = checkpoint.model(
+            input_ids=torch.tensor([[token]], device=checkpoint.device),
+            position_ids=position,
+            past_key_values=cache,
+        )
+        logits = output.logits[0, -1]
+
+
+def _end_tokens(checkpoint: Checkpoint) -> set[int]:
+    ends = checkpoint.model.generation_config.eos_token_id
+    listed = ends if isinstance(ends, list) else [ends]
+    return {*listed, checkpoint.tokenizer.eos_token_id} - {None}
+
+
+def _text(checkpoint: Checkpoint, ids: list[int]) -> str:
+    text: str = checkpoint.tokenizer.decode(ids, skip_special_tokens=True)
+    return text
+
+
+@contextmanager
+def _layers_reported(model: Any, report: Report) -> Iterator[None]:
+    layers = model.model.language_model.layers
+    handles = [
+        layer.register_forward_hook(lambda *_, done=i: report("prefill", done, len(layers)))
+        for i, layer in enumerate(layers, start=1)
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _name_words(checkpoint: Checkpoint, trace: Trace, ids: list[int]) -> None:
+    """The text of each word; prefilled as embeddings, the model never saw an id."""
+    for word in trace.words:
+        word["id"] = ids[word["position"]]
+        word["text"] = checkpoint.tokenizer.decode([word["id"]])
