@@ -1,0 +1,210 @@
+"""The overlay over a playing video: right place in the picture, right time in the clip."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from coded_clip import grey_of, number_of, write_coded_clip
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+from trace_factory import make_trace
+from viewer_page import alphas_at, chromium, cube_middles, open_viewer, show, snapshot
+
+from adaspark.trace import Trace
+from viz import shares
+from viz.page import report
+
+pytestmark = pytest.mark.browser
+FRAME_ON_SCREEN = """() => {
+    const video = document.querySelector('#viewer video');
+    const canvas = new OffscreenCanvas(8, 8), context = canvas.getContext('2d');
+    context.drawImage(video, 0, 0, 8, 8);
+    return context.getImageData(4, 4, 1, 1).data[1];
+}"""
+SETTLED = "!document.querySelector('#viewer video').seeking"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    page = open_viewer(browser)
+    yield page
+    assert page.errors == []  # type: ignore[attr-defined]
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_coded_clip(tmp_path_factory.mktemp("clips") / "coded.mp4", frames=24, fps=8)
+
+
+def uneven_trace() -> Trace:
+    """12 slices whose frames are not evenly spread over the 24 frames (3 s) of the clip."""
+    trace = make_trace(grids=((12, 4, 6),), cube=(1, 2, 2), layers=2, fps=8.0)
+    numbers = np.array(
+        [0, 1, 2, 3, 4, 5, 6, 8, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 23, 23]
+    )
+    trace.frame_times = numbers.reshape(12, 2) / 8
+    return trace
+
+
+def frame_on_screen(page: Page) -> int:
+    page.wait_for_function(SETTLED)
+    page.wait_for_timeout(60)  # a seek ends before its frame is painted
+    return number_of(page.evaluate(FRAME_ON_SCREEN))
+
+
+def test_the_slice_is_that_of_the_frame_on_screen_after_any_seek(page: Page, clip: Path) -> None:
+    trace = uneven_trace()
+    show(page, trace, clip=clip)
+    firsts = np.rint(trace.frame_times[:, 0] * 8)
+    for time in (0.05, 0.3, 0.8, 0.99, 1.13, 1.3, 2.2, 2.8, 1.0, 0.13):
+        page.get_by_role("slider", name="Seek").evaluate(
+            "(input, time) => { input.value = time; input.dispatchEvent(new Event('input')); }",
+            time,
+        )
+        number = frame_on_screen(page)
+        assert number == int(time * 8)
+        assert snapshot(page)["slice"] == np.flatnonzero(firsts <= number)[-1]
+
+
+def test_stepping_slices_shows_each_slices_first_frame(page: Page, clip: Path) -> None:
+    trace = uneven_trace()
+    show(page, trace, clip=clip)
+    step = page.get_by_role("button", name="Next slice")
+    for slice_ in range(1, 11):
+        step.click()
+        expect(page.locator("#viewer")).to_have_attribute("data-slice", str(slice_))
+        assert frame_on_screen(page) == round(trace.frame_times[slice_, 0] * 8)
+
+
+def test_quick_steps_are_all_counted(page: Page, clip: Path) -> None:
+    show(page, uneven_trace(), clip=clip)
+    for _ in range(9):
+        page.get_by_role("button", name="Next slice").click()
+    page.wait_for_function(SETTLED)
+    page.wait_for_timeout(200)
+    expect(page.locator("#viewer")).to_have_attribute("data-slice", "9")
+
+
+def test_the_overlay_follows_the_playing_video(page: Page, clip: Path) -> None:
+    show(page, uneven_trace(), clip=clip)
+    page.evaluate("""() => {
+        window.seen = [];
+        new MutationObserver(() => seen.push(Number(viewer.snapshot().slice)))
+            .observe(document.getElementById('viewer'), {attributeFilter: ['data-slice']});
+    }""")
+    page.locator("#viewer").focus()
+    page.keyboard.press(" ")
+    page.wait_for_function("document.querySelector('#viewer video').ended")
+    seen = page.evaluate("seen")
+    assert seen == sorted(seen) and len(set(seen)) >= 6
+    expect(page.locator("#viewer")).to_have_attribute("data-slice", "11")
+    expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "page_width", "page_height"),
+    [(320, 180, 900, 900), (180, 320, 900, 700), (640, 160, 500, 900), (320, 180, 390, 300)],
+    ids=["wide", "portrait", "panorama", "short page"],
+)
+def test_cubes_lie_in_the_picture_never_on_the_bars(
+    browser: Browser, tmp_path: Path, width: int, height: int, page_width: int, page_height: int
+) -> None:
+    clip = write_coded_clip(tmp_path / "clip.mp4", frames=4, width=width, height=height)
+    page = open_viewer(browser, width=page_width, height=page_height)
+    trace = make_trace(grids=((2, 6, 10),), cube=(2, 4, 4), layers=2)
+    show(page, trace, clip=clip)
+    page.evaluate("viewer.set({layer: 1})")
+    canvas = page.locator("#viewer canvas.overlay").bounding_box()
+    stage = page.locator("#viewer .stage").bounding_box()
+    assert canvas and stage
+    assert canvas["width"] / canvas["height"] == pytest.approx(width / height, rel=0.02)
+    for start, size in (("x", "width"), ("y", "height")):
+        before = canvas[start] - stage[start]  # type: ignore[literal-required]
+        after = stage[size] - canvas[size] - before  # type: ignore[literal-required]
+        assert before == pytest.approx(after, abs=1) and before >= -0.5
+    share = shares.kept(trace, "question")[1]
+    cubes, places = cube_middles(trace, 0)
+    assert [alpha == 0 for alpha in alphas_at(page, places)] == (share[cubes] >= 0.5).tolist()
+    page.close()
+
+
+def test_spotlight_on_screen_keeps_the_footage_and_darkens_the_rest(page: Page, clip: Path) -> None:
+    trace = make_trace(grids=((12, 4, 6),), cube=(1, 2, 2), layers=2)
+    show(page, trace, clip=clip)
+    page.evaluate("viewer.goTo(9, {layer: 1})")
+    page.wait_for_function(SETTLED)
+    page.wait_for_timeout(100)
+    picture = screenshot(page)
+    share = shares.kept(trace, "question")[1]
+    footage = grey_of(18)
+    for cube, (row, column) in zip(*cube_middles(trace, 9), strict=True):
+        y, x = int(row / 4 * picture.shape[0]), int(column / 6 * picture.shape[1])
+        grey = float(picture[y, x].mean())
+        if share[cube] >= 0.5:
+            assert abs(grey - footage) < 10
+        else:
+            assert grey < footage / 2
+
+
+def test_a_new_scene_on_the_same_clip_keeps_the_place(page: Page, clip: Path) -> None:
+    show(page, uneven_trace(), clip=clip)
+    page.evaluate("viewer.goTo(7)")
+    page.wait_for_function(SETTLED)
+    show(page, make_trace(grids=((12, 4, 6),), cube=(2, 2, 2), layers=2, seed=3), rev=2, clip=clip)
+    assert page.evaluate("document.querySelector('#viewer video').currentTime") > 1
+    assert snapshot(page)["rev"] == 2
+
+
+def test_a_clip_that_cannot_be_played_leaves_the_overlay_on_plain_ground(
+    page: Page, tmp_path: Path
+) -> None:
+    show(page, uneven_trace())
+    page.evaluate("viewer.preview('data:video/mp4;base64,AAAA')")
+    page.wait_for_function("document.querySelector('#viewer video').error !== null")
+    show(page, uneven_trace(), rev=2)
+    page.evaluate("viewer.goTo(4)")
+    assert snapshot(page)["slice"] == 4
+    page.errors.clear()  # type: ignore[attr-defined]
+
+
+def test_the_report_works_offline_with_its_video(
+    browser: Browser, clip: Path, tmp_path: Path
+) -> None:
+    trace = uneven_trace()
+    file = tmp_path / "report.html"
+    file.write_text(report(trace, video_path=clip), "utf-8")
+    context = browser.new_context(viewport={"width": 390, "height": 800}, color_scheme="dark")
+    page, asked, errors = context.new_page(), [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+    page.goto(file.as_uri())
+    page.wait_for_function("document.querySelector('#viewer video').readyState >= 2")
+    page.get_by_role("slider", name="Layer", exact=True).press("ArrowRight")
+    expect(page.locator("[data-of-layer]:visible")).to_have_count(1)
+    expect(page.locator("[data-of-layer]:visible")).to_contain_text("layer 1")
+    page.evaluate("document.querySelector('[aria-label=\"Next slice\"]').click()")
+    expect(page.locator("#viewer")).to_have_attribute("data-slice", "1")
+    assert frame_on_screen(page) == 2
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(14, 19, 27)"
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert errors == []
+    context.close()
+
+
+def screenshot(page: Page) -> np.ndarray:
+    """uint8 [H, W, 3]: the picture with its overlay, as a visitor sees it."""
+    data = page.locator("#viewer canvas.overlay").screenshot()
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))

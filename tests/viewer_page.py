@@ -1,0 +1,99 @@
+"""A bare page with one viewer on it, and readings of what it draws."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from adaspark.trace import Trace
+from viz.page import viewer_css, viewer_script
+from viz.palette import css_variables
+from viz.scene import scene
+
+ARGUMENTS = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium, else Playwright's own."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=ARGUMENTS
+        )
+        yield browser
+        browser.close()
+
+
+def open_viewer(browser: Browser, *, width: int = 900, height: int = 900, **context: Any) -> Page:
+    """A page with an empty viewer as `window.viewer`; its console errors are in `page.errors`."""
+    page = browser.new_page(viewport={"width": width, "height": height}, **context)
+    page.errors = []  # type: ignore[attr-defined]
+    page.on("pageerror", lambda error: page.errors.append(str(error)))  # type: ignore[attr-defined]
+    page.on("console", lambda line: _note(page, line))
+    page.on("dialog", lambda dialog: page.errors.append("dialog"))  # type: ignore[attr-defined]
+    body = "body{margin:0;padding:12px;background:#fff} body.dark{background:#0e131b}"
+    page.set_content(
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Viewer</title>'
+        f"<style>{body}{css_variables()}{viewer_css()}</style></head>"
+        f'<body><main id="host"></main><script>{viewer_script()}</script>'
+        "<script>window.viewer = AdaSparkViewer.mount(document.getElementById('host'));</script>"
+        "</body></html>"
+    )
+    return page
+
+
+def show(page: Page, trace: Trace, *, rev: int = 1, clip: Path | None = None) -> None:
+    """Draw a trace; waits until its clip, if there is one, can be seen."""
+    url = None
+    if clip is not None:
+        url = f"data:video/mp4;base64,{base64.b64encode(clip.read_bytes()).decode('ascii')}"
+    drawn = json.dumps(scene(trace, video_url=url))
+    page.evaluate("([scene, rev]) => viewer.show(JSON.parse(scene), {rev})", [drawn, rev])
+    if clip is not None:
+        page.wait_for_function("document.querySelector('#viewer video').readyState >= 2")
+
+
+def snapshot(page: Page) -> dict[str, Any]:
+    """`window.adaspark.scene()`."""
+    drawn: dict[str, Any] = page.evaluate("adaspark.scene()")
+    return drawn
+
+
+def alphas_at(page: Page, places: Sequence[tuple[float, float]]) -> list[int]:
+    """Opacity (0 to 255) of the overlay at (row, column) places of the slice's token grid."""
+    reading = """places => {
+        const canvas = document.querySelector('#viewer canvas.overlay');
+        const [, rows, columns] = adaspark.scene().grid;
+        const copy = new OffscreenCanvas(canvas.width, canvas.height);
+        const context = copy.getContext('2d', {willReadFrequently: true});
+        context.drawImage(canvas, 0, 0);
+        return places.map(([row, column]) => {
+            const x = Math.floor(column / columns * canvas.width);
+            const y = Math.floor(row / rows * canvas.height);
+            return context.getImageData(x, y, 1, 1).data[3];
+        });
+    }"""
+    alphas: list[int] = page.evaluate(reading, [list(place) for place in places])
+    return alphas
+
+
+def cube_middles(trace: Trace, slice_: int) -> tuple[list[int], list[tuple[float, float]]]:
+    """The cubes that cover a slice of the first video, and (row, column) of their middles."""
+    covering = [
+        (cube, ((r0 + r1) / 2, (c0 + c1) / 2))
+        for cube, (video, t0, t1, r0, r1, c0, c1) in enumerate(trace.bounds.tolist())
+        if video == 0 and t0 <= slice_ < t1
+    ]
+    return [cube for cube, _ in covering], [place for _, place in covering]
+
+
+def _note(page: Page, line: Any) -> None:
+    if line.type in ("error", "warning"):
+        page.errors.append(line.text)  # type: ignore[attr-defined]
