@@ -4,31 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from adaspark.trace import Trace
 from viz.page import viewer_css, viewer_script
 from viz.palette import css_variables
 from viz.scene import scene
-
-ARGUMENTS = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """The system's Chromium, else Playwright's own."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=ARGUMENTS
-        )
-        yield browser
-        browser.close()
 
 
 def open_viewer(browser: Browser, *, width: int = 900, height: int = 900, **context: Any) -> Page:

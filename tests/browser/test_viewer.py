@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 from trace_factory import make_trace
-from viewer_page import alphas_at, chromium, cube_middles, open_viewer, show, snapshot
+from viewer_page import alphas_at, cube_middles, open_viewer, show, snapshot
 
 from adaspark.trace import Trace
 from viz import shares
@@ -20,15 +20,9 @@ pytestmark = pytest.mark.browser
 NASTY = "<img src=x onerror=alert(1)>${alert(1)}`{{alert(1)}}"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    page = open_viewer(browser)
+def page(chromium: Browser) -> Iterator[Page]:
+    page = open_viewer(chromium)
     yield page
     assert page.errors == []  # type: ignore[attr-defined]
     page.close()
@@ -265,9 +259,9 @@ def test_looking_around_asks_no_server(page: Page, trace: Trace) -> None:
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [360, 390, 1440])
 def test_fits_any_width_in_both_themes(
-    browser: Browser, tmp_path: Path, width: int, dark: bool
+    chromium: Browser, tmp_path: Path, width: int, dark: bool
 ) -> None:
-    page = open_viewer(browser, width=width, height=900)
+    page = open_viewer(chromium, width=width, height=900)
     show(page, make_trace(layers=6, question=tuple(f" word{i}" for i in range(30))))
     if dark:
         page.evaluate("document.body.classList.add('dark')")

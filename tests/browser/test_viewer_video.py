@@ -12,7 +12,7 @@ from coded_clip import grey_of, number_of, write_coded_clip
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from trace_factory import make_trace
-from viewer_page import alphas_at, chromium, cube_middles, open_viewer, show, snapshot
+from viewer_page import alphas_at, cube_middles, open_viewer, show, snapshot
 
 from adaspark.trace import Trace
 from viz import shares
@@ -28,15 +28,9 @@ FRAME_ON_SCREEN = """() => {
 SETTLED = "!document.querySelector('#viewer video').seeking"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    page = open_viewer(browser)
+def page(chromium: Browser) -> Iterator[Page]:
+    page = open_viewer(chromium)
     yield page
     assert page.errors == []  # type: ignore[attr-defined]
     page.close()
@@ -118,10 +112,10 @@ def test_the_overlay_follows_the_playing_video(page: Page, clip: Path) -> None:
     ids=["wide", "portrait", "panorama", "short page"],
 )
 def test_cubes_lie_in_the_picture_never_on_the_bars(
-    browser: Browser, tmp_path: Path, width: int, height: int, page_width: int, page_height: int
+    chromium: Browser, tmp_path: Path, width: int, height: int, page_width: int, page_height: int
 ) -> None:
     clip = write_coded_clip(tmp_path / "clip.mp4", frames=4, width=width, height=height)
-    page = open_viewer(browser, width=page_width, height=page_height)
+    page = open_viewer(chromium, width=page_width, height=page_height)
     trace = make_trace(grids=((2, 6, 10),), cube=(2, 4, 4), layers=2)
     show(page, trace, clip=clip)
     page.evaluate("viewer.set({layer: 1})")
@@ -179,12 +173,12 @@ def test_a_clip_that_cannot_be_played_leaves_the_overlay_on_plain_ground(
 
 
 def test_the_report_works_offline_with_its_video(
-    browser: Browser, clip: Path, tmp_path: Path
+    chromium: Browser, clip: Path, tmp_path: Path
 ) -> None:
     trace = uneven_trace()
     file = tmp_path / "report.html"
     file.write_text(report(trace, video_path=clip), "utf-8")
-    context = browser.new_context(viewport={"width": 390, "height": 800}, color_scheme="dark")
+    context = chromium.new_context(viewport={"width": 390, "height": 800}, color_scheme="dark")
     page, asked, errors = context.new_page(), [], []
     page.on("request", lambda request: asked.append(request.url))
     page.on("pageerror", lambda error: errors.append(str(error)))
