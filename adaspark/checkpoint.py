@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 
@@ -60,6 +62,8 @@ def load(name: str = BUNDLED, *, device: str = "auto") -> Checkpoint:
 def _load(name: str, source: str, device: torch.device) -> Checkpoint:
     from transformers import AutoConfig, AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 
+    if not Path(source).exists():
+        _check_hub(name)
     kind = AutoConfig.from_pretrained(source).model_type
     if kind != "qwen2_5_vl":
         raise UserError(
@@ -134,6 +138,27 @@ def _source(name: str) -> str:
     return name
 
 
+def _check_hub(name: str) -> None:
+    """Fail at once where the hub cannot be reached: its client would retry for half a minute."""
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(name, "config.json"), str):
+        return
+    host = urlsplit(constants.ENDPOINT)
+    port = host.port or (443 if host.scheme == "https" else 80)
+    try:
+        socket.create_connection((host.hostname, port), timeout=5).close()
+    except OSError as error:
+        raise UserError(_unreachable(name)) from error
+
+
+def _unreachable(name: str) -> str:
+    return (
+        f"{name} cannot be fetched from the Hugging Face hub: check the network and the name, or "
+        f"use the bundled model ({BUNDLED}) or a local folder."
+    )
+
+
 def _why(name: str, source: str, error: Exception) -> str:
     """One sentence for what transformers and the hub client say in many."""
     if Path(source).exists():
@@ -143,7 +168,4 @@ def _why(name: str, source: str, error: Exception) -> str:
     text = str(error)
     if "not a valid model identifier" in text or "404" in text or "gated" in text:
         return f"The hub has no open model {name!r}: check the name, or log in if it is gated."
-    return (
-        f"{name} cannot be fetched from the Hugging Face hub: check the network and the name, or "
-        f"use the bundled model ({BUNDLED}) or a local folder."
-    )
+    return _unreachable(name)

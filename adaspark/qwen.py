@@ -25,31 +25,12 @@ from adaspark import attention, ffn
 from adaspark.attention import Choice
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
-from adaspark.layout import Grid
-from adaspark.prompt import VIDEO
 from adaspark.recorder import active_recorder, recording
-from adaspark.sequence import Segment, SequenceMap
+from adaspark.sequence import Segment
+from adaspark.session import CannotPlace, Session, read_prompt
 from adaspark.trace import Trace
 
 IMPLEMENTATION = "adaspark"  # a name with "flash" in it would be taken for flash attention
-
-
-@dataclass(eq=False)
-class _Session:
-    """One batch of prompts: a map a row, and the mean keys of each layer once known."""
-
-    rows: list[SequenceMap]
-    means: dict[tuple[int, int], Tensor] = field(default_factory=dict)
-
-    def mean_keys(self, layer: int, row: int, keys: Tensor) -> Tensor:
-        """The mean key of each cube, kept from prefill: decoding adds no video."""
-        if (layer, row) not in self.means:
-            self.means[layer, row] = attention.cube_means(keys, self.rows[row])
-        return self.means[layer, row]
-
-    def continued(self, start: int, count: int) -> _Session:
-        rows = [row.continued(start, count) for row in self.rows]
-        return _Session(rows, self.means)
 
 
 @dataclass(eq=False)
@@ -59,8 +40,8 @@ class _Patch:
     config: AdaSparkConfig
     previous_implementation: str
     shape: dict[str, Any]
-    session: _Session | None = None
-    sessions: WeakKeyDictionary[Any, _Session] = field(default_factory=WeakKeyDictionary)
+    session: Session | None = None
+    sessions: WeakKeyDictionary[Any, Session] = field(default_factory=WeakKeyDictionary)
     handles: list[Any] = field(default_factory=list)
     warned: set[str] = field(default_factory=set)
 
@@ -169,95 +150,44 @@ def _begin_hook(patch: _Patch) -> Any:
         cache = kwargs.get("past_key_values")
         past = 0 if cache is None else int(cache.get_seq_length())
         shown: Tensor = ids if ids is not None else kwargs["inputs_embeds"]
-        patch.session = None
-        if past == 0:
-            _begin_prompt(patch, model.config, ids, kwargs)
-        elif cache in patch.sessions:
-            _continue_prompt(patch, model.config, ids, cache, past, shown.shape[1])
-        recorder = active_recorder(patch)
-        if recorder is None or patch.session is None:
-            return
-        row_ids = ids[0] if ids is not None else None
-        if past == 0:
-            meta = {
-                "config": patch.config.to_dict(),
-                "grids": [list(grid) for grid in patch.session.rows[0].layout.grids],
-                "shape": patch.shape,
-            }
-            recorder.begin(patch.session.rows[0], row_ids, layers=patch.shape["layers"], meta=meta)
-        else:
-            recorder.decode(past, shown.shape[1], row_ids)
+        video_id = model.config.video_token_id
+        try:
+            if past == 0:
+                merge = model.config.vision_config.spatial_merge_size
+                patch.session = read_prompt(
+                    ids, kwargs, video_id=video_id, merge=merge, cube=patch.config.cube
+                )
+            elif (known := patch.sessions.get(cache)) is not None:
+                has_video = ids is not None and bool((ids == video_id).any())
+                patch.session = known.continued(past, shown.shape[1], has_video=has_video)
+            else:
+                patch.session = None
+        except CannotPlace as reason:
+            return patch.fall_back(str(reason))
+        if patch.session is not None:
+            _remember(patch, cache, ids, past, shown.shape[1])
+        return None
 
     return begin
 
 
-def _begin_prompt(patch: _Patch, config: Any, ids: Tensor | None, kwargs: dict[str, Any]) -> None:
-    types, mask = kwargs.get("mm_token_type_ids"), kwargs.get("attention_mask")
-    if types is None and ids is None:
-        if kwargs.get("video_grid_thw") is not None:
-            patch.fall_back("inputs_embeds came without mm_token_type_ids to place the video")
-        return
-    is_video = types == VIDEO if types is not None else ids == config.video_token_id
-    if not bool(is_video.any()):
-        return
-    if mask is not None and (not isinstance(mask, Tensor) or mask.ndim != 2):
-        return patch.fall_back("the attention mask is not the usual [batch, tokens]")
-    grids = _grids(is_video, kwargs, config.vision_config.spatial_merge_size)
-    if grids is None:
-        return patch.fall_back("neither video_grid_thw nor 3-D position_ids give the video's shape")
-    real = torch.ones_like(is_video) if mask is None else mask.bool()
-    patch.session = _Session(_rows(is_video, real, grids, patch.config))
-    if (cache := kwargs.get("past_key_values")) is not None:
+def _remember(patch: _Patch, cache: Any, ids: Tensor | None, past: int, count: int) -> None:
+    """The session goes with its cache, and a recorder hears of it."""
+    assert patch.session is not None
+    if cache is not None:
         patch.sessions[cache] = patch.session
-    return None
-
-
-def _grids(is_video: Tensor, kwargs: dict[str, Any], merge: int) -> list[Grid] | None:
-    """(T, H, W) in merged tokens of each video, in order of appearance.
-
-    `generate()` encodes the video itself and hands the model only positions; they tell as much.
-    """
-    if (given := kwargs.get("video_grid_thw")) is not None:
-        return [(t, h // merge, w // merge) for t, h, w in given.tolist()]
-    positions = kwargs.get("position_ids")
-    if positions is None or positions.ndim != 3 or positions.shape[0] < 3:
-        return None
-    found: list[Grid] = []
-    for video, rows, columns in zip(is_video, positions[-2], positions[-1], strict=True):
-        edges = torch.diff(video.int(), prepend=video.new_zeros(1), append=video.new_zeros(1))
-        ends = (edges == -1).nonzero().flatten().tolist()
-        for start, end in zip((edges == 1).nonzero().flatten().tolist(), ends, strict=True):
-            height, width = (int(p[start:end].max() - p[start]) + 1 for p in (rows, columns))
-            found.append(((end - start) // (height * width), height, width))
-    return found
-
-
-def _rows(
-    is_video: Tensor, is_real: Tensor, grids: list[Grid], config: AdaSparkConfig
-) -> list[SequenceMap]:
-    """One map a batch row; the grids are dealt out in order of appearance."""
-    rows, left = [], list(grids)
-    for video, real in zip(is_video, is_real, strict=True):
-        wanted = int((video & real).sum())
-        mine: list[Grid] = []
-        while left and sum(t * h * w for t, h, w in mine) < wanted:
-            mine.append(left.pop(0))
-        rows.append(SequenceMap.build(video, mine, config.cube, is_real=real))
-    return rows
-
-
-def _continue_prompt(
-    patch: _Patch, config: Any, ids: Tensor | None, cache: Any, past: int, count: int
-) -> None:
-    session = patch.sessions[cache]
-    if ids is not None and bool((ids == config.video_token_id).any()):
-        return patch.fall_back("a video came after cached tokens (chunked prefill or a later turn)")
-    if any(
-        len(row.video_positions) and past <= int(row.video_positions[-1]) for row in session.rows
-    ):
-        return patch.fall_back("the cache was cut inside the video")
-    patch.session = patch.sessions[cache] = session.continued(past, count)
-    return None
+    recorder = active_recorder(patch)
+    if recorder is None:
+        return
+    first, row_ids = patch.session.rows[0], None if ids is None else ids[0]
+    if past:
+        return recorder.decode(past, count, row_ids)
+    meta = {
+        "config": patch.config.to_dict(),
+        "grids": [list(grid) for grid in first.layout.grids],
+        "shape": patch.shape,
+    }
+    return recorder.begin(first, row_ids, layers=patch.shape["layers"], meta=meta)
 
 
 def _end_hook(patch: _Patch) -> Any:

@@ -1,0 +1,206 @@
+"""The command line: `adaspark ask | app | train | bench | doctor`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from adaspark.config import AdaSparkConfig
+from adaspark.errors import UserError
+
+BAD_INPUT = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; 0 when it worked, 2 when the input could not be used."""
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if rest and arguments.run is not _app:
+        parser.error(f"unrecognised: {' '.join(rest)}")
+    arguments.rest = rest
+    try:
+        return int(arguments.run(arguments) or 0)
+    except UserError as error:
+        return _refuse(str(error))
+    except BrokenPipeError:
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def _refuse(message: str) -> int:
+    print(f"adaspark: {' '.join(message.split())}", file=sys.stderr)
+    return BAD_INPUT
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with one line for a mistake instead of the usage text."""
+
+    def error(self, message: str) -> NoReturn:
+        sys.exit(_refuse(f"{message}. See `{self.prog} --help`."))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="adaspark", description="Adaptive sparsity for long-video models.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_ask(commands.add_parser("ask", help="ask a question about a video"))
+    app = commands.add_parser("app", help="start the studio in the browser", add_help=False)
+    app.set_defaults(run=_app)
+    _add_train(commands.add_parser("train", help="train the bundled model anew"))
+    _add_bench(commands.add_parser("bench", help="time sparse against stock, parity first"))
+    doctor = commands.add_parser("doctor", help="what is installed, what will run, what is missing")
+    doctor.set_defaults(run=_doctor)
+    return parser
+
+
+def _add_ask(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("video", metavar="VIDEO")
+    parser.add_argument("question", metavar="QUESTION")
+    parser.add_argument("--cube", metavar="T,H,W", type=_cube, help="cube in merged tokens")
+    parser.add_argument("--attn-top-p", metavar="P", type=_number, help="attention mass to keep")
+    parser.add_argument("--ffn-top-p", metavar="P", type=_number, help="token importance to keep")
+    parser.add_argument("--dense", action="store_true", help="drop nothing (both p = 1)")
+    parser.add_argument("--model", default="mini", metavar="NAME", help="mini, folder or hub name")
+    parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
+    parser.add_argument("--fps", type=_number, metavar="F", help="frames a second to show")
+    parser.add_argument("--max-frames", type=_whole, metavar="N", help="most frames to show")
+    parser.add_argument("--max-new-tokens", type=_whole, default=32, metavar="N")
+    parser.add_argument("--json", metavar="PATH", help="write the figures (- for standard output)")
+    parser.add_argument("--trace", metavar="PATH.npz", help="write what was decided")
+    parser.add_argument("--report", metavar="PATH.html", help="write an offline page")
+    parser.set_defaults(run=_ask)
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="resumes what it holds")
+    parser.add_argument("--seed", type=_whole, default=0, metavar="N")
+    parser.add_argument("--hours", type=_number, metavar="H", help="stop after this long")
+    parser.set_defaults(run=_train)
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("where", choices=["cpu"], metavar="cpu")
+    parser.add_argument("--tokens", type=_whole, nargs="+", metavar="N", help="video tokens")
+    parser.add_argument("--repeats", type=_whole, default=9, metavar="N")
+    parser.add_argument("--json", metavar="PATH", help="write the figures")
+    parser.set_defaults(run=_bench)
+
+
+def _ask(arguments: argparse.Namespace) -> None:
+    _check_outputs(arguments.json, arguments.trace, arguments.report)
+    if not arguments.question.strip():
+        raise UserError("The question is blank: type one, in quotes.")
+    # Checked before the model is loaded: a wrong value should not cost a minute.
+    changes = {
+        "cube": arguments.cube,
+        "attn_top_p": arguments.attn_top_p,
+        "ffn_top_p": arguments.ffn_top_p,
+    }
+    given = {name: value for name, value in changes.items() if value is not None}
+    if arguments.dense and given.keys() & {"attn_top_p", "ffn_top_p"}:
+        raise UserError("--dense drops nothing, so it goes without --attn-top-p and --ffn-top-p.")
+    if arguments.dense:
+        given |= {"attn_top_p": 1.0, "ffn_top_p": 1.0}
+    AdaSparkConfig.from_dict(given)
+    from adaspark.video import probe
+
+    probe(arguments.video)
+    _quiet()
+    from adaspark.engine import Engine, Options, Result, Word
+
+    engine = Engine(arguments.model, arguments.device)
+    config = AdaSparkConfig.from_dict({**engine.default_config.to_dict(), **given})
+    options = Options(config, arguments.fps, arguments.max_frames, arguments.max_new_tokens)
+    # Words go to standard output as they come, unless the JSON does.
+    words = sys.stderr if arguments.json == "-" else sys.stdout
+    for event in engine.ask(arguments.video, arguments.question, options):
+        if isinstance(event, Word):
+            print(event.text, end="", file=words, flush=True)
+        elif isinstance(event, Result):
+            print(file=words)
+            _write_outputs(arguments, event)
+
+
+def _write_outputs(arguments: argparse.Namespace, result: Any) -> None:
+    if arguments.json:
+        text = json.dumps(result.summary(), indent=2, ensure_ascii=False)
+        if arguments.json == "-":
+            print(text)
+        else:
+            Path(arguments.json).write_text(text + "\n", encoding="utf-8")
+    if arguments.trace:
+        result.trace.save(arguments.trace)
+    if arguments.report:
+        from viz.page import report
+
+        page = report(result.trace, video_path=arguments.video)
+        Path(arguments.report).write_text(page, encoding="utf-8")
+
+
+def _check_outputs(*paths: str | None) -> None:
+    for path in paths:
+        if (
+            path
+            and path != "-"
+            and (Path(path).is_dir() or not Path(path).absolute().parent.is_dir())
+        ):
+            raise UserError(f"{path} cannot be written: name a file in a folder that exists.")
+
+
+def _app(arguments: argparse.Namespace) -> int:
+    return subprocess.call([sys.executable, "-m", "app", *arguments.rest])
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from adaspark.mini.train import main as train
+
+    return train(arguments)
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from adaspark.bench.cpu import run
+
+    return run(tokens=arguments.tokens, repeats=arguments.repeats, json_path=arguments.json)
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from adaspark.doctor import run
+
+    return run()
+
+
+def _quiet() -> None:
+    """Progress bars and advice of the libraries are not part of an answer."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+def _cube(text: str) -> list[int]:
+    try:
+        return list(AdaSparkConfig(cube=[int(side) for side in text.split(",")]).cube)  # type: ignore[arg-type]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"a cube is three whole numbers of at least 1 (time,height,width), such as 4,4,4; "
+            f"got {text!r}"
+        ) from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
