@@ -90,7 +90,7 @@ def _normalise(frames: Tensor, mean: Sequence[float], std: Sequence[float]) -> T
     scale = 1.0 / (1 / 255)
     scaled_mean = torch.tensor(mean, device=frames.device) * scale
     scaled_std = torch.tensor(std, device=frames.device) * scale
-    return (frames.float() - scaled_mean[:, None, None]) / scaled_std[:, None, None]
+    return (frames.float() - scaled_mean[:, None, None]).div_(scaled_std[:, None, None])
 
 
 def _whole_slices(frames: Tensor, temporal_patch: int) -> Tensor:

@@ -125,7 +125,7 @@ def _pyav_frames(
     with open_video(path) as container:
         stream = video_stream(container, shown_name(path))
         limit_decoder(stream, max_pixels)
-        cursor = _Cursor(container, stream, index)
+        cursor = Cursor(container, stream, index)
         lost = 0
         for frame in wanted:
             found = cursor.frame(frame)
@@ -135,7 +135,7 @@ def _pyav_frames(
             yield found.to_ndarray(format="rgb24")
 
 
-class _Cursor:
+class Cursor:
     """A place in an open video that moves forward, seeking where that is shorter."""
 
     def __init__(self, container: Any, stream: Any, index: FrameIndex) -> None:

@@ -79,15 +79,18 @@ def write_clip(
     turn: int = 0,
     pixel_aspect: Fraction | None = None,
     sound: bool = False,
+    blank_frames: Sequence[int] = (),
     **options: str,
 ) -> Path:
     """Write numbered frames, `fps` a second or at `times_millis`; return the path.
 
-    `turn` stores the frames turned, with the display matrix that makes them upright again.
+    `turn` stores the frames turned, with the display matrix that makes them upright again;
+    `blank_frames` are plain black.
     """
     tick = Fraction(1, fps) if times_millis is None else Fraction(1, 1000)
     stamps = list(range(frames)) if times_millis is None else list(times_millis)
     stored = [np.rot90(picture(n, size), k=turn // 90) for n in range(len(stamps))]
+    stored = [pixels * (n not in blank_frames) for n, pixels in enumerate(stored)]
     with av.open(str(path), "w") as output:
         stream = output.add_stream(codec, rate=fps, options={**QUIET.get(codec, {}), **options})
         stream.height, stream.width = stored[0].shape[:2]
@@ -115,6 +118,20 @@ def write_sound(output: Any, stream: Any, *, secs: float = 1.0) -> None:
         frame.sample_rate, frame.pts, frame.time_base = 16000, n * 1024, Fraction(1, 16000)
         output.mux(stream.encode(frame))
     output.mux(stream.encode(None))
+
+
+def copy_packets(source: Path, target: Path, *, first: int = 0, **muxer_options: str) -> Path:
+    """Copy the packets of a clip's picture, from the `first` in file order, without decoding."""
+    with (
+        av.open(str(source)) as container,
+        av.open(str(target), "w", options=muxer_options) as output,
+    ):
+        stream = output.add_stream_from_template(container.streams.video[0])
+        packets = [packet for packet in container.demux(video=0) if packet.dts is not None]
+        for packet in packets[first:]:
+            packet.stream = stream
+            output.mux(packet)
+    return target
 
 
 def set_matrix(path: Path, matrix: tuple[int, int, int, int]) -> Path:

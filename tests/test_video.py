@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 import torch
-from clips import is_upright, number_in, set_matrix, write_clip
+from clips import copy_packets, is_upright, number_in, set_matrix, write_clip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -77,6 +78,12 @@ def test_a_turned_phone_clip_is_upright(turn: int, size: tuple[int, int], tmp_pa
     assert all(is_upright(frame) for frame in clip.frames)
 
 
+def test_a_turned_clip_that_starts_black_is_upright(tmp_path: Path) -> None:
+    # A black frame looks the same turned or not, so it cannot tell whether decord turned it.
+    clip = read_clip(write_clip(tmp_path / "fade.mp4", turn=180, blank_frames=[0]), SMALL)
+    assert all(is_upright(frame) for frame in clip.frames[1:])
+
+
 def test_a_mirrored_clip_is_mirrored_back(tmp_path: Path) -> None:
     plain = read_clip(write_clip(tmp_path / "plain.mp4"), SMALL)
     matrix = (-1, 0, 0, 1)
@@ -109,6 +116,28 @@ def test_a_late_start_counts_as_zero(container: str, tmp_path: Path) -> None:
     assert clip.info.duration_secs < 2.2
     numbers = [number_in(frame) for frame in clip.frames]
     assert clip.times_secs == pytest.approx([n / 10 for n in numbers], abs=0.002)
+
+
+@pytest.mark.parametrize("name", ["headless.mp4", "headless.mkv"])
+def test_frames_before_the_first_key_frame_are_left_out(name: str, tmp_path: Path) -> None:
+    whole = write_clip(tmp_path / f"whole-{name}", g="8")
+    clip = read_clip(copy_packets(whole, tmp_path / name, first=3), SMALL)
+    numbers = [number_in(frame) for frame in clip.frames]
+    assert numbers[0] == 8
+    assert clip.info.frames == 16
+    assert clip.times_secs == pytest.approx((np.array(numbers) - 8) / 12, abs=0.002)
+
+
+def test_frames_after_the_end_of_the_edit_list_are_left_out(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "cut.mp4", preset="medium", bf="2")
+    content = bytearray(path.read_bytes())
+    # Version, flags and count precede the first entry's duration, in thousandths.
+    at = content.index(b"elst") + 4 + 8
+    assert int.from_bytes(content[at : at + 4], "big") == 2000
+    content[at : at + 4] = (1000).to_bytes(4, "big")
+    path.write_bytes(content)
+    assert probe(path).duration_secs == pytest.approx(1, abs=0.09)
+    assert max(number_in(frame) for frame in read_clip(path, SMALL).frames) <= 12
 
 
 def test_one_frame_fills_one_slice(tmp_path: Path) -> None:
@@ -241,6 +270,30 @@ def test_far_jumps_land_on_the_wanted_frame(
     assert scanned.info.decoder == chosen
     for decoder in {chosen, "pyav"}:
         assert jumps(path, scanned.index, decoder=decoder) == WANTED
+
+
+def test_a_seek_that_lands_too_far_starts_again(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4", frames=120, g="12")
+    index = video_probe.scan(path).index
+    with av.open(str(path)) as container:
+        landing = Overshooting(container, int(index.pts[24] - index.pts[0]))
+        cursor = video_decode.Cursor(landing, container.streams.video[0], index)
+        frame = cursor.frame(50)
+        assert number_in(frame.to_ndarray(format="rgb24").transpose(2, 0, 1)) == 50
+        assert cursor.is_exact(50)
+
+
+class Overshooting:
+    """A container whose index leads two key frames too far, but for the beginning."""
+
+    def __init__(self, container: Any, by_pts: int) -> None:
+        self._container, self._by_pts = container, by_pts
+
+    def seek(self, pts: int, *, stream: Any) -> None:
+        self._container.seek(pts + self._by_pts if pts else 0, stream=stream)
+
+    def demux(self, stream: Any) -> Any:
+        return self._container.demux(stream)
 
 
 def jumps(path: Path, index: FrameIndex, *, decoder: str) -> list[int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import av
 import pytest
-from clips import SIZE, picture, write_clip, write_sound
+from clips import SIZE, copy_packets, picture, write_clip, write_sound
 
 from adaspark.errors import UserError
 from adaspark.video import DEFAULT_LIMITS, Limits, Sampling, probe, read_clip
@@ -119,17 +119,39 @@ def cut(path: Path, share: float) -> Path:
 
 
 def fast_start(folder: Path) -> Path:
-    """An MP4 whose index comes first: 100 frames at one key frame each."""
-    path = folder / "fast.mp4"
-    write_clip(folder / "slow.mp4", frames=100, g="1")
-    with (
-        av.open(str(folder / "slow.mp4")) as source,
-        av.open(str(path), "w", options={"movflags": "faststart"}) as output,
-    ):
-        stream = output.add_stream_from_template(source.streams.video[0])
-        for packet in source.demux(video=0):
+    """An MP4 of 100 frames, each a key frame, whose index comes first."""
+    slow = write_clip(folder / "slow.mp4", frames=100, g="1")
+    return copy_packets(slow, folder / "fast.mp4", movflags="faststart")
+
+
+def zeroed(path: Path, share: float) -> Path:
+    """Overwrite a share of the pictures in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    size = len(content) - content.index(b"mdat")
+    start = len(content) - size // 2
+    length = round(size * share)
+    content[start : start + length] = bytes(length)
+    path.write_bytes(content)
+    return path
+
+
+def damaged_in_the_middle(folder: Path) -> Path:
+    return zeroed(fast_start(folder), 0.4)
+
+
+def growing(folder: Path) -> Path:
+    """A stream whose frames become larger than its header says."""
+    small = write_clip(folder / "small.mkv", codec="mjpeg", pixel_format="yuvj420p", frames=2)
+    large = write_clip(
+        folder / "large.mkv", codec="mjpeg", pixel_format="yuvj420p", size=(1024, 768)
+    )
+    path = folder / "growing.mkv"
+    with av.open(str(small)) as first, av.open(str(large)) as then, av.open(path, "w") as output:
+        stream = output.add_stream_from_template(first.streams.video[0])
+        for packet in [*first.demux(video=0), *then.demux(video=0)]:
             if packet.dts is not None:
-                packet.stream = stream
+                packet.pts += 200 * (packet.stream is then.streams.video[0])
+                packet.dts, packet.stream = packet.pts, stream
                 output.mux(packet)
     return path
 
@@ -146,6 +168,7 @@ def fast_start(folder: Path) -> Path:
         (cut_matroska, "clip.mkv is cut off: only"),
         (cut_avi, "clip.avi is cut off: only"),
         (scrambled, "fast.mp4 is damaged"),
+        (damaged_in_the_middle, "too many of its frames cannot be decoded"),
         (sound_only, "song.mp4 has sound but no picture"),
         (sound_with_cover, "album.mp4 has sound but no picture"),
         (unknown_codec, "clip.mp4 uses a video codec that is unknown here"),
@@ -211,13 +234,14 @@ def test_a_hostile_name_stays_one_line(tmp_path: Path) -> None:
 
 
 def test_a_little_damage_in_a_long_clip_is_played_over(tmp_path: Path) -> None:
-    path = fast_start(tmp_path)
-    content = bytearray(path.read_bytes())
-    middle = content.index(b"mdat") + (len(content) - content.index(b"mdat")) // 2
-    content[middle : middle + 40] = bytes(40)
-    path.write_bytes(content)
     dense = Sampling(fps=12, max_frames=100, min_pixels=56 * 56, max_pixels=84 * 84)
-    assert len(read_clip(path, dense).frames) == 100
+    assert len(read_clip(zeroed(fast_start(tmp_path), 0.02), dense).frames) == 100
+
+
+def test_frames_that_outgrow_the_limit_are_not_decoded(tmp_path: Path) -> None:
+    path = growing(tmp_path)
+    assert len(read_clip(path, SMALL).frames) == 8
+    assert "cannot be decoded" in refusal(path, Limits(max_pixels=1024 * 768 - 1))
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.avi"])
