@@ -37,7 +37,8 @@ def middles(trace: Trace, slice_: int) -> list[tuple[int, int, int]]:
 @pytest.mark.parametrize("kind", ["video", "question", "answer"])
 def test_spotlight_leaves_kept_cubes_and_dims_dropped_ones(trace: Trace, kind: Any) -> None:
     picture = overlay.draw(FRAME, trace, 1, 5, kind=kind, mode="spotlight")
-    kept = shares.kept(trace, kind)[1] >= 0.5
+    share = shares.kept(trace, kind)[1]
+    kept = share >= min(share.mean(), 0.5) - 0.002
     for cube, y, x in middles(trace, 5):
         if kept[cube]:
             assert (picture[y, x] == FRAME[y, x]).all()
@@ -103,7 +104,8 @@ def test_mp4_keeps_times_and_shows_each_frames_own_slice(trace: Trace, tmp_path:
         times = [frame.time for frame in before.decode(video=0)]
         frames = list(after.decode(video=0))
     assert [frame.time for frame in frames] == pytest.approx(times)
-    kept = shares.kept(trace, "question")[1] >= 0.5
+    share = shares.kept(trace, "question")[1]
+    kept = share >= min(share.mean(), 0.5) - 0.002
     for number, frame in enumerate(frames):
         pixels = frame.to_ndarray(format="rgb24").astype(float)
         for cube, y, x in middles(trace, number // 2):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from playwright.sync_api import Browser, Page
 
 from adaspark.trace import Trace
@@ -77,6 +78,12 @@ def cube_middles(trace: Trace, slice_: int) -> tuple[list[int], list[tuple[float
         if video == 0 and t0 <= slice_ < t1
     ]
     return [cube for cube, _ in covering], [place for _, place in covering]
+
+
+def surely_kept(share: np.ndarray) -> dict[int, bool]:
+    """Whether each cube of a layer counts as kept; cubes too near the threshold are left out."""
+    threshold = min(float(share.mean()), 0.5)
+    return {c: s > threshold for c, s in enumerate(share.tolist()) if abs(s - threshold) > 0.01}
 
 
 def _note(page: Page, line: Any) -> None:

@@ -25,7 +25,7 @@ PART_ROLE = {
     "attention": "video",
     "ffn": "ffn",
     "choosing": "answer",
-    "vision": "muted",
+    "vision": "question",
 }
 MOST_SLICES = 64
 """Slices that `ffn_masks` draws at most; of a longer video an even sample."""
@@ -71,8 +71,7 @@ def flops_breakdown(trace: Trace, *, theme: Theme = "light") -> go.Figure:
             hovertemplate=name + ": %{x:.3g} GFLOP<extra>%{y}</extra>",
         )
     figure.update_layout(barmode="stack", yaxis={"autorange": "reversed"})
-    title = "Counted FLOPs of the prefill" if rows else "No FLOPs were counted in this run"
-    figure = _laid_out(figure, theme, title, "GFLOP", "")
+    figure = _laid_out(figure, theme, series.flops_title(trace), "GFLOP", "")
     return figure.update_yaxes(range=None, autorange="reversed", rangemode="normal")
 
 

@@ -26,9 +26,6 @@ Mode = Literal["spotlight", "outline", "heat", "ffn"]
 Pixels = NDArray[np.uint8]
 Box = tuple[int, int, int, int]  # left, top, right, bottom; ends exclusive
 
-KEPT_FROM = 0.5
-"""A cube counts as kept where at least this share of the queries attends to it."""
-
 
 def draw(
     frame: Pixels,
@@ -41,7 +38,8 @@ def draw(
 ) -> Pixels:
     """uint8 [H, W, 3]: a copy of `frame` with what one layer chose in one slice.
 
-    The token grid covers the whole frame. `slice_` counts over all videos of the prompt.
+    The token grid covers the whole frame. `slice_` counts over all videos of the prompt. A cube
+    is kept or not by `shares.counts_as_kept`.
     """
     return _Painter(trace, layer, kind, mode).paint(frame, slice_)
 
@@ -103,6 +101,7 @@ class _Painter:
     def __init__(self, trace: Trace, layer: int, kind: str, mode: str) -> None:
         self.mode, self.bounds, self.grids = mode, trace.bounds, shares.grids(trace)
         self.share = shares.kept(trace, kind)[layer]
+        self.kept = shares.counts_as_kept(self.share)
         self.mask = trace.ffn_mask()[layer]
         firsts = np.cumsum([0] + [t for t, _, _ in self.grids])
         self.first_slices = [int(first) for first in firsts]
@@ -117,13 +116,10 @@ class _Painter:
         outlines: list[tuple[Box, str, int]] = []
         for cube, box in self._boxes(frame, video, slice_ - self.first_slices[video]):
             self._fill(picture, frame, cube, box)
-            if self._is_kept(cube) and self.mode != "heat":
+            if self.kept[cube] and self.mode != "heat":
                 bold = self.mode == "outline"
                 outlines.append((box, OVERLAY["kept" if bold else "edge"], 3 if bold else 1))
         return _outlined(picture, outlines)
-
-    def _is_kept(self, cube: int) -> bool:
-        return bool(self.share[cube] > 0 and self.share[cube] >= KEPT_FROM)
 
     def _boxes(self, frame: Pixels, video: int, local: int) -> Iterator[tuple[int, Box]]:
         for cube, (of, t0, t1, r0, r1, c0, c1) in enumerate(self.bounds.tolist()):
@@ -136,7 +132,7 @@ class _Painter:
         if self.mode == "heat":
             colour = cividis(self.share[cube]).astype(np.float32)
             picture[top:bottom, left:right] = (0.35 * part + 0.65 * colour).astype(np.uint8)
-        elif self.mode == "spotlight" and not self._is_kept(cube):
+        elif self.mode == "spotlight" and not self.kept[cube]:
             grey = part.mean(-1, keepdims=True)
             dim = np.array(rgb(OVERLAY["dim"]), np.float32)
             picture[top:bottom, left:right] = (0.26 * grey + 0.74 * dim).astype(np.uint8)

@@ -25,7 +25,7 @@ PART_ROLES = {
     "attention": "video",
     "ffn": "ffn",
     "choosing": "answer",
-    "vision": "muted",
+    "vision": "question",
 }
 MAPS_NOTE = (
     "Share of queries that attend to each cube of the first video. Across: time; down: places in "
@@ -85,7 +85,7 @@ def charts(trace: Trace) -> str:
         parts.append(tag("div", chart, data_of_layer=layer, hidden=layer > 0))
     rows = series.flops_parts(trace)
     if rows:
-        parts.append(svg.bar_chart(rows, PART_ROLES, "Counted FLOPs of the prefill"))
+        parts.append(svg.bar_chart(rows, PART_ROLES, series.flops_title(trace)))
     return tag("section", tag("h2", "Figures"), *parts, class_="charts")
 
 

@@ -103,5 +103,14 @@ def flops_parts(trace: Trace) -> dict[str, dict[str, float]]:
     }
 
 
+def flops_title(trace: Trace) -> str:
+    """What the counted FLOPs are of."""
+    rows = flops_parts(trace)
+    if not rows:
+        return "No FLOPs were counted in this run"
+    vision = any("vision" in parts for parts in rows.values())
+    return "Counted FLOPs, prefill and vision tower" if vision else "Counted FLOPs of the prefill"
+
+
 def _known(values: Iterable[Any]) -> list[float | None]:
     return [float(v) if math.isfinite(v) else None for v in values]

@@ -151,6 +151,20 @@ def cube_areas(trace: Trace) -> Floats:
     return areas
 
 
+def counts_as_kept(shares_of_layer: NDArray[Any]) -> NDArray[np.bool_]:
+    """bool [C]: the cubes that pictures show as kept, from the layer's mean or a half upwards.
+
+    The lesser of the two counts: choices of many queries rarely agree, so a fixed half would show
+    most sparse layers empty. A cube that no query attends to is never kept.
+    """
+    if not shares_of_layer.size:
+        return np.zeros(0, bool)
+    from_share = min(float(shares_of_layer.mean()), 0.5)
+    # As the viewer does on 8-bit shares, where the mean of equal shares may lie above them.
+    kept: NDArray[np.bool_] = (shares_of_layer > 0) & (shares_of_layer >= from_share - 0.002)
+    return kept
+
+
 def slice_starts(trace: Trace) -> NDArray[np.float64]:
     """float64 [S]: seconds of the first frame of each slice whose time is known, else NaN."""
     times = trace.frame_times

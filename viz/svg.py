@@ -40,7 +40,7 @@ def bar_chart(rows: Bars, roles: dict[str, str], title: str) -> str:
         body += _text(BAR_LEFT - 8, top + 22, name, "end") + _bar(name, parts, roles, top, scale)
         end = BAR_LEFT + scale * total + 8
         body += _text(end, top + 22, f"{total / 1e9:.3g} GFLOP", "start")
-    shown = dict.fromkeys(part for parts in rows.values() for part, flops in parts.items() if flops)
+    shown = [part for part in PARTS if any(parts.get(part) for parts in rows.values())]
     caption = legend(((PARTS[part], roles[part]) for part in shown), thickness=10)
     return _figure(title, body, caption, height=TOP + BAR_STEP * len(rows))
 

@@ -71,6 +71,22 @@ class SceneData {
     return values[(first * shape[1] + second) * shape[2] + cube] / top;
   }
 
+  /** From which share a cube counts as kept unless someone says: the layer's mean, at most half. */
+  usualThreshold(query, layer) {
+    const shares = this.cubes.map((cube) => this.share(query, layer, cube.index));
+    const mean = shares.reduce((a, b) => a + b, 0) / Math.max(shares.length, 1);
+    return Math.min(mean, 0.5);
+  }
+
+  /** The largest share of any layer and cube, so that stretched layers still compare. */
+  largestShare(query) {
+    let largest = 0;
+    for (let layer = 0; layer < this.layers; layer++) {
+      for (const cube of this.cubes) largest = Math.max(largest, this.share(query, layer, cube.index));
+    }
+    return largest || 1;
+  }
+
   /** Area-weighted mean share over the cubes of a slice. */
   sliceShare(query, layer, slice) {
     let sum = 0, area = 0;

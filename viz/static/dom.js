@@ -55,6 +55,7 @@ function buildViewer(root, onMode, onKind) {
   parts.layerFacts = el("p", { className: "facts muted" });
   parts.lanes = el("canvas", { className: "lanes", role: "img", "aria-label": "Lanes" });
   parts.laneTitle = el("p", { className: "lane-title" });
+  parts.stretch = el("button", { type: "button", textContent: "Stretch colours" });
   parts.laneEnds = el("p", { className: "lane-ends" });
   parts.words = el("div", { className: "words" });
   parts.live = el("p", { className: "live", "aria-live": "polite", role: "status" });
@@ -63,7 +64,8 @@ function buildViewer(root, onMode, onKind) {
     parts.stage, parts.transport,
     el("div", { className: "details" }, parts.legend, parts.facts, parts.layerFacts),
     parts.dials,
-    el("div", { className: "lane-box" }, parts.laneTitle, parts.lanes, parts.laneEnds),
+    el("div", { className: "lane-box" },
+      el("div", { className: "lane-head" }, parts.laneTitle, parts.stretch), parts.lanes, parts.laneEnds),
     parts.words, parts.live,
   );
   return parts;
@@ -90,7 +92,9 @@ function transportParts() {
   const seek = el("input", { type: "range", "aria-label": "Seek", min: 0, max: 1, step: "any", value: 0 });
   const clock = el("output", { className: "clock", "aria-hidden": "true" });
   const layer = slider("Layer", { min: 0, max: 0, step: 1, value: 0 });
-  const threshold = slider("Kept from", { min: 0, max: 100, step: 5, value: 50 });
+  const threshold = slider("Kept from", { min: 0, max: 100, step: 1, value: 50 });
+  threshold.auto = el("button", { type: "button", textContent: "Auto", "aria-label": "Kept from the layer's average" });
+  threshold.row.append(threshold.auto);
   const opacity = slider("Opacity", { min: 0, max: 100, step: 5, value: 100 });
   return {
     play, back, forward, seek, clock, layer, threshold, opacity,
@@ -105,8 +109,9 @@ function wordRow(kind, words, onWord) {
   row.append(el("span", { className: "name", textContent: KIND_NAMES[kind], "aria-hidden": "true" }));
   words.forEach((word, position) => {
     if (word.kind !== kind) return;
-    const text = word.text.trim() || "\u2423";
-    const button = el("button", { type: "button", className: "word", textContent: text, "aria-pressed": "false" });
+    const text = word.text.trim() || (word.text.includes("\n") ? "\u21b5" : "\u2423");
+    const className = /^(<\|.*\|>|\W)$/u.test(text) ? "word minor" : "word";
+    const button = el("button", { type: "button", className, textContent: text, "aria-pressed": "false" });
     button.dataset.index = word.index;
     button.dataset.position = position;
     button.addEventListener("click", () => onWord(position));

@@ -1,4 +1,4 @@
-/* Drawing: overlay, lanes, legend. Canvases in device pixels; shares on a fixed 0-1 scale. */
+/* Drawing: overlay and lanes, in device pixels. Shares are coloured on 0 to view.top, 1 as a rule. */
 
 /** The part of a box that a picture fills under object-fit: contain. */
 function contentRect(boxWidth, boxHeight, pictureWidth, pictureHeight) {
@@ -61,7 +61,7 @@ function hatchPattern(area) {
   return area.context.createPattern(tile, "repeat");
 }
 
-/** Draw one slice. `view` = {data, layer, slice, query, mode, threshold, focus}. */
+/** Draw one slice. `view` = {data, layer, slice, query, mode, threshold, top, focus}. */
 function drawOverlay(area, greyArea, view) {
   const video = view.data.videoOf(view.slice);
   if (!video) return;
@@ -80,7 +80,7 @@ function drawCubes(area, greyArea, view, grid) {
     const share = view.data.share(view.query, view.layer, cube.index);
     const rect = cubeRect(area, grid, cube), kept = isKept(share, view.threshold);
     if (view.mode === "heat") {
-      area.context.fillStyle = cividis(share);
+      area.context.fillStyle = cividis(share / view.top);
       area.context.globalAlpha = 0.78;
       area.context.fillRect(...rect);
       area.context.globalAlpha = 1;
@@ -119,7 +119,7 @@ function drawLanes(canvas, view, width, height) {
   const area = fitCanvas(canvas, width, height), { data } = view;
   for (let layer = 0; layer < data.layers; layer++) {
     for (let slice = 0; slice < data.slices; slice++) {
-      area.context.fillStyle = cividis(laneShare(view, layer, slice));
+      area.context.fillStyle = cividis(laneShare(view, layer, slice) / view.top);
       area.context.fillRect(...laneRect(area, data, layer, slice));
     }
   }

@@ -1,7 +1,17 @@
 /* State -> screen: pictures, facts, pressed buttons, the live region; and the keys. */
 
+/** The view with what follows from it: data, focused cube, threshold in use, top of the colours. */
+function fullView({ view, data }) {
+  const usual = data?.slices ? data.usualThreshold(view.query, view.layer) : 0.5;
+  const stretched = view.stretched && view.mode !== "ffn" && data?.slices;
+  return {
+    ...view, data, usual: view.threshold === null, threshold: view.threshold ?? usual,
+    focus: view.hovered ?? view.pinned, top: stretched ? data.largestShare(view.query) : 1,
+  };
+}
+
 function renderViewer(viewer) {
-  const { parts, view, data } = viewer;
+  const { parts, data } = viewer, view = fullView(viewer);
   Object.assign(parts.root.dataset, { layer: view.layer, slice: view.slice, mode: view.mode });
   press(parts.modes, view.mode);
   press(parts.kinds, view.query.kind);
@@ -10,10 +20,9 @@ function renderViewer(viewer) {
   }
   renderDials(parts, view, data);
   renderTransport(parts, viewer.clock);
-  const full = { ...view, data, focus: view.hovered ?? view.pinned };
-  renderPictures(viewer, full);
-  renderWords(parts, full);
-  renderTexts(parts, full);
+  renderPictures(viewer, view);
+  renderWords(parts, view);
+  renderTexts(parts, view);
 }
 
 function renderPictures({ parts, rect }, view) {
@@ -36,6 +45,9 @@ function renderDials(parts, view, data) {
   layer.output.textContent = data ? `${view.layer} / ${layer.input.max}` : "";
   threshold.input.value = Math.round(view.threshold * 100);
   threshold.output.textContent = `${threshold.input.value} %`;
+  threshold.auto.setAttribute("aria-pressed", String(view.usual));
+  parts.stretch.setAttribute("aria-pressed", String(view.stretched));
+  parts.stretch.hidden = view.mode === "ffn";
   threshold.row.hidden = view.mode === "heat" || view.mode === "ffn";
   opacity.input.value = Math.round(view.opacity * 100);
   opacity.output.textContent = `${opacity.input.value} %`;
@@ -142,7 +154,7 @@ function unit(view) {
 
 function laneTitle(view) {
   if (view.mode === "ffn") return "Tokens that pass through the FFN, layers down, slices across";
-  return `Cubes kept for ${queryName(view)}, layers down, slices across`;
+  return `Share of ${unit(view)} that keep a cube (0 to ${percent(view.top)}), layers down, slices across`;
 }
 
 function laneEnds({ data }) {
@@ -156,8 +168,9 @@ function entry(sample, text) {
 }
 
 function legendOf(view) {
-  const from = `${percent(Math.max(view.threshold, 0.01))} of ${unit(view)}`;
-  if (view.mode === "heat") return ["0", entry("cividis", `1 share of ${unit(view)} that attend`)];
+  const average = view.usual && view.threshold < 0.5 ? " (the layer's average)" : "";
+  const from = `${percent(Math.max(view.threshold, 0.01))} of ${unit(view)}${average}`;
+  if (view.mode === "heat") return [entry("cividis", `0 to ${percent(view.top)} of ${unit(view)} attend`)];
   if (view.mode === "ffn") return [entry("hatch", "skips the FFN (mean compensated)"), entry("clear", "passes through")];
   if (view.mode === "outline") return [entry("outline", `kept by at least ${from}`)];
   return [entry("clear", `kept by at least ${from}`), entry("dim", "dropped")];

@@ -8,7 +8,7 @@ class Viewer {
     this.data = null;
     this.view = {
       layer: 0, slice: 0, mode: "spotlight", query: { kind: "question" },
-      threshold: 0.5, opacity: 1, hovered: null, pinned: null,
+      threshold: null, stretched: false, opacity: 1, hovered: null, pinned: null,
     };
     this.clock = new Clock(this.parts.video, (time) => this.#tick(time));
     element.append(root);
@@ -57,7 +57,7 @@ class Viewer {
     this.#layOut();
   }
 
-  /** Change what is looked at: layer, slice, mode, query, threshold, opacity, pinned. */
+  /** Change what is looked at: layer, mode, query, threshold (null: usual), stretched, opacity, pinned. */
   set(change) {
     Object.assign(this.view, change);
     this.draw();
@@ -68,7 +68,7 @@ class Viewer {
 
   /** A read-only copy of what is drawn. */
   snapshot() {
-    const { data, view, parts } = this;
+    const { data, parts } = this, view = fullView(this);
     if (!data) return null;
     const video = data.videoOf(view.slice);
     const shares = (query) => Array.from({ length: data.layers }, (_, layer) =>
@@ -128,6 +128,8 @@ class Viewer {
     parts.seek.addEventListener("input", () => this.clock.seek(Number(parts.seek.value)));
     parts.layer.input.addEventListener("input", (e) => this.set({ layer: Number(e.target.value) }));
     parts.threshold.input.addEventListener("input", (e) => this.set({ threshold: e.target.value / 100 }));
+    parts.threshold.auto.addEventListener("click", () => this.set({ threshold: null }));
+    parts.stretch.addEventListener("click", () => this.set({ stretched: !this.view.stretched }));
     parts.opacity.input.addEventListener("input", (e) => this.set({ opacity: e.target.value / 100 }));
     parts.lanes.addEventListener("click", (event) => this.#pickLane(event));
     parts.stage.addEventListener("pointermove", (event) => this.#hover(this.#cubeUnder(event)));
