@@ -150,6 +150,7 @@ def test_a_word_shows_its_own_cubes_though_its_text_repeats(page: Page, trace: T
         clear, kept = clear_cubes(page, trace, 0), surely_kept(expected)
         assert {c: clear[c] for c in clear if c in kept} == {c: kept[c] for c in clear if c in kept}
     assert (masks[3, last[0]] != masks[3, last[1]]).any()
+    expect(page.locator("#viewer .facts").nth(1)).to_contain_text("kept in slices ")
     page.keyboard.press("Escape")
     assert snapshot(page)["query"] == {"kind": "answer"}
 

@@ -136,7 +136,31 @@ function layerFactsOf(view) {
     ["FFN entropy", entropy.ffn_by_layer[layer]],
   ].filter(([, value]) => typeof value === "number");
   const texts = known.map(([name, value]) => `${name} ${value.toFixed(2)}`);
-  return `Layer ${layer}${keptCount(view)}; ${texts.join(", ")}`;
+  return `Layer ${layer}${keptCount(view)}${keptElsewhere(view)}; ${texts.join(", ")}`;
+}
+
+/** Where to look when this slice shows nothing, and for a word always: its slices and times. */
+function keptElsewhere(view) {
+  const { data, layer, query, threshold } = view;
+  if (view.mode === "ffn") return "";
+  const keeps = (slice) => data.cubesFromSlice[slice].some((cube) =>
+    isKept(data.share(query, layer, cube.index), threshold));
+  if (query.word === undefined && keeps(view.slice)) return "";
+  const runs = [];
+  for (let slice = 0; slice < data.slices; slice++) {
+    if (!keeps(slice)) continue;
+    if (runs.at(-1)?.[1] === slice - 1) runs.at(-1)[1] = slice;
+    else runs.push([slice, slice]);
+  }
+  const named = runs.slice(0, 4).map(([from, to]) => spanName(data, from, to));
+  if (!named.length) return " (none in any slice)";
+  return ` (kept in slices ${named.join(", ")}${runs.length > 4 ? ", \u2026" : ""})`;
+}
+
+function spanName(data, from, to) {
+  const start = data.startOf(from), end = data.endOf(to);
+  const times = start === null || end === null ? "" : ` at ${start.toFixed(2)}-${end.toFixed(2)} s`;
+  return `${from === to ? from : `${from}-${to}`}${times}`;
 }
 
 function cubeFacts(view) {
@@ -149,7 +173,7 @@ function cubeFacts(view) {
 
 function unit(view) {
   if (view.query.word !== undefined) return `the heads of ${queryName(view)}`;
-  return `the queries of ${queryName(view)}`;
+  return { video: "the video tokens", question: "the question's words", answer: "the answer's words" }[view.query.kind];
 }
 
 function laneTitle(view) {
