@@ -21,6 +21,12 @@ from adaspark.summary import finish, summary
 from adaspark.trace import Trace
 from adaspark.video import Sampling, VideoInfo, probe, sample_times, token_grid
 
+BACKEND = "key cubes + tiles (PyTorch)"
+BACKEND_WHY = (
+    "each segment goes by key cubes or by query tiles, whichever computes less; p = 1 uses the "
+    "stock scaled_dot_product_attention"
+)
+
 
 class Phase(NamedTuple):
     """Progress: `decode` and `vision` count frames, `prefill` layers, `generate` words."""
@@ -95,7 +101,7 @@ class Engine:
         self.name = model
         self.device = str(self._checkpoint.device)
         self.dtype = str(self._checkpoint.model.dtype).removeprefix("torch.")
-        self.backend = "tiles (PyTorch)"
+        self.backend = BACKEND
         self.is_bundled = model == checkpoint.BUNDLED
         self.default_config = self._checkpoint.config
 

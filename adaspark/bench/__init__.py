@@ -1,0 +1,1 @@
+"""Timed comparisons: parity first, no figure from a red tree."""

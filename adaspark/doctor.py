@@ -1,0 +1,141 @@
+"""`adaspark doctor`: what is here, what will run, what is missing and the command that mends it."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import NamedTuple
+
+SUPPORTED = {"torch": ("2.11", "2.14"), "transformers": ("5.17", "5.24")}
+
+
+class Finding(NamedTuple):
+    """One line: what was looked at, what was found, and what to do where it is not well."""
+
+    name: str
+    found: str
+    remedy: str = ""
+    required: bool = True
+
+
+def run() -> int:
+    """Print every finding; 1 where something that the app needs is missing, else 0."""
+    findings = [finding for check in _CHECKS for finding in check()]
+    width = max(len(finding.name) for finding in findings)
+    for finding in findings:
+        mark = "ok" if not finding.remedy else ("MISSING" if finding.required else "optional")
+        print(f"{mark:8} {finding.name:{width}}  {finding.found}")
+        if finding.remedy:
+            print(f"{'':8} {'':{width}}  -> {finding.remedy}")
+    return int(any(finding.remedy and finding.required for finding in findings))
+
+
+def _python() -> list[Finding]:
+    return [Finding("python", f"{platform.python_version()} on {platform.platform()}")]
+
+
+def _packages() -> list[Finding]:
+    found = [_supported(name, *bounds) for name, bounds in SUPPORTED.items()]
+    return [*found, *(_installed(name) for name in ("numpy", "gradio", "plotly", "pillow"))]
+
+
+def _supported(name: str, first: str, end: str) -> Finding:
+    finding = _installed(name)
+    if finding.remedy or _parts(first) <= _parts(finding.found) < _parts(end):
+        return finding
+    wanted = f'pip install "{name}>={first},<{end}"'
+    return Finding(name, f"{finding.found}, tested with {first} up to {end}", wanted)
+
+
+def _parts(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("+")[0].split(".")[:2])
+
+
+def _installed(name: str, *, required: bool = True, install: str | None = None) -> Finding:
+    try:
+        return Finding(name, version(name))
+    except PackageNotFoundError:
+        return Finding(name, "not installed", install or f"pip install {name}", required)
+
+
+def _decoders() -> list[Finding]:
+    """A decoder counts when it imports: a wheel may be there and not fit the machine."""
+    found = []
+    for package, module, required in (("av", "av", True), ("decord", "decord", False)):
+        finding = _installed(package, required=required)
+        try:
+            import_module(module)
+        except (ImportError, OSError) as error:
+            if not finding.remedy:
+                reason = f"{finding.found}, but does not load ({error})"
+                finding = Finding(
+                    package, reason, f"pip install --force-reinstall {package}", required
+                )
+        found.append(finding)
+    order = "decord first, PyAV for what it refuses" if not found[1].remedy else "PyAV alone"
+    return [*found, Finding("video decoding", order)]
+
+
+def _devices() -> list[Finding]:
+    try:
+        import torch
+    except ImportError:
+        return []
+    threads = f"{torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
+    found = [Finding("cpu", threads)]
+    if torch.cuda.is_available():
+        found += [
+            Finding(f"cuda:{i}", torch.cuda.get_device_name(i))
+            for i in range(torch.cuda.device_count())
+        ]
+    else:
+        found.append(Finding("cuda", "none: the model runs on the CPU"))
+    return found
+
+
+def _backend() -> list[Finding]:
+    from adaspark.engine import BACKEND, BACKEND_WHY
+
+    flash = _installed("flash-attn", required=False, install='pip install "adaspark-studio[gpu]"')
+    return [Finding("attention backend", f"{BACKEND}: {BACKEND_WHY}"), flash]
+
+
+def _model() -> list[Finding]:
+    from adaspark.checkpoint import BUNDLED_FOLDER
+
+    weights = BUNDLED_FOLDER / "model.safetensors"
+    if weights.is_file():
+        return [Finding("bundled model", f"{weights.stat().st_size / 1e6:.1f} MB")]
+    remedy = "git clone the repository and run `pip install -e .` in it"
+    return [Finding("bundled model", "not beside this installation", remedy)]
+
+
+def _tools() -> list[Finding]:
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    remedy = "" if browser else "playwright install chromium, or apt-get install chromium"
+    ffmpeg = shutil.which("ffmpeg")
+    return [
+        Finding("chromium (tests)", browser or "not found", remedy, required=False),
+        Finding(
+            "ffmpeg (tests)",
+            ffmpeg or "not found",
+            "" if ffmpeg else "apt-get install ffmpeg",
+            required=False,
+        ),
+        Finding("installed in", sys.prefix),
+    ]
+
+
+_CHECKS: tuple[Callable[[], list[Finding]], ...] = (
+    _python,
+    _packages,
+    _decoders,
+    _devices,
+    _backend,
+    _model,
+    _tools,
+)
