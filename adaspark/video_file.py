@@ -18,6 +18,7 @@ _OPEN_OPTIONS = {
 }
 _OPEN_AND_READ_TIMEOUT_SECS = (30.0, 30.0)
 _MAX_NAME = 80
+_MATROSKA_HEAD_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,27 @@ def container_name(container: Any, path: Path) -> str:
     if "matroska" in container.format.name:
         return "WebM" if b"webm" in _head(path) else "MKV"
     return "MOV" if container.metadata.get("major_brand", "qt").startswith("qt") else "MP4"
+
+
+def segment_end_bytes(path: Path) -> int | None:
+    """Return where a Matroska file's content should end; None where it was left open, as live."""
+    with path.open("rb") as file:
+        head = file.read(_MATROSKA_HEAD_BYTES)
+    at, header_bytes = _matroska_size(head, 4)
+    if header_bytes is None or not head.startswith(b"\x18\x53\x80\x67", at + header_bytes):
+        return None
+    at, content_bytes = _matroska_size(head, at + header_bytes + 4)
+    return None if content_bytes is None else at + content_bytes
+
+
+def _matroska_size(head: bytes, at: int) -> tuple[int, int | None]:
+    """Read an element's size at `at`; return where it ends, and it, or None for unknown."""
+    if at >= len(head) or not head[at]:
+        return at, None
+    length = 9 - head[at].bit_length()
+    value = int.from_bytes(head[at : at + length], "big")
+    unmarked, unknown = value & (1 << 7 * length) - 1, (1 << 7 * length) - 1
+    return at + length, None if unmarked == unknown else unmarked
 
 
 def _size_of_regular_file(path: Path) -> int:

@@ -1,6 +1,8 @@
 """When each frame of a video is shown, read from its packets without decoding them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import av
@@ -8,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaspark.errors import UserError
-from adaspark.video_file import Limits, damaged
+from adaspark.video_file import Limits, damaged, segment_end_bytes
 
 # A file that holds less than this share of what it announces is cut off; the rest of the
 # tolerance covers containers that round, or count a frame that an edit hides.
 _COMPLETE_SHARE = 0.95
+# What may follow the last frame of a small Matroska file: its seek index and tags.
+_INDEX_BYTES = 4096
 # Timestamps are rounded to 1 ms by Matroska.
 _SLACK_SECS = 0.001
 
@@ -82,6 +86,7 @@ class _Packets:
     keys: list[bool]
     read: int = 0
     end_secs: float = 0.0
+    end_bytes: int = 0
 
 
 def index_frames(container: Any, stream: Any, name: str, limits: Limits) -> FrameIndex:
@@ -128,6 +133,7 @@ def _note(packet: Any, stream_index: int, found: _Packets, *, has_pts: bool) -> 
     if stamp is not None and packet.time_base is not None:
         end_secs = float((stamp + (packet.duration or 0)) * packet.time_base)
         found.end_secs = max(found.end_secs, end_secs)
+    found.end_bytes = max(found.end_bytes, (packet.pos or 0) + packet.size)
     if packet.stream_index != stream_index:
         return
     found.read += 1
@@ -140,17 +146,28 @@ def _note(packet: Any, stream_index: int, found: _Packets, *, has_pts: bool) -> 
 
 
 def _refuse_cut_off(container: Any, stream: Any, name: str, packets: _Packets) -> None:
-    if stream.frames > 0:
-        share = packets.read / stream.frames
-    elif container.duration:
-        share = packets.end_secs / (container.duration / av.time_base)
-    else:
-        return
+    share = max(_shares_found(container, stream, packets), default=1.0)
     if share < _COMPLETE_SHARE:
         raise UserError(
             f"{name} is cut off: only {share:.0%} of the video it announces is in the file; "
             "copy or export the video again."
         )
+
+
+def _shares_found(container: Any, stream: Any, packets: _Packets) -> Iterator[float]:
+    """Yield each measure of how much of the announced video was found; one may understate.
+
+    AVI counts dropped frames; the length in a header may be wrong; Matroska states no frame count,
+    and its length includes the last frame's, which it does not state, so there bytes count too.
+    """
+    if stream.frames > 0:
+        yield packets.read / stream.frames
+    if container.duration:
+        yield packets.end_secs / (container.duration / av.time_base)
+    if "matroska" in container.format.name:
+        announced_bytes = segment_end_bytes(Path(container.name)) or container.size
+        share_read = (packets.end_bytes + _INDEX_BYTES) / container.size
+        yield min(container.size / announced_bytes, share_read)
 
 
 def _last_duration(pts: NDArray[np.int64], stated: int, stream: Any) -> int:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import av
@@ -120,7 +121,14 @@ def write_sound(output: Any, stream: Any, *, secs: float = 1.0) -> None:
     output.mux(stream.encode(None))
 
 
-def copy_packets(source: Path, target: Path, *, first: int = 0, **muxer_options: str) -> Path:
+def copy_packets(
+    source: Path,
+    target: Path,
+    *,
+    first: int = 0,
+    pts_from_pts: Mapping[int, int] = MappingProxyType({}),
+    **muxer_options: str,
+) -> Path:
     """Copy the packets of a clip's picture, from the `first` in file order, without decoding."""
     with (
         av.open(str(source)) as container,
@@ -129,9 +137,21 @@ def copy_packets(source: Path, target: Path, *, first: int = 0, **muxer_options:
         stream = output.add_stream_from_template(container.streams.video[0])
         packets = [packet for packet in container.demux(video=0) if packet.dts is not None]
         for packet in packets[first:]:
+            if packet.pts in pts_from_pts:
+                packet.pts = packet.dts = pts_from_pts[packet.pts]
             packet.stream = stream
             output.mux(packet)
     return target
+
+
+def hide_after(path: Path, millis: int) -> Path:
+    """Shorten the first edit of an MP4, so that its later frames are in the file but not shown."""
+    content = bytearray(path.read_bytes())
+    # Version, flags and count precede the first entry's duration, in thousandths.
+    at = content.index(b"elst") + 4 + 8
+    content[at : at + 4] = millis.to_bytes(4, "big")
+    path.write_bytes(content)
+    return path
 
 
 def set_matrix(path: Path, matrix: tuple[int, int, int, int]) -> Path:

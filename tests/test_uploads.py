@@ -14,7 +14,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from clips import is_upright, number_in, write_clip
+from clips import copy_packets, hide_after, is_upright, number_in, write_clip
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
@@ -139,18 +139,38 @@ def test_a_proxy_is_made_once_for_the_same_content(
 
 
 def test_a_stopped_proxy_leaves_nothing_behind(tmp_path: Path) -> None:
-    path = write_clip(tmp_path / "clip.mkv")
-    seen: list[tuple[int, int]] = []
+    path = write_clip(tmp_path / "clip.mkv", frames=120)
+    files_while_writing: list[int] = []
 
-    def stop_at_ten(done: int, total: int) -> None:
-        seen.append((done, total))
-        if done == 10:
+    def stop_at_100(done: int, total: int) -> None:
+        assert total == 120
+        if done == 100:
+            files_while_writing.append(len(list((tmp_path / "proxies").iterdir())))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        make_proxy(probe(path), tmp_path / "proxies", on_progress=stop_at_ten)
-    assert seen == [(n, 24) for n in range(1, 11)]
+        make_proxy(probe(path), tmp_path / "proxies", on_progress=stop_at_100)
+    assert files_while_writing == [1]
     assert list((tmp_path / "proxies").iterdir()) == []
+
+
+def test_a_proxy_leaves_out_what_an_edit_list_hides(tmp_path: Path) -> None:
+    path = hide_after(write_clip(tmp_path / "cut.mp4", preset="medium", bf="2"), 1000)
+    proxy = make_proxy(probe(path), tmp_path / "proxies")
+    assert len(pictures(proxy)) == probe(path).frames < 24
+
+
+def test_frames_of_the_same_time_are_shown_once(tmp_path: Path) -> None:
+    once = write_clip(
+        tmp_path / "once.mkv",
+        times_millis=[0, 40, 41, 80, 120],
+        codec="mjpeg",
+        pixel_format="yuvj420p",
+    )
+    path = copy_packets(once, tmp_path / "twice.mkv", pts_from_pts={41: 40})
+    proxy = make_proxy(probe(path), tmp_path / "proxies")
+    assert scan(proxy).index.times_secs == pytest.approx([0, 0.04, 0.08, 0.12])
+    assert [number_in(picture) for picture in pictures(proxy)] == [0, 1, 3, 4]
 
 
 @pytest.mark.parametrize("nothing", [None, "", "  "])

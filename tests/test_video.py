@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from clips import copy_packets, is_upright, number_in, set_matrix, write_clip
+from clips import copy_packets, hide_after, is_upright, number_in, set_matrix, write_clip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -129,15 +130,24 @@ def test_frames_before_the_first_key_frame_are_left_out(name: str, tmp_path: Pat
 
 
 def test_frames_after_the_end_of_the_edit_list_are_left_out(tmp_path: Path) -> None:
-    path = write_clip(tmp_path / "cut.mp4", preset="medium", bf="2")
-    content = bytearray(path.read_bytes())
-    # Version, flags and count precede the first entry's duration, in thousandths.
-    at = content.index(b"elst") + 4 + 8
-    assert int.from_bytes(content[at : at + 4], "big") == 2000
-    content[at : at + 4] = (1000).to_bytes(4, "big")
-    path.write_bytes(content)
+    path = hide_after(write_clip(tmp_path / "cut.mp4", preset="medium", bf="2"), 1000)
     assert probe(path).duration_secs == pytest.approx(1, abs=0.09)
     assert max(number_in(frame) for frame in read_clip(path, SMALL).frames) <= 12
+
+
+def test_a_long_last_frame_of_unstated_length_is_no_sign_of_damage(tmp_path: Path) -> None:
+    # Matroska announces 14 s, and five frames that start within 4 s.
+    slides = write_clip(
+        tmp_path / "slides.mkv",
+        times_millis=[0, 1000, 2000, 3000, 4000],
+        codec="mjpeg",
+        pixel_format="yuvj420p",
+    )
+    content = bytearray(slides.read_bytes())
+    at = content.index(b"\x44\x89\x88") + 3
+    content[at : at + 8] = struct.pack(">d", 14_000)
+    slides.write_bytes(content)
+    assert probe(slides).frames == 5
 
 
 def test_one_frame_fills_one_slice(tmp_path: Path) -> None:
@@ -270,6 +280,34 @@ def test_far_jumps_land_on_the_wanted_frame(
     assert scanned.info.decoder == chosen
     for decoder in {chosen, "pyav"}:
         assert jumps(path, scanned.index, decoder=decoder) == WANTED
+
+
+def test_decord_is_not_chosen_where_equal_pictures_hide_wrong_seeks(tmp_path: Path) -> None:
+    options = {"preset": "medium", "g": "24", "bf": "3", "x264-params": "open-gop=1:scenecut=0"}
+    black = [0, *range(190, 240)]
+    path = write_clip(tmp_path / "long.mp4", frames=240, blank_frames=black, **options)
+    assert probe(path).decoder == "pyav"
+
+
+def test_decord_is_not_chosen_where_its_times_differ(
+    plain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Shifted:
+        def __init__(self, reader: Any) -> None:
+            self._reader = reader
+
+        def __len__(self) -> int:
+            return len(self._reader)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._reader, name)
+
+        def get_frame_timestamp(self, frames: Any) -> Any:
+            return self._reader.get_frame_timestamp(frames) * 1.01
+
+    honest = video_probe.open_decord
+    monkeypatch.setattr(video_probe, "open_decord", lambda path: Shifted(honest(path)))
+    assert probe(plain).decoder == "pyav"
 
 
 def test_a_seek_that_lands_too_far_starts_again(tmp_path: Path) -> None:
