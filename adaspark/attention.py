@@ -39,9 +39,12 @@ Observer = Callable[[Segment, Choice], None]
 
 
 def cube_means(keys: Tensor, sequence: SequenceMap) -> Tensor:
-    """Mean key of each cube, fp32 [G, C, D], from keys [G, N, D] after rotary embedding."""
+    """Mean key of each cube, fp32 [G, C, D], from keys [G, N, D] after rotary embedding.
+
+    The means only choose: no gradient passes through them.
+    """
     layout = sequence.layout
-    video = keys.index_select(1, sequence.video_positions).float()
+    video = keys.detach().index_select(1, sequence.video_positions).float()
     sums = video.new_zeros(keys.shape[0], layout.cubes, keys.shape[2])
     sums = sums.index_add(1, layout.cube_from_token, video)
     return sums / layout.cube_sizes[:, None]
@@ -53,11 +56,11 @@ def choose(
     """The cubes that each query and head attends to, beside text and its own cube.
 
     `queries` [H, n, D] of the segment, `means` fp32 [G, C_all, D]. Scores, softmax and threshold
-    are fp32 whatever the model's dtype.
+    are fp32 whatever the model's dtype; no gradient passes, for a choice has none.
     """
     heads, count, width = queries.shape
     means = means[:, : segment.end_cube]
-    grouped = queries.float().reshape(means.shape[0], -1, width) * scale
+    grouped = queries.detach().float().reshape(means.shape[0], -1, width) * scale
     scores = (grouped @ means.transpose(1, 2)).reshape(heads, count, segment.end_cube)
     probs = masked_softmax(scores, segment.candidates)
     return Choice(probs, nucleus(probs, top_p, candidates=segment.candidates))
@@ -93,10 +96,10 @@ def sparse_attention(
     start = sequence.length - queries.shape[1]
     means = cube_means(keys, sequence) if means is None else means
     output = torch.zeros_like(queries)
-    work = _Work(keys, values, sequence)
+    work = _Work(queries, keys, values, sequence)
     for segment, asked, choice in decisions(queries, sequence, means, top_p=top_p, scale=scale):
         attended = choice.kept | segment.own_mask
-        backend, executed = work.route(attended, segment, asked.requires_grad)
+        backend, executed = work.route(attended, segment)
         if observe is not None:
             observe(segment, replace(choice, executed_pairs=executed))
         for done, mixed in backend(asked * scale, attended, segment):
@@ -112,20 +115,23 @@ Mixed = Iterable[tuple[Segment, Tensor]]
 class _Work:
     """Runs each segment through the cheaper backend; key cubes wait for a full batch."""
 
-    def __init__(self, keys: Tensor, values: Tensor, sequence: SequenceMap) -> None:
+    def __init__(
+        self, queries: Tensor, keys: Tensor, values: Tensor, sequence: SequenceMap
+    ) -> None:
+        tensors = (queries, keys, values)
         self._keys, self._values, self._sequence = keys, values, sequence
         self._waiting: list[tuple[Tensor, Tensor, Segment]] = []
         self._pairs = 0
+        self._differentiable = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
         self._cubes: merge.CubeKeys | None = None
 
     def route(
-        self, attended: Tensor, segment: Segment, differentiable: bool
+        self, attended: Tensor, segment: Segment
     ) -> tuple[Callable[[Tensor, Tensor, Segment], Mixed], int]:
         """The backend of a segment, and the (query, key) pairs that it will compute."""
         by_tiles = tiles.executed_pairs(attended, segment, self._keys.shape[0])
         by_cubes = merge.executed_pairs(attended, segment)
-        few = segment.is_text or differentiable
-        if few or by_tiles < by_cubes * MERGE_COST:
+        if segment.is_text or self._differentiable or by_tiles < by_cubes * MERGE_COST:
             return self._by_tiles, by_tiles
         return self._by_cubes, by_cubes
 

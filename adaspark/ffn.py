@@ -30,6 +30,8 @@ def choose_tokens(weights: Tensor, layout: CubeLayout, *, top_p: float) -> Tenso
     """bool [V]: the fewest tokens of each cube whose importance reaches `top_p`, at least one."""
     table = layout.tokens_from_cube
     valid = table >= 0
+    if not len(table):
+        return torch.zeros_like(weights, dtype=torch.bool)
     rows = weights[table.clamp_min(0)].masked_fill(~valid, 0.0)
     kept = nucleus(rows, top_p, candidates=valid)
     kept[torch.arange(len(rows), device=rows.device), rows.argmax(-1)] = True
@@ -60,8 +62,8 @@ def sparse_ffn(
     computed = branch(hidden.index_select(0, torch.cat([text, chosen])))
     passed = computed[len(text) :]
     means = _cube_means(passed, layout.cube_from_token[kept], layout.cubes)
-    skipped = means.to(hidden.dtype)[layout.cube_from_token[~kept]]
-    output = torch.zeros_like(hidden).index_copy(0, text, computed[: len(text)])
+    skipped = means.to(computed.dtype)[layout.cube_from_token[~kept]]
+    output = computed.new_zeros(hidden.shape).index_copy(0, text, computed[: len(text)])
     output = output.index_copy(0, chosen, passed)
     return output.index_copy(0, sequence.video_positions[~kept], skipped), kept, weights
 

@@ -111,8 +111,13 @@ def _attend_group(batch: _Batch, cubes: CubeKeys, group: int) -> Tensor:
     """fp32 [R, D] of one KV group."""
     rows, wanted = batch.rows[group], batch.wanted[group]
     row_from_pair = wanted.nonzero()[:, 1]  # cube by cube, rows ascending
-    texted = (batch.text_before > 0).nonzero().flatten()
-    pairs = len(row_from_pair) + len(texted)
+    by_text = [
+        (seen, (batch.text_before == seen).nonzero().flatten())
+        for seen in torch.unique(batch.text_before).tolist()
+        if seen > 0
+    ]
+    row_from_pair = torch.cat([row_from_pair, *(texted for _, texted in by_text)])
+    pairs = len(row_from_pair)
     partial = rows.new_empty(pairs, rows.shape[1], dtype=torch.float32)
     log_sums = rows.new_empty(pairs, dtype=torch.float32)
     cube = torch.arange(len(wanted), device=rows.device)[:, None]
@@ -130,11 +135,12 @@ def _attend_group(batch: _Batch, cubes: CubeKeys, group: int) -> Tensor:
         into = slice(start, start + count)
         _softmax_mix(scores, cubes.values[index][group], partial[into], log_sums[into])
         start += count
-    scores = rows.index_select(0, texted) @ cubes.text_keys[group]
-    text = torch.arange(scores.shape[1], device=rows.device)
-    scores.masked_fill_(text >= batch.text_before[texted, None], -torch.inf)
-    _softmax_mix(scores, cubes.text_values[group], partial[start:], log_sums[start:])
-    return _merge(partial, log_sums, torch.cat([row_from_pair, texted]), len(rows))
+    for seen, texted in by_text:
+        scores = rows.index_select(0, texted) @ cubes.text_keys[group, :, :seen]
+        into = slice(start, start + len(texted))
+        _softmax_mix(scores, cubes.text_values[group, :seen], partial[into], log_sums[into])
+        start += len(texted)
+    return _merge(partial, log_sums, row_from_pair, len(rows))
 
 
 def _softmax_mix(scores: Tensor, values: Tensor, mixed: Tensor, log_sums: Tensor) -> None:
