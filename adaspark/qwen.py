@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -23,14 +22,15 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2MLP
 
 from adaspark import attention, ffn
 from adaspark.attention import Choice
-from adaspark.config import AdaSparkConfig
+from adaspark.config import AdaSparkConfig, Cube
 from adaspark.errors import UserError
 from adaspark.recorder import active_recorder, recording
 from adaspark.sequence import Segment
-from adaspark.session import CannotPlace, Session, read_prompt
+from adaspark.session import CannotPlace, Session, read_prompt, video_tokens
 from adaspark.trace import Trace
 
 IMPLEMENTATION = "adaspark"  # a name with "flash" in it would be taken for flash attention
+_SESSION = "_adaspark_session"  # on a cache: it goes where the cache goes, copies too
 
 
 @dataclass(eq=False)
@@ -41,7 +41,6 @@ class _Patch:
     previous_implementation: str
     shape: dict[str, Any]
     session: Session | None = None
-    sessions: WeakKeyDictionary[Any, Session] = field(default_factory=WeakKeyDictionary)
     handles: list[Any] = field(default_factory=list)
     warned: set[str] = field(default_factory=set)
 
@@ -73,14 +72,15 @@ def sparsify(model: Any, config: AdaSparkConfig | None = None) -> Any:
         layer.mlp.__dict__["_adaspark"] = patch
         layer.mlp.__class__ = _SparseMLP
         norm = layer.post_attention_layernorm
-        patch.handles.append(norm.register_forward_pre_hook(_norm_hook(patch, layer.mlp)))
+        norm.__dict__["_adaspark_mlp"] = layer.mlp
+        patch.handles.append(norm.register_forward_pre_hook(_take_norms))
     for index, layer in enumerate(text.layers):
         layer.mlp.__dict__["_layer"] = index
     patch.handles += [
-        model.model.register_forward_pre_hook(_begin_hook(patch), with_kwargs=True),
-        model.model.register_forward_hook(_end_hook(patch), with_kwargs=True),
+        model.model.register_forward_pre_hook(_begin, with_kwargs=True),
+        model.model.register_forward_hook(_end, with_kwargs=True),
     ]
-    model.__dict__["_adaspark"] = patch
+    model.__dict__["_adaspark"] = model.model.__dict__["_adaspark"] = patch
     return model
 
 
@@ -94,11 +94,12 @@ def restore(model: Any) -> Any:
         handle.remove()
     for layer in text.layers:
         del layer.self_attn.__dict__["_adaspark"]
+        del layer.post_attention_layernorm.__dict__["_adaspark_mlp"]
         layer.mlp.__class__ = Qwen2MLP
         for name in ("_adaspark", "_layer", "_norms"):
             layer.mlp.__dict__.pop(name, None)
     text.set_attn_implementation(patch.previous_implementation)
-    del model.__dict__["_adaspark"]
+    del model.__dict__["_adaspark"], model.model.__dict__["_adaspark"]
     return model
 
 
@@ -143,39 +144,56 @@ def _shape(config: Any) -> dict[str, Any]:
     }
 
 
-def _begin_hook(patch: _Patch) -> Any:
-    def begin(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Take the geometry of the prompt, or find it again by its cache."""
-        ids = kwargs.get("input_ids", args[0] if args else None)
-        cache = kwargs.get("past_key_values")
-        past = 0 if cache is None else int(cache.get_seq_length())
-        shown: Tensor = ids if ids is not None else kwargs["inputs_embeds"]
-        video_id = model.config.video_token_id
-        try:
-            if past == 0:
-                merge = model.config.vision_config.spatial_merge_size
-                patch.session = read_prompt(
-                    ids, kwargs, video_id=video_id, merge=merge, cube=patch.config.cube
-                )
-            elif (known := patch.sessions.get(cache)) is not None:
-                has_video = ids is not None and bool((ids == video_id).any())
-                patch.session = known.continued(past, shown.shape[1], has_video=has_video)
-            else:
-                patch.session = None
-        except CannotPlace as reason:
-            return patch.fall_back(str(reason))
-        if patch.session is not None:
-            _remember(patch, cache, ids, past, shown.shape[1])
-        return None
+def _begin(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Before `Qwen2_5_VLModel`: take the geometry of the prompt, or find it again by its cache."""
+    patch: _Patch = model.__dict__["_adaspark"]
+    ids = kwargs.get("input_ids", args[0] if args else None)
+    cache = kwargs.get("past_key_values")
+    past = 0 if cache is None else int(cache.get_seq_length())
+    shown: Tensor = ids if ids is not None else kwargs["inputs_embeds"]
+    try:
+        if past == 0:
+            patch.session = _read(model, ids, kwargs, patch.config.cube)
+        else:
+            patch.session = _continue(model, ids, kwargs, past, shown.shape[1])
+    except CannotPlace as reason:
+        return patch.fall_back(str(reason))
+    if patch.session is not None:
+        _remember(patch, cache, ids, past, shown.shape[1])
+    return None
 
-    return begin
+
+def _read(model: Any, ids: Tensor | None, call: dict[str, Any], cube: Cube) -> Session | None:
+    """The session of a prefill."""
+    config = model.config
+    merge = config.vision_config.spatial_merge_size
+    session = read_prompt(ids, call, video_id=config.video_token_id, merge=merge, cube=cube)
+    layers = [layer.self_attn for layer in model.language_model.layers]
+    if session is not None and any(layer.sliding_window is not None for layer in layers):
+        raise CannotPlace("this model has sliding-window layers")
+    if session is not None and any(
+        layer.training and layer.attention_dropout > 0 for layer in layers
+    ):
+        raise CannotPlace("attention dropout is on in training")
+    return session
+
+
+def _continue(
+    model: Any, ids: Tensor | None, call: dict[str, Any], past: int, count: int
+) -> Session | None:
+    """The session of `count` tokens after `past` cached ones."""
+    is_video = video_tokens(ids, call, video_id=model.config.video_token_id)
+    if is_video is not None and bool(is_video.any()):
+        raise CannotPlace("a video came after cached tokens (chunked prefill or a later turn)")
+    known: Session | None = getattr(call["past_key_values"], _SESSION, None)
+    return None if known is None else known.continued(past, count)
 
 
 def _remember(patch: _Patch, cache: Any, ids: Tensor | None, past: int, count: int) -> None:
     """The session goes with its cache, and a recorder hears of it."""
     assert patch.session is not None
     if cache is not None:
-        patch.sessions[cache] = patch.session
+        setattr(cache, _SESSION, patch.session)
     recorder = active_recorder(patch)
     if recorder is None:
         return
@@ -190,14 +208,12 @@ def _remember(patch: _Patch, cache: Any, ids: Tensor | None, past: int, count: i
     return recorder.begin(first, row_ids, layers=patch.shape["layers"], meta=meta)
 
 
-def _end_hook(patch: _Patch) -> Any:
-    def end(model: Any, args: Any, kwargs: dict[str, Any], output: Any) -> None:
-        """A cache made inside the call is where this prompt will be found again."""
-        cache = getattr(output, "past_key_values", None)
-        if cache is not None and patch.session is not None:
-            patch.sessions[cache] = patch.session
-
-    return end
+def _end(model: Any, args: Any, kwargs: dict[str, Any], output: Any) -> None:
+    """After it: a cache made inside the call is where this prompt will be found again."""
+    cache = getattr(output, "past_key_values", None)
+    session = model.__dict__["_adaspark"].session
+    if cache is not None and session is not None:
+        setattr(cache, _SESSION, session)
 
 
 def _attention(
@@ -205,29 +221,30 @@ def _attention(
 ) -> tuple[Tensor, None]:
     """AdaS-Attn as transformers calls it: [B, H, S, D] in, [B, S, H, D] out."""
     patch: _Patch = module._adaspark
-    if patch.session is not None and kwargs.get("sliding_window") is not None:
-        patch.fall_back("this model has sliding-window layers")
-    if patch.session is not None and module.training and kwargs.get("dropout", 0.0) > 0:
-        patch.fall_back("attention dropout is on in training")
     session = patch.session
     if session is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)  # type: ignore[no-any-return]
     if patch.config.attn_top_p == 1.0:
         _observe_dense(patch, module.layer_idx, query, key, scale=kwargs["scaling"])
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)  # type: ignore[no-any-return]
+    kind = query.device.type
+    if torch.is_autocast_enabled(kind):  # as scaled_dot_product_attention does
+        dtype = torch.get_autocast_dtype(kind)
+        query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
     output = torch.empty_like(query)
     for row, sequence in enumerate(session.rows):
         keys, values = key[row, :, : sequence.length], value[row, :, : sequence.length]
-        output[row] = attention.sparse_attention(
-            query[row],
-            keys,
-            values,
-            sequence,
-            top_p=patch.config.attn_top_p,
-            scale=kwargs["scaling"],
-            means=session.mean_keys(module.layer_idx, row, keys),
-            observe=_observer(patch, module.layer_idx) if row == 0 else None,
-        )
+        with torch.autocast(kind, enabled=False):
+            output[row] = attention.sparse_attention(
+                query[row],
+                keys,
+                values,
+                sequence,
+                top_p=patch.config.attn_top_p,
+                scale=kwargs["scaling"],
+                means=session.mean_keys(module.layer_idx, row, keys),
+                observe=_observer(patch, module.layer_idx) if row == 0 else None,
+            )
     return output.transpose(1, 2), None
 
 
@@ -254,14 +271,11 @@ def _observer(patch: _Patch, layer: int) -> attention.Observer | None:
     return observe
 
 
-def _norm_hook(patch: _Patch, mlp: Any) -> Any:
-    def take_norms(module: Any, args: tuple[Tensor, ...]) -> None:
-        """The FFN's importance is the residual's norm, which its own input no longer shows."""
-        session = patch.session
-        if session is not None:
-            mlp.__dict__["_norms"] = args[0].float().norm(dim=-1)
-
-    return take_norms
+def _take_norms(norm: Any, args: tuple[Tensor, ...]) -> None:
+    """The FFN's importance is the residual's norm, which its own input no longer shows."""
+    mlp = norm.__dict__["_adaspark_mlp"]
+    if mlp._adaspark.session is not None:
+        mlp.__dict__["_norms"] = args[0].float().norm(dim=-1)
 
 
 class _SparseMLP(Qwen2MLP):  # type: ignore[misc]

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from adaspark import attention
 from adaspark.config import Cube
@@ -31,16 +32,18 @@ class Session:
     rows: list[SequenceMap]
     means: dict[tuple[int, int], Tensor] = field(default_factory=dict)
 
+    def __deepcopy__(self, memo: object) -> Session:
+        """A cache may be copied to ask several questions of one prefill; nothing here changes."""
+        return Session(self.rows, dict(self.means))
+
     def mean_keys(self, layer: int, row: int, keys: Tensor) -> Tensor:
         """The mean key of each cube, kept from prefill: decoding adds no video."""
         if (layer, row) not in self.means:
             self.means[layer, row] = attention.cube_means(keys, self.rows[row])
         return self.means[layer, row]
 
-    def continued(self, start: int, count: int, *, has_video: bool) -> Session:
+    def continued(self, start: int, count: int) -> Session:
         """The same prompts with `count` text tokens after the first `start` tokens."""
-        if has_video:
-            raise CannotPlace("a video came after cached tokens (chunked prefill or a later turn)")
         ends = [int(row.video_positions[-1]) for row in self.rows if len(row.video_positions)]
         if any(start <= end for end in ends):
             raise CannotPlace("the cache was cut inside the video")
@@ -55,22 +58,26 @@ def read_prompt(
     `ids` int64 [B, N] or None; `video_id` is the placeholder's id, `merge` the spatial merge size.
     None where the prompt has no video.
     """
-    types: Tensor | None = call.get("mm_token_type_ids")
     mask = call.get("attention_mask")
-    if types is not None:
-        is_video = torch.eq(types, VIDEO)
-    elif ids is not None:
-        is_video = torch.eq(ids, video_id)
-    elif call.get("video_grid_thw") is not None:
+    is_video = video_tokens(ids, call, video_id=video_id)
+    if is_video is None and call.get("video_grid_thw") is not None:
         raise CannotPlace("inputs_embeds came without mm_token_type_ids to place the video")
-    else:
+    if is_video is None or not bool(is_video.any()):
         return None
-    if not bool(is_video.any()):
-        return None
-    if mask is not None and (not isinstance(mask, Tensor) or mask.ndim != 2):
+    if mask is not None and (not isinstance(mask, Tensor) or mask.shape != is_video.shape):
         raise CannotPlace("the attention mask is not the usual [batch, tokens]")
     real = torch.ones_like(is_video) if mask is None else mask.bool()
     return Session(_rows(is_video, real, _grids(is_video, call, merge), cube))
+
+
+def video_tokens(ids: Tensor | None, call: Mapping[str, Any], *, video_id: int) -> Tensor | None:
+    """bool [B, N]: which tokens of a call are video; None where it does not say."""
+    types: Tensor | None = call.get("mm_token_type_ids")
+    if types is None:
+        return None if ids is None else torch.eq(ids, video_id)
+    shown = ids if ids is not None else call["inputs_embeds"]
+    # Assisted decoding appends its candidates to the ids of the prompt, and not to the types.
+    return pad(torch.eq(types, VIDEO), (0, shown.shape[1] - types.shape[1]))
 
 
 def _grids(is_video: Tensor, call: Mapping[str, Any], merge: int) -> list[Grid]:
@@ -89,6 +96,8 @@ def _grids(is_video: Tensor, call: Mapping[str, Any], merge: int) -> list[Grid]:
         ends = (edges == -1).nonzero().flatten().tolist()
         for start, end in zip((edges == 1).nonzero().flatten().tolist(), ends, strict=True):
             height, width = (int(p[start:end].max() - p[start]) + 1 for p in (rows, columns))
+            if (end - start) % (height * width):
+                raise CannotPlace("a video was cut inside a slice (chunked prefill)")
             found.append(((end - start) // (height * width), height, width))
     return found
 
