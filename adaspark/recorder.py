@@ -90,6 +90,10 @@ class Recorder:
 
     def decode(self, start: int, count: int, token_ids: Tensor | None) -> None:
         """`count` text tokens follow at position `start`; their ids int64 [count]."""
+        if self._sequence is None:
+            return  # the prompt was prefilled before the recording began
+        # Speculative decoding takes tokens back: what follows replaces them.
+        self._words = [word for word in self._words if word["position"] < start]
         for offset in range(count):
             self._add_word(start + offset, "answer", token_ids, offset=start)
 
@@ -97,6 +101,8 @@ class Recorder:
         self, layer: int, segment: Segment, probs: Tensor, kept: Tensor, executed: int
     ) -> None:
         """One segment's choice in one layer: `probs` and `kept` [H, n, C]."""
+        if self._sequence is None:
+            return
         into = self._layers[layer]
         if segment.is_text:
             index = np.searchsorted(self._positions, segment.positions.cpu().numpy())
@@ -196,6 +202,8 @@ class Recorder:
         trace.word_effective = np.full((layers, words), np.nan, np.float32)
         for i, layer in enumerate(self._layers):
             for index, mass, chosen in layer.words:
+                kept_words = index < words  # the last ones may have been taken back
+                index, mass, chosen = index[kept_words], mass[:, kept_words], chosen[:, kept_words]
                 seen = mass.shape[-1]
                 probs[i, index, :, :seen] = mass.transpose(0, 1).cpu().numpy()
                 kept[i, index, :, :seen] = chosen.transpose(0, 1).cpu().numpy()

@@ -7,10 +7,12 @@ heads, S slices of all videos, F frames of a slice. numpy only: the viewer reads
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,16 @@ from numpy.typing import NDArray
 from adaspark.errors import UserError
 
 SCHEMA_VERSION = 1
+_UNREADABLE = (
+    OSError,
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    BadZipFile,
+    zlib.error,
+)
 QUERY_TABLE_BYTES = 32 * 2**20
 
 
@@ -139,9 +151,9 @@ class Trace:
                         f"{SCHEMA_VERSION}; record the run again."
                     )
                 arrays = {f.name: file[f.name] for f in fields(cls) if f.name != "meta"}
-        except (OSError, KeyError, ValueError) as error:
-            if isinstance(error, UserError):
-                raise
+        except UserError:
+            raise
+        except _UNREADABLE as error:
             raise UserError(f"{path} is not a trace of AdaSpark: {error}.") from error
         return cls(meta=header, **arrays)
 
