@@ -54,6 +54,7 @@ def generate(
     )
     cache = DynamicCache(config=model.config.text_config)
     ids: list[int] = []
+    shown = ""
     stopped = False
     with record(model) as trace:
         start = time.perf_counter()
@@ -61,11 +62,11 @@ def generate(
         prefilled = time.perf_counter()
         try:
             for token in _greedy(checkpoint, prompt, cache, logits, max_new_tokens):
-                before = _text(checkpoint, ids)
                 ids.append(token)
                 # A character may take several tokens: it is shown when it is whole.
                 if not (now := _text(checkpoint, ids)).endswith("\ufffd"):
-                    on_text(now[len(before.rstrip("\ufffd")) :])
+                    on_text(now[len(shown) :])
+                    shown = now
                 report("generate", len(ids), max_new_tokens)
         except Stopped:
             stopped = True
