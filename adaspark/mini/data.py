@@ -1,0 +1,147 @@
+"""Training batches as a pure function of stage, seed and step; pictures come later."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from adaspark.mini.model import FPS, POSITION_STEP
+from adaspark.mini.packing import IGNORE, Packer
+from adaspark.mini.render import tabulate
+from adaspark.mini.stages import Clips, Stage
+from adaspark.mini.tasks import FAMILIES, Question, questions
+from adaspark.mini.world import HELD_OUT_SEED, Scene, SceneSettings, sample_scene
+
+FAMILY_NAMES = tuple(FAMILIES)
+
+
+@dataclass
+class Batch:
+    """Clips of one shape with their questions.
+
+    `table` as `render.tabulate` gives it; `times_secs` float32 [B, F]; `ids` and `labels` int64
+    [B, Q, L]; `families` int64 [B, Q] (-1 where a block is empty).
+    """
+
+    table: dict[str, Tensor]
+    times_secs: Tensor
+    ids: Tensor
+    labels: Tensor
+    families: Tensor
+    size: tuple[int, int]
+    position_step: float = POSITION_STEP
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        table = {name: value.to(device) for name, value in self.table.items()}
+        return replace(
+            self,
+            table=table,
+            times_secs=self.times_secs.to(device),
+            ids=self.ids.to(device),
+            labels=self.labels.to(device),
+            families=self.families.to(device),
+        )
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """How large batches are: about `tokens` tokens a batch, `asked` questions a clip."""
+
+    seed: int
+    tokens: int
+    asked: int
+
+    def clips_in(self, clips: Clips, block_tokens: int) -> int:
+        """Clips of this kind that fit in one batch."""
+        video = clips.frames // 2 * (clips.size[0] // 28) * (clips.size[1] // 28)
+        return max(2, self.tokens // (video + self.asked * block_tokens))
+
+
+def training_batch(packer: Packer, stage: Stage, plan: BatchPlan, step: int) -> Batch:
+    """The batch of one training step."""
+    rng = random.Random(f"{plan.seed}-{stage.name}-{step}")
+    clips = rng.choices(stage.clips, [c.weight for c in stage.clips])[0]
+    count = plan.clips_in(clips, packer.block_tokens)
+    # Python hashes text seeds with SHA-512: no two steps share a scene in practice.
+    seeds = [rng.randrange(HELD_OUT_SEED) for _ in range(count)]
+    batch = make_batch(packer, clips, stage, seeds, asked=plan.asked)
+    batch.position_step = rng.choice(stage.position_steps)
+    return batch
+
+
+def held_out_batch(packer: Packer, stage: Stage, plan: BatchPlan, index: int, count: int) -> Batch:
+    """Test clips of a stage, from seeds that training never draws, asked in full as at run time."""
+    first = HELD_OUT_SEED + 10**9 + index * count
+    return make_batch(
+        packer, stage.test, stage, range(first, first + count), asked=plan.asked, held_out=True
+    )
+
+
+def make_batch(
+    packer: Packer,
+    clips: Clips,
+    stage: Stage,
+    seeds: Sequence[int],
+    *,
+    asked: int,
+    held_out: bool = False,
+) -> Batch:
+    """Scenes of `seeds` with their questions, as tensors."""
+    settings = SceneSettings(clips.frames, clips.size, clips.objects, brief_secs=clips.brief_secs)
+    scenes, times, rows = [], [], []
+    for seed in seeds:
+        rng = random.Random(seed ^ 0x5EED)
+        scene = sample_scene(seed, settings)
+        phase = rng.uniform(0.0, 0.8) / FPS if rng.random() < 0.6 else 0.0
+        scenes.append(scene)
+        times.append([phase + frame / FPS for frame in range(clips.frames)])
+        rows.append(_ask(packer, scene, rng, stage, asked=asked, held_out=held_out))
+    ids, labels, families = (torch.tensor(column) for column in zip(*rows, strict=True))
+    return Batch(tabulate(scenes), torch.tensor(times), ids, labels, families, clips.size)
+
+
+def _ask(
+    packer: Packer, scene: Scene, rng: random.Random, stage: Stage, *, asked: int, held_out: bool
+) -> tuple[list[list[int]], list[list[int]], list[int]]:
+    """Ids, labels and family numbers of one clip's blocks; missing questions leave empty blocks."""
+    share = (1.0 if stage.sentences else 0.0) if held_out else stage.sentences
+    found = questions(scene, rng, count=asked, families=stage.families, sentence_share=share)
+    chat = [held_out or rng.random() < stage.chat or _long(q) for q in found]
+    blocks = [packer.block(q, chat=c) for q, c in zip(found, chat, strict=True)]
+    families = [FAMILY_NAMES.index(q.family) for q in found]
+    for _ in range(asked - len(found)):
+        blocks.append(([packer.pad_id] * packer.block_tokens, [IGNORE] * packer.block_tokens))
+        families.append(-1)
+    return [ids for ids, _ in blocks], [labels for _, labels in blocks], families
+
+
+def _long(question: Question) -> bool:
+    """Whether a question is a sentence: those are only ever asked through the chat template."""
+    return len(question.text.split()) > 4
+
+
+class _Steps(Dataset[Batch]):
+    def __init__(self, packer: Packer, stage: Stage, plan: BatchPlan, steps: range) -> None:
+        self.packer, self.stage, self.plan, self.steps = packer, stage, plan, steps
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, index: int) -> Batch:
+        return training_batch(self.packer, self.stage, self.plan, self.steps[index])
+
+
+def batches(
+    packer: Packer, stage: Stage, plan: BatchPlan, steps: range, *, workers: int
+) -> Iterator[Batch]:
+    """The training batches of `steps`, in order, made by `workers` processes (0: in this one)."""
+    data = _Steps(packer, stage, plan, steps)
+    extra: dict[str, Any] = {"prefetch_factor": 4} if workers else {}
+    return iter(DataLoader(data, batch_size=None, num_workers=workers, **extra))

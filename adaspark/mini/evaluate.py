@@ -1,0 +1,121 @@
+"""Accuracy on held-out SparkWorld clips, by greedy decoding through the chat template."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from adaspark.mini.forward import patchify
+from adaspark.mini.model import FPS, POSITION_STEP
+from adaspark.mini.render import render
+from adaspark.mini.tasks import questions
+from adaspark.mini.world import HELD_OUT_SEED, SceneSettings, sample_scene
+from adaspark.prompt import VIDEO, Prompt, build_prompt
+
+
+@torch.no_grad()
+def evaluate(
+    model: Any,
+    tokenizer: Any,
+    *,
+    items: int = 200,
+    frames: int = 16,
+    size: tuple[int, int] = (112, 112),
+    objects: tuple[int, int] = (2, 3),
+    families: Sequence[str] = ("color", "shape", "order", "count", "motion"),
+    seed: int = 0,
+    blind: bool = False,
+) -> dict[str, float]:
+    """Share of exact answers per family over `items` clips, one question of each family a clip.
+
+    Clips come from seeds that training never draws. With `blind` the pictures are grey: what is
+    then answered right was guessed. A family that a clip cannot answer is skipped for that clip.
+    """
+    right: Counter[str] = Counter()
+    total: Counter[str] = Counter()
+    settings = SceneSettings(frames, size, objects)
+    for index in range(items):
+        scene = sample_scene(HELD_OUT_SEED + seed * 10**6 + index, settings)
+        rng = random.Random(scene.seed)
+        pictures = render([scene], [n / FPS for n in range(frames)], size)
+        pixels = patchify(pictures.fill_(128) if blind else pictures).flatten(0, 2)
+        grid = (frames // 2, size[0] // 28, size[1] // 28)
+        reader = Reader(model, tokenizer, encode(model, pixels, grid), grid)
+        for family in families:
+            for question in questions(scene, rng, count=1, families=[family]):
+                total[family] += 1
+                right[family] += reader.answer(question.text) == question.answer
+    return {family: right[family] / total[family] for family in families if total[family]}
+
+
+def encode(model: Any, pixels: Tensor, grid: Sequence[int]) -> Tensor:
+    """Vision features [V, hidden] of one clip's pixel values; `grid` in merged tokens."""
+    visual = model.model.visual
+    patches = torch.tensor([[grid[0], grid[1] * 2, grid[2] * 2]], device=visual.device)
+    out = visual(pixels.to(visual.device, visual.dtype), grid_thw=patches)
+    features: Tensor = out.pooler_output
+    return features
+
+
+class Reader:
+    """One encoded clip, read by the language model once and then asked many questions.
+
+    `features` is [V, hidden] and `grid` (T, H, W) in merged tokens; `position_step` is the M-RoPE
+    distance of two slices.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        features: Tensor,
+        grid: Sequence[int],
+        *,
+        position_step: float = POSITION_STEP,
+    ) -> None:
+        self.model, self.tokenizer = model, tokenizer
+        self.features, self.grid, self.position_step = features, grid, position_step
+        self._cache: Any = None
+        self._shared = 0
+
+    @torch.no_grad()
+    def answer(self, question: str, *, most_tokens: int = 6) -> str:
+        """The greedy answer to one question, at most `most_tokens` tokens long."""
+        prompt = build_prompt(self.tokenizer, question, self.grid, position_step=self.position_step)
+        embeds = self._embed(prompt)
+        positions = prompt.position_ids.to(embeds.device)
+        if self._cache is not None:
+            self._cache.crop(self._shared)
+            embeds, positions = embeds[:, self._shared :], positions[..., self._shared :]
+        ids: list[int] = []
+        for index in range(most_tokens):
+            token = self._step(embeds, positions)
+            if int(token) == self.model.generation_config.eos_token_id:
+                break
+            ids.append(int(token))
+            embeds = self.model.model.language_model.embed_tokens(token[:, None])
+            positions = torch.full_like(positions[..., :1], prompt.next_position + index)
+        self._shared = int((prompt.token_types[0] == VIDEO).nonzero()[-1]) + 1
+        return str(self.tokenizer.decode(ids))
+
+    def _embed(self, prompt: Prompt) -> Tensor:
+        table = self.model.model.language_model.embed_tokens
+        embeds: Tensor = table(prompt.input_ids.to(self.features.device))
+        embeds[(prompt.token_types == VIDEO).to(embeds.device)] = self.features.to(embeds.dtype)
+        return embeds
+
+    def _step(self, embeds: Tensor, positions: Tensor) -> Tensor:
+        out = self.model.model.language_model(
+            inputs_embeds=embeds,
+            position_ids=positions,
+            past_key_values=self._cache,
+            use_cache=True,
+        )
+        self._cache = out.past_key_values
+        logits: Tensor = self.model.lm_head(out.last_hidden_state[:, -1])
+        return logits.argmax(-1)

@@ -1,0 +1,275 @@
+"""One training run: steps, tests, curriculum, checkpoints and the log."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from adaspark.mini.augment import augment
+from adaspark.mini.auxiliary import TokenHeads, token_labels
+from adaspark.mini.data import FAMILY_NAMES, Batch, BatchPlan, batches, held_out_batch
+from adaspark.mini.forward import encode_clips, packed_states, patchify, use_packed_attention
+from adaspark.mini.model import build_model, save_bundle
+from adaspark.mini.optimizer import build_optimizer, has_bfloat16
+from adaspark.mini.packing import IGNORE, Geometry, Packer, geometry
+from adaspark.mini.render import render_table
+from adaspark.mini.stages import STAGES, Stage
+from adaspark.mini.tokenizer import train_tokenizer
+
+AUXILIARY_LAYER = 3  # the language layer whose output the late heads read
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run.
+
+    `tokens` is the number of tokens a batch and `asked` the questions a clip; `max_secs` ends the
+    run early with a checkpoint; `weights` starts from a `weights.pt` of an earlier run, with a
+    fresh optimizer, at stage `first_stage`.
+    """
+
+    folder: Path
+    seed: int = 0
+    stages: tuple[Stage, ...] = STAGES
+    tokens: int = 8192
+    asked: int = 6
+    learning_rate: float = 1e-3
+    warmup_steps: int = 200
+    auxiliary: float = 0.5
+    test_every: int = 100
+    test_clips: int = 64
+    save_every: int = 500
+    workers: int = 1
+    max_secs: float = math.inf
+    device: str = "auto"
+    first_stage: int = 0
+    weights: Path | None = None
+
+
+class Trainer:
+    """All state of a run: model, heads, optimizer, and the place in the curriculum."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = torch.device(name if config.device == "auto" else config.device)
+        self.tokenizer = train_tokenizer()
+        self.packer = Packer(self.tokenizer)
+        self.model = build_model(self.tokenizer, seed=config.seed).to(self.device).train()
+        self.heads = TokenHeads(self.model.config.text_config.hidden_size).to(self.device)
+        if config.weights is not None:
+            state = torch.load(config.weights, map_location=self.device, weights_only=True)
+            self._load_weights(state)
+        use_packed_attention(self.model)
+        self.optimizer = build_optimizer(self.model, self.heads, config.learning_rate)
+        self.step, self.stage_index, self.stage_step = 0, config.first_stage, 0
+        self.started = time.monotonic()
+        self.plan = BatchPlan(config.seed, config.tokens, config.asked)
+        self.bfloat16 = has_bfloat16(self.device)
+        self._geometry: dict[tuple[float, ...], Geometry] = {}
+        self._middle: Tensor | None = None
+        layer = self.model.model.language_model.layers[AUXILIARY_LAYER]
+        layer.register_forward_hook(self._keep_middle)
+
+    def _keep_middle(self, _: nn.Module, __: Any, output: Tensor) -> None:
+        self._middle = output
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
+
+    def _shape(self, batch: Batch) -> Geometry:
+        grid = (batch.times_secs.shape[1] // 2, batch.size[0] // 28, batch.size[1] // 28)
+        blocks, step = batch.ids.shape[1], batch.position_step
+        key = (*grid, blocks, step)
+        if key not in self._geometry:
+            shape = geometry(self.packer, grid, blocks, position_step=step)
+            self._geometry[key] = Geometry(
+                shape.positions.to(self.device),
+                shape.text_mask.to(self.device),
+                shape.prefix_tokens,
+            )
+        return self._geometry[key]
+
+    def forward(self, batch: Batch, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Answer logits [A, vocabulary], their targets [A], and the vision features [B, V, h]."""
+        shape = self._shape(batch)
+        rows, columns = batch.size[0] // 28, batch.size[1] // 28
+        patches = patchify(pictures)
+        if self.bfloat16:
+            patches = patches.bfloat16()
+        features = encode_clips(self.model.model.visual, patches, rows, columns)
+        prefix = torch.tensor(self.packer.prefix(features.shape[1]), device=self.device)
+        states = packed_states(self.model, prefix, batch.ids, features, shape)
+        asked = batch.labels.flatten(1) != IGNORE
+        logits = F.linear(states[asked], self.model.lm_head.weight)
+        return logits.float(), batch.labels.flatten(1)[asked], features
+
+    def train_step(self, batch: Batch) -> dict[str, float | Tensor]:
+        """One optimizer step; returns the losses as tensors on the device."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._learning_rate()
+        generator = torch.Generator(self.device).manual_seed(self.config.seed * 10**7 + self.step)
+        batch = batch.to(self.device)
+        with torch.no_grad():
+            pictures = render_table(batch.table, batch.times_secs, batch.size)
+            pictures = augment(pictures, generator)
+            labels = token_labels(batch.table, batch.times_secs, batch.size)
+        with self._autocast():
+            logits, targets, features = self.forward(batch, pictures)
+            answer_loss = F.cross_entropy(logits, targets)
+            middle, start = self._middle, len(self.packer.before)
+            assert middle is not None
+            video = middle[:, start : start + features.shape[1]]
+            token_loss = self.heads(features, video, labels)
+        loss = answer_loss + self._auxiliary_weight() * token_loss
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        return {"answer": answer_loss.detach(), "token": token_loss.detach()}
+
+    @torch.no_grad()
+    def test(self, stage: Stage) -> dict[str, float]:
+        """Accuracy per family on held-out clips.
+
+        An answer counts when every one of its tokens, its end included, is the model's first
+        choice: exactly when greedy decoding would give it.
+        """
+        right, total = [0] * len(FAMILY_NAMES), [0] * len(FAMILY_NAMES)
+        room = self.plan.clips_in(stage.test, self.packer.block_tokens)
+        count = min(self.config.test_clips, room)
+        for index in range(max(1, self.config.test_clips // count)):
+            batch = held_out_batch(self.packer, stage, self.plan, index, count).to(self.device)
+            pictures = render_table(batch.table, batch.times_secs, batch.size)
+            with self._autocast():
+                logits, targets, _ = self.forward(batch, pictures)
+            wrong = torch.zeros_like(batch.labels, dtype=torch.bool)
+            wrong[batch.labels != IGNORE] = logits.argmax(-1) != targets
+            for family, missed in zip(
+                batch.families.flatten().tolist(), wrong.any(-1).flatten().tolist(), strict=True
+            ):
+                if family >= 0:
+                    total[family] += 1
+                    right[family] += not missed
+        names = enumerate(FAMILY_NAMES)
+        return {name: right[i] / total[i] for i, name in names if total[i]}
+
+    def run(self) -> dict[str, float]:
+        """Train through the curriculum; returns the last test's accuracies."""
+        scores: dict[str, float] = {}
+        while self.stage_index < len(self.config.stages) and not self._late():
+            scores = self._run_stage(self.config.stages[self.stage_index])
+        self.save()
+        return scores
+
+    def _run_stage(self, stage: Stage) -> dict[str, float]:
+        steps = range(self.stage_step, stage.most_steps)
+        scores: dict[str, float] = {}
+        for batch in _progress(
+            batches(self.packer, stage, self.plan, steps, workers=self.config.workers), stage, steps
+        ):
+            losses = self.train_step(batch)
+            self.step, self.stage_step = self.step + 1, self.stage_step + 1
+            if self.stage_step % self.config.test_every == 0:
+                scores = self.test(stage)
+                self._log(stage, losses, scores)
+                if self.stage_step >= stage.least_steps and min(scores.values()) >= stage.pass_mark:
+                    break
+            if self.step % self.config.save_every == 0:
+                self.save()
+            if self._late():
+                return scores
+        self.stage_index, self.stage_step = self.stage_index + 1, 0
+        return scores
+
+    def _late(self) -> bool:
+        return time.monotonic() - self.started > self.config.max_secs
+
+    def _last_stage_share(self) -> float:
+        if self.stage_index < len(self.config.stages) - 1:
+            return 0.0
+        return self.stage_step / self.config.stages[-1].most_steps
+
+    def _learning_rate(self) -> float:
+        """Linear warm-up, constant, cosine to 2 % over the last stage."""
+        warm = min(1.0, (self.step + 1) / self.config.warmup_steps)
+        decay = 0.51 + 0.49 * math.cos(math.pi * self._last_stage_share())
+        return self.config.learning_rate * warm * decay
+
+    def _auxiliary_weight(self) -> float:
+        """Full, then down to nothing over the first half of the last stage."""
+        return self.config.auxiliary * max(0.0, 1 - 2 * self._last_stage_share())
+
+    def _log(self, stage: Stage, losses: dict[str, Any], scores: dict[str, float]) -> None:
+        line = {
+            "stage": stage.name,
+            "step": self.step,
+            "stage_step": self.stage_step,
+            "secs": round(time.monotonic() - self.started, 1),
+            **{f"{name}_loss": round(float(value), 4) for name, value in losses.items()},
+            **{name: round(value, 3) for name, value in scores.items()},
+        }
+        self.config.folder.mkdir(parents=True, exist_ok=True)
+        with (self.config.folder / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        print(json.dumps(line), flush=True)
+
+    def save(self) -> None:
+        """Write `state.pt` (to resume from), `weights.pt` (to start from) and the bundle."""
+        folder = self.config.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = {"model": self.model.state_dict(), "heads": self.heads.state_dict()}
+        place = {
+            "step": self.step,
+            "stage_index": self.stage_index,
+            "stage_step": self.stage_step,
+            "optimizer": self.optimizer.state_dict(),
+        }
+        torch.save(weights, folder / "weights.pt")
+        torch.save({**weights, **place}, folder / "state.pt")
+
+    def resume(self) -> None:
+        """Go on where `state.pt` in the run's folder stopped; the result is as if never stopped."""
+        path = self.config.folder / "state.pt"
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        self._load_weights(state)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.stage_index = state["step"], state["stage_index"]
+        self.stage_step = state["stage_step"]
+
+    def _load_weights(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict({"lm_head.weight": _tied(state["model"]), **state["model"]})
+        self.heads.load_state_dict(state["heads"])
+
+    def bundle(self, folder: Path) -> None:
+        """Write what `from_pretrained` loads."""
+        save_bundle(self.model, self.tokenizer, folder)
+
+
+def _progress(steps: Iterator[Batch], stage: Stage, span: range) -> Iterator[Batch]:
+    from tqdm import tqdm  # type: ignore[import-untyped]
+
+    bar = tqdm(
+        steps,
+        desc=stage.name,
+        initial=span.start,
+        total=span.stop,
+        mininterval=10,
+        disable=None,  # silent where stderr is no terminal
+    )
+    return iter(bar)
+
+
+def _tied(weights: dict[str, Tensor]) -> Tensor:
+    """The output matrix is the embedding: weight files hold it once."""
+    return weights["model.language_model.embed_tokens.weight"]
