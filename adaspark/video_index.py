@@ -157,9 +157,14 @@ def _refuse_cut_off(container: Any, stream: Any, name: str, packets: _Packets) -
 def _shares_found(container: Any, stream: Any, packets: _Packets) -> Iterator[float]:
     """Yield each measure of how much of the announced video was found; one may understate.
 
-    AVI counts dropped frames; the length in a header may be wrong; Matroska states no frame count,
-    and its length includes the last frame's, which it does not state, so there bytes count too.
+    AVI counts ticks, dropped frames among them, and its length is FFmpeg's guess. MP4 counts
+    frames. Matroska announces a length that includes the last frame's, which it does not state,
+    so there bytes count too.
     """
+    if container.format.name == "avi":
+        if stream.frames > 0:
+            yield (max(packets.pts) + 1) / stream.frames
+        return
     if stream.frames > 0:
         yield packets.read / stream.frames
     if container.duration:

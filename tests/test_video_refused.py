@@ -64,6 +64,10 @@ def cut_avi(folder: Path) -> Path:
     return cut(write_clip(folder / "clip.avi", codec="mpeg4", frames=100), 0.5)
 
 
+def cut_avi_with_delay(folder: Path) -> Path:
+    return cut(write_clip(folder / "delay.avi", frames=100, preset="medium", bf="3"), 0.6)
+
+
 def scrambled(folder: Path) -> Path:
     path = fast_start(folder)
     content = bytearray(path.read_bytes())
@@ -167,6 +171,7 @@ def growing(folder: Path) -> Path:
         (cut_after_its_index, "fast.mp4 is cut off: only"),
         (cut_matroska, "clip.mkv is cut off: only"),
         (cut_avi, "clip.avi is cut off: only"),
+        (cut_avi_with_delay, "delay.avi is cut off: only"),
         (scrambled, "fast.mp4 is damaged"),
         (damaged_in_the_middle, "too many of its frames cannot be decoded"),
         (sound_only, "song.mp4 has sound but no picture"),
