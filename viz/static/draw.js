@@ -116,15 +116,29 @@ function drawTokens(area, view, grid) {
 
 /** Layers by slices: the kept share of each, the current layer and slice marked. */
 function drawLanes(canvas, view, width, height) {
-  const area = fitCanvas(canvas, width, height), { data } = view;
-  for (let layer = 0; layer < data.layers; layer++) {
-    for (let slice = 0; slice < data.slices; slice++) {
-      area.context.fillStyle = cividis(laneShare(view, layer, slice) / view.top);
-      area.context.fillRect(...laneRect(area, data, layer, slice));
-    }
-  }
+  const area = fitCanvas(canvas, width, height);
+  area.context.drawImage(lanePicture(canvas, area, view), 0, 0);
   markLane(area, view);
 }
+
+/** The lanes without marks, kept until what they show changes: a playing video only moves marks. */
+function lanePicture(canvas, area, view) {
+  const key = JSON.stringify([view.mode === "ffn", view.query, view.top, area.width, area.height]);
+  const last = lanePictures.get(canvas);
+  if (last?.key === key && last.data === view.data) return last.picture;
+  const picture = Object.assign(document.createElement("canvas"), { width: area.width, height: area.height });
+  const context = picture.getContext("2d");
+  for (let layer = 0; layer < view.data.layers; layer++) {
+    for (let slice = 0; slice < view.data.slices; slice++) {
+      context.fillStyle = cividis(laneShare(view, layer, slice) / view.top);
+      context.fillRect(...laneRect(area, view.data, layer, slice));
+    }
+  }
+  lanePictures.set(canvas, { key, data: view.data, picture });
+  return picture;
+}
+
+const lanePictures = new WeakMap();
 
 function laneShare(view, layer, slice) {
   if (view.mode === "ffn") return view.data.ffnSliceShare(layer, slice);

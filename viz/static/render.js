@@ -13,6 +13,7 @@ function fullView({ view, data }) {
 function renderViewer(viewer) {
   const { parts, data } = viewer, view = fullView(viewer);
   Object.assign(parts.root.dataset, { layer: view.layer, slice: view.slice, mode: view.mode });
+  parts.root.toggleAttribute("data-drawn", Boolean(data));
   press(parts.modes, view.mode);
   press(parts.kinds, view.query.kind);
   for (const button of parts.kinds.children) {
@@ -177,12 +178,12 @@ function unit(view) {
 }
 
 function laneTitle(view) {
-  if (view.mode === "ffn") return "Tokens that pass through the FFN, layers down, slices across";
-  return `Share of ${unit(view)} that keep a cube (0 to ${percent(view.top)}), layers down, slices across`;
+  if (view.mode === "ffn") return "Share of tokens that pass through the FFN, 0 to 100 %";
+  return `Share of ${unit(view)} that keep a cube, 0 to ${percent(view.top)}`;
 }
 
 function laneEnds({ data }) {
-  return `layers 0-${data.layers - 1} \u00b7 slices 0-${data.slices - 1} \u00b7 click to go there`;
+  return `layers 0-${data.layers - 1} down \u00b7 slices 0-${data.slices - 1} across \u00b7 click to go there`;
 }
 
 /** One entry of the legend: a sample and what it means, kept on one line. */
