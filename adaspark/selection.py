@@ -26,7 +26,7 @@ def nucleus(mass: Tensor, p: float, *, candidates: Tensor | None = None) -> Tens
         return torch.zeros_like(mass, dtype=torch.bool)
     ordered = _descending(mass)
     before = ordered.cumsum(-1) - ordered
-    count = (before < p).sum(-1, keepdim=True)
+    count = (before < p).sum(-1, keepdim=True).clamp_min(1)  # p may round to 0 in fp32
     least = ordered.gather(-1, count - 1)  # the entry that crosses the threshold
     above, ties = mass > least, mass == least
     wanted = count - above.sum(-1, keepdim=True)
