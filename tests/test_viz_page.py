@@ -95,6 +95,8 @@ def test_the_script_makes_one_global_and_never_parses_markup() -> None:
 
 
 def test_every_colour_the_styles_use_is_in_the_palette() -> None:
+    written = page.viewer_css() + (VIZ / "static" / "report.css").read_text("utf-8")
+    assert not re.search(r"#[0-9a-f]{3,8}\b(?=[^{]*;)", written)
     styles = page.viewer_css() + (VIZ / "static" / "report.css").read_text("utf-8")
     used = set(re.findall(r"var\((--as-[a-z-]+)\)", styles + page.report(make_trace(layers=1))))
     assert used <= set(re.findall(r"(--as-[a-z-]+):", css_variables()))

@@ -56,8 +56,12 @@ OVERLAY = {
     "edge": "#ffffff",
     "focus": "#35d0ff",
     "hatch": "#ffffff",
+    "stage": "#0a0d13",
+    "plain": "#79818d",
+    "glow": "#2b4678",
+    "on_stage": "#dfe6f1",
 }
-"""Drawn on footage, so the same in both themes."""
+"""Drawn on or around footage, so the same in both themes."""
 
 DASH = {"video": "solid", "question": "dash", "answer": "dot", "ffn": "dashdot"}
 MARKER = {"video": "circle", "question": "square", "answer": "diamond", "ffn": "triangle-up"}

@@ -15,6 +15,7 @@ from viewer_page import alphas_at, cube_middles, open_viewer, show, snapshot, su
 
 from adaspark.trace import Trace
 from viz import shares
+from viz.palette import cividis
 
 pytestmark = pytest.mark.browser
 NASTY = "<img src=x onerror=alert(1)>${alert(1)}`{{alert(1)}}"
@@ -51,6 +52,18 @@ def test_empty_says_what_to_do(page: Page) -> None:
     expect(viewer).to_have_attribute("data-rev", "0")
     expect(viewer).to_contain_text("Choose a video and ask a question")
     assert page.evaluate("adaspark.scene()") is None
+
+
+def test_a_newly_chosen_video_is_shown_without_the_last_runs_cubes(
+    page: Page, trace: Trace
+) -> None:
+    show(page, trace, rev=3)
+    page.evaluate("viewer.preview(null)")
+    expect(page.locator("#viewer")).to_have_attribute("data-state", "empty")
+    assert page.evaluate("adaspark.scene()") is None
+    assert max(alphas_at(page, cube_middles(trace, 0)[1], grid=(6, 10))) == 0
+    expect(page.locator("#viewer .lanes")).to_be_hidden()
+    expect(page.locator("#viewer .word")).to_have_count(0)
 
 
 @pytest.mark.parametrize("kind", ["Video", "Question", "Answer"])
@@ -179,6 +192,21 @@ def test_lanes_go_to_the_layer_and_slice_clicked(page: Page, trace: Trace) -> No
     page.locator("#viewer .lanes").click(position=at)  # type: ignore[arg-type]
     expect(page.locator("#viewer")).to_have_attribute("data-slice", "6")
     expect(page.locator("#viewer")).to_have_attribute("data-layer", "2")
+
+
+def test_lanes_are_coloured_by_the_share_of_each_layer_and_slice(page: Page, trace: Trace) -> None:
+    show(page, trace)
+    share = shares.by_slice(trace, shares.kept(trace, "question"))
+    reading = """([x, y]) => {
+        const lanes = document.querySelector('#viewer .lanes');
+        const copy = new OffscreenCanvas(lanes.width, lanes.height).getContext('2d');
+        copy.drawImage(lanes, 0, 0);
+        const at = [x * lanes.width, y * lanes.height].map(Math.floor);
+        return [...copy.getImageData(...at, 1, 1).data.slice(0, 3)];
+    }"""
+    for layer, slice_ in ((1, 2), (3, 7)):
+        pixel = page.evaluate(reading, [(slice_ + 0.5) / 8, (layer + 0.4) / 4])
+        assert np.abs(np.array(pixel) - cividis(share[layer, slice_]).astype(int)).max() <= 3
 
 
 def test_facts_say_which_frames_and_sizes(page: Page, trace: Trace) -> None:

@@ -89,7 +89,7 @@ function drawCubes(area, greyArea, view, grid) {
     } else if (kept) {
       strokeTwoTone(area, rect, PALETTE.edge, 1);
     } else {
-      greyArea.context.fillStyle = "#808080";
+      greyArea.context.fillStyle = "grey"; // any: this canvas blends by its saturation, none
       greyArea.context.fillRect(...rect);
       area.context.fillStyle = PALETTE.dim + "bd";
       area.context.fillRect(...rect);

@@ -13,7 +13,7 @@ class Viewer {
     this.clock = new Clock(this.parts.video, (time) => this.#tick(time));
     element.append(root);
     this.#listen();
-    this.#watchSurroundings();
+    this.#watchSizes();
     this.draw();
   }
 
@@ -172,12 +172,8 @@ class Viewer {
     if (this.data) this.set({ pinned: cube === this.view.pinned ? null : cube });
   }
 
-  #watchSurroundings() {
+  #watchSizes() {
     new ResizeObserver(() => this.#layOut()).observe(this.parts.stage);
-    const themed = new MutationObserver(() => this.draw());
-    for (const node of [document.documentElement, document.body]) {
-      themed.observe(node, { attributes: true, attributeFilter: ["class", "data-theme"] });
-    }
     this.parts.video.addEventListener("loadedmetadata", () => this.setState(this.parts.root.dataset.state));
   }
 
