@@ -62,12 +62,12 @@ class Handlers:
     ) -> Iterator[Message]:
         """Stream the states of a new run."""
         settings = Settings(*values)
-        return _numbered(event, self.service.ask(_visitor(request), question, settings))
+        yield from _numbered(event, self.service.ask(_visitor(request), question, settings))
 
     def retune(self, event: gr.EventData, request: gr.Request, *values: Any) -> Iterator[Message]:
         """Stream the states of the last question's run under other settings."""
         settings = Settings(*values)
-        return _numbered(event, self.service.retune(_visitor(request), settings))
+        yield from _numbered(event, self.service.retune(_visitor(request), settings))
 
     def stop(self, request: gr.Request) -> None:
         """Stop the visitor's run."""

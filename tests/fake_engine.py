@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,15 @@ from adaspark.video import Sampling, probe, sample_times, token_grid
 SAMPLING = Sampling(fps=4.0, max_frames=16, min_pixels=56 * 56, max_pixels=112 * 112)
 WORDS = (" the", " circle", " is", " red")
 LAYERS = 4
+HOLD_SECS = 60.0
 
 
 class FakeEngine:
     """Answers every question with WORDS and a made-up trace of the settings it was given.
 
-    A question that holds "slow" waits `step_secs` before each layer; "fail" breaks; "refuse" is
-    the user's mistake.
+    A question that holds "slow" waits `step_secs` before each layer and word; "hold layers" and
+    "hold words" wait after the first one until they are stopped; "fail" breaks; "refuse" is the
+    user's mistake.
     """
 
     name, device, dtype, backend, is_bundled = "fake", "cpu", "float32", "none", True
@@ -59,12 +60,12 @@ class FakeEngine:
             raise RuntimeError("a secret of the server")
         step_secs = self.step_secs if "slow" in question else 0.0
         for layer in range(LAYERS):
-            if _rests(step_secs, stop):
+            if stop.wait(HOLD_SECS if layer and "hold layers" in question else step_secs):
                 return
             yield Phase("prefill", layer + 1, LAYERS)
-        said = []
+        said: list[str] = []
         for word in WORDS:
-            if _rests(step_secs, stop):
+            if stop.wait(HOLD_SECS if said and "hold words" in question else step_secs):
                 break
             said.append(word)
             yield Word(word)
@@ -86,12 +87,6 @@ class FakeEngine:
         seconds = {"decode": 0.0, "vision": 0.0, "prefill": 0.1, "generate": 0.1}
         trace.with_meta(_meta(question, answer, seconds))
         return Result(answer, trace, seconds, stopped=len(said) < len(WORDS))
-
-
-def _rests(secs: float, stop: threading.Event) -> bool:
-    """Sleep unless stopped; whether it was."""
-    time.sleep(0)
-    return stop.wait(secs) if secs else stop.is_set()
 
 
 def _meta(question: str, answer: str, seconds: dict[str, float]) -> dict[str, Any]:

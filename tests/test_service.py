@@ -119,7 +119,7 @@ def test_a_newer_run_ends_the_older_without_a_word(service: Service) -> None:
     session, started, older = ready(service), threading.Event(), list[Message]()
 
     def listen() -> None:
-        for message in service.ask(session, "slow one", DIALS):
+        for message in service.ask(session, "hold layers", DIALS):
             older.append(message)
             started.set()
 
@@ -142,7 +142,7 @@ def test_runs_of_other_visitors_are_left_alone(service: Service) -> None:
 
 def test_stop_keeps_the_words_so_far(service: Service) -> None:
     session, messages = ready(service), []
-    for message in service.ask(session, "slow one", DIALS):
+    for message in service.ask(session, "hold words", DIALS):
         messages.append(message)
         if message.get("answer"):
             service.stop(session)
@@ -151,14 +151,14 @@ def test_stop_keeps_the_words_so_far(service: Service) -> None:
 
 
 def test_stop_before_the_first_word_says_stopped(service: Service) -> None:
-    session, run = ready(service), service.ask("a", "slow one", DIALS)
+    session, run = ready(service), service.ask("a", "hold layers", DIALS)
     next(run)
     service.stop(session)
     assert last(run) == {"state": "stopped"}
 
 
 def test_a_page_that_closes_stops_its_run(service: Service) -> None:
-    run = service.ask(ready(service), "slow one", DIALS)
+    run = service.ask(ready(service), "hold layers", DIALS)
     next(run)
     service.leave("a")
     assert last(run) == {"state": "stopped"}

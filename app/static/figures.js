@@ -12,7 +12,10 @@
     ["Table", []],
   ];
   const BY_LAYER = new Set(["entropy_over_time", "ffn_masks"]);
-  const CONFIG = { responsive: true, displaylogo: false, scrollZoom: false };
+  const CONFIG = {
+    responsive: true, displaylogo: false, scrollZoom: false,
+    modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],  // none that leaves the page
+  };
   const panel = { tab: 0, result: null, drawn: new Map(), visible: false, loading: null };
 
   function mountFigures(element, { props }) {

@@ -64,7 +64,9 @@
   }
 
   async function receive(message) {
-    if (!message || message.run < run.newest) return;
+    // Gradio sends an event's last value once more when the event ends.
+    if (!message || message.run < run.newest || (message.key && message.key === run.key)) return;
+    run.key = message.key || run.key;
     if (message.answer !== undefined) byId("answer").textContent = message.answer;
     if (message.state === "running") return progress(message.phase);
     if (message.state === "error") return fail(message.error);

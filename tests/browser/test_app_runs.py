@@ -1,0 +1,154 @@
+"""Runs on the page, over an engine that is as slow as a test needs: stop, newest wins, failures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from app_page import (
+    PATIENCE_MILLIS,
+    ask,
+    expect_error,
+    expect_phase,
+    number,
+    question,
+    rev,
+    scene,
+    seen,
+    slider,
+    upload,
+    wait_for_state,
+    watch_run,
+)
+from clips import write_clip
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.browser
+ALL_WORDS = "the circle is red"
+
+
+@pytest.fixture
+def studio(open_page, fake_url: str) -> Page:  # type: ignore[no-untyped-def]
+    opened: Page = open_page(fake_url)
+    wait_for_state(opened, "ready")
+    return opened
+
+
+def test_the_page_opens_with_an_answer(studio: Page) -> None:
+    assert rev(studio) == 1 and scene(studio)["question"] == "What color is the circle?"
+    expect(question(studio)).to_have_value("What color is the circle?")
+    expect(studio.locator("#answer")).to_have_text(ALL_WORDS)
+
+
+def test_phases_and_words_come_one_by_one(studio: Page) -> None:
+    watch_run(studio)
+    ask(studio, "slow please")
+    wait_for_state(studio, "ready", after_rev=1)
+    assert seen(studio, "states") == ["ready", "running", "ready"]
+    layers = [text for text in seen(studio, "phases") if "Prefill" in text]
+    assert layers == [f"Prefill layer {n} of 4" for n in (1, 2, 3, 4)]
+    words = [text for text in seen(studio, "answers") if text != " the circle is red"]
+    assert words[-3:] == [" the", " the circle", " the circle is"]
+
+
+def test_stop_keeps_what_there_is(studio: Page) -> None:
+    ask(studio, "hold words")
+    expect(studio.locator("#answer")).to_have_text("the", timeout=PATIENCE_MILLIS)
+    studio.get_by_role("button", name="Stop", exact=True).click()
+    wait_for_state(studio, "ready", after_rev=1)
+    expect(studio.locator("#answer")).to_have_text("the")
+    assert scene(studio)["question"] == "hold words"
+
+
+def test_stop_before_the_first_word_keeps_the_last_pictures(studio: Page) -> None:
+    ask(studio, "hold layers")
+    expect_phase(studio, "layer 1 of 4")
+    studio.get_by_role("button", name="Stop", exact=True).click()
+    wait_for_state(studio, "stale")
+    assert rev(studio) == 1 and scene(studio)["question"] == "What color is the circle?"
+
+
+def test_a_dial_makes_the_pictures_stale_at_once_and_new_ones_replace_them(studio: Page) -> None:
+    watch_run(studio)
+    slider(studio, "Top-p attention").press("ArrowLeft")
+    wait_for_state(studio, "ready", after_rev=1)
+    assert seen(studio, "states") == ["ready", "stale", "ready"]
+    assert scene(studio)["config"]["attn_top_p"] == pytest.approx(0.89)
+
+
+def test_the_newest_of_many_moves_wins(studio: Page) -> None:
+    ask(studio, "hold layers")
+    expect_phase(studio, "layer 1 of 4")
+    for _ in range(3):  # each gives up the run before it, which would never end by itself
+        with studio.expect_request("**/queue/join*"):
+            slider(studio, "Top-p FFN").press("ArrowLeft")
+        expect_phase(studio, "layer 1 of 4")
+    ask(studio, "quick please")
+    wait_for_state(studio, "ready", after_rev=1)
+    assert scene(studio)["config"]["ffn_top_p"] == pytest.approx(0.67)
+    assert rev(studio) == 2
+
+
+def test_a_new_question_replaces_the_one_under_way(studio: Page) -> None:
+    ask(studio, "hold layers")
+    expect_phase(studio, "layer 1 of 4")
+    ask(studio, "quick please")
+    wait_for_state(studio, "ready", after_rev=1)
+    assert scene(studio)["question"] == "quick please" and rev(studio) == 2
+
+
+def test_cube_sides_change_the_cubes(studio: Page) -> None:
+    before = len(scene(studio)["cubes"])
+    number(studio, "Cube t").fill("1")
+    wait_for_state(studio, "ready", after_rev=1)
+    assert len(scene(studio)["cubes"]) > before
+
+
+def test_a_cube_of_zero_is_refused_and_nothing_is_lost(studio: Page) -> None:
+    number(studio, "Cube h").fill("0")
+    expect_error(studio, "A cube is three whole numbers of at least 1")
+    assert studio.locator("#viewer").get_attribute("data-state") == "error"
+    expect(number(studio, "Cube h")).to_have_value("0")
+    expect(studio.locator("#answer")).to_have_text(ALL_WORDS)
+    number(studio, "Cube h").fill("3")
+    wait_for_state(studio, "ready", after_rev=1)
+    expect(studio.locator("#error")).to_be_empty()
+
+
+def test_a_failure_of_ours_is_a_sentence_and_the_question_stays(studio: Page) -> None:
+    ask(studio, "fail please")
+    assert "secret" not in expect_error(studio, "The model failed on this request")
+    expect(question(studio)).to_have_value("fail please")
+    ask(studio, "quick please")
+    wait_for_state(studio, "ready", after_rev=1)
+
+
+def test_a_chip_fills_the_question_in(studio: Page) -> None:
+    studio.get_by_role("button", name="slow please").click()
+    expect(question(studio)).to_have_value("slow please")
+
+
+def test_ask_waits_for_the_upload_it_was_pressed_during(studio: Page, tmp_path: Path) -> None:
+    path = tmp_path / "mine.mp4"
+    write_clip(path, frames=40, size=(160, 96))
+    upload(studio, path)
+    ask(studio, "what is this")
+    wait_for_state(studio, "ready", after_rev=1)
+    clip = studio.evaluate("window.AdaSparkStudio.lastRun().question")
+    assert clip == "what is this"
+    expect(studio.get_by_text("160 x 96")).not_to_have_count(0)
+
+
+def test_two_visitors_do_not_see_each_other(open_page, fake_url: str) -> None:  # type: ignore[no-untyped-def]
+    one, two = open_page(fake_url), open_page(fake_url)
+    for page in (one, two):
+        wait_for_state(page, "ready")
+    ask(one, "hold words for one")
+    expect(one.locator("#answer")).to_have_text("the", timeout=PATIENCE_MILLIS)
+    ask(two, "quick for two")
+    expect_phase(two, "Waiting for 1")
+    one.get_by_role("button", name="Stop", exact=True).click()
+    wait_for_state(one, "ready", after_rev=1)
+    wait_for_state(two, "ready", after_rev=1)
+    assert scene(one)["question"] == "hold words for one"
+    assert scene(two)["question"] == "quick for two"
