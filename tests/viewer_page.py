@@ -52,11 +52,13 @@ def snapshot(page: Page) -> dict[str, Any]:
     return drawn
 
 
-def alphas_at(page: Page, places: Sequence[tuple[float, float]]) -> list[int]:
+def alphas_at(
+    page: Page, places: Sequence[tuple[float, float]], *, grid: tuple[int, int] | None = None
+) -> list[int]:
     """Opacity (0 to 255) of the overlay at (row, column) places of the slice's token grid."""
-    reading = """places => {
+    reading = """([places, grid]) => {
         const canvas = document.querySelector('#viewer canvas.overlay');
-        const [, rows, columns] = adaspark.scene().grid;
+        const [rows, columns] = grid ?? adaspark.scene().grid.slice(1);
         const copy = new OffscreenCanvas(canvas.width, canvas.height);
         const context = copy.getContext('2d', {willReadFrequently: true});
         context.drawImage(canvas, 0, 0);
@@ -66,7 +68,7 @@ def alphas_at(page: Page, places: Sequence[tuple[float, float]]) -> list[int]:
             return context.getImageData(x, y, 1, 1).data[3];
         });
     }"""
-    alphas: list[int] = page.evaluate(reading, [list(place) for place in places])
+    alphas: list[int] = page.evaluate(reading, [[list(place) for place in places], grid])
     return alphas
 
 
