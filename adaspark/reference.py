@@ -63,9 +63,9 @@ def sparse_attention(
     tokens_from_cube: list[list[int]] = [[] for _ in range(layout.cubes)]
     for token, cube in enumerate(cube_from_token):
         tokens_from_cube[cube].append(token)
-    means = torch.stack(
-        [keys[:, [video[t] for t in tokens]].float().mean(1) for tokens in tokens_from_cube], 1
-    )  # [G, C, D]
+    means = torch.zeros(keys.shape[0], layout.cubes, keys.shape[2])
+    for cube, tokens in enumerate(tokens_from_cube):
+        means[:, cube] = keys[:, [video[t] for t in tokens]].float().mean(1)
     output = torch.zeros_like(queries)
     for segment in sequence.segments(start):
         probs = torch.zeros(queries.shape[0], len(segment.positions), segment.end_cube)
