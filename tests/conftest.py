@@ -1,0 +1,22 @@
+"""What all tests share: derandomised properties, and fresh memory that is never innocent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from hypothesis import settings
+
+settings.register_profile("project", derandomize=True, deadline=None, max_examples=40)
+settings.load_profile("project")
+
+
+@pytest.fixture
+def poisoned_memory() -> Iterator[None]:
+    """Fill the memory of torch.empty and its kin with NaN: an unwritten row cannot pass."""
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = True
+    assert torch.empty(3).isnan().all() and torch.ones(1).new_empty(3).isnan().all()
+    yield
+    torch.use_deterministic_algorithms(False)

@@ -1,0 +1,62 @@
+"""AdaSparkConfig: what it takes, what it refuses and in which words."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adaspark.config import DENSE, AdaSparkConfig
+from adaspark.errors import UserError
+
+shares = st.floats(0, 1)
+cubes = st.tuples(st.integers(1, 99), st.integers(1, 99), st.integers(1, 99))
+
+
+@given(cubes, shares, shares)
+def test_a_configuration_survives_json(cube: tuple[int, int, int], p: float, q: float) -> None:
+    config = AdaSparkConfig(cube, p, q)
+    assert AdaSparkConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize(
+    "cube", [(0, 1, 1), (1, 1), (1, 1, 1, 1), (1, 2, -3), (1.5, 2, 2), (True, 2, 2), "444", 4, None]
+)
+def test_a_cube_is_three_whole_numbers_of_at_least_one(cube: Any) -> None:
+    with pytest.raises(UserError, match="three whole numbers of at least 1.*such as 4,4,4"):
+        AdaSparkConfig(cube=cube)
+
+
+@pytest.mark.parametrize("name", ["attn_top_p", "ffn_top_p"])
+@pytest.mark.parametrize(
+    "value", [-0.001, 1.001, float("nan"), float("inf"), -float("inf"), "0.5", None, True]
+)
+def test_a_threshold_is_a_number_from_0_to_1(name: str, value: Any) -> None:
+    with pytest.raises(UserError, match=f"{name} must be a number from 0 to 1"):
+        AdaSparkConfig(**{name: value})
+
+
+def test_an_unknown_setting_is_named_with_the_known_ones() -> None:
+    with pytest.raises(UserError, match=r"'top_p'.*cube, attn_top_p, ffn_top_p"):
+        AdaSparkConfig.from_dict({"top_p": 0.5})
+
+
+def test_whole_numbers_are_thresholds_too_and_lists_are_cubes() -> None:
+    config = AdaSparkConfig(cube=[1, 2, 3], attn_top_p=1, ffn_top_p=0)  # type: ignore[arg-type]
+    assert config == AdaSparkConfig((1, 2, 3), 1.0, 0.0)
+    assert isinstance(config.attn_top_p, float) and isinstance(config.cube, tuple)
+
+
+def test_it_is_dense_only_where_both_thresholds_are_one() -> None:
+    assert DENSE.is_dense
+    assert not AdaSparkConfig(attn_top_p=1.0, ffn_top_p=0.9).is_dense
+    assert not AdaSparkConfig(attn_top_p=0.9, ffn_top_p=1.0).is_dense
+
+
+def test_it_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        DENSE.attn_top_p = 0.5  # type: ignore[misc]
