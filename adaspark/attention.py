@@ -17,8 +17,10 @@ from adaspark import merge, tiles
 from adaspark.selection import masked_softmax, nucleus
 from adaspark.sequence import Segment, SequenceMap
 
-MERGE_COST = 1.5
+MERGE_COST = 0.8
 """Time of a (query, key) product by key cubes against one by query tiles, measured on a CPU."""
+PAIR_PRODUCTS = 55.0
+"""A (row, cube) pair's own cost by key cubes (its row, its partial result), in products."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,8 @@ class _Work:
         """The backend of a segment, and the (query, key) pairs that it will compute."""
         by_tiles = tiles.executed_pairs(attended, segment, self._keys.shape[0])
         by_cubes = merge.executed_pairs(attended, segment)
-        if segment.is_text or self._differentiable or by_tiles < by_cubes * MERGE_COST:
+        cost = MERGE_COST * (by_cubes + PAIR_PRODUCTS * int(attended.sum()))
+        if segment.is_text or self._differentiable or by_tiles < cost:
             return self._by_tiles, by_tiles
         return self._by_cubes, by_cubes
 

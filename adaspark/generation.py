@@ -71,7 +71,7 @@ def generate(
         except Stopped:
             stopped = True
     seconds = {"prefill": prefilled - start, "generate": time.perf_counter() - prefilled}
-    _name_words(checkpoint, trace, [*prompt.input_ids[0].tolist(), *ids])
+    _name_words(checkpoint, trace, prompt, ids)
     return Written(_text(checkpoint, ids).strip(), trace, seconds, stopped)
 
 
@@ -142,8 +142,16 @@ def _layers_reported(model: Any, report: Report) -> Iterator[None]:
             handle.remove()
 
 
-def _name_words(checkpoint: Checkpoint, trace: Trace, ids: list[int]) -> None:
-    """The text of each word; prefilled as embeddings, the model never saw an id."""
+def _name_words(
+    checkpoint: Checkpoint, trace: Trace, prompt: Prompt, answer_ids: list[int]
+) -> None:
+    """The text and kind of each word; prefilled as embeddings, the model never saw an id.
+
+    A recorder takes all text after the video for the question; the template's part is not asked.
+    """
+    ids = [*prompt.input_ids[0].tolist(), *answer_ids]
     for word in trace.words:
         word["id"] = ids[word["position"]]
         word["text"] = checkpoint.tokenizer.decode([word["id"]])
+        if word["kind"] == "question" and word["position"] not in prompt.question:
+            word["kind"] = "prompt"

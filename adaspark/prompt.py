@@ -19,13 +19,15 @@ class Prompt:
     """One prompt, batch of one. N tokens.
 
     `input_ids` and `token_types` are int64 [1, N]; `position_ids` is int64 [3, 1, N] (time, row,
-    column); `next_position` is the position of the first generated token on all three axes.
+    column); `next_position` is the position of the first generated token on all three axes;
+    `question` are the places of the asked words among the N.
     """
 
     input_ids: Tensor
     token_types: Tensor
     position_ids: Tensor
     next_position: int
+    question: range
 
     @property
     def tokens(self) -> int:
@@ -53,7 +55,8 @@ def build_prompt(
     position_ids, next_position = mrope_positions(
         token_types[0], [grid], position_steps=[position_step]
     )
-    return Prompt(input_ids, token_types, position_ids[:, None], next_position)
+    words = range(len(ids) - len(after) - len(asked), len(ids) - len(after))
+    return Prompt(input_ids, token_types, position_ids[:, None], next_position, words)
 
 
 def _template_halves(tokenizer: Any) -> tuple[tuple[list[int], list[int]], list[int]]:

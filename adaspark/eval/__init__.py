@@ -1,0 +1,1 @@
+"""The paper's questions at small scale, asked of the bundled model."""

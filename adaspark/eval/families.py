@@ -1,0 +1,148 @@
+"""`adaspark eval families`: exact answers per SparkWorld family, dense against AdaSpark, paired.
+
+Label S: small model, synthetic video. Clips come from seeds that training never draws; each is
+asked one natural sentence of each family, by both arms, on the same vision features.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from adaspark import checkpoint
+from adaspark.bench.setting import setting
+from adaspark.config import DENSE, AdaSparkConfig
+from adaspark.cost import flops
+from adaspark.features import Features
+from adaspark.generation import Written, generate
+from adaspark.mini.evaluate import encode
+from adaspark.mini.forward import patchify
+from adaspark.mini.model import FPS
+from adaspark.mini.render import render
+from adaspark.mini.tasks import Question, questions
+from adaspark.mini.world import HELD_OUT_SEED, SceneSettings, sample_scene
+from adaspark.qwen import sparsify
+
+FAMILIES = ("color", "shape", "order", "count", "motion")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which clips are asked: `clips` of `frames` at 4 a second, `size` pixels square, with two or
+    three objects; the held-out seeds start at `seed` million.
+    """
+
+    clips: int = 200
+    frames: int = 16
+    size: int = 112
+    seed: int = 7
+    families: Sequence[str] = FAMILIES
+
+
+def run(plan: Plan, config: AdaSparkConfig | None, *, json_path: str | None) -> int:
+    """Print accuracy, density and FLOPs of both arms; write them with every item."""
+    loaded = checkpoint.load()
+    sparse = config or loaded.config
+    sparsify(loaded.model, sparse)
+    items = list(_items(loaded, plan, {"dense": DENSE, "adaspark": sparse}))
+    summary = _summary(items, plan.families)
+    for family, row in summary["families"].items():
+        print(
+            f"{family:8} dense {row['dense']:6.1%}  adaspark {row['adaspark']:6.1%}  of {row['items']}"
+        )
+    means = summary["means"]
+    print("  ".join(f"{name} {value:.3f}" for name, value in means.items()))
+    result = {
+        "label": "S",
+        "plan": vars(plan),
+        "config": sparse.to_dict(),
+        "setting": setting(),
+        **summary,
+        "items": items,
+    }
+    if json_path:
+        Path(json_path).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def _items(
+    loaded: checkpoint.Checkpoint, plan: Plan, arms: dict[str, AdaSparkConfig]
+) -> Iterator[dict[str, Any]]:
+    settings = SceneSettings(plan.frames, (plan.size, plan.size), (2, 3))
+    for index in range(plan.clips):
+        scene = sample_scene(HELD_OUT_SEED + plan.seed * 10**6 + index, settings)
+        features = _features(loaded, scene, plan)
+        for family in plan.families:
+            for question in questions(scene, random.Random(scene.seed), count=1, families=[family]):
+                yield _asked(loaded, features, question, arms, seed=scene.seed)
+
+
+@torch.inference_mode()
+def _features(loaded: checkpoint.Checkpoint, scene: Any, plan: Plan) -> Features:
+    times = [n / FPS for n in range(plan.frames)]
+    pictures = render([scene], times, (plan.size, plan.size))
+    grid = (plan.frames // 2, plan.size // 28, plan.size // 28)
+    pixels = patchify(pictures).flatten(0, 2)
+    return Features(encode(loaded.model, pixels, grid), grid, times)
+
+
+def _asked(
+    loaded: checkpoint.Checkpoint,
+    features: Features,
+    question: Question,
+    arms: dict[str, AdaSparkConfig],
+    *,
+    seed: int,
+) -> dict[str, Any]:
+    item: dict[str, Any] = {
+        "seed": seed,
+        "family": question.family,
+        "question": question.text,
+        "expected": question.answer,
+    }
+    for name, config in arms.items():
+        sparsify(loaded.model, config)
+        written = _answered(loaded, features, question.text)
+        item[name] = written.text
+        if name == "adaspark":
+            trace = written.trace
+            item |= {
+                "attention_density": trace.attention_density,
+                "ffn_density": trace.ffn_density,
+                "reduction": flops(trace).reduction,
+            }
+    return item
+
+
+def _answered(loaded: checkpoint.Checkpoint, features: Features, question: str) -> Written:
+    return generate(
+        loaded,
+        features,
+        question,
+        seconds_per_slice=2 / FPS,
+        max_new_tokens=6,
+        report=lambda *_: None,
+        on_text=lambda _: None,
+    )
+
+
+def _summary(items: Sequence[dict[str, Any]], families: Sequence[str]) -> dict[str, Any]:
+    rows = {}
+    for family in families:
+        mine = [item for item in items if item["family"] == family]
+        if mine:
+            rows[family] = {"items": len(mine)} | {
+                arm: sum(item[arm] == item["expected"] for item in mine) / len(mine)
+                for arm in ("dense", "adaspark")
+            }
+    means = {
+        name: sum(item[name] for item in items) / len(items)
+        for name in ("attention_density", "ffn_density", "reduction")
+    }
+    return {"families": rows, "means": means}
