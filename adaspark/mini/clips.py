@@ -75,11 +75,12 @@ def _scene_with(family: str, settings: SceneSettings, seed: int) -> tuple[Scene,
     for attempt in range(1000):
         scene = sample_scene(HELD_OUT_SEED + seed * 1000 + attempt, settings)
         rng = random.Random(scene.seed)
-        first = questions(scene, rng, count=1, families=[family])
+        first = questions(scene, rng, count=1, families=[family], loose=False)
         if first:
             rest = [name for name in FAMILIES if name != family]
-            more = [q for name in rest for q in questions(scene, rng, count=1, families=[name])]
-            return scene, first + more
+            for name in rest:
+                first += questions(scene, rng, count=1, families=[name], loose=False)
+            return scene, first
     raise UserError(
         f"No clip of {settings.frames} frames answers a question of family {family!r}; "
         "ask for more frames."

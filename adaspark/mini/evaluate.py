@@ -1,10 +1,16 @@
-"""Accuracy on held-out SparkWorld clips, by greedy decoding through the chat template."""
+"""Accuracy on held-out SparkWorld clips, by greedy decoding through the chat template.
+
+`python -m adaspark.mini.evaluate --frames 64 --size 224` prints it for the bundled model.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
 import random
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,9 +19,10 @@ from torch import Tensor
 from adaspark.mini.forward import patchify
 from adaspark.mini.model import FPS, POSITION_STEP
 from adaspark.mini.render import render
-from adaspark.mini.tasks import questions
+from adaspark.mini.tasks import FAMILIES, questions
 from adaspark.mini.world import HELD_OUT_SEED, SceneSettings, sample_scene
 from adaspark.prompt import VIDEO, Prompt, build_prompt
+from adaspark.vision_attention import use_batched_windows
 
 
 @torch.no_grad()
@@ -90,7 +97,7 @@ class Reader:
         embeds = self._embed(prompt)
         positions = prompt.position_ids.to(embeds.device)
         if self._cache is not None:
-            self._cache.crop(self._shared)
+            self._cache.crop(self._shared - self._cache.get_seq_length())
             embeds, positions = embeds[:, self._shared :], positions[..., self._shared :]
         ids: list[int] = []
         for index in range(most_tokens):
@@ -119,3 +126,34 @@ class Reader:
         self._cache = out.past_key_values
         logits: Tensor = self.model.lm_head(out.last_hidden_state[:, -1])
         return logits.argmax(-1)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the accuracy of every family as one line of JSON."""
+    from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
+
+    parser = argparse.ArgumentParser(prog="python -m adaspark.mini.evaluate")
+    parser.add_argument("--model", default=Path(__file__).parents[2] / "assets" / "mini")
+    parser.add_argument("--frames", type=int, default=16)
+    parser.add_argument("--size", type=int, default=112)
+    parser.add_argument("--items", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--blind", action="store_true")
+    args = parser.parse_args(arguments)
+    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(args.model, dtype=torch.float32)
+    use_batched_windows(model)
+    scores = evaluate(
+        model.eval(),
+        AutoTokenizer.from_pretrained(args.model),
+        items=args.items,
+        frames=args.frames,
+        size=(args.size, args.size),
+        families=tuple(FAMILIES),
+        seed=args.seed,
+        blind=args.blind,
+    )
+    print(json.dumps({family: round(score, 3) for family, score in scores.items()}))
+
+
+if __name__ == "__main__":
+    main()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+from typing import Literal
+
+Style = Literal["short", "plain", "loose"]  # a short form, a sentence, a sentence as typed
 
 # Slots: {ref} an object ("circle", "red object", "red circle"), {shape}, {color}, {a} and {b} two
 # alternatives, {which} "first" or "last", {kind} "color" or "shape", {plural} counted things.
@@ -98,11 +101,11 @@ SENTENCES: dict[str, tuple[str, ...]] = {
 }
 
 
-def word(form: str, rng: random.Random, *, sentence: bool, **slots: str) -> str:
-    """One wording of a question form, typed the way people type."""
-    templates = SENTENCES if sentence else SHORT
+def word(form: str, rng: random.Random, *, style: Style, **slots: str) -> str:
+    """One wording of a question form."""
+    templates = SHORT if style == "short" else SENTENCES
     text = rng.choice(templates[form]).format(**slots).replace(" a orange", " an orange")
-    return loosen(text, rng) if sentence else text
+    return loosen(text, rng) if style == "loose" else text
 
 
 def loosen(text: str, rng: random.Random) -> str:

@@ -100,7 +100,7 @@ STAGES = (
         ALL,
         sentences=0.95,
         chat=1.0,
-        most_steps=6000,
+        most_steps=4200,
         pass_mark=1.1,
         position_steps=(*[1.0] * 10, 0.5, 0.97, 1.02, 1.06, 1.15, 1.25, 1.4, 1.5, 2.0, 3.0),
     ),

@@ -1,0 +1,93 @@
+"""The bundled checkpoint: it loads like any other and knows its world."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from adaspark.mini.evaluate import Reader, encode, evaluate
+from adaspark.mini.model import preprocessor_config
+from adaspark.mini.tokenizer import train_tokenizer
+from adaspark.prompt import build_prompt
+from adaspark.vision_attention import use_batched_windows, use_stock_windows
+
+ASSETS = Path(__file__).parents[1] / "assets"
+FOLDER = ASSETS / "mini"
+
+
+@cache
+def bundle() -> tuple[Any, Any]:
+    from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
+
+    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(FOLDER, dtype=torch.float32)
+    return model.eval(), AutoTokenizer.from_pretrained(FOLDER)
+
+
+def test_the_files_are_what_the_code_writes() -> None:
+    assert bundle()[1].get_vocab() == train_tokenizer().get_vocab()
+    assert json.loads((FOLDER / "preprocessor_config.json").read_text()) == preprocessor_config()
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 24e6
+
+
+def test_held_out_clips_are_answered_far_above_chance() -> None:
+    model, tokenizer = bundle()
+    scores = evaluate(model, tokenizer, items=8, frames=16, seed=9)
+    assert min(scores.values()) >= 0.75
+    blind = evaluate(model, tokenizer, items=8, frames=16, seed=9, blind=True)
+    assert sum(blind.values()) < sum(scores.values()) / 2
+
+
+def test_the_reader_answers_as_generate_does() -> None:
+    model, tokenizer = bundle()
+    pixels, grid = torch.zeros(4 * 64, 1176), (4, 4, 4)
+    reader = Reader(model, tokenizer, encode(model, pixels, grid).detach(), grid)
+    for question in ("How many objects are there?", "Is there a red circle?", "What is this?"):
+        prompt = build_prompt(tokenizer, question, grid, position_step=1.0)
+        out = model.generate(
+            input_ids=prompt.input_ids,
+            mm_token_type_ids=prompt.token_types.int(),
+            pixel_values_videos=pixels,
+            video_grid_thw=torch.tensor([[4, 8, 8]]),
+            second_per_grid_ts=torch.tensor([0.5]),
+            max_new_tokens=6,
+        )
+        said = tokenizer.decode(out[0, prompt.tokens :], skip_special_tokens=True)
+        assert reader.answer(question) == said
+
+
+@pytest.mark.parametrize("clip", sorted((ASSETS / "samples").glob("*.mp4")), ids=lambda p: p.stem)
+def test_sample_clips_are_answered_through_their_files(clip: Path) -> None:
+    from adaspark.mini.model import FPS, IMAGE_MEAN, IMAGE_STD, MAX_PIXELS, MIN_PIXELS
+    from adaspark.video import Sampling, patchify, read_clip
+
+    model, tokenizer = bundle()
+    sampling = Sampling(fps=FPS, max_frames=64, min_pixels=MIN_PIXELS, max_pixels=MAX_PIXELS)
+    shown = read_clip(clip, sampling)
+    pixels = patchify(shown.frames, sampling, IMAGE_MEAN, IMAGE_STD)
+    with torch.no_grad():
+        features = encode(model, pixels, shown.grid)
+    reader = Reader(model, tokenizer, features, shown.grid)
+    items = json.loads(clip.with_suffix(".json").read_text())["items"]
+    answers = {item["question"]: reader.answer(item["question"]) for item in items}
+    assert answers == {item["question"]: item["answer"] for item in items}
+    assert clip.stat().st_size < 300_000
+
+
+@pytest.mark.parametrize("grids", [[[2, 8, 8]], [[3, 8, 14], [1, 22, 10]]])
+def test_batched_windows_equal_stock(grids: list[list[int]]) -> None:
+    model, _ = bundle()
+    grid = torch.tensor(grids)
+    pixels = torch.randn(int(grid.prod(-1).sum()), 1176, generator=torch.manual_seed(0))
+    names = list(model.state_dict())
+    with torch.no_grad():
+        stock = model.model.visual(pixels, grid_thw=grid).pooler_output
+        try:
+            assert use_batched_windows(model) == 4 and use_batched_windows(model) == 0
+            batched = model.model.visual(pixels, grid_thw=grid).pooler_output
+            assert list(model.state_dict()) == names
+        finally:
+            assert use_stock_windows(model) == 4
+    torch.testing.assert_close(batched, stock, atol=1e-6, rtol=1e-6)
