@@ -18,7 +18,7 @@ BAD_INPUT = 2
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it worked, 2 when the input could not be used."""
-    parser = _parser()
+    parser = build_parser()
     arguments, rest = parser.parse_known_args(argv)
     if rest and arguments.run is not _app:
         parser.error(f"unrecognised: {' '.join(rest)}")
@@ -45,13 +45,16 @@ class _Parser(argparse.ArgumentParser):
         sys.exit(_refuse(f"{message}. See `{self.prog} --help`."))
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of every command; `run` in what it returns is the command's function."""
     parser = _Parser(prog="adaspark", description="Adaptive sparsity for long-video models.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_ask(commands.add_parser("ask", help="ask a question about a video"))
     app = commands.add_parser("app", help="start the studio in the browser", add_help=False)
     app.set_defaults(run=_app)
     _add_train(commands.add_parser("train", help="train the bundled model anew"))
+    _add_world(commands.add_parser("world", help="make a SparkWorld clip and its questions"))
+    _add_eval(commands.add_parser("eval", help="the paper's questions at small scale"))
     _add_bench(commands.add_parser("bench", help="time sparse against stock, parity first"))
     doctor = commands.add_parser("doctor", help="what is installed, what will run, what is missing")
     doctor.set_defaults(run=_doctor)
@@ -83,6 +86,29 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_train)
 
 
+def _add_world(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("out", metavar="OUT.mp4", help="the questions go to OUT.json")
+    parser.add_argument("--family", default="order", metavar="NAME", help="what it can answer")
+    parser.add_argument("--frames", type=_whole, default=64, metavar="N", help="at 4 a second")
+    parser.add_argument("--seed", type=_whole, default=0, metavar="N")
+    parser.set_defaults(run=_world)
+
+
+def _add_eval(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", choices=["families"], metavar="families")
+    parser.add_argument("--clips", type=_whole, default=200, metavar="N")
+    parser.add_argument("--frames", type=_whole, default=16, metavar="N")
+    parser.add_argument("--size", type=_whole, default=112, metavar="PIXELS")
+    parser.add_argument(
+        "--seed", type=_whole, default=7, metavar="N", help="held out, never trained"
+    )
+    parser.add_argument("--cube", metavar="T,H,W", type=_cube)
+    parser.add_argument("--attn-top-p", metavar="P", type=_number)
+    parser.add_argument("--ffn-top-p", metavar="P", type=_number)
+    parser.add_argument("--json", metavar="PATH", help="write every item")
+    parser.set_defaults(run=_eval)
+
+
 def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("where", choices=["cpu"], metavar="cpu")
     parser.add_argument("--tokens", type=_whole, nargs="+", metavar="N", help="video tokens")
@@ -96,12 +122,7 @@ def _ask(arguments: argparse.Namespace) -> None:
     if not arguments.question.strip():
         raise UserError("The question is blank: type one, in quotes.")
     # Checked before the model is loaded: a wrong value should not cost a minute.
-    changes = {
-        "cube": arguments.cube,
-        "attn_top_p": arguments.attn_top_p,
-        "ffn_top_p": arguments.ffn_top_p,
-    }
-    given = {name: value for name, value in changes.items() if value is not None}
+    given = _given(arguments)
     if arguments.dense and given.keys() & {"attn_top_p", "ffn_top_p"}:
         raise UserError("--dense drops nothing, so it goes without --attn-top-p and --ffn-top-p.")
     if arguments.dense:
@@ -124,6 +145,12 @@ def _ask(arguments: argparse.Namespace) -> None:
         elif isinstance(event, Result):
             print(file=words)
             _write_outputs(arguments, event)
+
+
+def _given(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The settings of the configuration that were typed."""
+    values = {name: getattr(arguments, name) for name in ("cube", "attn_top_p", "ffn_top_p")}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _write_outputs(arguments: argparse.Namespace, result: Any) -> None:
@@ -160,6 +187,27 @@ def _train(arguments: argparse.Namespace) -> int:
     from adaspark.mini.train import main as train
 
     return train(arguments)
+
+
+def _world(arguments: argparse.Namespace) -> None:
+    from adaspark.mini.clips import make_world
+
+    _check_outputs(arguments.out)
+    made = make_world(arguments.family, arguments.frames, arguments.seed, Path(arguments.out))
+    for item in made["items"]:
+        print(f"{item['question']} {item['answer']}")
+
+
+def _eval(arguments: argparse.Namespace) -> int:
+    _quiet()
+    from adaspark import checkpoint
+    from adaspark.eval.families import Plan, run
+
+    given = _given(arguments)
+    loaded = checkpoint.load()
+    config = AdaSparkConfig.from_dict({**loaded.config.to_dict(), **given})
+    plan = Plan(arguments.clips, arguments.frames, arguments.size, arguments.seed)
+    return run(loaded, plan, config, json_path=arguments.json)
 
 
 def _bench(arguments: argparse.Namespace) -> int:

@@ -19,6 +19,7 @@ from adaspark import checkpoint
 from adaspark.bench.setting import setting
 from adaspark.config import DENSE, AdaSparkConfig
 from adaspark.cost import flops
+from adaspark.errors import UserError
 from adaspark.features import Features
 from adaspark.generation import Written, generate
 from adaspark.mini.evaluate import encode
@@ -45,23 +46,32 @@ class Plan:
     families: Sequence[str] = FAMILIES
 
 
-def run(plan: Plan, config: AdaSparkConfig | None, *, json_path: str | None) -> int:
-    """Print accuracy, density and FLOPs of both arms; write them with every item."""
-    loaded = checkpoint.load()
-    sparse = config or loaded.config
-    sparsify(loaded.model, sparse)
-    items = list(_items(loaded, plan, {"dense": DENSE, "adaspark": sparse}))
+def run(
+    loaded: checkpoint.Checkpoint, plan: Plan, config: AdaSparkConfig, *, json_path: str | None
+) -> int:
+    """Print accuracy, density and FLOPs of both arms; write them with every item.
+
+    Raises UserError for a plan that has no clip to show.
+    """
+    if plan.clips < 1 or plan.frames < 4 or plan.frames % 2 or plan.size % 28 or plan.size < 56:
+        raise UserError(
+            "Give at least 1 clip, an even number of frames from 4, and a size from 56 that is a "
+            "multiple of 28 pixels."
+        )
+    sparsify(loaded.model, config)
+    items = list(_items(loaded, plan, {"dense": DENSE, "adaspark": config}))
     summary = _summary(items, plan.families)
     for family, row in summary["families"].items():
         print(
-            f"{family:8} dense {row['dense']:6.1%}  adaspark {row['adaspark']:6.1%}  of {row['items']}"
+            arms = f"dense {row['dense']:6.1%}  adaspark {row['adaspark']:6.1%}"
+            print(f"{family:8} {arms}  of {row['items']}")
         )
     means = summary["means"]
     print("  ".join(f"{name} {value:.3f}" for name, value in means.items()))
     result = {
         "label": "S",
         "plan": vars(plan),
-        "config": sparse.to_dict(),
+        "config": config.to_dict(),
         "setting": setting(),
         **summary,
         "items": items,

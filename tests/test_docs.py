@@ -1,0 +1,80 @@
+"""The README tells the truth: its Python runs, its commands parse or run, its files exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from models import prompt, tiny_model
+
+from adaspark import Trace, cli
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+COMMANDS = [
+    line
+    for kind, block in BLOCKS
+    if not kind
+    for line in block.splitlines()
+    if line.startswith(("adaspark", "make"))
+]
+
+
+def test_the_readme_has_commands_and_python() -> None:
+    assert any(command.startswith("make demo") for command in COMMANDS)
+    assert sum(command.startswith("adaspark") for command in COMMANDS) >= 3
+    assert any(kind == "python" for kind, _ in BLOCKS)
+
+
+def test_its_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    code = next(block for kind, block in BLOCKS if kind == "python")
+    names: dict[str, Any] = {"model": tiny_model(), "inputs": prompt([(8, 4, 4)])}
+    exec(compile(code, "README.md", "exec"), names)
+    densities = [float(number) for number in capsys.readouterr().out.split()]
+    assert all(0 < density < 1 for density in densities)
+    assert isinstance(names["trace"], Trace)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("make")])
+def test_its_make_targets_exist(command: str) -> None:
+    target = command.split()[1]
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("adaspark")])
+def test_its_commands_parse(command: str) -> None:
+    _, *arguments = shlex.split(command, comments=True)
+    parsed, rest = cli.build_parser().parse_known_args(arguments)
+    assert callable(parsed.run)
+    assert not rest or arguments[0] == "app"
+
+
+def test_its_first_question_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = next(c for c in COMMANDS if c.startswith("adaspark ask assets/"))
+    _, *arguments = shlex.split(command, comments=True)
+    clip = ROOT / arguments[1]
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([arguments[0], str(clip), *arguments[2:]]) == 0
+    assert '"attention_density"' in capsys.readouterr().out
+    assert (tmp_path / arguments[-1]).stat().st_size > 10_000
+
+
+def test_files_it_names_exist() -> None:
+    linked = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    named = re.findall(r"`((?:tests|adaspark|assets)/[\w./]+)`", README)
+    missing = [name for name in {*linked, *named} if not (ROOT / name).exists()]
+    assert linked
+    assert not missing
+
+
+def test_every_option_of_ask_is_named() -> None:
+    parser = cli.build_parser()
+    ask = next(iter(parser._subparsers._group_actions[0].choices.items()))[1]  # type: ignore[union-attr]
+    options = {o for action in ask._actions for o in action.option_strings if o.startswith("--")}
+    assert {o for o in options - {"--help"} if f"`{o}" not in README} == set()
