@@ -62,10 +62,8 @@ def run(
     items = list(_items(loaded, plan, {"dense": DENSE, "adaspark": config}))
     summary = _summary(items, plan.families)
     for family, row in summary["families"].items():
-        print(
-            arms = f"dense {row['dense']:6.1%}  adaspark {row['adaspark']:6.1%}"
-            print(f"{family:8} {arms}  of {row['items']}")
-        )
+        arms = f"dense {row['dense']:6.1%}  adaspark {row['adaspark']:6.1%}"
+        print(f"{family:8} {arms}  of {row['items']}")
     means = summary["means"]
     print("  ".join(f"{name} {value:.3f}" for name, value in means.items()))
     result = {
