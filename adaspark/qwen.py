@@ -124,7 +124,8 @@ def _patch_of(model: Any) -> _Patch | None:
 
 def _text_model(model: Any) -> Any:
     text = getattr(getattr(model, "model", None), "language_model", None)
-    if getattr(model.config, "model_type", None) != "qwen2_5_vl" or text is None:
+    kind = getattr(getattr(model, "config", None), "model_type", None)
+    if kind != "qwen2_5_vl" or text is None:
         raise UserError(
             f"AdaSpark runs on Qwen2_5_VLForConditionalGeneration, not on {type(model).__name__}."
         )
