@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.nn.functional import pad
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 VIDEO_TOKEN, IMAGE_TOKEN, VISION_START, VISION_END, EOS = 96, 97, 98, 99, 95
@@ -65,7 +66,12 @@ def tiny_model(
 
 
 def prompt(
-    grids: list[tuple[int, int, int]], *, before: int = 3, between: int = 2, after: int = 5, seed: int = 0
+    grids: list[tuple[int, int, int]],
+    *,
+    before: int = 3,
+    between: int = 2,
+    after: int = 5,
+    seed: int = 0,
 ) -> dict[str, torch.Tensor]:
     """What the processor would give: text, the videos with text between, a question."""
     generator = torch.Generator().manual_seed(seed)
@@ -88,3 +94,30 @@ def prompt(
         inputs["pixel_values_videos"] = torch.randn(patches, 1176, generator=generator)
         inputs["video_grid_thw"] = torch.tensor([(t, 2 * h, 2 * w) for t, h, w in grids])
     return inputs
+
+
+def padded_batch(prompts: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """Several prompts as the processor batches them: padded on the left, all videos in order."""
+    longest = max(p["input_ids"].shape[1] for p in prompts)
+    fill = {"input_ids": EOS, "attention_mask": 0, "mm_token_type_ids": 0}
+    batch = {
+        name: torch.cat(
+            [pad(p[name], (longest - p[name].shape[1], 0), value=value) for p in prompts]
+        )
+        for name, value in fill.items()
+    }
+    for name in ("pixel_values_videos", "video_grid_thw"):
+        if parts := [p[name] for p in prompts if name in p]:
+            batch[name] = torch.cat(parts)
+    return batch
+
+
+def text_after(inputs: dict[str, torch.Tensor], ids: list[int]) -> dict[str, torch.Tensor]:
+    """The same prompt with more text at its end."""
+    more = torch.tensor([ids])
+    return {
+        **inputs,
+        "input_ids": torch.cat([inputs["input_ids"], more], 1),
+        "attention_mask": pad(inputs["attention_mask"], (0, len(ids)), value=1),
+        "mm_token_type_ids": pad(inputs["mm_token_type_ids"], (0, len(ids))),
+    }

@@ -27,7 +27,7 @@ def test_a_configuration_survives_json(cube: tuple[int, int, int], p: float, q: 
     "cube", [(0, 1, 1), (1, 1), (1, 1, 1, 1), (1, 2, -3), (1.5, 2, 2), (True, 2, 2), "444", 4, None]
 )
 def test_a_cube_is_three_whole_numbers_of_at_least_one(cube: Any) -> None:
-    with pytest.raises(UserError, match="three whole numbers of at least 1.*such as 4,4,4"):
+    with pytest.raises(UserError, match=r"three whole numbers of at least 1.*such as 4,4,4"):
         AdaSparkConfig(cube=cube)
 
 
