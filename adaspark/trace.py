@@ -142,7 +142,7 @@ class Trace:
     def load(cls, path: str | Path) -> Trace:
         """Read a file written by `save`. An unknown schema version is refused by name."""
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 header = json.loads(str(file["meta"]))
                 version = header.pop("schema_version", None)
                 if version != SCHEMA_VERSION:
