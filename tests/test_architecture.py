@@ -1,0 +1,187 @@
+"""Who may import whom, what an import costs, and what lies at the top of the repository."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TOP = {"app", "adaspark", "viz", "assets", "tests", "Dockerfile", "requirements.txt", "README.md"}
+BY_CONVENTION = {"pyproject.toml", "Makefile", "LICENSE"}
+TRANSFORMERS_ALLOWED = {
+    "adaspark.qwen",
+    "adaspark.engine",
+    "adaspark.checkpoint",
+    "adaspark.generation",
+    "adaspark.cli",
+    "adaspark.doctor",
+    "adaspark.vision_attention",
+}
+
+
+@cache
+def imports() -> dict[str, set[str]]:
+    """Every module of the three packages, and the dotted names that it imports anywhere."""
+    return {name: set(_imported(path, name)) for name, path in _modules()}
+
+
+def _modules() -> Iterator[tuple[str, Path]]:
+    for package in ("adaspark", "viz", "app"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            yield ".".join(parts).removesuffix(".__init__"), path
+
+
+def _imported(path: Path, name: str) -> Iterator[str]:
+    tree = ast.parse(path.read_text("utf-8"))
+    checking = {
+        id(child)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for child in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in checking:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name} imports relatively"
+            yield str(node.module)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def importers(target: str) -> set[str]:
+    """The modules that import `target` or something inside it."""
+    return {
+        name
+        for name, targets in imports().items()
+        if any(found == target or found.startswith(f"{target}.") for found in targets)
+    }
+
+
+def inside(package: str) -> set[str]:
+    return {n for n in imports() if n == package or n.startswith(f"{package}.")}
+
+
+def test_the_walk_sees_the_whole_project() -> None:
+    assert {"adaspark", "adaspark.qwen", "viz.page", "app.service"} <= imports().keys()
+    assert "adaspark.trace" in imports()["adaspark.recorder"]
+
+
+@pytest.mark.parametrize("module", ["layout", "selection", "config", "trace", "errors"])
+def test_the_ground_floor_imports_only_what_lies_below_it(module: str) -> None:
+    below = {
+        "layout": (),
+        "selection": (),
+        "errors": (),
+        "config": ("errors",),
+        "trace": ("errors",),
+    }
+    allowed = {f"adaspark.{name}" for name in below[module]}
+    targets = imports()[f"adaspark.{module}"]
+    used = {".".join(t.split(".")[:2]) for t in targets if t.startswith(("adaspark", "viz", "app"))}
+    assert used - {"adaspark"} <= allowed
+
+
+@pytest.mark.parametrize("target", ["qwen", "trace", "config", "engine", "recorder", "session"])
+def test_compute_knows_neither_model_nor_trace(target: str) -> None:
+    compute = {"attention", "ffn", "reference", "tiles", "merge", "sequence", "selection", "layout"}
+    modules = {f"adaspark.{name}" for name in compute} | inside("adaspark.kernels")
+    assert not importers(f"adaspark.{target}") & modules
+
+
+def test_the_engine_is_on_top_and_the_command_line_above_it() -> None:
+    above = inside("app") | inside("adaspark.mini") | inside("adaspark.eval") | {"adaspark.cli"}
+    assert importers("adaspark.engine") <= above | inside("adaspark.bench") | {"adaspark.doctor"}
+    assert importers("adaspark.cli") <= {"adaspark.__main__"}
+
+
+@pytest.mark.parametrize("target", ["torch", "gradio", "adaspark", "transformers", "app"])
+def test_pictures_know_no_model_and_no_page(target: str) -> None:
+    assert not importers(target) & inside("viz")
+
+
+def test_nobody_imports_the_app() -> None:
+    assert importers("app") <= inside("app")
+
+
+def test_only_the_app_imports_gradio() -> None:
+    assert importers("gradio") <= inside("app") and importers("gradio")
+
+
+def test_the_screen_imports_no_torch() -> None:
+    assert "app.ui" not in importers("torch")
+
+
+def test_few_modules_know_transformers() -> None:
+    models = inside("adaspark.mini") | inside("adaspark.bench") | inside("adaspark.eval")
+    assert importers("transformers") <= TRANSFORMERS_ALLOWED | models
+
+
+def test_qwen_alone_knows_the_model_s_modules() -> None:
+    found = importers("transformers.models.qwen2_5_vl")
+    assert found <= {"adaspark.qwen", "adaspark.vision_attention"} | inside("adaspark.mini")
+
+
+def test_torchvision_is_imported_nowhere() -> None:
+    assert not importers("torchvision")
+
+
+def loaded_by(code: str) -> set[str]:
+    """The modules that a fresh interpreter holds after running `code`."""
+    script = f"import sys\n{code}\nprint(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+def test_importing_the_package_is_fast() -> None:
+    assert not loaded_by("import adaspark") & {"torch", "transformers", "numpy", "gradio"}
+
+
+def test_the_command_line_loads_no_model_to_say_what_is_wrong() -> None:
+    assert not loaded_by("import adaspark.cli") & {"torch", "transformers"}
+
+
+def test_reading_a_trace_and_drawing_it_load_no_torch() -> None:
+    loaded = loaded_by("import adaspark.trace, viz.page, viz.figures, viz.scene")
+    assert not loaded & {"torch", "transformers", "gradio"}
+
+
+def test_torchvision_is_never_loaded_at_run_time() -> None:
+    loaded = loaded_by("import adaspark.engine, adaspark.qwen, app.service")
+    assert not {name for name in loaded if name.split(".")[0] == "torchvision"}
+
+
+def test_every_public_name_is_there() -> None:
+    code = "import adaspark\nfor name in adaspark.__all__: getattr(adaspark, name)"
+    assert "transformers" in loaded_by(code)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    import adaspark
+
+    with pytest.raises(AttributeError, match="no attribute 'sparsity'"):
+        adaspark.sparsity  # noqa: B018
+
+
+def test_nothing_else_lies_at_the_top() -> None:
+    done = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.skip("not a git checkout")
+    top = {line.split("/")[0] for line in done.stdout.splitlines()}
+    assert {name for name in top if not name.startswith(".")} <= TOP | BY_CONVENTION
