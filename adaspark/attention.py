@@ -7,18 +7,20 @@ visible to a segment, M tokens of a full cube, D head dimension.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from adaspark import merge, tiles
+from adaspark import merge, parallel, tiles
 from adaspark.selection import masked_softmax, nucleus
 from adaspark.sequence import Segment, SequenceMap
 
 MERGE_COST = 0.8
 """Time of a (query, key) product by key cubes against one by query tiles, measured on a CPU."""
+WAVE = 32
+"""Segments decided together: bounds the tables that are alive at one time."""
 PAIR_PRODUCTS = 55.0
 """A (row, cube) pair's own cost by key cubes (its row, its partial result), in products."""
 
@@ -68,14 +70,12 @@ def choose(
     return Choice(probs, nucleus(probs, top_p, candidates=segment.candidates))
 
 
-def decisions(
-    queries: Tensor, sequence: SequenceMap, means: Tensor, *, top_p: float, scale: float
-) -> Iterator[tuple[Segment, Tensor, Choice]]:
-    """Each segment of the last queries [H, S, D], with its rows of `queries` and its choice."""
-    start = sequence.length - queries.shape[1]
-    for segment in sequence.segments(start):
-        asked = queries.index_select(1, segment.positions - start)
-        yield segment, asked, choose(asked, means, segment, top_p=top_p, scale=scale)
+def decide(
+    queries: Tensor, segment: Segment, means: Tensor, start: int, *, top_p: float, scale: float
+) -> tuple[Tensor, Choice]:
+    """A segment's rows of `queries` [H, S, D], whose first stands at `start`, and its choice."""
+    asked = queries.index_select(1, segment.positions - start)
+    return asked, choose(asked, means, segment, top_p=top_p, scale=scale)
 
 
 def sparse_attention(
@@ -97,64 +97,90 @@ def sparse_attention(
     """
     start = sequence.length - queries.shape[1]
     means = cube_means(keys, sequence) if means is None else means
-    output = torch.zeros_like(queries)
-    work = _Work(queries, keys, values, sequence)
-    for segment, asked, choice in decisions(queries, sequence, means, top_p=top_p, scale=scale):
+    tensors = (queries, keys, values)
+    differentiable = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+
+    def work(segment: Segment) -> _Piece:
+        asked, choice = decide(queries, segment, means, start, top_p=top_p, scale=scale)
         attended = choice.kept | segment.own_mask
-        backend, executed = work.route(attended, segment)
-        if observe is not None:
-            observe(segment, replace(choice, executed_pairs=executed))
-        for done, mixed in backend(asked * scale, attended, segment):
-            output[:, done.positions - start] = mixed
-    for done, mixed in work.flush():
-        output[:, done.positions - start] = mixed
+        by_tiles, executed = _route(attended, segment, keys.shape[0], differentiable)
+        piece = _Piece(segment, replace(choice, executed_pairs=executed), asked * scale, attended)
+        if not by_tiles:
+            return piece
+        mixed = tiles.attend(piece.queries, keys, values, attended, segment, sequence)
+        return replace(piece, mixed=mixed)
+
+    output = torch.zeros_like(queries)
+    batch = _KeyCubes(keys, values, sequence)
+    segments = sequence.segments(start)
+    for first in range(0, len(segments), WAVE):
+        pieces = parallel.run(work, segments[first : first + WAVE], queries.device)
+        for piece in pieces:
+            if observe is not None:
+                observe(piece.segment, piece.choice)
+        batch.add([piece for piece in pieces if piece.mixed is None])
+        for done in (*pieces, *batch.mixed(last=first + WAVE >= len(segments))):
+            if done.mixed is not None:
+                output[:, done.segment.positions - start] = done.mixed
     return output
 
 
-Mixed = Iterable[tuple[Segment, Tensor]]
+@dataclass(frozen=True)
+class _Piece:
+    """One segment at work: its choice, scaled queries [H, n, D], what they attend to, result."""
+
+    segment: Segment
+    choice: Choice
+    queries: Tensor
+    attended: Tensor
+    mixed: Tensor | None = None
 
 
-class _Work:
-    """Runs each segment through the cheaper backend; key cubes wait for a full batch."""
+def _route(
+    attended: Tensor, segment: Segment, groups: int, differentiable: bool
+) -> tuple[bool, int]:
+    """Whether query tiles are the cheaper backend, and the pairs that the chosen one computes."""
+    by_tiles = tiles.executed_pairs(attended, segment, groups)
+    by_cubes = merge.executed_pairs(attended, segment)
+    cost = MERGE_COST * (by_cubes + PAIR_PRODUCTS * int(attended.sum()))
+    if segment.is_text or differentiable or by_tiles < cost:
+        return True, by_tiles
+    return False, by_cubes
 
-    def __init__(
-        self, queries: Tensor, keys: Tensor, values: Tensor, sequence: SequenceMap
-    ) -> None:
-        tensors = (queries, keys, values)
+
+class _KeyCubes:
+    """Pieces that wait for a batch large enough to go by key cubes together."""
+
+    def __init__(self, keys: Tensor, values: Tensor, sequence: SequenceMap) -> None:
         self._keys, self._values, self._sequence = keys, values, sequence
-        self._waiting: list[tuple[Tensor, Tensor, Segment]] = []
-        self._pairs = 0
-        self._differentiable = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+        self._waiting: list[_Piece] = []
         self._cubes: merge.CubeKeys | None = None
 
-    def route(
-        self, attended: Tensor, segment: Segment
-    ) -> tuple[Callable[[Tensor, Tensor, Segment], Mixed], int]:
-        """The backend of a segment, and the (query, key) pairs that it will compute."""
-        by_tiles = tiles.executed_pairs(attended, segment, self._keys.shape[0])
-        by_cubes = merge.executed_pairs(attended, segment)
-        cost = MERGE_COST * (by_cubes + PAIR_PRODUCTS * int(attended.sum()))
-        if segment.is_text or self._differentiable or by_tiles < cost:
-            return self._by_tiles, by_tiles
-        return self._by_cubes, by_cubes
+    def add(self, pieces: Sequence[_Piece]) -> None:
+        """Let these wait."""
+        self._waiting += pieces
 
-    def _by_tiles(self, queries: Tensor, attended: Tensor, segment: Segment) -> Mixed:
-        mixed = tiles.attend(queries, self._keys, self._values, attended, segment, self._sequence)
-        yield segment, mixed
+    def mixed(self, *, last: bool) -> list[_Piece]:
+        """Compute the full batches that wait; at the `last` call, whatever waits."""
+        done: list[_Piece] = []
+        batch: list[_Piece] = []
+        pairs = 0
+        for piece in self._waiting:
+            batch.append(piece)
+            pairs += int(piece.attended.sum())
+            if pairs >= merge.PAIRS_AT_ONCE:
+                done += self._attend(batch)
+                batch, pairs = [], 0
+        self._waiting = [] if last else batch
+        return [*done, *self._attend(batch)] if last and batch else done
 
-    def _by_cubes(self, queries: Tensor, attended: Tensor, segment: Segment) -> Mixed:
-        self._waiting.append((queries, attended, segment))
-        self._pairs += int(attended.sum())
-        if self._pairs >= merge.PAIRS_AT_ONCE:
-            yield from self.flush()
-
-    def flush(self) -> Mixed:
-        """Compute what waits."""
-        if not self._waiting:
-            return
+    def _attend(self, batch: Sequence[_Piece]) -> list[_Piece]:
         if self._cubes is None:
             self._cubes = merge.CubeKeys.gather(self._keys, self._values, self._sequence)
-        queries, attended, segments = zip(*self._waiting, strict=True)
-        self._waiting, self._pairs = [], 0
-        mixed = merge.attend(queries, attended, segments, self._cubes)
-        yield from zip(segments, mixed, strict=True)
+        mixed = merge.attend(
+            [piece.queries for piece in batch],
+            [piece.attended for piece in batch],
+            [piece.segment for piece in batch],
+            self._cubes,
+        )
+        return [replace(piece, mixed=m) for piece, m in zip(batch, mixed, strict=True)]

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag, pad
 
+from adaspark import parallel
 from adaspark.sequence import Segment, SequenceMap
 
 PAIRS_AT_ONCE = 2**18  # bounds the partial outputs that are alive at one time
@@ -59,7 +60,10 @@ def attend(
     cube. Returns [H, n, D] each, in the dtype of the queries.
     """
     batch = _Batch.join(queries, attended, segments, groups=cubes.text_keys.shape[0])
-    mixed = [_attend_group(batch, cubes, group) for group in range(len(batch.rows))]
+    groups = range(len(batch.rows))
+    mixed = parallel.run(
+        lambda group: _attend_group(batch, cubes, group), groups, batch.rows.device
+    )
     heads, width = queries[0].shape[0], queries[0].shape[2]
     # [G, n x share, D] -> [H, n, D]
     output = torch.stack(mixed).reshape(len(mixed), -1, heads // len(mixed), width)

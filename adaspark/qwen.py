@@ -256,8 +256,9 @@ def _observe_dense(patch: _Patch, layer: int, query: Tensor, key: Tensor, *, sca
         return
     sequence = session.rows[0]
     means = session.mean_keys(layer, 0, key[0, :, : sequence.length])
-    chosen = attention.decisions(query[0], sequence, means, top_p=1.0, scale=scale)
-    for segment, asked, choice in chosen:
+    start = sequence.length - query.shape[2]
+    for segment in sequence.segments(start):
+        asked, choice = attention.decide(query[0], segment, means, start, top_p=1.0, scale=scale)
         observe(segment, replace(choice, executed_pairs=asked.shape[0] * segment.causal_pairs))
 
 
