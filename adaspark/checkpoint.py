@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import torch
+from safetensors import SafetensorError
 
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
@@ -18,6 +19,7 @@ from adaspark.video import Sampling
 BUNDLED = "mini"
 BUNDLED_FOLDER = Path(__file__).parents[1] / "assets" / "mini"
 DEVICES = ("auto", "cpu", "cuda")
+_LONGEST_NAME = 255  # of one part of a path, in any file system
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -55,7 +57,7 @@ def load(name: str = BUNDLED, *, device: str = "auto") -> Checkpoint:
         return _load(name, source, place)
     except UserError:
         raise
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise UserError(_why(name, source, error)) from error
 
 
@@ -128,6 +130,8 @@ def _source(name: str) -> str:
                 "repository (pip install -e .), or give --model a folder or a hub name."
             )
         return str(BUNDLED_FOLDER)
+    if max(len(part) for part in Path(name).parts) > _LONGEST_NAME:
+        raise UserError(f"Unknown model {name[:40]!r}...: its name is too long for any folder.")
     if Path(name).exists() and not (Path(name) / "config.json").is_file():
         raise UserError(f"{name} holds no config.json: give a folder written by save_pretrained.")
     if not Path(name).exists() and name.count("/") != 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -118,7 +119,8 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
 
 
 def _ask(arguments: argparse.Namespace) -> None:
-    _check_outputs(arguments.json, arguments.trace, arguments.report)
+    json_path = None if arguments.json == "-" else arguments.json
+    _check_outputs(json_path, arguments.trace, arguments.report)
     if not arguments.question.strip():
         raise UserError("The question is blank: type one, in quotes.")
     # Checked before the model is loaded: a wrong value should not cost a minute.
@@ -144,7 +146,14 @@ def _ask(arguments: argparse.Namespace) -> None:
             print(event.text, end="", file=words, flush=True)
         elif isinstance(event, Result):
             print(file=words)
-            _write_outputs(arguments, event)
+            try:
+                _write_outputs(arguments, event)
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                raise UserError(
+                    f"{error.filename} cannot be written ({error.strerror}): name another file."
+                ) from error
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -171,12 +180,18 @@ def _write_outputs(arguments: argparse.Namespace, result: Any) -> None:
 
 def _check_outputs(*paths: str | None) -> None:
     for path in paths:
-        if (
-            path
-            and path != "-"
-            and (Path(path).is_dir() or not Path(path).absolute().parent.is_dir())
-        ):
-            raise UserError(f"{path} cannot be written: name a file in a folder that exists.")
+        if path is not None and not _is_writable(path):
+            raise UserError(f"{path!r} cannot be written: name a file in a folder that exists.")
+
+
+def _is_writable(path: str) -> bool:
+    """Whether a file could be made at `path`, as far as one can know without making it."""
+    try:
+        folder = Path(path).absolute().parent
+        usable = path != "-" and not Path(path).is_dir() and folder.is_dir()
+        return usable and os.access(folder, os.W_OK)
+    except OSError:  # such as a name that is too long
+        return False
 
 
 def _app(arguments: argparse.Namespace) -> int:

@@ -141,6 +141,8 @@ class Engine:
         options = options or Options(self.default_config)
         if not question.strip():
             raise UserError("The question is blank: type one.")
+        if any("\ud800" <= character <= "\udfff" for character in question):
+            raise UserError("The question is not valid Unicode text: type it anew.")
         if options.max_new_tokens < 1:
             raise UserError(f"max_new_tokens must be at least 1, got {options.max_new_tokens}.")
         estimate = self.estimate(path, fps=options.fps, max_frames=options.max_frames)
