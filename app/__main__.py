@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 from adaspark.errors import UserError
+
+# Read when torch is loaded. The browser shares the processor: threads that wait for each other
+# must sleep, for when they spin, any other busy process makes a run many times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -41,7 +41,8 @@ def launch(
     """
     from adaspark.engine import Engine
 
-    with Studio(Engine(model=model, device=device)) as studio:
+    engine = Engine(model=model, device=device)
+    with Studio(engine, why_device=_why_device(device, engine.device)) as studio:
         print(f"AdaSpark Studio: {studio.start(host=host, port=port, open_browser=open_browser)}")
         studio.wait()
 
@@ -49,7 +50,9 @@ def launch(
 class Studio:
     """The app over one engine; a context manager that removes everything uploaded at its end."""
 
-    def __init__(self, engine: Any, *, samples: Path = SAMPLES) -> None:
+    def __init__(
+        self, engine: Any, *, samples: Path = SAMPLES, why_device: str = "as asked"
+    ) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="adaspark-"))
         self._footage = self._folder / "footage"
         self._samples = samples.resolve()
@@ -60,6 +63,7 @@ class Studio:
             self._footage,
             samples=read_samples(self._samples),
             url_from_path=_url_from_path,
+            why_device=why_device,
         )
         self._page = ui.build(
             Handlers(self.service, self._uploads),
@@ -112,6 +116,12 @@ class Studio:
         self.service.close()
         self._page.close(verbose=False)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _why_device(asked: str, device: str) -> str:
+    if asked != "auto":
+        return "as asked"
+    return "no CUDA device found" if device == "cpu" else "the GPU found"
 
 
 def _url_from_path(path: Path) -> str:

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from adaspark.engine import Phase, Result, Word
+from adaspark.engine import Options, Phase, Result, Word
 from adaspark.errors import UserError
 from app import uploads
 from app.pictures import draw_figure
@@ -36,7 +36,8 @@ class Service:
     """Answers the page. Safe to call from many threads.
 
     `folder` holds the copies of uploaded videos, `url_from_path` says where the browser finds a
-    file. The two limits bound what is kept of finished runs (memory) and of uploads (disk).
+    file, `why_device` why the model runs where it does. The two limits bound what is kept of
+    finished runs (memory) and of uploads (disk).
     """
 
     def __init__(
@@ -46,12 +47,14 @@ class Service:
         *,
         samples: Sequence[Sample] = (),
         url_from_path: Callable[[Path], str] = str,
+        why_device: str = "as asked",
         store_bytes: int = STORE_BYTES,
         footage_bytes: int = FOOTAGE_BYTES,
     ) -> None:
         self.engine = engine
         self.samples = {sample.name: sample for sample in samples}
         self.url_from_path = url_from_path
+        self.why_device = why_device
         self._footage = Footage(folder, footage_bytes)
         self._results: ByteStore[tuple[str, Result]] = ByteStore(store_bytes)
         self._visitors = Visitors()
@@ -63,11 +66,17 @@ class Service:
         return {
             "model": self.engine.name,
             "device": self.engine.device,
+            "why_device": self.why_device,
             "dtype": self.engine.dtype,
             "backend": self.engine.backend,
             "bundled": self.engine.is_bundled,
             "samples": [
-                {"name": s.name, "title": s.title, "url": self.url_from_path(s.path)}
+                {
+                    "name": s.name,
+                    "title": s.title,
+                    "url": self.url_from_path(s.path),
+                    "poster_secs": s.poster_secs,
+                }
                 for s in self.samples.values()
             ],
         }
@@ -117,8 +126,9 @@ class Service:
         """
         visitor = self._visitors.get(session)
         try:
+            options = settings.options()
             asked = Asked(self._video(visitor), checked_question(question))
-            yield from self._run(visitor, asked, settings)
+            yield from self._run(visitor, asked, options)
         except Exception as error:
             yield {"state": "error", "error": sentence(error)}
 
@@ -127,7 +137,7 @@ class Service:
         visitor = self._visitors.get(session)
         try:
             if visitor.asked is not None:
-                yield from self._run(visitor, visitor.asked, settings)
+                yield from self._run(visitor, visitor.asked, settings.options())
         except Exception as error:
             yield {"state": "error", "error": sentence(error)}
 
@@ -201,8 +211,7 @@ class Service:
             raise UserError(GONE)
         return visitor.video
 
-    def _run(self, visitor: Visitor, asked: Asked, settings: Settings) -> Iterator[Message]:
-        options = settings.options()
+    def _run(self, visitor: Visitor, asked: Asked, options: Options) -> Iterator[Message]:
         run = visitor.begin(asked)
         state = {"state": "running", "answer": "", "phase": None}
         with self._gate.enter() as ahead:
@@ -234,10 +243,8 @@ class Service:
         }
 
     def _answer_first(self, asked: Asked) -> None:
-        config = self.engine.default_config
-        settings = Settings(config.attn_top_p, config.ffn_top_p, *config.cube)
         try:
-            last = list(self._run(Visitor(), asked, settings))[-1]
+            last = list(self._run(Visitor(), asked, Options(self.engine.default_config)))[-1]
             self._first.set_result((asked, last))
         except Exception as error:
             sentence(error)

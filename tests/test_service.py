@@ -64,6 +64,13 @@ def test_samples_are_the_clips_with_notes_each_question_once(samples: Path) -> N
     assert sample.questions == (QUESTION,)
 
 
+def test_a_samples_card_shows_the_moment_with_the_most_in_sight(samples: Path) -> None:
+    notes = samples / "01_two_shapes.json"
+    events = [{"start_secs": a, "end_secs": b} for a, b in ((0, 2), (4, 8), (5, 6))]
+    notes.write_text(json.dumps({**json.loads(notes.read_text()), "events": events}))
+    assert read_samples(samples)[0].poster_secs == 6.0
+
+
 def test_a_card_says_what_the_model_would_be_shown_before_anything_runs(service: Service) -> None:
     card = service.choose_sample("a", "01_two_shapes", DIALS)
     assert card["sample"] == "01_two_shapes" and card["questions"] == [QUESTION]
@@ -129,8 +136,17 @@ def test_a_newer_run_ends_the_older_without_a_word(service: Service) -> None:
     newer = list(service.ask(session, QUESTION, DIALS))
     thread.join(30)
     assert {m["state"] for m in older} == {"running"}
-    assert newer[0]["phase"]["name"] == "waiting" and newer[0]["phase"]["total"] == 1
     assert newer[-1]["state"] == "done" and newer[-1]["question"] == QUESTION
+
+
+def test_a_run_says_how_many_others_it_waits_for(service: Service) -> None:
+    held = service.ask(ready(service, "a"), "hold layers", DIALS)
+    next(held)
+    waiting = service.ask(ready(service, "b"), QUESTION, DIALS)
+    assert next(waiting)["phase"] == {"name": "waiting", "done": 0, "total": 1}
+    service.stop("a")
+    assert last(held) == {"state": "stopped"}
+    assert last(waiting)["state"] == "done"
 
 
 def test_runs_of_other_visitors_are_left_alone(service: Service) -> None:

@@ -31,7 +31,8 @@
     }, { rootMargin: "200px" }).observe(element);
     studio.on("result", (result) => {
       panel.result = result;
-      table(result.summary);
+      if (result) table(result.summary);
+      else clear();
       refresh();
     });
     studio.on("theme", refresh);
@@ -102,7 +103,7 @@
       panel.drawn.set(name, wanted);
       const text = await panel.result.server.figure({ key: panel.result.key, name, layer, theme });
       await ready;
-      if (text && panel.drawn.get(name) === wanted) draw(place, JSON.parse(text));
+      if (text && panel.result && panel.drawn.get(name) === wanted) draw(place, JSON.parse(text));
     }));
   }
 
@@ -111,6 +112,13 @@
     place.setAttribute("role", "group");
     place.setAttribute("aria-label", (title && title.text) || place.dataset.figure);
     window.Plotly.react(place, figure.data, figure.layout, CONFIG);
+  }
+
+  function clear() {
+    for (const place of panel.bodies.querySelectorAll(".plot")) {
+      if (panel.drawn.delete(place.dataset.figure) && window.Plotly) window.Plotly.purge(place);
+    }
+    for (const place of panel.bodies.querySelectorAll(".times, .table-scroll")) place.replaceChildren();
   }
 
   function loadPlotly() {
@@ -137,7 +145,7 @@
   }
 
   const share = (value) => (value == null ? "" : percent(value));
-  const number = (value) => (value == null || Number.isNaN(value) ? "" : value.toFixed(2));
+  const number = (value) => (value == null || Number.isNaN(value) ? "" : value.toFixed(3));
 
   function grid(caption, heads, rows) {
     const cells = (values, tag, scope) => values.map((text, i) =>

@@ -3,6 +3,7 @@
   "use strict";
   const studio = window.AdaSparkStudio;
   const { make, byId, say } = studio;
+  const SHOWN_CHIPS = 4;
   const state = { pick: 0, answered: 0, waiting: [], questions: new Set(), own: null, next: "" };
 
   function mountPicker(element, { props, trigger, watch }) {
@@ -24,8 +25,8 @@
     receive(props.value);
   }
 
-  function card({ name, title, url }, choose) {
-    const video = make("video", { src: `${url}#t=0.1`, muted: true, preload: "metadata", tabindex: -1, "aria-hidden": "true" });
+  function card({ name, title, url, poster_secs: posterSecs = 0.1 }, choose) {
+    const video = make("video", { src: `${url}#t=${posterSecs}`, muted: true, preload: "metadata", tabindex: -1, "aria-hidden": "true" });
     const caption = make("span", { text: title });
     const options = { type: "button", class: "card", "data-name": name, "aria-pressed": "false" };
     return make("button", { ...options, on: { click: choose } }, video, caption);
@@ -124,9 +125,21 @@
         trigger("chip");
       };
       const chip = (text) => make("button", { type: "button", text, on: { click: () => take(text) } });
-      list.replaceChildren(...questions.map(chip));
+      const chips = questions.map(chip);
+      list.replaceChildren(...chips.slice(0, SHOWN_CHIPS), ...moreChips(list, chips.slice(SHOWN_CHIPS)));
       if (!typed && !questions.includes(current) && questions.length) take(questions[0]);
     });
+  }
+
+  /** The rest of the suggestions, behind a button. */
+  function moreChips(list, chips) {
+    if (!chips.length) return [];
+    const open = (event) => {
+      event.currentTarget.remove();
+      list.append(...chips);
+      chips[0].focus();
+    };
+    return [make("button", { type: "button", class: "more", text: `${chips.length} more…`, on: { click: open } })];
   }
 
   studio.chosenQuestion = () => state.next;

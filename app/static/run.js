@@ -26,6 +26,16 @@
     if (run.active) stop();
     setActive(false);
     run.view.preview(url, durationSecs);
+    clear();
+  }
+
+  /** What was said and counted of another video goes with its pictures. */
+  function clear() {
+    run.shown = null;
+    byId("answer").textContent = "";
+    byId("cards").replaceChildren();
+    phaseLine("");
+    studio.emit("result", null);
   }
 
   async function ask() {
@@ -76,16 +86,17 @@
   }
 
   async function draw(message) {
+    run.url = message.url;
     const text = await run.server.scene({ key: message.key });
     if (message.run < run.newest) return;
     if (!text) return fail("This result is no longer on the server; ask again.");
     run.rev += 1;
     run.shown = message;
-    run.url = message.url;
     run.asked = true;
     run.view.show(JSON.parse(text), { rev: run.rev, state: "ready" });
     finish(null);
     facts(message.summary);
+    phaseLine(doneText(message));
     studio.emit("result", { key: message.key, summary: message.summary, server: run.server });
   }
 
@@ -95,7 +106,10 @@
   }
 
   function finish(state) {
-    if (state) run.view.setState(state);
+    if (state) {
+      run.view.setState(state);
+      phaseLine(state === "error" ? "Failed" : "Stopped");
+    }
     setActive(false);
   }
 
@@ -123,7 +137,17 @@
     const bar = strip.querySelector(".bar");
     bar.setAttribute("aria-valuenow", String(Math.round(100 * share)));
     bar.firstElementChild.style.width = `${100 * share}%`;
-    strip.querySelector(".phase-text").textContent = phaseText(phase);
+    phaseLine(phaseText(phase));
+  }
+
+  function phaseLine(text) {
+    byId("progress").querySelector(".phase-text").textContent = text;
+  }
+
+  function doneText({ state, summary }) {
+    const times = Object.values(summary.seconds || {});
+    const total = times.reduce((sum, secs) => sum + (secs || 0), 0).toFixed(2);
+    return state === "stopped" ? `Stopped after ${total} s` : `Done in ${total} s`;
   }
 
   function phaseText(phase) {

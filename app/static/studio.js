@@ -54,7 +54,7 @@
     const chip = (name, value) =>
       make("li", {}, make("span", { class: "chip-name", text: name }), make("b", { text: value }));
     const list = element.querySelector(".chips");
-    list.append(chip("model", facts.model), chip("device", facts.device));
+    list.append(chip("model", facts.model), chip("device", `${facts.device}, ${facts.why_device}`));
     list.append(chip("numbers", facts.dtype), chip("backend", facts.backend));
     element.querySelector(".about-model").hidden = !facts.bundled;
     document.body.classList.add("adaspark-page");

@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))  # for the modules that other tests share
 
 ARGUMENTS = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+CHROMIUM = shutil.which("chromium")
+"""The system's where there is one; None is the one that Playwright installed."""
 OpenPage = Callable[..., Page]
 
 
@@ -32,17 +34,18 @@ def playwright_driver() -> Iterator[Playwright]:
 
 @pytest.fixture(scope="session")
 def chromium(playwright_driver: Playwright) -> Iterator[Browser]:
-    """The system's Chromium where there is one, else the one that Playwright installed."""
-    browser = playwright_driver.chromium.launch(
-        executable_path=shutil.which("chromium"), args=ARGUMENTS
-    )
+    """One Chromium for all tests."""
+    browser = playwright_driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
     yield browser
     browser.close()
 
 
 @pytest.fixture(scope="session")
 def studio_url() -> Iterator[str]:
-    """The app with the bundled model."""
+    """The app with the bundled model; ADASPARK_URL names one that runs already."""
+    if running := os.environ.get("ADASPARK_URL"):
+        yield running
+        return
     with served("-m", "app", "--port", str(free_port()), "--no-browser") as url:
         yield url
 

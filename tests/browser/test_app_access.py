@@ -1,0 +1,129 @@
+"""The page for everyone: widths, light and dark, keyboard, names, contrast, and no other host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from app_page import ask, question, rev, slider, wait_for_state
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Route, expect
+
+pytestmark = pytest.mark.browser
+
+GRADIOS_OWN = {("image-redundant-alt", "footer")}
+"""What axe finds in elements that Gradio draws; the test fails where it grows or shrinks."""
+
+
+@pytest.mark.parametrize("width", [360, 390, 768, 1100, 1440, 1920])
+def test_nothing_is_wider_than_the_window(
+    open_page: Callable[..., Page], fake_url: str, width: int
+) -> None:
+    page = open_page(fake_url, width=width, height=800)
+    wait_for_state(page, "ready")
+    too_wide = page.evaluate(
+        """() => [...document.querySelectorAll("main *")]
+          .filter((n) => !n.closest("[role=tablist], .table-scroll, .plot, .word-row"))
+          .filter((n) => n.getClientRects().length && getComputedStyle(n).clipPath === "none")
+          .filter((n) => n.getBoundingClientRect().right > innerWidth + 1)
+          .map((n) => n.outerHTML.slice(0, 120))"""
+    )
+    assert too_wide == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_in_our_own_elements(
+    open_page: Callable[..., Page], fake_url: str, theme: str
+) -> None:
+    page = open_page(fake_url, theme=theme)
+    wait_for_state(page, "ready")
+    page.get_by_role("tab", name="Table").click()
+    assert violations(page) == GRADIOS_OWN
+    ask(page, "")
+    page.get_by_role("alert").filter(has_text="blank").wait_for()
+    assert violations(page) == GRADIOS_OWN
+
+
+def violations(page: Page) -> set[tuple[str, str]]:
+    """(rule, element) of all that axe finds; the element is "footer" or its HTML."""
+    found = Axe().run(page).response["violations"]
+    nodes = [(v["id"], n) for v in found for n in v["nodes"]]
+    return {(rule, "footer" if in_footer(page, n) else n["html"][:160]) for rule, n in nodes}
+
+
+def in_footer(page: Page, node: Any) -> bool:
+    return bool(
+        page.evaluate("s => !!document.querySelector(s)?.closest('footer')", node["target"][0])
+    )
+
+
+def test_a_question_is_asked_with_the_keyboard_alone(
+    open_page: Callable[..., Page], fake_url: str
+) -> None:
+    page = open_page(fake_url)
+    wait_for_state(page, "ready")
+    names = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        names.append(page.evaluate("document.activeElement.getAttribute('aria-label') || ''"))
+        if question(page).evaluate("node => node === document.activeElement"):
+            break
+    assert "Video" in names and "Layer" in names
+    page.keyboard.press("Control+A")
+    page.keyboard.type("quick please")
+    page.keyboard.press("Enter")
+    wait_for_state(page, "ready", after_rev=1)
+
+
+def test_every_control_has_its_name(open_page: Callable[..., Page], fake_url: str) -> None:
+    page = open_page(fake_url)
+    wait_for_state(page, "ready")
+    for name in ("Top-p attention", "Top-p FFN", "Layer"):
+        expect(slider(page, name)).to_have_count(1)
+    for name in ("Cube t", "Cube h", "Cube w"):
+        expect(page.get_by_role("spinbutton", name=name, exact=True)).to_have_count(1)
+    for name in ("Ask", "Stop"):
+        expect(page.get_by_role("button", name=name, exact=True)).to_have_count(1)
+    expect(page.get_by_label("Video", exact=True)).to_have_attribute("type", "file")
+    expect(question(page)).to_have_count(1)
+    expect(page.locator("#answer")).to_have_count(1)
+
+
+def test_the_theme_can_change_while_the_page_is_open(
+    open_page: Callable[..., Page], fake_url: str
+) -> None:
+    page = open_page(fake_url)
+    wait_for_state(page, "ready")
+    page.get_by_role("tab", name="Entropy").scroll_into_view_if_needed()
+    ink = ".plot .xtick text"
+    page.locator(ink).first.wait_for()
+    light = page.locator(ink).first.evaluate("node => node.style.fill")
+    page.evaluate("document.body.classList.add('dark')")
+    page.wait_for_function(
+        "([ink, old]) => document.querySelector(ink)?.style.fill !== old", arg=[ink, light]
+    )
+
+
+def test_the_page_works_without_any_other_host(chromium: Browser, fake_url: str) -> None:
+    context = chromium.new_context()
+    foreign: list[str] = []
+
+    def only_here(route: Route) -> None:
+        if route.request.url.startswith((fake_url, "data:", "blob:")):
+            route.continue_()
+        else:
+            foreign.append(route.request.url)
+            route.abort()
+
+    context.route("**/*", only_here)
+    page = context.new_page()
+    page.goto(fake_url)
+    wait_for_state(page, "ready")
+    page.get_by_role("tab", name="FLOPs and time").click()
+    page.locator("[role=tabpanel]:not([hidden]) .main-svg").first.wait_for()
+    ask(page, "quick please")
+    wait_for_state(page, "ready", after_rev=rev(page))
+    context.close()
+    assert foreign == []

@@ -1,0 +1,205 @@
+"""The whole path with the bundled model: a sample, an upload, layers, dials, figures, refusals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from app_page import (
+    ask,
+    expect_error,
+    number,
+    question,
+    rev,
+    scene,
+    seen,
+    slider,
+    upload,
+    wait_for_state,
+    watch_run,
+)
+from clips import write_clip
+from playwright.sync_api import Page, expect
+
+from app.samples import read_samples
+
+pytestmark = pytest.mark.browser
+NASTY = "<img src=x onerror=alert(1)>${alert(1)}`{{alert(1)}}"
+
+
+@pytest.fixture
+def studio(open_page: Callable[..., Page], studio_url: str) -> Page:
+    page = open_page(studio_url)
+    wait_for_state(page, "ready")
+    return page
+
+
+def shares(page: Page) -> Any:
+    """[layers, cubes]: what is kept of each cube for the question."""
+    return np.array(scene(page)["kept_by_kind"]["question"])
+
+
+def test_a_sample_answers_its_own_question_and_every_picture_is_there(studio: Page) -> None:
+    before, sample = rev(studio), read_samples()[1]
+    studio.get_by_role("button", name=sample.title, exact=True).click()
+    expect(studio.get_by_text("visual tokens")).to_be_visible()
+    expect(question(studio)).to_have_value(sample.questions[0])
+    watch_run(studio)
+    ask(studio)
+    wait_for_state(studio, "ready", after_rev=before)
+    assert any("Prefill layer" in text for text in seen(studio, "phases"))
+    notes = json.loads(sample.path.with_suffix(".json").read_text())
+    answer = studio.locator("#answer").inner_text().strip()
+    assert answer == notes["items"][0]["answer"]
+    drawn = scene(studio)
+    assert drawn["question"] == sample.questions[0] and drawn["answer"] == answer
+    assert 0 < shares(studio).mean() < 1
+    assert 0 < np.mean(drawn["ffn_mask"]) < 1
+
+
+def test_a_layer_is_chosen_with_the_keyboard_and_the_figures_follow(studio: Page) -> None:
+    layer = slider(studio, "Layer")
+    layer.focus()
+    layer.press("ArrowRight")
+    expect(studio.locator("#viewer")).to_have_attribute("data-layer", "1")
+    studio.get_by_role("tab", name="Entropy").scroll_into_view_if_needed()
+    expect(studio.get_by_text("Entropy over time, layer 1")).to_be_visible()
+
+
+@pytest.mark.parametrize("tab", ["Density by layer", "Selection maps", "FFN masks"])
+def test_each_figure_is_drawn_when_its_tab_is_opened(studio: Page, tab: str) -> None:
+    studio.get_by_role("tab", name=tab).click()
+    figure = studio.get_by_role("tabpanel", name=tab)
+    expect(figure.locator(".main-svg").first).to_be_visible()
+
+
+def test_counted_flops_stand_beside_measured_seconds(studio: Page) -> None:
+    studio.get_by_role("tab", name="FLOPs and time").click()
+    panel = studio.get_by_role("tabpanel", name="FLOPs and time")
+    expect(panel.locator(".main-svg").first).to_be_visible()
+    expect(panel.get_by_role("row", name="prefill")).to_contain_text(" s")
+
+
+def test_the_table_has_a_row_for_each_layer(studio: Page) -> None:
+    studio.get_by_role("tab", name="Table").click()
+    table = studio.get_by_role("table", name="Each layer of the run in view")
+    layers = len(scene(studio)["kept"])
+    expect(table.get_by_role("row")).to_have_count(layers + 1)
+
+
+def test_tabs_are_walked_with_the_arrow_keys(studio: Page) -> None:
+    studio.get_by_role("tab", name="Entropy").press("ArrowLeft")
+    expect(studio.get_by_role("tab", name="Table")).to_be_focused()
+    expect(studio.get_by_role("tab", name="Table")).to_have_attribute("aria-selected", "true")
+
+
+def test_a_slider_moved_by_keyboard_brings_new_pictures(studio: Page) -> None:
+    before, old = rev(studio), shares(studio)
+    watch_run(studio)
+    dial = slider(studio, "Top-p attention")
+    dial.focus()
+    for _ in range(40):
+        dial.press("ArrowLeft")
+    wait_for_state(studio, "ready", after_rev=before)
+    studio.wait_for_function("adaspark.scene().config.attn_top_p < 0.51")
+    assert seen(studio, "states")[:2] == ["ready", "stale"]
+    assert shares(studio).mean() < old.mean()
+
+
+def test_cube_numbers_bring_new_cubes(studio: Page) -> None:
+    before, old = rev(studio), len(scene(studio)["cubes"])
+    number(studio, "Cube t").fill("8")
+    wait_for_state(studio, "ready", after_rev=before)
+    assert len(scene(studio)["cubes"]) == old // 2
+
+
+def test_an_upload_is_described_asked_about_and_drawn(studio: Page, tmp_path: Path) -> None:
+    path, before = tmp_path / "phone clip.mp4", rev(studio)
+    write_clip(path, frames=24, size=(96, 128), turn=90)
+    upload(studio, path)
+    expect(studio.get_by_text("96 x 128, 2.0 s, H.264")).to_be_visible()
+    expect(studio.locator("#viewer")).to_have_attribute("data-state", "empty")
+    assert scene(studio) is None
+    expect(studio.locator("#answer")).to_be_empty()
+    ask(studio, "What color is the circle?")
+    wait_for_state(studio, "ready", after_rev=before)
+    slices, rows, columns = scene(studio)["grid"]
+    assert rows > columns and slices >= 2
+    assert studio.locator("#viewer video").evaluate("v => v.videoHeight > v.videoWidth")
+
+
+def test_text_of_visitors_stays_text(studio: Page, tmp_path: Path) -> None:
+    path, before = tmp_path / NASTY.replace("/", ""), rev(studio)
+    path = path.with_name(path.name + ".mp4")
+    write_clip(path, frames=8)
+    upload(studio, path)
+    expect(studio.get_by_role("button", name="<img src=x")).to_be_visible()
+    ask(studio, NASTY)
+    wait_for_state(studio, "ready", after_rev=before)
+    assert scene(studio)["question"] == NASTY
+    expect(question(studio)).to_have_value(NASTY)
+    assert studio.locator("img[src=x]").count() == 0
+
+
+def test_the_sample_can_be_taken_again_after_an_upload(studio: Page, tmp_path: Path) -> None:
+    write_clip(tmp_path / "mine.mp4", frames=8)
+    upload(studio, tmp_path / "mine.mp4")
+    mine = studio.get_by_role("button", name="mine.mp4")
+    expect(mine).to_have_attribute("aria-pressed", "true")
+    studio.get_by_role("button", name=read_samples()[0].title, exact=True).click()
+    expect(mine).to_have_attribute("aria-pressed", "false")
+    mine.click()
+    expect(mine).to_have_attribute("aria-pressed", "true")
+
+
+def refused_files(folder: Path) -> dict[str, Path]:
+    """File names and files that no model can be shown."""
+    text, empty = folder / "renamed.mp4", folder / "empty.mp4"
+    text.write_text("this is a letter")
+    empty.touch()
+    whole, cut = folder / "whole.mp4", folder / "cut.mp4"
+    write_clip(whole, frames=48)
+    cut.write_bytes(whole.read_bytes()[:2000])
+    return {"text": text, "empty": empty, "cut": cut}
+
+
+@pytest.mark.parametrize("kind", ["text", "empty", "cut"])
+def test_a_file_that_is_no_video_is_refused_in_one_sentence(
+    studio: Page, tmp_path: Path, kind: str
+) -> None:
+    path, before = refused_files(tmp_path)[kind], rev(studio)
+    question(studio).fill("What color is the circle?")
+    upload(studio, path)
+    told = expect_error(studio, path.name)
+    assert "\n" not in told.strip() and "Traceback" not in told
+    ask(studio)
+    expect_error(studio, told.removeprefix("⚠ ").strip()[:40])
+    expect(question(studio)).to_have_value("What color is the circle?")
+    assert rev(studio) == before
+    studio.get_by_role("button", name=read_samples()[0].title, exact=True).click()
+    ask(studio)
+    wait_for_state(studio, "ready", after_rev=before)
+    expect(studio.locator("#error")).to_be_empty()
+
+
+def test_a_blank_question_is_refused_and_the_pictures_stay(studio: Page) -> None:
+    before, drawn = rev(studio), scene(studio)["cubes"]
+    ask(studio, "   ")
+    expect_error(studio, "The question is blank")
+    assert rev(studio) == before and scene(studio)["cubes"] == drawn
+
+
+def test_a_dial_out_of_range_is_refused_by_the_server_too(studio: Page) -> None:
+    """The slider cannot be moved out of [0, 1]; a program can send any number."""
+    join = studio.url.split("?")[0] + "gradio_api/queue/join"
+    with studio.expect_request("**/queue/join*") as asked:
+        ask(studio)
+    body = {**asked.value.post_data_json, "session_hash": "program"}
+    body["data"][1] = 1.5
+    studio.request.post(join, data=body)
+    events = studio.request.get(join.replace("join", "data") + "?session_hash=program").text()
+    assert "Top-p attention must be a number from 0 to 1, got 1.5." in events
