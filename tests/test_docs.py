@@ -20,7 +20,7 @@ COMMANDS = [
     for kind, block in BLOCKS
     if not kind
     for line in block.splitlines()
-    if line.startswith(("adaspark", "make"))
+    if line.startswith(("adaspark ", "make "))
 ]
 
 
