@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from adaspark.errors import UserError
 from adaspark.trace import Trace
 
 
@@ -96,6 +97,8 @@ def flops(
 
 
 def _from_trace(trace: Trace) -> Flops:
+    if "counts" not in trace.meta:
+        raise UserError("This trace holds no prompt with a video, so there is nothing to count.")
     shape, counts = trace.meta["shape"], trace.meta["counts"]
     layers, tokens = shape["layers"], counts["tokens"]
     passed = layers * counts["text_tokens"] + float(trace.ffn_mask().sum())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextvars
-import queue
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -14,9 +12,10 @@ from adaspark import checkpoint
 from adaspark.config import AdaSparkConfig
 from adaspark.cost import vision_flops
 from adaspark.errors import UserError
-from adaspark.features import FeatureCache, Features, encode
-from adaspark.generation import Stopped, generate
+from adaspark.features import FeatureCache, Features, Report, encode
+from adaspark.generation import generate
 from adaspark.qwen import sparsify
+from adaspark.streaming import Stopped, streamed
 from adaspark.summary import finish, summary
 from adaspark.trace import Trace
 from adaspark.video import Sampling, VideoInfo, probe, sample_times, token_grid
@@ -147,13 +146,17 @@ class Engine:
             raise UserError(f"max_new_tokens must be at least 1, got {options.max_new_tokens}.")
         estimate = self.estimate(path, fps=options.fps, max_frames=options.max_frames)
         self._check_length(estimate)
-        stop = stop or threading.Event()
 
-        def work(emit: Callable[[Event], None]) -> None:
+        def work(emit: Callable[[Event], None], gone: threading.Event) -> None:
+            def report(name: str, done: int, total: int) -> None:
+                if gone.is_set() or (stop is not None and stop.is_set()):
+                    raise Stopped
+                emit(Phase(name, done, total))
+
             with self._lock:
-                self._answer(estimate, question.strip(), options, emit, stop)
+                self._answer(estimate, question.strip(), options, emit, report)
 
-        return _streamed(work, stop)
+        return streamed(work)
 
     def _answer(
         self,
@@ -161,13 +164,8 @@ class Engine:
         question: str,
         options: Options,
         emit: Callable[[Event], None],
-        stop: threading.Event,
+        report: Report,
     ) -> None:
-        def report(name: str, done: int, total: int) -> None:
-            if stop.is_set():
-                raise Stopped
-            emit(Phase(name, done, total))
-
         sampling = self._sampling(options.fps, options.max_frames)
         features, seconds = self._features(estimate, sampling, report)
         sparsify(self._checkpoint.model, options.config)
@@ -216,7 +214,7 @@ class Engine:
         }
 
     def _features(
-        self, estimate: Estimate, sampling: Sampling, report: Callable[[str, int, int], None]
+        self, estimate: Estimate, sampling: Sampling, report: Report
     ) -> tuple[Features, dict[str, float]]:
         key = self._cache.key(estimate.info.path, sampling)
         if (found := self._cache.get(key)) is not None:
@@ -246,33 +244,3 @@ class Engine:
                 f"This video takes {estimate.video_tokens:,} tokens and the model holds "
                 f"{limit:,}: show it fewer frames (--max-frames {max(2, fits)})."
             )
-
-
-def _streamed(
-    work: Callable[[Callable[[Event], None]], None], stop: threading.Event
-) -> Iterator[Event]:
-    """Run `work` in a thread and yield what it emits; its error is raised here.
-
-    A consumer that goes away stops the work.
-    """
-    events: queue.Queue[Event | BaseException | None] = queue.Queue()
-
-    def run() -> None:
-        try:
-            work(events.put)
-        except Stopped:
-            pass
-        except BaseException as error:
-            events.put(error)
-        events.put(None)
-
-    thread = threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True)
-    thread.start()
-    try:
-        while (event := events.get()) is not None:
-            if isinstance(event, BaseException):
-                raise event
-            yield event
-    finally:
-        stop.set()
-        thread.join()

@@ -16,11 +16,8 @@ from adaspark.checkpoint import Checkpoint
 from adaspark.features import Features, Report
 from adaspark.prompt import VIDEO, Prompt, build_prompt
 from adaspark.qwen import record
+from adaspark.streaming import Stopped
 from adaspark.trace import Trace
-
-
-class Stopped(Exception):
-    """The request was stopped from outside."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ TRANSFORMERS_ALLOWED = {
     "adaspark.generation",
     "adaspark.cli",
     "adaspark.doctor",
-    "adaspark.vision_attention",
 }
 
 
@@ -127,7 +126,7 @@ def test_few_modules_know_transformers() -> None:
 
 def test_qwen_alone_knows_the_model_s_modules() -> None:
     found = importers("transformers.models.qwen2_5_vl")
-    assert found <= {"adaspark.qwen", "adaspark.vision_attention"} | inside("adaspark.mini")
+    assert found <= {"adaspark.qwen"} | inside("adaspark.mini")
 
 
 def test_torchvision_is_imported_nowhere() -> None:

@@ -12,7 +12,6 @@ from adaspark.mini.evaluate import Reader, encode, evaluate
 from adaspark.mini.model import preprocessor_config
 from adaspark.mini.tokenizer import train_tokenizer
 from adaspark.prompt import build_prompt
-from adaspark.vision_attention import use_batched_windows, use_stock_windows
 
 ASSETS = Path(__file__).parents[1] / "assets"
 FOLDER = ASSETS / "mini"
@@ -74,20 +73,3 @@ def test_sample_clips_are_answered_through_their_files(clip: Path) -> None:
     answers = {item["question"]: reader.answer(item["question"]) for item in items}
     assert answers == {item["question"]: item["answer"] for item in items}
     assert clip.stat().st_size < 300_000
-
-
-@pytest.mark.parametrize("grids", [[[2, 8, 8]], [[3, 8, 14], [1, 22, 10]]])
-def test_batched_windows_equal_stock(grids: list[list[int]]) -> None:
-    model, _ = bundle()
-    grid = torch.tensor(grids)
-    pixels = torch.randn(int(grid.prod(-1).sum()), 1176, generator=torch.manual_seed(0))
-    names = list(model.state_dict())
-    with torch.no_grad():
-        stock = model.model.visual(pixels, grid_thw=grid).pooler_output
-        try:
-            assert use_batched_windows(model) == 4 and use_batched_windows(model) == 0
-            batched = model.model.visual(pixels, grid_thw=grid).pooler_output
-            assert list(model.state_dict()) == names
-        finally:
-            assert use_stock_windows(model) == 4
-    torch.testing.assert_close(batched, stock, atol=1e-6, rtol=1e-6)

@@ -22,7 +22,6 @@ from adaspark.mini.render import render
 from adaspark.mini.tasks import FAMILIES, questions
 from adaspark.mini.world import HELD_OUT_SEED, SceneSettings, sample_scene
 from adaspark.prompt import VIDEO, Prompt, build_prompt
-from adaspark.vision_attention import use_batched_windows
 
 
 @torch.no_grad()
@@ -141,7 +140,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--blind", action="store_true")
     args = parser.parse_args(arguments)
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(args.model, dtype=torch.float32)
-    use_batched_windows(model)
     scores = evaluate(
         model.eval(),
         AutoTokenizer.from_pretrained(args.model),
