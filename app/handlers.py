@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 
 from adaspark.errors import UserError
+from app.progress import Report, reported
 from app.runs import sentence
 from app.service import Message, Service
 from app.settings import Settings
@@ -28,34 +29,38 @@ class Handlers:
     def sample(self, event: gr.EventData, request: gr.Request, *values: Any) -> Message:
         """Choose a sample clip."""
         name = str(_data(event).get("name"))
-        choose = self.service.choose_sample
+        choose = self.service.videos.choose_sample
         return _card(event, lambda: choose(_visitor(request), name, Settings(*values)))
 
-    def upload(self, event: gr.EventData, request: gr.Request, *values: Any) -> Message:
-        """Choose the file that was just uploaded."""
-        data = _data(event)
+    def upload(self, event: gr.EventData, request: gr.Request, *values: Any) -> Iterator[Message]:
+        """Choose the file that was just uploaded; tells how far its preparation is."""
+        data, settings = _data(event), Settings(*values)
+        visitor, name = _visitor(request), str(data.get("name"))
 
-        def choose() -> Message:
-            path, name = self._uploaded(data.get("path")), str(data.get("name"))
-            return self.service.choose_upload(_visitor(request), path, name, Settings(*values))
+        def choose(report: Report) -> Message:
+            path = self._uploaded(data.get("path"))
+            return self.service.videos.choose_upload(visitor, path, name, settings, report=report)
 
-        return _card(event, choose)
+        for told in reported(lambda report: _card(event, lambda: choose(report))):
+            share = {"progress": told, "pick": data.get("pick")}
+            yield told if isinstance(told, dict) else share
 
     def again(self, event: gr.EventData, request: gr.Request, *values: Any) -> Message:
         """Choose the visitor's last upload again."""
-        choose = self.service.choose_own
+        choose = self.service.videos.choose_own
         return _card(event, lambda: choose(_visitor(request), Settings(*values)))
 
     def refused(self, event: gr.EventData, request: gr.Request) -> Message:
         """Note that the browser refused the chosen file, or could not send it."""
         why = str(_data(event).get("error"))
-        self.service.refuse(_visitor(request), why)
+        self.service.videos.refuse(_visitor(request), why)
         return {"error": why, "pick": _data(event).get("pick")}
 
     def describe(self, event: gr.EventData, request: gr.Request, *values: Any) -> Message:
         """Describe the chosen video again, under other sampling settings."""
-        describe = self.service.describe
-        return _card(event, lambda: describe(_visitor(request), Settings(*values)))
+        describe = self.service.videos.describe
+        card = _card(event, lambda: describe(_visitor(request), Settings(*values)))
+        return {**card, "chosen": True}
 
     def ask(
         self, event: gr.EventData, request: gr.Request, question: Any, *values: Any

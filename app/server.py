@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import sys
 import tempfile
 from pathlib import Path
 from types import TracebackType
@@ -101,7 +103,8 @@ class Studio:
         return str(url)
 
     def wait(self) -> None:
-        """Serve until interrupted from the keyboard."""
+        """Serve until interrupted from the keyboard or told to end."""
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # by way of __exit__
         self._page.block_thread()
 
     def __enter__(self) -> Studio:

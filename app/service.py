@@ -15,21 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from adaspark.engine import Options, Phase, Result, Word
-from adaspark.errors import UserError
-from app import uploads
 from app.pictures import draw_figure
 from app.runs import Gate, sentence
 from app.samples import Sample
 from app.settings import Settings, checked_question
 from app.store import ByteStore, Footage
+from app.videos import Videos, sample_video
 from app.visitors import Asked, Video, Visitor, Visitors
 from viz.scene import scene
 
 Message = dict[str, Any]
 STORE_BYTES = 256 * 2**20
 FOOTAGE_BYTES = 2 * 2**30
-NO_VIDEO = "No video is chosen; pick a sample clip or upload a video first."
-GONE = "The uploaded video is no longer on the server; upload it again."
 
 
 class Service:
@@ -52,12 +49,17 @@ class Service:
         footage_bytes: int = FOOTAGE_BYTES,
     ) -> None:
         self.engine = engine
-        self.samples = {sample.name: sample for sample in samples}
         self.url_from_path = url_from_path
         self.why_device = why_device
-        self._footage = Footage(folder, footage_bytes)
         self._results: ByteStore[tuple[str, Result]] = ByteStore(store_bytes)
         self._visitors = Visitors()
+        self.videos = Videos(
+            engine,
+            self._visitors,
+            Footage(folder, footage_bytes),
+            samples=samples,
+            url_from_path=url_from_path,
+        )
         self._gate = Gate()
         self._first: Future[tuple[Asked, Message] | None] = Future()
 
@@ -70,53 +72,8 @@ class Service:
             "dtype": self.engine.dtype,
             "backend": self.engine.backend,
             "bundled": self.engine.is_bundled,
-            "samples": [
-                {
-                    "name": s.name,
-                    "title": s.title,
-                    "url": self.url_from_path(s.path),
-                    "poster_secs": s.poster_secs,
-                }
-                for s in self.samples.values()
-            ],
+            "samples": self.videos.sample_cards(),
         }
-
-    def choose_sample(self, session: str, name: str, settings: Settings) -> Message:
-        """Take one of the bundled clips. Raises UserError for an unknown name."""
-        sample = self.samples.get(name)
-        if sample is None:
-            raise UserError(f"There is no sample clip named {name!r}; pick one of the cards.")
-        return self._choose(session, _sample_video(sample), settings)
-
-    def choose_upload(self, session: str, path: Path, name: str, settings: Settings) -> Message:
-        """Check an uploaded file and make it playable. Raises UserError where it is refused."""
-        try:
-            info = uploads.check_upload(path)
-            proxy = uploads.make_proxy(info, self._footage.folder)
-        except UserError as error:
-            self.refuse(session, str(error))
-            raise
-        self._footage.keep(proxy)
-        own = Video(proxy, name, upload=info)
-        self._visitors.get(session).own = own
-        return self._choose(session, own, settings)
-
-    def choose_own(self, session: str, settings: Settings) -> Message:
-        """Take the visitor's last upload again. Raises UserError where there is none."""
-        own = self._visitors.get(session).own
-        if own is None:
-            raise UserError(GONE)
-        return self._choose(session, own, settings)
-
-    def refuse(self, session: str, why: str) -> None:
-        """Choose no video: a question must not go to the one before a refused upload."""
-        visitor = self._visitors.get(session)
-        visitor.video, visitor.refusal = None, why
-
-    def describe(self, session: str, settings: Settings) -> Message | None:
-        """The chosen video's card under other sampling settings; None without a video."""
-        video = self._visitors.get(session).video
-        return self._card(video, settings) if video else None
 
     def ask(self, session: str, question: Any, settings: Settings) -> Iterator[Message]:
         """Answer a question about the chosen video: the states of the run, the last one final.
@@ -127,7 +84,7 @@ class Service:
         visitor = self._visitors.get(session)
         try:
             options = settings.options()
-            asked = Asked(self._video(visitor), checked_question(question))
+            asked = Asked(self.videos.chosen(visitor), checked_question(question))
             yield from self._run(visitor, asked, options)
         except Exception as error:
             yield {"state": "error", "error": sentence(error)}
@@ -155,16 +112,16 @@ class Service:
 
     def greet(self, session: str, settings: Settings) -> Message:
         """Choose the first sample clip for a page that has just opened; empty without samples."""
-        first = next(iter(self.samples), None)
-        return self.choose_sample(session, first, settings) if first else {}
+        first = next(iter(self.videos.samples), None)
+        return self.videos.choose_sample(session, first, settings) if first else {}
 
     def warm_up(self) -> None:
         """Answer the first sample's first question in the background: every page opens with it."""
-        sample = next(iter(self.samples.values()), None)
+        sample = next(iter(self.videos.samples.values()), None)
         if sample is None or not sample.questions or not self.engine.is_bundled:
             self._first.set_result(None)
             return
-        asked = Asked(_sample_video(sample), sample.questions[0])
+        asked = Asked(sample_video(sample), sample.questions[0])
         threading.Thread(target=self._answer_first, args=(asked,), daemon=True).start()
 
     def first_result(self, session: str) -> Message:
@@ -185,31 +142,6 @@ class Service:
         """One figure of a finished run as plotly JSON; None for an unknown key or figure."""
         stored = self._results.get(key)
         return draw_figure(stored[1], name, layer=layer, theme=theme) if stored else None
-
-    def _choose(self, session: str, video: Video, settings: Settings) -> Message:
-        card = self._card(video, settings)
-        self._visitors.get(session).video = video
-        return card
-
-    def _card(self, video: Video, settings: Settings) -> Message:
-        fps, max_frames = settings.sampling()
-        estimate = self.engine.estimate(video.path, fps=fps, max_frames=max_frames)
-        questions = video.sample.questions if video.sample else self.engine.questions
-        return {
-            "name": video.name,
-            "sample": video.sample.name if video.sample else None,
-            "url": self.url_from_path(video.path),
-            "duration_secs": estimate.info.duration_secs,
-            "facts": uploads.describe(video.upload or estimate.info, estimate),
-            "questions": list(questions),
-        }
-
-    def _video(self, visitor: Visitor) -> Video:
-        if visitor.video is None:
-            raise UserError(visitor.refusal or NO_VIDEO)
-        if visitor.video.upload and not self._footage.touch(visitor.video.path):
-            raise UserError(GONE)
-        return visitor.video
 
     def _run(self, visitor: Visitor, asked: Asked, options: Options) -> Iterator[Message]:
         run = visitor.begin(asked)
@@ -249,10 +181,6 @@ class Service:
         except Exception as error:
             sentence(error)
             self._first.set_result(None)
-
-
-def _sample_video(sample: Sample) -> Video:
-    return Video(sample.path, sample.title, sample)
 
 
 def _advance(state: Message, event: Phase | Word) -> Message:

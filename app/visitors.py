@@ -37,13 +37,27 @@ class Asked:
 
 @dataclass
 class Visitor:
-    """What is remembered of one open page. `refusal` says why no video is chosen."""
+    """What is remembered of one open page. `refusal` says why no video is chosen.
 
+    `choices` counts the videos picked: one that takes long must not replace a later one.
+    """
+
+    choices: int = 0
     video: Video | None = None
     own: Video | None = None
     refusal: str | None = None
     asked: Asked | None = None
     run: Run | None = None
+
+    def choose(self) -> int:
+        """Begin a choice of video; returns its number."""
+        self.choices += 1
+        return self.choices
+
+    def settle(self, choice: int, video: Video | None, refusal: str | None = None) -> None:
+        """End a choice, unless a later one has begun."""
+        if choice == self.choices:
+            self.video, self.refusal = video, refusal
 
     def stop(self) -> None:
         """End the run under way; what it has so far stays."""

@@ -14,11 +14,13 @@ from fake_engine import LAYERS, WORDS, FakeEngine
 
 from adaspark.errors import UserError
 from app import service as service_module
+from app.progress import STEPS, Report, reported
 from app.runs import Gate, sentence
 from app.samples import read_samples
-from app.service import GONE, NO_VIDEO, Message, Service
+from app.service import Message, Service
 from app.settings import MOST_WORDS, Settings, checked_question
 from app.store import ByteStore, Footage
+from app.videos import GONE, NO_VIDEO
 
 DIALS = Settings(0.9, 0.7, 2, 2, 2)
 QUESTION = "What color is the circle?"
@@ -50,7 +52,7 @@ def upload(tmp_path: Path) -> Path:
 
 
 def ready(service: Service, session: str = "a") -> str:
-    service.choose_sample(session, "01_two_shapes", DIALS)
+    service.videos.choose_sample(session, "01_two_shapes", DIALS)
     return session
 
 
@@ -72,7 +74,7 @@ def test_a_samples_card_shows_the_moment_with_the_most_in_sight(samples: Path) -
 
 
 def test_a_card_says_what_the_model_would_be_shown_before_anything_runs(service: Service) -> None:
-    card = service.choose_sample("a", "01_two_shapes", DIALS)
+    card = service.videos.choose_sample("a", "01_two_shapes", DIALS)
     assert card["sample"] == "01_two_shapes" and card["questions"] == [QUESTION]
     assert "visual tokens" in card["facts"] and not service.engine.asked
 
@@ -233,12 +235,12 @@ def test_running_out_of_memory_says_what_to_do() -> None:
 
 def test_without_a_video_the_sentence_says_to_choose_one(service: Service) -> None:
     assert last(service.ask("new", QUESTION, DIALS))["error"] == NO_VIDEO
-    assert service.describe("new", DIALS) is None
+    assert service.videos.describe("new", DIALS) is None
 
 
 def test_an_upload_is_asked_about_under_its_own_name(service: Service, upload: Path) -> None:
     name = "<b>${1}`.mp4"
-    card = service.choose_upload("a", upload, name, DIALS)
+    card = service.videos.choose_upload("a", upload, name, DIALS)
     assert card["name"] == name and card["sample"] is None
     assert card["questions"] == list(service.engine.questions)
     upload.unlink()
@@ -250,28 +252,63 @@ def test_a_refused_upload_leaves_no_video_chosen(service: Service, tmp_path: Pat
     session, broken = ready(service), tmp_path / "broken.mp4"
     broken.write_text("no video")
     with pytest.raises(UserError) as refusal:
-        service.choose_upload(session, broken, "broken.mp4", DIALS)
+        service.videos.choose_upload(session, broken, "broken.mp4", DIALS)
     assert last(service.ask(session, QUESTION, DIALS))["error"] == str(refusal.value)
-    service.choose_sample(session, "01_two_shapes", DIALS)
+    service.videos.choose_sample(session, "01_two_shapes", DIALS)
     assert last(service.ask(session, QUESTION, DIALS))["state"] == "done"
 
 
+def test_an_upload_reports_its_frames(service: Service, upload: Path) -> None:
+    told: list[tuple[int, int]] = []
+    service.videos.choose_upload("a", upload, "a.mp4", DIALS, report=lambda *at: told.append(at))
+    assert told == [(n, 12) for n in range(1, 13)]
+
+
+def test_a_later_choice_ends_an_upload_and_stays(service: Service, upload: Path) -> None:
+    def choose_sample(done: int, total: int) -> None:
+        if done == 1:
+            ready(service)
+
+    with pytest.raises(UserError, match="in the meantime"):
+        service.videos.choose_upload("a", upload, "a.mp4", DIALS, report=choose_sample)
+    done = last(service.ask("a", QUESTION, DIALS))
+    assert json.loads(service.scene_json(done["key"]) or "")["clip"]["name"] == "Two shapes"
+    assert not list(upload.parent.glob("footage/*"))
+
+
+def test_reports_come_before_the_result_and_not_too_often() -> None:
+    def work(report: Report) -> str:
+        for done in range(1, 1001):
+            report(done, 1000)
+        return "done"
+
+    *shares, result = reported(work)
+    assert result == "done" and shares == [n / STEPS for n in range(1, STEPS + 1)]
+
+
+def test_a_clip_that_cannot_be_sampled_so_is_not_chosen(service: Service) -> None:
+    session = ready(service)
+    with pytest.raises(UserError, match="Frames per second"):
+        service.videos.choose_sample(session, "01_two_shapes", Settings(1, 1, 2, 2, 2, fps=-1))
+    assert "Frames per second" in last(service.ask(session, QUESTION, DIALS))["error"]
+
+
 def test_the_last_upload_can_be_chosen_again(service: Service, upload: Path) -> None:
-    card = service.choose_upload("a", upload, "mine.mp4", DIALS)
-    service.choose_sample("a", "01_two_shapes", DIALS)
-    assert service.choose_own("a", DIALS) == card
+    card = service.videos.choose_upload("a", upload, "mine.mp4", DIALS)
+    service.videos.choose_sample("a", "01_two_shapes", DIALS)
+    assert service.videos.choose_own("a", DIALS) == card
     with pytest.raises(UserError, match="upload it again"):
-        service.choose_own("b", DIALS)
+        service.videos.choose_own("b", DIALS)
 
 
 def test_an_upload_that_had_to_go_is_asked_for_again(
     samples: Path, tmp_path: Path, upload: Path
 ) -> None:
     service = Service(FakeEngine(), tmp_path / "footage", footage_bytes=1)
-    service.choose_upload("a", upload, "mine.mp4", DIALS)
+    service.videos.choose_upload("a", upload, "mine.mp4", DIALS)
     other = tmp_path / "other.mp4"
     write_clip(other, frames=8)
-    service.choose_upload("b", other, "theirs.mp4", DIALS)
+    service.videos.choose_upload("b", other, "theirs.mp4", DIALS)
     assert last(service.ask("a", QUESTION, DIALS))["error"] == GONE
     assert len(list((tmp_path / "footage").iterdir())) == 1
 

@@ -73,11 +73,17 @@
   /** A card, or a refusal, from the server; one that is not the newest choice's is dropped. */
   function receive(message) {
     if (!message || (message.pick ?? 0) < state.pick) return;
+    if (message.progress) {
+      state.facts.textContent = `Preparing ${studio.percent(message.progress)}`;
+      return;
+    }
     state.answered = message.pick ?? 0;
     if (message.error) {
-      state.facts.textContent = "No video is chosen.";
       say(message.error);
-      mark(null);
+      if (!message.chosen) {
+        state.facts.textContent = "No video is chosen.";
+        mark(null);
+      }
     } else if (message.url) {
       show(message);
     }

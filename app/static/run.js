@@ -21,12 +21,13 @@
     if (url === run.url) return;
     run.url = url;
     run.asked = false;
+    run.view.preview(url, durationSecs);
+    clear();
+    if (run.waiting) return run.view.setState("running"); // asked about this very video
     // The first pick is the page's own, for the result that it opens with.
     if (pick > 0) run.newest += 1;
     if (run.active) stop();
-    setActive(false);
-    run.view.preview(url, durationSecs);
-    clear();
+    return setActive(false);
   }
 
   /** What was said and counted of another video goes with its pictures. */
@@ -41,7 +42,9 @@
   async function ask() {
     clearTimeout(run.timer);
     const number = start("running");
+    run.waiting = true;
     await studio.videoSettled();
+    run.waiting = false;
     if (number === run.newest) run.trigger("ask", { run: number });
   }
 

@@ -117,6 +117,18 @@ def test_cube_numbers_bring_new_cubes(studio: Page) -> None:
     assert len(scene(studio)["cubes"]) == old // 2
 
 
+def test_fewer_frames_are_described_before_and_shown_after_the_run(studio: Page) -> None:
+    before, facts = rev(studio), studio.locator(".picker .facts")
+    studio.get_by_role("button", name="Sampling and length").click()
+    number(studio, "Frames at most").fill("8")
+    expect(facts).to_contain_text("8 frames")
+    wait_for_state(studio, "ready", after_rev=before)
+    assert scene(studio)["grid"][0] == 4
+    number(studio, "Frames at most").fill("-3")
+    expect_error(studio, "Frames at most must be a whole number from 1")
+    expect(facts).to_contain_text("8 frames")
+
+
 def test_an_upload_is_described_asked_about_and_drawn(studio: Page, tmp_path: Path) -> None:
     path, before = tmp_path / "phone clip.mp4", rev(studio)
     write_clip(path, frames=24, size=(96, 128), turn=90)

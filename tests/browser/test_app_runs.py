@@ -21,7 +21,7 @@ from app_page import (
     watch_run,
 )
 from clips import write_clip
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 pytestmark = pytest.mark.browser
 ALL_WORDS = "the circle is red"
@@ -131,12 +131,16 @@ def test_a_chip_fills_the_question_in(studio: Page) -> None:
 def test_ask_waits_for_the_upload_it_was_pressed_during(studio: Page, tmp_path: Path) -> None:
     path = tmp_path / "mine.mp4"
     write_clip(path, frames=40, size=(160, 96))
-    upload(studio, path)
+    held: list[Route] = []
+    studio.route("**/gradio_api/upload*", lambda route: held.append(route))
+    with studio.expect_request("**/gradio_api/upload*"):
+        upload(studio, path)
     ask(studio, "what is this")
+    wait_for_state(studio, "running")
+    held[0].continue_()
     wait_for_state(studio, "ready", after_rev=1)
-    clip = studio.evaluate("window.AdaSparkStudio.lastRun().question")
-    assert clip == "what is this"
-    expect(studio.get_by_text("160 x 96")).not_to_have_count(0)
+    assert scene(studio)["question"] == "what is this"
+    expect(studio.locator("#viewer")).to_contain_text("160 x 96")
 
 
 def test_two_visitors_do_not_see_each_other(open_page, fake_url: str) -> None:  # type: ignore[no-untyped-def]

@@ -1,0 +1,145 @@
+"""Choosing a video: a sample clip or an upload, checked, made playable, and described."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from adaspark.errors import UserError
+from app import uploads
+from app.progress import Report
+from app.samples import Sample
+from app.settings import Settings
+from app.store import Footage
+from app.visitors import Video, Visitor, Visitors
+
+Card = dict[str, Any]
+NO_VIDEO = "No video is chosen; pick a sample clip or upload a video first."
+GONE = "The uploaded video is no longer on the server; upload it again."
+
+
+class Videos:
+    """The videos that visitors choose. `url_from_path` says where the browser finds a file."""
+
+    def __init__(
+        self,
+        engine: Any,
+        visitors: Visitors,
+        footage: Footage,
+        *,
+        samples: Sequence[Sample],
+        url_from_path: Callable[[Path], str],
+    ) -> None:
+        self.samples = {sample.name: sample for sample in samples}
+        self.url_from_path = url_from_path
+        self._engine = engine
+        self._visitors = visitors
+        self._footage = footage
+
+    def sample_cards(self) -> list[Card]:
+        """The cards of the sample clips."""
+        return [
+            {
+                "name": sample.name,
+                "title": sample.title,
+                "url": self.url_from_path(sample.path),
+                "poster_secs": sample.poster_secs,
+            }
+            for sample in self.samples.values()
+        ]
+
+    def choose_sample(self, session: str, name: str, settings: Settings) -> Card:
+        """Take one of the bundled clips. Raises UserError for an unknown name."""
+        sample = self.samples.get(name)
+        if sample is None:
+            raise UserError(f"There is no sample clip named {name!r}; pick one of the cards.")
+        return self._take(session, sample_video(sample), settings)
+
+    def choose_upload(
+        self,
+        session: str,
+        path: Path,
+        name: str,
+        settings: Settings,
+        *,
+        report: Report = lambda done, total: None,
+    ) -> Card:
+        """Check an uploaded file and make it playable. Raises UserError where it is refused.
+
+        `report(done, total)` counts frames. A later choice ends the work.
+        """
+        visitor = self._visitors.get(session)
+        choice = visitor.choose()
+
+        def on_progress(done: int, total: int) -> None:
+            if choice != visitor.choices:
+                raise UserError("Another video was chosen in the meantime.")
+            report(done, total)
+
+        try:
+            info = uploads.check_upload(path)
+            proxy = uploads.make_proxy(info, self._footage.folder, on_progress=on_progress)
+            self._footage.keep(proxy)
+            own = Video(proxy, name, upload=info)
+            card = self._card(own, settings)
+        except UserError as error:
+            visitor.settle(choice, None, str(error))
+            raise
+        visitor.own = own
+        visitor.settle(choice, own)
+        return card
+
+    def choose_own(self, session: str, settings: Settings) -> Card:
+        """Take the visitor's last upload again. Raises UserError where there is none."""
+        own = self._visitors.get(session).own
+        if own is None:
+            raise UserError(GONE)
+        return self._take(session, own, settings)
+
+    def refuse(self, session: str, why: str) -> None:
+        """Choose no video: a question must not go to the one before a refused upload."""
+        visitor = self._visitors.get(session)
+        visitor.settle(visitor.choose(), None, why)
+
+    def describe(self, session: str, settings: Settings) -> Card | None:
+        """The chosen video's card under other sampling settings; None without a video."""
+        video = self._visitors.get(session).video
+        return self._card(video, settings) if video else None
+
+    def chosen(self, visitor: Visitor) -> Video:
+        """The visitor's video. Raises UserError where none is chosen, or it had to go."""
+        if visitor.video is None:
+            raise UserError(visitor.refusal or NO_VIDEO)
+        if visitor.video.upload and not self._footage.touch(visitor.video.path):
+            raise UserError(GONE)
+        return visitor.video
+
+    def _take(self, session: str, video: Video, settings: Settings) -> Card:
+        visitor = self._visitors.get(session)
+        choice = visitor.choose()
+        try:
+            card = self._card(video, settings)
+        except UserError as error:
+            visitor.settle(choice, None, str(error))
+            raise
+        visitor.settle(choice, video)
+        return card
+
+    def _card(self, video: Video, settings: Settings) -> Card:
+        fps, max_frames = settings.sampling()
+        estimate = self._engine.estimate(video.path, fps=fps, max_frames=max_frames)
+        questions = video.sample.questions if video.sample else self._engine.questions
+        return {
+            "name": video.name,
+            "sample": video.sample.name if video.sample else None,
+            "url": self.url_from_path(video.path),
+            "duration_secs": estimate.info.duration_secs,
+            "facts": uploads.describe(video.upload or estimate.info, estimate),
+            "questions": list(questions),
+        }
+
+
+def sample_video(sample: Sample) -> Video:
+    """A sample clip as a video."""
+    return Video(sample.path, sample.title, sample)

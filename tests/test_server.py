@@ -1,0 +1,105 @@
+"""The app as a process: how it starts, what it refuses, what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FAKE_APP = ROOT / "tests" / "browser" / "fake_app.py"
+
+
+@contextmanager
+def started(*arguments: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A Python process whose temporary files go to `folder`."""
+    process = subprocess.Popen(
+        [sys.executable, "-u", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "TMPDIR": str(folder)},
+    )
+    with process:
+        yield process
+        process.kill()
+
+
+def free_port() -> str:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def address(process: subprocess.Popen[str]) -> str:
+    lines = []
+    for line in process.stdout or ():
+        lines.append(line)
+        if found := re.search(r"http://\S+", line):
+            return found.group()
+    raise AssertionError("".join(lines))
+
+
+def status(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_the_app_leaves_nothing_behind(tmp_path: Path, how: signal.Signals) -> None:
+    samples, temporary = tmp_path / "samples", tmp_path / "temporary"
+    samples.mkdir(), temporary.mkdir()
+    with started(str(FAKE_APP), str(samples), free_port(), folder=temporary) as process:
+        address(process)
+        assert len(list(temporary.glob("adaspark-*"))) == 1
+        process.send_signal(how)
+        process.wait(60)
+    assert list(temporary.glob("adaspark-*")) == []
+
+
+def test_only_what_the_page_shows_is_served(tmp_path: Path) -> None:
+    with started(str(FAKE_APP), str(tmp_path), free_port(), folder=tmp_path) as process:
+        url = address(process) + "gradio_api/"
+        assert status(f"{url}file={tmp_path / '01_numbers.mp4'}") == 200
+        for secret in ("/etc/hostname", ROOT / "pyproject.toml", ROOT / "app" / "service.py"):
+            assert status(f"{url}file={secret}") == 403
+        with urllib.request.urlopen(url + "info") as answer:
+            endpoints = json.load(answer)["named_endpoints"]
+        assert endpoints == {}
+        process.send_signal(signal.SIGINT)
+
+
+def test_an_unknown_model_is_one_line_and_status_2(tmp_path: Path) -> None:
+    arguments = ("-m", "app", "--model", "no-such-model", "--no-browser", "--port", free_port())
+    with started(*arguments, folder=tmp_path) as process:
+        _, told = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert told.startswith("adaspark: Unknown model 'no-such-model'") and told.count("\n") == 1
+
+
+def test_a_port_in_use_is_a_sentence_and_status_2(tmp_path: Path) -> None:
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        arguments = ("-m", "app", "--no-browser", "--port", port)
+        with started(*arguments, folder=tmp_path) as process:
+            _, told = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert f"Port {port} on 127.0.0.1 cannot be used" in told and "Traceback" not in told
