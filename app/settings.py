@@ -16,7 +16,10 @@ MOST_WORDS = 512
 
 @dataclass(frozen=True)
 class Settings:
-    """What the controls hold; nothing in it is checked yet, a control may even be empty."""
+    """What the controls hold; nothing in it is checked yet, a control may even be empty.
+
+    `fps` and `max_frames` of 0 (an empty number of Gradio is 0 too) are the model's own.
+    """
 
     attn_top_p: Any
     ffn_top_p: Any
@@ -36,7 +39,7 @@ class Settings:
         )
         max_new_tokens = _count("Words at most", self.max_new_tokens, most=MOST_WORDS)
         if max_new_tokens is None:
-            raise UserError("Words at most is empty; type a whole number such as 32.")
+            raise UserError("Words at most is empty or 0; type a whole number such as 32.")
         fps, max_frames = self.sampling()
         return Options(config, fps=fps, max_frames=max_frames, max_new_tokens=max_new_tokens)
 
@@ -65,22 +68,26 @@ def _whole(value: Any) -> Any:
 
 
 def _rate(value: Any) -> float | None:
-    if value is None or value == "":
+    if _is_empty(value):
         return None
     if not _is_number(value) or not 0 < value <= 120:
         raise UserError(
-            f"Frames per second must be more than 0 and at most 120, got {_shown(value)}; "
-            "leave it empty for the model's own rate."
+            f"Frames per second must be a number from 0, the model's own rate, to 120, "
+            f"got {_shown(value)}."
         )
     return float(value)
 
 
 def _count(name: str, value: Any, *, most: int) -> int | None:
-    if value is None or value == "":
+    if _is_empty(value):
         return None
     if not _is_number(value) or value != int(value) or not 1 <= value <= most:
         raise UserError(f"{name} must be a whole number from 1 to {most}, got {_shown(value)}.")
     return int(value)
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value == "" or (_is_number(value) and value == 0)
 
 
 def _is_number(value: Any) -> bool:

@@ -95,9 +95,12 @@ def _controls(config: Any) -> tuple[list[Any], list[Any], Any]:
                 for axis, side in zip("thw", config.cube, strict=True)
             ]
         with gr.Accordion("Sampling and length", open=False), gr.Row():
-            fps = gr.Number(None, label="Frames per second", min_width=96)
-            frames = gr.Number(None, label="Frames at most", precision=0, min_width=96)
-            words = gr.Number(32, label="Words at most", precision=0, min_width=96)
+            own = "0: the model's own"
+            fps = gr.Number(0, label="Frames per second", info=own, min_width=96)
+            frames = gr.Number(0, label="Frames at most", info=own, precision=0, min_width=96)
+            words = gr.Number(
+                32, label="Words at most", info="Of the answer", precision=0, min_width=96
+            )
     return [attn, ffn, *sides], [fps, frames], words
 
 

@@ -111,10 +111,10 @@ def test_a_slider_moved_by_keyboard_brings_new_pictures(studio: Page) -> None:
 
 
 def test_cube_numbers_bring_new_cubes(studio: Page) -> None:
-    before, old = rev(studio), len(scene(studio)["cubes"])
-    number(studio, "Cube t").fill("8")
+    before, old = rev(studio), scene(studio)
+    number(studio, "Cube t").fill(str(2 * old["config"]["cube"][0]))
     wait_for_state(studio, "ready", after_rev=before)
-    assert len(scene(studio)["cubes"]) == old // 2
+    assert len(scene(studio)["cubes"]) == len(old["cubes"]) // 2
 
 
 def test_fewer_frames_are_described_before_and_shown_after_the_run(studio: Page) -> None:
