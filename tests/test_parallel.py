@@ -1,0 +1,83 @@
+"""Pieces on threads are the same pieces; a stream ends with its consumer."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+
+from adaspark import parallel
+from adaspark.streaming import Stopped, streamed
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def two_threads() -> object:
+    usual = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(usual)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_results_come_in_order_and_torch_keeps_its_threads() -> None:
+    with torch.inference_mode():
+        squares = parallel.run(lambda i: torch.tensor(i) ** 2, list(range(20)), CPU)
+    assert [int(s) for s in squares] == [i * i for i in range(20)]
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("inference", [True, False])
+def test_workers_keep_the_caller_s_mode(inference: bool) -> None:
+    with torch.inference_mode(inference), torch.no_grad():
+        modes = parallel.run(
+            lambda _: (torch.is_inference_mode_enabled(), torch.is_grad_enabled()), [1, 2], CPU
+        )
+    assert modes == [(inference, False)] * 2
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_an_error_of_a_piece_is_raised_and_threads_come_back() -> None:
+    def work(piece: int) -> int:
+        return 1 // piece
+
+    with torch.no_grad(), pytest.raises(ZeroDivisionError):
+        parallel.run(work, [1, 0, 2], CPU)
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_gradients_stay_in_the_caller_s_thread() -> None:
+    here = threading.get_ident()
+    assert set(parallel.run(lambda _: threading.get_ident(), [1, 2, 3], CPU)) == {here}
+
+
+def test_a_stream_yields_what_is_emitted_and_raises_what_is_raised() -> None:
+    def work(emit: object, gone: threading.Event) -> None:
+        emit(1)  # type: ignore[operator]
+        emit(2)  # type: ignore[operator]
+        raise ValueError("broken")
+
+    seen = []
+    with pytest.raises(ValueError, match="broken"):
+        seen.extend(streamed(work))  # type: ignore[arg-type]
+    stream = streamed(work)  # type: ignore[arg-type]
+    assert [next(stream), next(stream)] == [1, 2]
+
+
+def test_a_consumer_that_leaves_stops_the_work() -> None:
+    ended = threading.Event()
+
+    def work(emit: object, gone: threading.Event) -> None:
+        emit(1)  # type: ignore[operator]
+        gone.wait(10)
+        ended.set()
+        raise Stopped
+
+    stream = streamed(work)  # type: ignore[arg-type]
+    next(stream)
+    stream.close()
+    assert ended.is_set()
