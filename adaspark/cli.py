@@ -106,6 +106,7 @@ def _add_eval(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cube", metavar="T,H,W", type=_cube)
     parser.add_argument("--attn-top-p", metavar="P", type=_number)
     parser.add_argument("--ffn-top-p", metavar="P", type=_number)
+    parser.add_argument("--jobs", type=_whole, default=1, metavar="N", help="processes")
     parser.add_argument("--json", metavar="PATH", help="write every item")
     parser.set_defaults(run=_eval)
 
@@ -215,14 +216,12 @@ def _world(arguments: argparse.Namespace) -> None:
 
 def _eval(arguments: argparse.Namespace) -> int:
     _quiet()
-    from adaspark import checkpoint
     from adaspark.eval.families import Plan, run
 
     given = _given(arguments)
-    loaded = checkpoint.load()
-    config = AdaSparkConfig.from_dict({**loaded.config.to_dict(), **given})
+    AdaSparkConfig.from_dict(given)
     plan = Plan(arguments.clips, arguments.frames, arguments.size, arguments.seed)
-    return run(loaded, plan, config, json_path=arguments.json)
+    return run(plan, given, jobs=arguments.jobs, json_path=arguments.json)
 
 
 def _bench(arguments: argparse.Namespace) -> int:

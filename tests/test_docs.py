@@ -11,6 +11,7 @@ import pytest
 from models import prompt, tiny_model
 
 from adaspark import Trace, cli
+from adaspark.bench.table import figures
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -78,3 +79,8 @@ def test_every_option_of_ask_is_named() -> None:
     ask = next(iter(parser._subparsers._group_actions[0].choices.items()))[1]  # type: ignore[union-attr]
     options = {o for action in ask._actions for o in action.option_strings if o.startswith("--")}
     assert {o for o in options - {"--help"} if f"`{o}" not in README} == set()
+
+
+def test_its_figures_are_the_committed_results() -> None:
+    shown = README.split("<!-- figures -->")[1].strip()
+    assert shown == figures().strip()

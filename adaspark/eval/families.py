@@ -7,9 +7,12 @@ asked one natural sentence of each family, by both arms, on the same vision feat
 from __future__ import annotations
 
 import json
+import multiprocessing
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,20 +49,34 @@ class Plan:
     families: Sequence[str] = FAMILIES
 
 
-def run(
-    loaded: checkpoint.Checkpoint, plan: Plan, config: AdaSparkConfig, *, json_path: str | None
-) -> int:
+def run(plan: Plan, given: Mapping[str, Any], *, jobs: int, json_path: str | None) -> int:
     """Print accuracy, density and FLOPs of both arms; write them with every item.
+
+    `given` overrides the checkpoint's own configuration; `jobs` processes share the clips.
 
     Raises UserError for a plan that has no clip to show.
     """
-    if plan.clips < 1 or plan.frames < 4 or plan.frames % 2 or plan.size % 28 or plan.size < 56:
+    if (
+        jobs < 1
+        or plan.clips < 1
+        or plan.frames < 4
+        or plan.frames % 2
+        or plan.size % 28
+        or plan.size < 56
+    ):
         raise UserError(
-            "Give at least 1 clip, an even number of frames from 4, and a size from 56 that is a "
-            "multiple of 28 pixels."
+            "Give at least 1 job and 1 clip, an even number of frames from 4, and a size from 56 "
+            "that is a multiple of 28 pixels."
         )
-    sparsify(loaded.model, config)
-    items = list(_items(loaded, plan, {"dense": DENSE, "adaspark": config}))
+    shares = [range(job, plan.clips, jobs) for job in range(min(jobs, plan.clips))]
+    if jobs == 1:
+        parts = [_share(plan, dict(given), shares[0])]
+    else:
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(len(shares), mp_context=spawn) as pool:
+            parts = list(pool.map(partial(_share, plan, dict(given)), shares))
+    config = parts[0][0]
+    items = sorted((item for _, part in parts for item in part), key=lambda item: item["seed"])
     summary = _summary(items, plan.families)
     for family, row in summary["families"].items():
         arms = f"dense {row['dense']:6.1%}  adaspark {row['adaspark']:6.1%}"
@@ -79,11 +96,21 @@ def run(
     return 0
 
 
+def _share(
+    plan: Plan, given: dict[str, Any], clips: range
+) -> tuple[AdaSparkConfig, list[dict[str, Any]]]:
+    """One process's clips, with the configuration they were asked under."""
+    loaded = checkpoint.load()
+    config = AdaSparkConfig.from_dict({**loaded.config.to_dict(), **given})
+    sparsify(loaded.model, config)
+    return config, list(_items(loaded, plan, clips, {"dense": DENSE, "adaspark": config}))
+
+
 def _items(
-    loaded: checkpoint.Checkpoint, plan: Plan, arms: dict[str, AdaSparkConfig]
+    loaded: checkpoint.Checkpoint, plan: Plan, clips: range, arms: dict[str, AdaSparkConfig]
 ) -> Iterator[dict[str, Any]]:
     settings = SceneSettings(plan.frames, (plan.size, plan.size), (2, 3))
-    for index in range(plan.clips):
+    for index in clips:
         scene = sample_scene(HELD_OUT_SEED + plan.seed * 10**6 + index, settings)
         features = _features(loaded, scene, plan)
         for family in plan.families:
