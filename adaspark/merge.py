@@ -8,6 +8,7 @@ text keys.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -59,11 +60,13 @@ def attend(
     One entry a segment: `queries` [H, n, D] already scaled, `attended` bool [H, n, C] with the own
     cube. Returns [H, n, D] each, in the dtype of the queries.
     """
-    batch = _Batch.join(queries, attended, segments, groups=cubes.text_keys.shape[0])
-    groups = range(len(batch.rows))
-    mixed = parallel.run(
-        lambda group: _attend_group(batch, cubes, group), groups, batch.rows.device
-    )
+    groups = cubes.text_keys.shape[0]
+
+    def work(group: int) -> Tensor:
+        batch = _Batch.join(queries, attended, segments, group, groups=groups)
+        return _attend_group(batch, cubes, group)
+
+    mixed = parallel.run(work, range(groups), queries[0].device)
     heads, width = queries[0].shape[0], queries[0].shape[2]
     # [G, n x share, D] -> [H, n, D]
     output = torch.stack(mixed).reshape(len(mixed), -1, heads // len(mixed), width)
@@ -73,9 +76,8 @@ def attend(
 
 @dataclass(frozen=True)
 class _Batch:
-    """Rows [G, R, D] in sequence order, heads of a query together, and what they want [G, C, R].
-
-    `video_before`, `text_before` and `partial_cube` are the segments' values of each row.
+    """One KV group's rows [R, D] in sequence order, heads of a query together, and what they want,
+    bool [C, R]. `video_before`, `text_before` and `partial_cube` are the segments' values of rows.
     """
 
     rows: Tensor
@@ -90,30 +92,45 @@ class _Batch:
         queries: Sequence[Tensor],
         attended: Sequence[Tensor],
         segments: Sequence[Segment],
+        group: int,
         *,
         groups: int,
     ) -> _Batch:
+        share = queries[0].shape[0] // groups
+        mine = slice(group * share, (group + 1) * share)
         count = max(segment.end_cube for segment in segments)
-        rows, wanted = (
-            torch.cat(list(queries), 1),
-            [pad(a, (0, count - a.shape[2])) for a in attended],
-        )
-        heads, _, width = rows.shape
-        share = heads // groups
-        by_cube = torch.cat(wanted, 1).reshape(groups, share, -1, count).permute(0, 3, 2, 1)
+        rows = torch.cat([q[mine] for q in queries], 1).transpose(0, 1)  # [n, share, D]
+        wanted = [pad(a[mine], (0, count - a.shape[2])) for a in attended]
+        by_cube = torch.cat(wanted, 1).permute(2, 1, 0)  # [C, n, share]
         partial = [torch.full_like(s.own_cube, s.partial_cube) for s in segments]
         return cls(
-            rows=rows.reshape(groups, share, -1, width).transpose(1, 2).reshape(groups, -1, width),
-            wanted=by_cube.reshape(groups, count, -1),
+            rows=rows.flatten(0, 1),
+            wanted=by_cube.flatten(1),
             video_before=torch.cat([s.video_before for s in segments]).repeat_interleave(share),
             text_before=torch.cat([s.text_before for s in segments]).repeat_interleave(share),
             partial_cube=torch.cat(partial).repeat_interleave(share),
         )
 
 
+_kept = threading.local()
+
+
+def _scratch(rows: int, width: int, device: torch.device) -> Tensor:
+    """fp32 [rows, width], uninitialised: this thread's own memory, used again by its next batch.
+
+    Fresh memory of this size costs the kernel more than the products that fill it.
+    """
+    held: Tensor | None = getattr(_kept, "memory", None)
+    if held is None or held.device != device or held.numel() < rows * width:
+        with torch.inference_mode(False):
+            held = torch.empty(rows * width, device=device)
+        _kept.memory = held
+    return held[: rows * width].view(rows, width)
+
+
 def _attend_group(batch: _Batch, cubes: CubeKeys, group: int) -> Tensor:
     """fp32 [R, D] of one KV group."""
-    rows, wanted = batch.rows[group], batch.wanted[group]
+    rows, wanted = batch.rows, batch.wanted
     row_from_pair = wanted.nonzero()[:, 1]  # cube by cube, rows ascending
     by_text = [
         (seen, (batch.text_before == seen).nonzero().flatten())
@@ -122,7 +139,7 @@ def _attend_group(batch: _Batch, cubes: CubeKeys, group: int) -> Tensor:
     ]
     row_from_pair = torch.cat([row_from_pair, *(texted for _, texted in by_text)])
     pairs = len(row_from_pair)
-    partial = rows.new_empty(pairs, rows.shape[1], dtype=torch.float32)
+    partial = _scratch(pairs, rows.shape[1], rows.device)
     log_sums = rows.new_empty(pairs, dtype=torch.float32)
     cube = torch.arange(len(wanted), device=rows.device)[:, None]
     masked = (wanted & (batch.partial_cube <= cube)).sum(1).tolist()
