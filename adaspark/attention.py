@@ -97,6 +97,7 @@ def sparse_attention(
     """
     start = sequence.length - queries.shape[1]
     means = cube_means(keys, sequence) if means is None else means
+    queries = queries.contiguous()  # rotary embedding leaves heads innermost: rows gather slowly
     tensors = (queries, keys, values)
     differentiable = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
 

@@ -38,7 +38,7 @@ def test_a_small_bench_is_written(tmp_path: Path) -> None:
     assert cli.main(["bench", "cpu", "--tokens", "256", "--repeats", "1", "--json", str(out)]) == 0
     (row,) = json.loads(out.read_text("utf-8"))["rows"]
     assert row["video_tokens"] == 256
-    assert 0 < row["attention_density"] <= 0.30
+    assert 0 < row["attention_density"] <= 0.25
     assert row["speedup"] == pytest.approx(row["seconds"]["stock"] / row["seconds"]["adaspark"])
     assert row["ideal"] > 1
 

@@ -30,7 +30,7 @@ from adaspark.video import Sampling, probe, token_grid
 DEFAULT_TOKENS = (1024, 2048, 4096, 8192)
 CUBE: Cube = (4, 4, 4)
 TOKENS_PER_SLICE = 64  # 224 x 224 pixels
-MOST_ATTENTION, FFN = 0.30, 0.5
+MOST_ATTENTION, FFN = 0.25, 0.5
 LOGIT_TOLERANCE = 1e-4
 
 
