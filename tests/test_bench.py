@@ -35,9 +35,9 @@ def test_no_figure_from_a_broken_backend(
 
 def test_a_small_bench_is_written(tmp_path: Path) -> None:
     out = tmp_path / "bench.json"
-    assert cli.main(["bench", "cpu", "--tokens", "256", "--repeats", "1", "--json", str(out)]) == 0
+    assert cli.main(["bench", "cpu", "--tokens", "512", "--repeats", "1", "--json", str(out)]) == 0
     (row,) = json.loads(out.read_text("utf-8"))["rows"]
-    assert row["video_tokens"] == 256
+    assert row["video_tokens"] == 512
     assert 0 < row["attention_density"] <= 0.25
     assert row["speedup"] == pytest.approx(row["seconds"]["stock"] / row["seconds"]["adaspark"])
     assert row["ideal"] > 1

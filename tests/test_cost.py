@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,16 @@ def test_a_trace_is_counted_by_its_own_arrays() -> None:
     assert flops(trace).vision == 5.0
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """A FLOP counter hears the thread it was opened in."""
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(usual)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_the_executed_figure_is_what_pytorch_multiplies() -> None:
     """The whole language model, product by product; embeddings come ready, the head apart."""
     model = sparsify(tiny_model(heads=4, kv_heads=2), AdaSparkConfig((2, 2, 2), 0.5, 0.5))
