@@ -3,7 +3,7 @@
   "use strict";
   const studio = window.AdaSparkStudio;
   const { make, byId, say, percent } = studio;
-  const DEBOUNCE_MS = 250;
+  const DEBOUNCE_MS = 150;
   const PHASES = ["decode", "vision", "prefill", "generate"];
   const run = { newest: 0, active: false, rev: 0, shown: null, asked: false, timer: 0 };
 
