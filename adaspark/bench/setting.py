@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from importlib.metadata import version
@@ -11,10 +12,16 @@ from typing import Any
 import torch
 
 
-def setting() -> dict[str, Any]:
-    """Processor, threads, versions and commit (`-dirty` where the tree differs from it)."""
+def setting(device: str = "cpu") -> dict[str, Any]:
+    """Processor, accelerator, threads, versions and commit of a run on `device`.
+
+    The commit ends in `-dirty` where the tree differs from it. A tree without history takes it
+    from the environment variable ADASPARK_COMMIT.
+    """
+    accelerator = torch.cuda.get_device_name(device) if device.startswith("cuda") else "none"
     return {
         "processor": _processor(),
+        "accelerator": accelerator,
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -39,5 +46,5 @@ def _commit() -> str:
             command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
         )
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return os.environ.get("ADASPARK_COMMIT", "unknown")
     return found.stdout.strip()
