@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaspark.mini.clips import make_world
-from adaspark.mini.render import render, tabulate, token_truth
+from adaspark.mini.render import render
+from adaspark.mini.table import tabulate
 from adaspark.mini.tasks import FAMILIES, Question, question_chips, questions
+from adaspark.mini.truth import token_truth
 from adaspark.mini.world import MAX_EVENTS, Scene, SceneSettings, sample_scene
 
 SEEDS = st.integers(0, 2**59)
@@ -66,7 +68,7 @@ def test_more_frames_a_second_show_the_same_moments() -> None:
 
 def test_truth_marks_the_tokens_whose_pixels_the_object_changes() -> None:
     for seed in range(6):
-        scene = sample_scene(seed, SceneSettings(objects=(1, 1)))
+        scene = sample_scene(seed, SceneSettings(objects=(1, 1)).plain())
         empty = Scene(scene.seed, scene.secs, scene.size, (), scene.backdrop)
         shown, bare = (render([s], times(16), (112, 112))[0].int() for s in (scene, empty))
         changed = (shown - bare).abs().amax(1).view(8, 2, 4, 28, 4, 28).float()

@@ -6,31 +6,37 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adaspark.mini.render import token_truth
-from adaspark.mini.world import COLORS, DIRECTIONS, MAX_EVENTS, SHAPES
+from adaspark.mini.scene import COLORS, DIRECTIONS, FILLS, MAX_EVENTS, SHAPES
+from adaspark.mini.table import COLUMN, Table
+from adaspark.mini.truth import token_truth
 
-_SHAPE_COLUMN, _DIRECTION_COLUMN, _COLOR_COLUMN = 8, 12, 13
+SECONDS = 64  # classes of `second`; later seconds count as the last
 
 
-def token_labels(
-    table: dict[str, Tensor], times_secs: Tensor, size: tuple[int, int]
-) -> dict[str, Tensor]:
+def token_labels(table: Table, times_secs: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
     """Labels of merged tokens, int64 [B, V] each; 0 where a token holds no object.
 
-    `color`, `shape`, `direction`: index + 1 of the object in the token; `begun`: how many objects
-    have appeared up to the end of the token's slice.
+    `color` (at the end of the token's slice), `shape`, `fill`, `direction`: index + 1 of the object
+    in the token; `begun`: how many objects have appeared up to the end of the slice; `second`: the
+    whole seconds from the clip's start to the slice's, whatever the token holds.
     """
     truth = token_truth(table, times_secs, size)
-    owner = truth.float().argmax(dim=-1).flatten(1)
-    empty = ~truth.any(dim=-1).flatten(1)
+    cells = truth.shape[2] * truth.shape[3]
+    owner = truth.float().argmax(dim=-1)
+    empty = ~truth.any(dim=-1)
+    events, ends = table["events"][:, None], times_secs[:, 1::2, None]
+    names = ("color", "shape", "fill", "direction")
+    values = {name: events[..., COLUMN[name]].expand(*ends.shape[:2], -1) for name in names}
+    turned = ends >= events[..., COLUMN["turn"]]
+    values["color"] = torch.where(turned, events[..., COLUMN["turn_color"]], values["color"])
     labels = {}
-    columns = {"color": _COLOR_COLUMN, "shape": _SHAPE_COLUMN, "direction": _DIRECTION_COLUMN}
-    for name, column in columns.items():
-        values = table["events"][:, :, column].long() + 1
-        labels[name] = values.gather(1, owner).masked_fill(empty, 0)
-    starts = table["events"][:, None, :, 0]
-    begun = (starts <= times_secs[:, 1::2, None]).sum(dim=-1)
-    labels["begun"] = begun.repeat_interleave(truth.shape[2] * truth.shape[3], dim=1)
+    for name, value in values.items():
+        held = (value.long() + 1).gather(2, owner.flatten(2))
+        labels[name] = held.masked_fill(empty.flatten(2), 0).flatten(1)
+    begun = (events[..., COLUMN["start"]] <= ends).sum(dim=-1)
+    second = times_secs[:, 0::2].long().clamp(max=SECONDS - 1)
+    labels["begun"] = begun.repeat_interleave(cells, dim=1)
+    labels["second"] = second.repeat_interleave(cells, dim=1)
     return labels
 
 
@@ -39,8 +45,13 @@ class TokenHeads(nn.Module):
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
-        sizes = {"color": len(COLORS) + 1, "shape": len(SHAPES) + 1}
-        late = {**sizes, "direction": len(DIRECTIONS) + 1, "begun": MAX_EVENTS + 1}
+        sizes = {"color": len(COLORS) + 1, "shape": len(SHAPES) + 1, "fill": len(FILLS) + 1}
+        late = {
+            **sizes,
+            "direction": len(DIRECTIONS) + 1,
+            "begun": MAX_EVENTS + 1,
+            "second": SECONDS,
+        }
         self.early = nn.ModuleDict({k: nn.Linear(hidden, n) for k, n in sizes.items()})
         self.late = nn.ModuleDict({k: nn.Linear(hidden, n) for k, n in late.items()})
 
