@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from adaspark import merge, parallel, tiles
-from adaspark.selection import masked_softmax, nucleus
+from adaspark.rules import Rule
+from adaspark.selection import keep_cubes, masked_softmax
 from adaspark.sequence import Segment, SequenceMap
 
 MERGE_COST = 0.8
@@ -54,28 +55,34 @@ def cube_means(keys: Tensor, sequence: SequenceMap) -> Tensor:
     return sums / layout.cube_sizes[:, None]
 
 
-def choose(
-    queries: Tensor, means: Tensor, segment: Segment, *, top_p: float, scale: float
-) -> Choice:
+def choose(queries: Tensor, means: Tensor, segment: Segment, *, rule: Rule, scale: float) -> Choice:
     """The cubes that each query and head attends to, beside text and its own cube.
 
     `queries` [H, n, D] of the segment, `means` fp32 [G, C_all, D]. Scores, softmax and threshold
     are fp32 whatever the model's dtype; no gradient passes, for a choice has none.
     """
-    heads, count, width = queries.shape
-    means = means[:, : segment.end_cube]
-    grouped = queries.detach().float().reshape(means.shape[0], -1, width) * scale
-    scores = (grouped @ means.transpose(1, 2)).reshape(heads, count, segment.end_cube)
-    probs = masked_softmax(scores, segment.candidates)
-    return Choice(probs, nucleus(probs, top_p, candidates=segment.candidates))
+    probs = cube_probs(queries, means[:, : segment.end_cube], segment.candidates, scale=scale)
+    kept = keep_cubes(probs, segment.candidates, rule, positions=segment.positions)
+    return Choice(probs, kept)
+
+
+def cube_probs(queries: Tensor, means: Tensor, candidates: Tensor, *, scale: float) -> Tensor:
+    """Probabilities over the candidate cubes, fp32 [..., H, n, C].
+
+    `queries` [..., H, n, D], `means` fp32 [..., G, C, D], `candidates` bool [n, C].
+    """
+    *batch, groups, cubes, width = means.shape
+    grouped = queries.detach().float().reshape(*batch, groups, -1, width) * scale
+    scores = grouped @ means.transpose(-1, -2)
+    return masked_softmax(scores.reshape(*queries.shape[:-1], cubes), candidates)
 
 
 def decide(
-    queries: Tensor, segment: Segment, means: Tensor, start: int, *, top_p: float, scale: float
+    queries: Tensor, segment: Segment, means: Tensor, start: int, *, rule: Rule, scale: float
 ) -> tuple[Tensor, Choice]:
     """A segment's rows of `queries` [H, S, D], whose first stands at `start`, and its choice."""
     asked = queries.index_select(1, segment.positions - start)
-    return asked, choose(asked, means, segment, top_p=top_p, scale=scale)
+    return asked, choose(asked, means, segment, rule=rule, scale=scale)
 
 
 def sparse_attention(
@@ -84,7 +91,7 @@ def sparse_attention(
     values: Tensor,
     sequence: SequenceMap,
     *,
-    top_p: float,
+    rule: Rule,
     scale: float,
     means: Tensor | None = None,
     observe: Observer | None = None,
@@ -102,7 +109,7 @@ def sparse_attention(
     differentiable = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
 
     def work(segment: Segment) -> _Piece:
-        asked, choice = decide(queries, segment, means, start, top_p=top_p, scale=scale)
+        asked, choice = decide(queries, segment, means, start, rule=rule, scale=scale)
         attended = choice.kept | segment.own_mask
         by_tiles, executed = _route(attended, segment, keys.shape[0], differentiable)
         piece = _Piece(segment, replace(choice, executed_pairs=executed), asked * scale, attended)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
 from adaspark.errors import UserError
+from adaspark.rules import CUBE_RULES, SKIPPED, TOKEN_RULES, Rule
 
 Cube = tuple[int, int, int]
 
@@ -19,26 +20,63 @@ class AdaSparkConfig:
     `cube` is (t, h, w) in merged tokens. `attn_top_p` is the share of attention mass that the
     chosen cubes must reach (0 keeps only text and the own cube, 1 keeps everything).
     `ffn_top_p` is the share of token importance that passes through the FFN in each cube (0 keeps
-    one token a cube). Raises UserError where a value cannot be used.
+    one token a cube).
+
+    The rest serves comparison: a rule other than `top_p` keeps the share `attn_keep` of the
+    candidate cubes, or `ffn_keep` of each cube's tokens, and its threshold is not used. A skipped
+    token moves by the `mean` of its cube's FFN outputs, or not at all (`bypass`).
+
+    Raises UserError where a value cannot be used.
     """
 
     cube: Cube = (4, 4, 4)
     attn_top_p: float = 0.9
     ffn_top_p: float = 0.7
+    attn_rule: str = "top_p"
+    ffn_rule: str = "top_p"
+    ffn_skipped: str = "mean"
+    attn_keep: float | None = None
+    ffn_keep: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cube", _checked_cube(self.cube))
         for name in ("attn_top_p", "ffn_top_p"):
             object.__setattr__(self, name, _checked_share(name, getattr(self, name)))
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                raise UserError(
+                    f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}."
+                )
+        for half in ("attn", "ffn"):
+            self._check_keep(f"{half}_rule", f"{half}_keep")
+
+    def _check_keep(self, rule: str, keep: str) -> None:
+        given, name = getattr(self, keep), getattr(self, rule)
+        if name != "top_p":
+            object.__setattr__(self, keep, _checked_share(keep, given))
+        elif given is not None:
+            raise UserError(f"{keep} goes with {rule} other than top_p: set both, or neither.")
+
+    @property
+    def attention(self) -> Rule:
+        """How the cubes are chosen."""
+        return _rule(self.attn_rule, self.attn_top_p, self.attn_keep)
+
+    @property
+    def ffn(self) -> Rule:
+        """How each cube's tokens are chosen."""
+        return _rule(self.ffn_rule, self.ffn_top_p, self.ffn_keep)
 
     @property
     def is_dense(self) -> bool:
-        """Whether nothing is dropped: both thresholds are 1."""
-        return self.attn_top_p == 1.0 and self.ffn_top_p == 1.0
+        """Whether nothing is dropped: both halves keep everything."""
+        return self.attention.keeps_all and self.ffn.keeps_all
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready copy."""
-        return {**asdict(self), "cube": list(self.cube)}
+        """A JSON-ready copy: the three dials, and of the rest what is not at its default."""
+        optional = {f.name: f.default for f in fields(self) if f.name not in _DIALS}
+        values = {**asdict(self), "cube": list(self.cube)}
+        return {k: v for k, v in values.items() if v != optional.get(k, MISSING)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> AdaSparkConfig:
@@ -48,6 +86,17 @@ class AdaSparkConfig:
             known = ", ".join(cls.__dataclass_fields__)
             raise UserError(f"Unknown setting {unknown[0]!r}; the settings are {known}.")
         return cls(**values)
+
+
+_DIALS = ("cube", "attn_top_p", "ffn_top_p")
+_CHOICES = {"attn_rule": CUBE_RULES, "ffn_rule": TOKEN_RULES, "ffn_skipped": SKIPPED}
+
+
+def _rule(name: str, top_p: float, keep: float | None) -> Rule:
+    if name == "top_p":
+        return Rule(name, top_p)
+    assert keep is not None, "checked when the configuration was made"
+    return Rule(name, keep)
 
 
 def _checked_share(name: str, value: Any) -> float:

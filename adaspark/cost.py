@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
+from adaspark.rules import BLIND_RULES
 from adaspark.trace import Trace
 
 
@@ -67,6 +69,24 @@ class Flops:
         }
 
 
+@dataclass(frozen=True)
+class Counts:
+    """What was counted of one prefill.
+
+    `tokens` of which `text_tokens` are text, of one layer; pairs are (query, key) pairs and
+    `weighed_pairs` (query, candidate cube) pairs, summed over layers and heads;
+    `passed_video_tokens` went through the FFN, summed over layers.
+    """
+
+    tokens: int
+    text_tokens: int
+    causal_pairs: float
+    computed_pairs: float
+    executed_pairs: float
+    weighed_pairs: float
+    passed_video_tokens: float
+
+
 def flops(
     source: Trace | Mapping[str, int],
     *,
@@ -86,27 +106,55 @@ def flops(
     """
     if isinstance(source, Trace):
         return _from_trace(source)
-    tokens = video_tokens + text_tokens
-    pairs = source["layers"] * source["heads"] * tokens * (tokens + 1) / 2
-    weighed = source["layers"] * source["heads"] * (video_tokens / 2 + text_tokens) * cubes
-    dense = _parts(source, tokens, pairs, source["layers"] * tokens)
-    passed = source["layers"] * (text_tokens + ffn_density * video_tokens)
-    choosing = _choosing(source, weighed, video_tokens) if cubes else 0.0
-    sparse = _parts(source, tokens, attention_density * pairs, passed, choosing)
-    return Flops(dense, sparse, sparse, vision)
+    layers, tokens = source["layers"], video_tokens + text_tokens
+    rows = layers * source["heads"]
+    pairs = rows * tokens * (tokens + 1) / 2
+    counts = Counts(
+        tokens=tokens,
+        text_tokens=text_tokens,
+        causal_pairs=pairs,
+        computed_pairs=attention_density * pairs,
+        executed_pairs=attention_density * pairs,
+        weighed_pairs=rows * (video_tokens / 2 + text_tokens) * cubes,
+        passed_video_tokens=layers * ffn_density * video_tokens,
+    )
+    return flops_of(source, counts, vision=vision, chooses=bool(cubes))
 
 
 def _from_trace(trace: Trace) -> Flops:
     if "counts" not in trace.meta:
         raise UserError("This trace holds no prompt with a video, so there is nothing to count.")
-    shape, counts = trace.meta["shape"], trace.meta["counts"]
-    layers, tokens = shape["layers"], counts["tokens"]
-    passed = layers * counts["text_tokens"] + float(trace.ffn_mask().sum())
-    choosing = _choosing(shape, counts["weighed_pairs"], len(trace.cube_from_token))
-    dense = _parts(shape, tokens, float(trace.causal_pairs.sum()), layers * tokens)
-    sparse = _parts(shape, tokens, float(trace.computed_pairs.sum()), passed, choosing)
-    executed = _parts(shape, tokens, float(trace.executed_pairs.sum()), passed, choosing)
-    return Flops(dense, sparse, executed, float(trace.meta.get("vision_flops", 0.0)))
+    known = trace.meta["counts"]
+    counts = Counts(
+        tokens=known["tokens"],
+        text_tokens=known["text_tokens"],
+        causal_pairs=float(trace.causal_pairs.sum()),
+        computed_pairs=float(trace.computed_pairs.sum()),
+        executed_pairs=float(trace.executed_pairs.sum()),
+        weighed_pairs=known["weighed_pairs"],
+        passed_video_tokens=float(trace.ffn_mask().sum()),
+    )
+    config = AdaSparkConfig.from_dict(trace.meta.get("config", {}))
+    vision = float(trace.meta.get("vision_flops", 0.0))
+    return flops_of(trace.meta["shape"], counts, config, vision=vision)
+
+
+def flops_of(
+    shape: Mapping[str, int],
+    counts: Counts,
+    config: AdaSparkConfig | None = None,
+    *,
+    vision: float = 0.0,
+    chooses: bool = True,
+) -> Flops:
+    """FLOPs of exact counts. `config` tells which halves choose blindly, which costs nothing."""
+    config = config or AdaSparkConfig()
+    passed = shape["layers"] * counts.text_tokens + counts.passed_video_tokens
+    choosing = _choosing(shape, counts, config) if chooses else 0.0
+    dense = _parts(shape, counts.tokens, counts.causal_pairs, shape["layers"] * counts.tokens)
+    sparse = _parts(shape, counts.tokens, counts.computed_pairs, passed, choosing)
+    executed = _parts(shape, counts.tokens, counts.executed_pairs, passed, choosing)
+    return Flops(dense, sparse, executed, vision)
 
 
 def _parts(
@@ -127,12 +175,15 @@ def _parts(
     )
 
 
-def _choosing(shape: Mapping[str, int], weighed_pairs: float, video_tokens: int) -> float:
+def _choosing(shape: Mapping[str, int], counts: Counts, config: AdaSparkConfig) -> float:
     """q x mean key for every (query, head, candidate), the means, and the FFN's norms."""
-    width, layers = shape["head_dim"], shape["layers"]
-    means = layers * video_tokens * shape["kv_heads"] * width
-    norms = 2.0 * layers * video_tokens * shape["hidden"]
-    return 2.0 * width * weighed_pairs + means + norms
+    width, video = shape["head_dim"], shape["layers"] * (counts.tokens - counts.text_tokens)
+    cubes = 2.0 * width * counts.weighed_pairs + video * shape["kv_heads"] * width
+    norms = 2.0 * video * shape["hidden"]
+    weighs_cubes, weighs_tokens = (
+        rule.name not in BLIND_RULES for rule in (config.attention, config.ffn)
+    )
+    return cubes * weighs_cubes + norms * weighs_tokens
 
 
 def vision_flops(vision_config: Any, grid: tuple[int, int, int]) -> float:

@@ -12,32 +12,26 @@ import torch
 from torch import Tensor
 
 from adaspark.layout import CubeLayout
-from adaspark.selection import nucleus
+from adaspark.rules import Rule
+from adaspark.selection import keep_tokens
 from adaspark.sequence import SequenceMap
 
 
 def importance(norms: Tensor, layout: CubeLayout) -> Tensor:
-    """Share of its cube's L2 norm that each video token holds: fp32 [V] from fp32 [V].
+    """Share of its cube's L2 norm that each video token holds: fp32 [..., V] from fp32 [..., V].
 
     A cube whose tokens are all zero shares evenly.
     """
     norms = norms + torch.finfo(norms.dtype).tiny
-    sums = norms.new_zeros(layout.cubes).index_add(0, layout.cube_from_token, norms)
-    return norms / sums[layout.cube_from_token]
+    sums = norms.new_zeros(*norms.shape[:-1], layout.cubes)
+    return norms / sums.index_add(-1, layout.cube_from_token, norms)[..., layout.cube_from_token]
 
 
-def choose_tokens(weights: Tensor, layout: CubeLayout, *, top_p: float) -> Tensor:
-    """bool [V]: the fewest tokens of each cube whose importance reaches `top_p`, at least one."""
+def choose_tokens(weights: Tensor, layout: CubeLayout, *, rule: Rule) -> Tensor:
+    """bool [..., V]: the tokens of each cube that pass, at least one; `weights` fp32 [..., V]."""
     table = layout.tokens_from_cube
-    valid = table >= 0
-    if not len(table):
-        return torch.zeros_like(weights, dtype=torch.bool)
-    rows = weights[table.clamp_min(0)].masked_fill(~valid, 0.0)
-    kept = nucleus(rows, top_p, candidates=valid)
-    kept[torch.arange(len(rows), device=rows.device), rows.argmax(-1)] = True
-    mask = torch.zeros_like(weights, dtype=torch.bool)
-    mask[table[valid]] = kept[valid]
-    return mask
+    kept = keep_tokens(weights[..., table.clamp_min(0)], table >= 0, rule)
+    return kept.flatten(-2)[..., layout.slot_from_token]
 
 
 def sparse_ffn(
@@ -46,26 +40,30 @@ def sparse_ffn(
     sequence: SequenceMap,
     branch: Callable[[Tensor], Tensor],
     *,
-    top_p: float,
+    rule: Rule,
+    skipped: str = "mean",
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The FFN branch of every token, computed for text and for the chosen video tokens only.
 
     `hidden` [N, h] enters `branch` (the MLP; `hidden` is its normalised input), `norms` fp32 [N]
-    are the L2 norms of the residual stream before that normalisation. Returns the branch's output
+    are the L2 norms of the residual stream before that normalisation. A `skipped` token gets the
+    `mean` of its cube's outputs, or zero (`bypass`). Returns the branch's output
     [N, h], the kept mask bool [V] and the importance fp32 [V].
     """
     layout = sequence.layout
     weights = importance(norms[sequence.video_positions], layout)
-    kept = choose_tokens(weights, layout, top_p=top_p)
+    kept = choose_tokens(weights, layout, rule=rule)
     chosen = sequence.video_positions[kept]
     text = sequence.text_positions
     computed = branch(hidden.index_select(0, torch.cat([text, chosen])))
     passed = computed[len(text) :]
-    means = _cube_means(passed, layout.cube_from_token[kept], layout.cubes)
-    skipped = means.to(computed.dtype)[layout.cube_from_token[~kept]]
     output = computed.new_zeros(hidden.shape).index_copy(0, text, computed[: len(text)])
     output = output.index_copy(0, chosen, passed)
-    return output.index_copy(0, sequence.video_positions[~kept], skipped), kept, weights
+    if skipped == "mean":
+        means = _cube_means(passed, layout.cube_from_token[kept], layout.cubes)
+        moved = means.to(computed.dtype)[layout.cube_from_token[~kept]]
+        output = output.index_copy(0, sequence.video_positions[~kept], moved)
+    return output, kept, weights
 
 
 def _cube_means(rows: Tensor, cube_from_row: Tensor, cubes: int) -> Tensor:

@@ -73,6 +73,13 @@ class CubeLayout:
         return table
 
     @cached_property
+    def slot_from_token(self) -> Tensor:
+        """int64 [V]: where each token stands in the flattened `tokens_from_cube`."""
+        table = self.tokens_from_cube.flatten()
+        slots = (table >= 0).nonzero().flatten()
+        return torch.empty_like(self.cube_from_token).index_copy(0, table[slots], slots)
+
+    @cached_property
     def cube_sizes(self) -> Tensor:
         """int64 [C]: tokens in each cube."""
         return torch.bincount(self.cube_from_token, minlength=self.cubes)

@@ -225,7 +225,7 @@ def _attention(
     session = patch.session
     if session is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)  # type: ignore[no-any-return]
-    if patch.config.attn_top_p == 1.0:
+    if patch.config.attention.keeps_all:
         _observe_dense(patch, module.layer_idx, query, key, scale=kwargs["scaling"])
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)  # type: ignore[no-any-return]
     kind = query.device.type
@@ -241,7 +241,7 @@ def _attention(
                 keys,
                 values,
                 sequence,
-                top_p=patch.config.attn_top_p,
+                rule=patch.config.attention,
                 scale=kwargs["scaling"],
                 means=session.mean_keys(module.layer_idx, row, keys),
                 observe=_observer(patch, module.layer_idx) if row == 0 else None,
@@ -258,7 +258,9 @@ def _observe_dense(patch: _Patch, layer: int, query: Tensor, key: Tensor, *, sca
     means = session.mean_keys(layer, 0, key[0, :, : sequence.length])
     start = sequence.length - query.shape[2]
     for segment in sequence.segments(start):
-        asked, choice = attention.decide(query[0], segment, means, start, top_p=1.0, scale=scale)
+        asked, choice = attention.decide(
+            query[0], segment, means, start, rule=patch.config.attention, scale=scale
+        )
         observe(segment, replace(choice, executed_pairs=asked.shape[0] * segment.causal_pairs))
 
 
@@ -291,8 +293,8 @@ class _SparseMLP(Qwen2MLP):  # type: ignore[misc]
             return super().forward(hidden)  # type: ignore[no-any-return]
         norms = self.__dict__.pop("_norms")
         recorder = active_recorder(patch)
-        top_p = patch.config.ffn_top_p
-        if top_p == 1.0:
+        config = patch.config
+        if config.ffn.keeps_all:
             if recorder is not None:
                 sequence = session.rows[0]
                 weights = ffn.importance(norms[0, sequence.video_positions], sequence.layout)
@@ -301,7 +303,12 @@ class _SparseMLP(Qwen2MLP):  # type: ignore[misc]
         output = torch.empty_like(hidden)
         for row, sequence in enumerate(session.rows):
             output[row], kept, weights = ffn.sparse_ffn(
-                hidden[row], norms[row], sequence, super().forward, top_p=top_p
+                hidden[row],
+                norms[row],
+                sequence,
+                super().forward,
+                rule=config.ffn,
+                skipped=config.ffn_skipped,
             )
             if row == 0 and recorder is not None:
                 recorder.ffn(self._layer, kept, weights)

@@ -6,12 +6,14 @@ the fast path except the token maps.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from adaspark.attention import Choice, Observer
+from adaspark.rules import Rule
 from adaspark.sequence import SequenceMap
 
 
@@ -29,8 +31,38 @@ def nucleus(mass: list[float], p: float, candidates: list[int]) -> set[int]:
     return kept
 
 
+def keep(mass: list[float], candidates: list[int], rule: Rule, row: int) -> set[int]:
+    """What any rule keeps of ascending candidates; `row` tells `random` one query from another."""
+    if rule.name == "top_p":
+        return nucleus(mass, rule.amount, candidates)
+    total = len(candidates)
+    count = math.ceil(rule.amount * total - 1e-9)
+    if rule.name == "top_k":
+        return set(sorted(candidates, key=lambda i: (-mass[i], i))[:count])
+    if rule.name == "recent":
+        return set(candidates[total - count :])
+    if rule.name == "uniform":
+        steps = [rank * count // max(1, total) for rank in range(total + 1)]
+        return {c for rank, c in enumerate(candidates) if steps[rank + 1] > steps[rank]}
+    return set(sorted(candidates, key=lambda i: (-drawn(row, i), i))[:count])
+
+
+def drawn(row: int, column: int) -> int:
+    """The number that `random` draws: 32-bit integer mixing."""
+    mixed = (row * 0x9E3779B1 + column * 0x85EBCA6B + 0x27D4EB2F) % 2**32
+    mixed = (mixed ^ (mixed >> 15)) * 0x2C1B3C6D % 2**32
+    mixed = (mixed ^ (mixed >> 12)) * 0x297A2D39
+    return (mixed >> 7) % 2**24
+
+
 def choose(
-    query: Tensor, means: Tensor, candidates: list[int], *, top_p: float, scale: float
+    query: Tensor,
+    means: Tensor,
+    candidates: list[int],
+    *,
+    rule: Rule,
+    scale: float,
+    position: int = 0,
 ) -> tuple[list[float], set[int]]:
     """Probabilities over cubes and the kept set of one query [D] of one head; means [C, D]."""
     mass = [0.0] * means.shape[0]
@@ -38,7 +70,7 @@ def choose(
         scores = means[candidates].double() @ query.double() * scale
         for cube, probability in zip(candidates, scores.softmax(0).tolist(), strict=True):
             mass[cube] = probability
-    return mass, nucleus(mass, top_p, candidates)
+    return mass, keep(mass, candidates, rule, position)
 
 
 def sparse_attention(
@@ -47,7 +79,7 @@ def sparse_attention(
     values: Tensor,
     sequence: SequenceMap,
     *,
-    top_p: float,
+    rule: Rule,
     scale: float,
     means: Tensor | None = None,
     observe: Observer | None = None,
@@ -81,7 +113,12 @@ def sparse_attention(
             for head in range(queries.shape[0]):
                 query = queries[head, position - start]
                 mass, chosen = choose(
-                    query, means[head // share], candidates, top_p=top_p, scale=scale
+                    query,
+                    means[head // share],
+                    candidates,
+                    rule=rule,
+                    scale=scale,
+                    position=position,
                 )
                 cubes = chosen | ({own} if own is not None else set())
                 allowed = {video[t] for cube in cubes for t in tokens_from_cube[cube]} | set(text)
@@ -102,7 +139,8 @@ def sparse_ffn(
     sequence: SequenceMap,
     branch: Callable[[Tensor], Tensor],
     *,
-    top_p: float,
+    rule: Rule,
+    skipped: str = "mean",
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The same signature and result as `adaspark.ffn.sparse_ffn`; computes every token's FFN."""
     layout = sequence.layout
@@ -114,7 +152,7 @@ def sparse_ffn(
         tokens = (layout.cube_from_token == cube).nonzero().flatten().tolist()
         places = sequence.video_positions[tokens]
         mass = (norms[places].double() / norms[places].double().sum()).tolist()
-        chosen = nucleus(mass, top_p, list(range(len(tokens))))
+        chosen = keep(mass, list(range(len(tokens))), rule, cube)
         chosen = chosen or {max(range(len(tokens)), key=lambda i: (mass[i], -i))}
         active = [places[i] for i in sorted(chosen)]
         mean = full[torch.stack(active)].double().mean(0).to(full.dtype)
@@ -122,5 +160,5 @@ def sparse_ffn(
             kept[token] = i in chosen
             weights[token] = mass[i]
             if i not in chosen:
-                output[places[i]] = mean
+                output[places[i]] = mean if skipped == "mean" else 0.0
     return output, kept, weights

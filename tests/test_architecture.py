@@ -74,13 +74,14 @@ def test_the_walk_sees_the_whole_project() -> None:
     assert "adaspark.trace" in imports()["adaspark.recorder"]
 
 
-@pytest.mark.parametrize("module", ["layout", "selection", "config", "trace", "errors"])
+@pytest.mark.parametrize("module", ["layout", "rules", "selection", "config", "trace", "errors"])
 def test_the_ground_floor_imports_only_what_lies_below_it(module: str) -> None:
     below = {
         "layout": (),
-        "selection": (),
+        "rules": (),
+        "selection": ("rules",),
         "errors": (),
-        "config": ("errors",),
+        "config": ("errors", "rules"),
         "trace": ("errors",),
     }
     allowed = {f"adaspark.{name}" for name in below[module]}
@@ -91,7 +92,17 @@ def test_the_ground_floor_imports_only_what_lies_below_it(module: str) -> None:
 
 @pytest.mark.parametrize("target", ["qwen", "trace", "config", "engine", "recorder", "session"])
 def test_compute_knows_neither_model_nor_trace(target: str) -> None:
-    compute = {"attention", "ffn", "reference", "tiles", "merge", "sequence", "selection", "layout"}
+    compute = {
+        "attention",
+        "ffn",
+        "reference",
+        "tiles",
+        "merge",
+        "sequence",
+        "selection",
+        "layout",
+        "rules",
+    }
     modules = {f"adaspark.{name}" for name in compute} | inside("adaspark.kernels")
     assert not importers(f"adaspark.{target}") & modules
 

@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from adaspark import attention, merge, reference, tiles
 from adaspark.attention import Choice
+from adaspark.rules import top_p
 from adaspark.sequence import Segment, SequenceMap
 
 SCALE = 8**-0.5
@@ -35,7 +36,7 @@ def run(
 ) -> tuple[Tensor, Heard]:
     heard: Heard = []
     observe = lambda segment, choice: heard.append((segment, choice))  # noqa: E731
-    return function(*qkv, sequence, top_p=p, scale=SCALE, observe=observe), heard
+    return function(*qkv, sequence, rule=top_p(p), scale=SCALE, observe=observe), heard
 
 
 def allowed_mask(sequence: SequenceMap, heard: Heard, heads: int, queries: int) -> Tensor:
@@ -156,13 +157,15 @@ def test_known_means_replace_those_of_the_keys() -> None:
     sequence = ODD["ragged"].build()
     queries, keys, values = tensors(sequence)
     means = attention.cube_means(keys, sequence)
-    expected = attention.sparse_attention(queries, keys, values, sequence, top_p=0.5, scale=SCALE)
+    expected = attention.sparse_attention(
+        queries, keys, values, sequence, rule=top_p(0.5), scale=SCALE
+    )
     given = attention.sparse_attention(
-        queries, keys, values, sequence, top_p=0.5, scale=SCALE, means=means
+        queries, keys, values, sequence, rule=top_p(0.5), scale=SCALE, means=means
     )
     assert torch.equal(given, expected)
     other = attention.sparse_attention(
-        queries, keys, values, sequence, top_p=0.5, scale=SCALE, means=-means
+        queries, keys, values, sequence, rule=top_p(0.5), scale=SCALE, means=-means
     )
     assert not torch.equal(other, expected)
 
@@ -259,7 +262,7 @@ def test_key_cubes_compute_no_more_than_the_tiles_they_replace() -> None:
 
 def gradients(function: Callable[..., Tensor], sequence: SequenceMap, p: float) -> Iterator[Tensor]:
     qkv = [t.requires_grad_() for t in tensors(sequence, heads=4, groups=2)]
-    function(*qkv, sequence, top_p=p, scale=SCALE).square().sum().backward()
+    function(*qkv, sequence, rule=top_p(p), scale=SCALE).square().sum().backward()
     for tensor in qkv:
         assert tensor.grad is not None
         yield tensor.grad
@@ -282,7 +285,7 @@ def test_any_one_of_the_inputs_may_need_a_gradient(backend: str, trained: int) -
     sequence = ODD["ragged"].build()
     qkv = tensors(sequence, heads=4, groups=2)
     qkv[trained].requires_grad_()
-    attention.sparse_attention(*qkv, sequence, top_p=0.5, scale=SCALE).sum().backward()
+    attention.sparse_attention(*qkv, sequence, rule=top_p(0.5), scale=SCALE).sum().backward()
     assert qkv[trained].grad is not None and qkv[trained].grad.ne(0).any()
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from adaspark.config import DENSE, AdaSparkConfig
 from adaspark.errors import UserError
+from adaspark.rules import Rule
 
 shares = st.floats(0, 1)
 cubes = st.tuples(st.integers(1, 99), st.integers(1, 99), st.integers(1, 99))
@@ -60,3 +61,25 @@ def test_it_is_dense_only_where_both_thresholds_are_one() -> None:
 def test_it_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
         DENSE.attn_top_p = 0.5  # type: ignore[misc]
+
+
+def test_settings_of_comparisons_appear_only_where_they_are_used() -> None:
+    assert AdaSparkConfig().to_dict().keys() == {"cube", "attn_top_p", "ffn_top_p"}
+    config = AdaSparkConfig(attn_rule="top_k", attn_keep=0.25, ffn_skipped="bypass")
+    assert AdaSparkConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert config.attention == Rule("top_k", 0.25) and config.ffn == Rule("top_p", 0.7)
+
+
+@pytest.mark.parametrize("name", ["attn_rule", "ffn_rule", "ffn_skipped"])
+def test_an_unknown_rule_is_refused_with_the_known_ones(name: str) -> None:
+    with pytest.raises(UserError, match=f"{name} must be one of .*got 'best'"):
+        AdaSparkConfig(**{name: "best"})  # type: ignore[arg-type]
+
+
+def test_a_share_goes_with_the_rules_that_need_one() -> None:
+    with pytest.raises(UserError, match="attn_keep must be a number from 0 to 1, got None"):
+        AdaSparkConfig(attn_rule="recent")
+    with pytest.raises(UserError, match="ffn_keep goes with ffn_rule other than top_p"):
+        AdaSparkConfig(ffn_keep=0.5)
+    with pytest.raises(UserError, match="ffn_rule must be one of"):
+        AdaSparkConfig(ffn_rule="recent", ffn_keep=0.5)

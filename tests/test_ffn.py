@@ -13,6 +13,7 @@ from torch import Tensor
 
 from adaspark import ffn, reference
 from adaspark.layout import CubeLayout
+from adaspark.rules import top_p
 from adaspark.sequence import SequenceMap
 
 WIDTH = 6
@@ -42,8 +43,8 @@ def test_it_equals_the_reference(name: str, p: float) -> None:
     scene = ODD[name]
     sequence = scene.build()
     hidden = inputs(sequence)
-    mine = ffn.sparse_ffn(hidden, norms_of(hidden), sequence, branch, top_p=p)
-    slow = reference.sparse_ffn(hidden, norms_of(hidden), sequence, branch, top_p=p)
+    mine = ffn.sparse_ffn(hidden, norms_of(hidden), sequence, branch, rule=top_p(p))
+    slow = reference.sparse_ffn(hidden, norms_of(hidden), sequence, branch, rule=top_p(p))
     assert torch.equal(mine[1], slow[1])
     torch.testing.assert_close(mine[2], slow[2])
     torch.testing.assert_close(mine[0][scene.padding :], slow[0][scene.padding :])
@@ -54,8 +55,10 @@ def test_it_equals_the_reference(name: str, p: float) -> None:
 def test_it_equals_the_reference_in_any_scene(scene: Scene, p: float, seed: int) -> None:
     sequence = scene.build()
     hidden = inputs(sequence, seed=seed)
-    output, kept, weights = ffn.sparse_ffn(hidden, norms_of(hidden), sequence, branch, top_p=p)
-    slow = reference.sparse_ffn(hidden, norms_of(hidden), sequence, branch, top_p=p)
+    output, kept, weights = ffn.sparse_ffn(
+        hidden, norms_of(hidden), sequence, branch, rule=top_p(p)
+    )
+    slow = reference.sparse_ffn(hidden, norms_of(hidden), sequence, branch, rule=top_p(p))
     for cube in range(sequence.layout.cubes):
         mine = sequence.layout.cube_from_token == cube
         if not torch.equal(kept[mine], slow[1][mine]):  # then the threshold lies on a sum
@@ -69,9 +72,9 @@ def test_bf16_is_as_near_to_the_truth_as_the_plain_branch() -> None:
     sequence = ODD["ragged"].build()
     hidden = inputs(sequence, dtype=torch.bfloat16)
     norms = norms_of(hidden)
-    output, kept, _ = ffn.sparse_ffn(hidden, norms, sequence, branch, top_p=0.6)
-    exact, same, _ = reference.sparse_ffn(hidden.double(), norms, sequence, branch, top_p=0.6)
-    plain, _, _ = reference.sparse_ffn(hidden, norms, sequence, branch, top_p=0.6)
+    output, kept, _ = ffn.sparse_ffn(hidden, norms, sequence, branch, rule=top_p(0.6))
+    exact, same, _ = reference.sparse_ffn(hidden.double(), norms, sequence, branch, rule=top_p(0.6))
+    plain, _, _ = reference.sparse_ffn(hidden, norms, sequence, branch, rule=top_p(0.6))
     assert output.dtype == torch.bfloat16 and torch.equal(kept, same)
     assert (output - exact).norm() <= 2 * (plain - exact).norm()
 
@@ -92,7 +95,7 @@ def test_kept_sets_are_minimal_in_each_cube_and_never_empty() -> None:
     norms = torch.rand(layout.tokens, generator=torch.Generator().manual_seed(0))
     weights = ffn.importance(norms, layout)
     for p in (0.0, 0.2, 0.5, 0.9):
-        kept = ffn.choose_tokens(weights, layout, top_p=p)
+        kept = ffn.choose_tokens(weights, layout, rule=top_p(p))
         for cube in range(layout.cubes):
             held = weights[(layout.cube_from_token == cube) & kept]
             assert held.sum() >= p - 1e-6
@@ -101,21 +104,22 @@ def test_kept_sets_are_minimal_in_each_cube_and_never_empty() -> None:
 
 def test_zero_keeps_the_most_important_token_of_each_cube_the_first_of_equals() -> None:
     layout = CubeLayout([(1, 1, 6)], (1, 1, 3))
-    kept = ffn.choose_tokens(torch.tensor([0.2, 0.4, 0.4, 0.5, 0.3, 0.2]), layout, top_p=0.0)
+    kept = ffn.choose_tokens(torch.tensor([0.2, 0.4, 0.4, 0.5, 0.3, 0.2]), layout, rule=top_p(0.0))
     assert kept.nonzero().flatten().tolist() == [1, 3]
 
 
 def test_one_keeps_every_token() -> None:
     layout = CubeLayout([(2, 3, 3)], (2, 2, 2))
     weights = ffn.importance(torch.zeros(18), layout)
-    assert ffn.choose_tokens(weights, layout, top_p=1.0).all()
+    assert ffn.choose_tokens(weights, layout, rule=top_p(1.0)).all()
 
 
 def test_density_never_rises_when_the_threshold_falls() -> None:
     layout = CubeLayout([(5, 3, 7)], (2, 2, 3))
     weights = ffn.importance(torch.rand(105, generator=torch.Generator().manual_seed(1)), layout)
     kept = [
-        ffn.choose_tokens(weights, layout, top_p=p) for p in (1.0, 0.9, 0.7, 0.5, 0.2, 0.01, 0.0)
+        ffn.choose_tokens(weights, layout, rule=top_p(p))
+        for p in (1.0, 0.9, 0.7, 0.5, 0.2, 0.01, 0.0)
     ]
     assert all(not (less & ~more).any() for more, less in pairwise(kept))
     assert kept[-1].sum() == layout.cubes
@@ -130,7 +134,7 @@ def test_only_text_and_chosen_tokens_are_computed() -> None:
         shown.append(rows)
         return branch(rows)
 
-    _, kept, _ = ffn.sparse_ffn(hidden, norms_of(hidden), sequence, watched, top_p=0.4)
+    _, kept, _ = ffn.sparse_ffn(hidden, norms_of(hidden), sequence, watched, rule=top_p(0.4))
     (rows,) = shown
     chosen = sequence.video_positions[kept]
     assert torch.equal(rows, hidden[torch.cat([sequence.text_positions, chosen])])
@@ -143,7 +147,9 @@ def test_skipped_tokens_move_by_the_mean_of_their_own_cube_only() -> None:
     norms = torch.tensor([9.0, 1, 1, 1, 9, 1, 1])
     values = torch.arange(7.0)[:, None].expand(7, WIDTH)
     places = torch.tensor([6, 0, 4])  # text first, then the chosen ones
-    output, kept, _ = ffn.sparse_ffn(hidden, norms, sequence, lambda _: values[places], top_p=0.5)
+    output, kept, _ = ffn.sparse_ffn(
+        hidden, norms, sequence, lambda _: values[places], rule=top_p(0.5)
+    )
     assert kept.tolist() == [True, False, False, False, True, False]
     assert output[:, 0].tolist() == [0, 0, 0, 4, 4, 4, 6]
 
@@ -154,7 +160,7 @@ def test_gradients_reach_the_branch_and_its_input() -> None:
     results = []
     for function in (ffn.sparse_ffn, reference.sparse_ffn):
         leaf = hidden.clone().requires_grad_()
-        output, _, _ = function(leaf, norms_of(hidden), sequence, branch, top_p=0.5)
+        output, _, _ = function(leaf, norms_of(hidden), sequence, branch, rule=top_p(0.5))
         output.square().sum().backward()
         assert leaf.grad is not None
         results.append(leaf.grad)

@@ -75,9 +75,9 @@ def test_law_1_holds_for_the_sparse_path_itself(monkeypatch: pytest.MonkeyPatch)
     """p = 1 takes the stock kernel; the sparse kernels told to keep everything agree with it."""
     stock, inputs = tiny_model(), prompt(TWO_VIDEOS)
     model = sparsify(copy.deepcopy(stock), AdaSparkConfig(CUBE, 0.5, 0.5))
-    everything = lambda mass, p, *, candidates: candidates.expand_as(mass).clone()  # noqa: E731
-    monkeypatch.setattr(attention, "nucleus", everything)
-    monkeypatch.setattr(ffn, "nucleus", everything)
+    everything = lambda mass, candidates, *_, **__: candidates.expand_as(mass).clone()  # noqa: E731
+    monkeypatch.setattr(attention, "keep_cubes", everything)
+    monkeypatch.setattr(ffn, "keep_tokens", everything)
     for cost in (0.0, float("inf")):
         monkeypatch.setattr(attention, "MERGE_COST", cost)
         assert (logits(model, inputs) - logits(stock, inputs)).abs().max() <= 1e-4

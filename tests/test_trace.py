@@ -20,6 +20,7 @@ from torch import Tensor
 from adaspark import attention, ffn, record, recorder, reference, sparsify
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
+from adaspark.rules import top_p
 from adaspark.sequence import SequenceMap
 from adaspark.trace import Trace
 
@@ -66,7 +67,7 @@ class Spy:
                         q[head, position - start],
                         means[head // (HEADS // k.shape[0])],
                         candidates,
-                        top_p=P,
+                        rule=top_p(P),
                         scale=q.shape[-1] ** -0.5,
                     )
                     for head in range(HEADS)

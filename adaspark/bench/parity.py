@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from adaspark import attention, ffn, reference
+from adaspark.rules import top_p
 from adaspark.sequence import SequenceMap
 
 TOLERANCE = 1e-5
@@ -46,13 +47,15 @@ def largest_error(*, seed: int = 0) -> float:
     for backend in (MERGE_ONLY, TILES_ONLY):
         with merge_cost(backend):
             ours = attention.sparse_attention(
-                queries, keys, values, sequence, top_p=0.7, scale=scale
+                queries, keys, values, sequence, rule=top_p(0.7), scale=scale
             )
-        slow = reference.sparse_attention(queries, keys, values, sequence, top_p=0.7, scale=scale)
+        slow = reference.sparse_attention(
+            queries, keys, values, sequence, rule=top_p(0.7), scale=scale
+        )
         errors.append(float((ours - slow).abs().max()))
     inputs = (values[0], values[0].norm(dim=-1), sequence, lambda x: (x @ weight).relu())
-    ours, kept, _ = ffn.sparse_ffn(*inputs, top_p=0.5)
-    slow, expected, _ = reference.sparse_ffn(*inputs, top_p=0.5)
+    ours, kept, _ = ffn.sparse_ffn(*inputs, rule=top_p(0.5))
+    slow, expected, _ = reference.sparse_ffn(*inputs, rule=top_p(0.5))
     errors.append(float((ours - slow).abs().max()) if torch.equal(kept, expected) else torch.inf)
     worst = max(errors)
     return worst if all(error == error for error in errors) else torch.inf
