@@ -56,9 +56,7 @@ def _paint_object(canvas: Tensor, states: Tensor, size: tuple[int, int]) -> None
     distance = F.grid_sample(fields, grid, padding_mode="border", align_corners=False)
     radius_px = (states[:, 2] * min(size))[:, None, None, None]
     cover = (distance * radius_px + 0.5).clamp_(0, 1)
-    cover *= torch.lerp(cover.new_ones(()), cover.new_tensor(_PALE_COVER), states[:, 9])[
-        :, None, None, None
-    ]
+    cover *= 1 - (1 - _PALE_COVER) * states[:, 9, None, None, None]
     # Lit from the left, with a darker rim: flat discs would look alike after compression.
     shade = 1 - 0.16 * grid[..., 0][:, None].clamp(-1, 1)
     shade = shade * (0.72 + (distance * 2.8).clamp_(0, 0.28))
@@ -69,7 +67,10 @@ def _paint_object(canvas: Tensor, states: Tensor, size: tuple[int, int]) -> None
 
 
 def _patch_states(table: Table, times_secs: Tensor, shifts: Tensor) -> Tensor:
-    """Each distractor at each time: x, y, radius (0 while not there), angle, pattern [B, F, 3, 5]."""
+    """Each distractor at each time: [B, F, MAX_DISTRACTORS, 5].
+
+    Columns: x, y, radius (0 while not there), angle, pattern index.
+    """
     start, end, x, y, radius, pattern = table["distractors"][:, None].unbind(-1)
     times = times_secs[:, :, None]
     there = (times >= start) & (times < end)
