@@ -99,7 +99,7 @@ def test_the_packed_forward_is_transformers_forward() -> None:
             expected.append((prompt.tokens - len(prefix) - 1, out.logits[0, -1]))
         use_packed_attention(model)
         features = encode_clips(model.model.visual, patches, 4, 7)
-        states = packed_states(model, prefix, blocks, features, shape)
+        states = packed_states(model, blocks, features, shape)
         logits = model.lm_head(states).view(3, packer().block_tokens, -1)
     for index, (last, alone) in enumerate(expected):
         torch.testing.assert_close(logits[index, last], alone, atol=1e-5, rtol=1e-5)

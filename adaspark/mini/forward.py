@@ -133,22 +133,13 @@ def use_packed_attention(model: Any) -> None:
     model.model.language_model.config._attn_implementation = PACKED
 
 
-def packed_states(
-    model: Any, prefix: Tensor, blocks: Tensor, features: Tensor, shape: Geometry
-) -> Tensor:
+def packed_states(model: Any, blocks: Tensor, features: Tensor, shape: Geometry) -> Tensor:
     """Last hidden states of packed sequences: [B, blocks x block tokens, hidden], text only.
 
-    `prefix` is int64 [P], `blocks` int64 [B, Q, L], `features` [B, V, hidden].
+    `blocks` int64 [B, Q, L], `features` [B, V, hidden].
     """
-    language = model.model.language_model
-    table = language.embed_tokens
-    batch = len(blocks)
-    before = prefix[: shape.prefix_tokens - features.shape[1]]
-    start = table(before).expand(batch, -1, -1)
-    text = table(blocks.flatten(1))
-    embeds = torch.cat([start, features.to(start.dtype), text], dim=1)
-    positions = shape.positions[:, None].expand(3, batch, -1)
-    out = language(
+    embeds, positions = packed_embeds(model, blocks, features, shape)
+    out = model.model.language_model(
         inputs_embeds=embeds,
         position_ids=positions,
         attention_mask={"full_attention": shape.text_mask},
@@ -156,3 +147,14 @@ def packed_states(
     )
     states: Tensor = out.last_hidden_state
     return states[:, shape.prefix_tokens :]
+
+
+def packed_embeds(
+    model: Any, blocks: Tensor, features: Tensor, shape: Geometry
+) -> tuple[Tensor, Tensor]:
+    """What the language model is shown: embeddings [B, N, hidden] and positions [3, B, N]."""
+    table = model.model.language_model.embed_tokens
+    before = shape.prefix[: shape.prefix_tokens - features.shape[1]]
+    start = table(before).expand(len(blocks), -1, -1)
+    embeds = torch.cat([start, features.to(start.dtype), table(blocks.flatten(1))], dim=1)
+    return embeds, shape.positions[:, None].expand(3, len(blocks), -1)

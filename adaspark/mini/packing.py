@@ -70,12 +70,19 @@ class Geometry:
     """What all packed sequences of one shape share; N = prefix + blocks x block tokens.
 
     `positions` is int64 [3, N]; `text_mask` is bool [blocks x block tokens, N], True where a text
-    token may look; the prefix is plainly causal.
+    token may look; `prefix` int64 [prefix_tokens] are the ids that all share, plainly causal.
     """
 
     positions: Tensor
     text_mask: Tensor
     prefix_tokens: int
+    prefix: Tensor
+
+    def to(self, device: torch.device) -> Geometry:
+        """The same on another device."""
+        tensors = (self.positions, self.text_mask, self.prefix)
+        positions, text_mask, prefix = (tensor.to(device) for tensor in tensors)
+        return Geometry(positions, text_mask, self.prefix_tokens, prefix)
 
 
 def geometry(
@@ -95,4 +102,5 @@ def geometry(
     causal = torch.ones(size, size, dtype=torch.bool).tril()
     own = torch.kron(torch.eye(blocks), causal.float()).bool()
     seen = torch.ones(blocks * size, prefix, dtype=torch.bool)
-    return Geometry(positions, torch.cat([seen, own], dim=1), prefix)
+    ids = torch.tensor(packer.prefix(video_tokens))
+    return Geometry(positions, torch.cat([seen, own], dim=1), prefix, ids)

@@ -30,6 +30,6 @@ def main(args: Any) -> int:
     hours = getattr(args, "hours", None)
     config = TrainConfig(Path(args.out), seed=args.seed)
     if torch.cuda.is_available():
-        config = replace(config, tokens=65536, workers=12)
+        config = replace(config, tokens=65536, workers=8)
     train(replace(config, max_secs=hours * 3600 if hours else math.inf))
     return 0

@@ -25,7 +25,9 @@ from adaspark.mini.packing import IGNORE, Geometry, Packer, geometry
 from adaspark.mini.render import render_table
 from adaspark.mini.stages import STAGES, Stage
 from adaspark.mini.tokenizer import train_tokenizer
+from adaspark.mini.weights import read_start
 
+LEARNT = 0.9  # a family's accuracy at which it counts as learnt
 AUXILIARY_LAYER = 3  # the language layer whose output the late heads read
 
 
@@ -34,8 +36,8 @@ class TrainConfig:
     """One training run.
 
     `tokens` is the number of tokens a batch and `asked` the questions a clip; `max_secs` ends the
-    run early with a checkpoint; `weights` starts from a `weights.pt` of an earlier run, with a
-    fresh optimizer, at stage `first_stage`.
+    run early with a checkpoint; `weights` starts from a `weights.pt` of an earlier run or from a
+    bundle's folder, with a fresh optimizer, at stage `first_stage`.
     """
 
     folder: Path
@@ -63,16 +65,19 @@ class Trainer:
         self.config = config
         name = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(name if config.device == "auto" else config.device)
-        self.tokenizer = train_tokenizer()
+        self.tokenizer = _tokenizer(config.weights)
         self.packer = Packer(self.tokenizer)
         self.model = build_model(self.tokenizer, seed=config.seed).to(self.device).train()
         self.heads = TokenHeads(self.model.config.text_config.hidden_size).to(self.device)
         if config.weights is not None:
-            state = torch.load(config.weights, map_location=self.device, weights_only=True)
-            self._load_weights(state)
+            weights, heads = read_start(config.weights, self.device)
+            self.model.load_state_dict(weights)
+            if heads:
+                self.heads.load_state_dict(heads)
         use_packed_attention(self.model)
-        self.optimizer = build_optimizer(self.model, self.heads, config.learning_rate)
+        self.optimizer = self._optimizer()
         self.step, self.stage_index, self.stage_step = 0, config.first_stage, 0
+        self.learnt: dict[str, dict[str, int]] = {}  # stage, family: first step at 90 %
         self.started = time.monotonic()
         self.plan = BatchPlan(config.seed, config.tokens, config.asked)
         self.bfloat16 = has_bfloat16(self.device)
@@ -80,6 +85,9 @@ class Trainer:
         self._middle: Tensor | None = None
         layer = self.model.model.language_model.layers[AUXILIARY_LAYER]
         layer.register_forward_hook(self._keep_middle)
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        return build_optimizer(self.model, self.heads, self.config.learning_rate)
 
     def _keep_middle(self, _: nn.Module, __: Any, output: Tensor) -> None:
         self._middle = output
@@ -93,40 +101,46 @@ class Trainer:
         key = (*grid, blocks, step)
         if key not in self._geometry:
             shape = geometry(self.packer, grid, blocks, position_step=step)
-            self._geometry[key] = Geometry(
-                shape.positions.to(self.device),
-                shape.text_mask.to(self.device),
-                shape.prefix_tokens,
-            )
+            self._geometry[key] = shape.to(self.device)
         return self._geometry[key]
 
-    def forward(self, batch: Batch, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Answer logits [A, vocabulary], their targets [A], and the vision features [B, V, h]."""
-        shape = self._shape(batch)
+    def forward(self, batch: Batch, pictures: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
+        """Answer logits [A, vocabulary] and the vision features [B, V, h].
+
+        `asked` int64 [A] are the places of the answers' tokens in the flattened labels.
+        """
+        features = self.encode(batch, pictures)
+        states = packed_states(self.model, batch.ids, features, self._shape(batch))
+        return self.logits(states, asked), features
+
+    def encode(self, batch: Batch, pictures: Tensor) -> Tensor:
+        """Vision features [B, V, h] of a batch's pictures."""
         rows, columns = batch.size[0] // 28, batch.size[1] // 28
         patches = patchify(pictures)
         if self.bfloat16:
             patches = patches.bfloat16()
-        features = encode_clips(self.model.model.visual, patches, rows, columns)
-        prefix = torch.tensor(self.packer.prefix(features.shape[1]), device=self.device)
-        states = packed_states(self.model, prefix, batch.ids, features, shape)
-        asked = batch.labels.flatten(1) != IGNORE
-        logits = F.linear(states[asked], self.model.lm_head.weight)
-        return logits.float(), batch.labels.flatten(1)[asked], features
+        return encode_clips(self.model.model.visual, patches, rows, columns)
+
+    def logits(self, states: Tensor, asked: Tensor) -> Tensor:
+        """fp32 [A, vocabulary] of text states [B, R, h] at the places `asked`."""
+        chosen = states.flatten(0, 1).index_select(0, asked)
+        return F.linear(chosen, self.model.lm_head.weight).float()
 
     def train_step(self, batch: Batch) -> dict[str, float | Tensor]:
         """One optimizer step; returns the losses as tensors on the device."""
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
         generator = torch.Generator(self.device).manual_seed(self.config.seed * 10**7 + self.step)
+        # Found before the batch goes to the device: there it would wait for the device.
+        asked = answer_places(batch.labels).to(self.device)
         batch = batch.to(self.device)
         with torch.no_grad():
             pictures = render_table(batch.table, batch.times_secs, batch.size)
             pictures = augment(pictures, generator)
             labels = token_labels(batch.table, batch.times_secs, batch.size)
         with self._autocast():
-            logits, targets, features = self.forward(batch, pictures)
-            answer_loss = F.cross_entropy(logits, targets)
+            logits, features = self.forward(batch, pictures, asked)
+            answer_loss = F.cross_entropy(logits, batch.labels.flatten()[asked])
             middle, start = self._middle, len(self.packer.before)
             assert middle is not None
             video = middle[:, start : start + features.shape[1]]
@@ -149,14 +163,17 @@ class Trainer:
         room = self.plan.clips_in(stage.test, self.packer.block_tokens)
         count = min(self.config.test_clips, room)
         for index in range(max(1, self.config.test_clips // count)):
-            batch = held_out_batch(self.packer, stage, self.plan, index, count).to(self.device)
+            batch = held_out_batch(self.packer, stage, self.plan, index, count)
+            asked = answer_places(batch.labels).to(self.device)
+            batch = batch.to(self.device)
             pictures = render_table(batch.table, batch.times_secs, batch.size)
             with self._autocast():
-                logits, targets, _ = self.forward(batch, pictures)
-            wrong = torch.zeros_like(batch.labels, dtype=torch.bool)
-            wrong[batch.labels != IGNORE] = logits.argmax(-1) != targets
+                logits, _ = self.forward(batch, pictures, asked)
+            wrong = torch.zeros(batch.labels.numel(), dtype=torch.bool, device=self.device)
+            wrong[asked] = logits.argmax(-1) != batch.labels.flatten()[asked]
+            missed_any = wrong.view_as(batch.labels).any(-1)
             for family, missed in zip(
-                batch.families.flatten().tolist(), wrong.any(-1).flatten().tolist(), strict=True
+                batch.families.flatten().tolist(), missed_any.flatten().tolist(), strict=True
             ):
                 if family >= 0:
                     total[family] += 1
@@ -182,6 +199,7 @@ class Trainer:
             self.step, self.stage_step = self.step + 1, self.stage_step + 1
             if self.stage_step % self.config.test_every == 0:
                 scores = self.test(stage)
+                self._note_learnt(stage, scores)
                 self._log(stage, losses, scores)
                 if self.stage_step >= stage.least_steps and min(scores.values()) >= stage.pass_mark:
                     break
@@ -191,6 +209,13 @@ class Trainer:
                 return scores
         self.stage_index, self.stage_step = self.stage_index + 1, 0
         return scores
+
+    def _note_learnt(self, stage: Stage, scores: dict[str, float]) -> None:
+        """The steps to each family's transition, which trials showed to come suddenly."""
+        known = self.learnt.setdefault(stage.name, {})
+        for family, score in scores.items():
+            if score >= LEARNT:
+                known.setdefault(family, self.step)
 
     def _late(self) -> bool:
         return time.monotonic() - self.started > self.config.max_secs
@@ -218,6 +243,7 @@ class Trainer:
             "secs": round(time.monotonic() - self.started, 1),
             **{f"{name}_loss": round(float(value), 4) for name, value in losses.items()},
             **{name: round(value, 3) for name, value in scores.items()},
+            "learnt": self.learnt.get(stage.name, {}),
         }
         self.config.folder.mkdir(parents=True, exist_ok=True)
         with (self.config.folder / "log.jsonl").open("a", encoding="utf-8") as file:
@@ -233,6 +259,7 @@ class Trainer:
             "step": self.step,
             "stage_index": self.stage_index,
             "stage_step": self.stage_step,
+            "learnt": self.learnt,
             "optimizer": self.optimizer.state_dict(),
         }
         torch.save(weights, folder / "weights.pt")
@@ -242,14 +269,11 @@ class Trainer:
         """Go on where `state.pt` in the run's folder stopped; the result is as if never stopped."""
         path = self.config.folder / "state.pt"
         state = torch.load(path, map_location=self.device, weights_only=True)
-        self._load_weights(state)
+        self.model.load_state_dict(state["model"])
+        self.heads.load_state_dict(state["heads"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.stage_index = state["step"], state["stage_index"]
-        self.stage_step = state["stage_step"]
-
-    def _load_weights(self, state: dict[str, Any]) -> None:
-        self.model.load_state_dict({"lm_head.weight": _tied(state["model"]), **state["model"]})
-        self.heads.load_state_dict(state["heads"])
+        self.stage_step, self.learnt = state["stage_step"], state["learnt"]
 
     def bundle(self, folder: Path) -> None:
         """Write what `from_pretrained` loads."""
@@ -270,6 +294,15 @@ def _progress(steps: Iterator[Batch], stage: Stage, span: range) -> Iterator[Bat
     return iter(bar)
 
 
-def _tied(weights: dict[str, Tensor]) -> Tensor:
-    """The output matrix is the embedding: weight files hold it once."""
-    return weights["model.language_model.embed_tokens.weight"]
+def answer_places(labels: Tensor) -> Tensor:
+    """int64 [A]: places of the answers' tokens in the flattened labels."""
+    return (labels.flatten() != IGNORE).nonzero().flatten()
+
+
+def _tokenizer(weights: Path | None) -> Any:
+    """The tokenizer of the bundle that training starts from, or the project's own, made anew."""
+    if weights is None or not weights.is_dir():
+        return train_tokenizer()
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(weights)
