@@ -135,7 +135,8 @@ def _ask(arguments: argparse.Namespace) -> None:
 
     probe(arguments.video)
     _quiet()
-    from adaspark.engine import Engine, Options, Result, Word
+    from adaspark.engine import Engine
+    from adaspark.request import Options, Result, Word
 
     engine = Engine(arguments.model, arguments.device)
     config = AdaSparkConfig.from_dict({**engine.default_config.to_dict(), **given})

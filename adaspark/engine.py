@@ -4,89 +4,26 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from adaspark import checkpoint
-from adaspark.config import AdaSparkConfig
 from adaspark.cost import vision_flops
 from adaspark.errors import UserError
 from adaspark.features import FeatureCache, Features, Report, encode
 from adaspark.generation import generate
 from adaspark.qwen import sparsify
+from adaspark.request import Estimate, Event, Options, Phase, Result, Word
 from adaspark.streaming import Stopped, streamed
-from adaspark.summary import finish, summary
-from adaspark.trace import Trace
-from adaspark.video import Sampling, VideoInfo, probe, sample_times, token_grid
+from adaspark.summary import finish
+from adaspark.video import Sampling, probe, sample_times, token_grid
 
 BACKEND = "key cubes + tiles (PyTorch)"
 BACKEND_WHY = (
     "each segment goes by key cubes or by query tiles, whichever computes less; p = 1 uses the "
     "stock scaled_dot_product_attention"
 )
-
-
-class Phase(NamedTuple):
-    """Progress: `decode` and `vision` count frames, `prefill` layers, `generate` words."""
-
-    name: str
-    done: int
-    total: int
-
-
-class Word(NamedTuple):
-    """New text of the answer, to be appended."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Options:
-    """One request's settings; None takes the model's own sampling."""
-
-    config: AdaSparkConfig
-    fps: float | None = None
-    max_frames: int | None = None
-    max_new_tokens: int = 32
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a video would cost before anything of it is decoded. `grid` is (T, H, W) tokens."""
-
-    info: VideoInfo
-    grid: tuple[int, int, int]
-    frames: int
-    shown_width: int
-    shown_height: int
-
-    @property
-    def seconds_per_slice(self) -> float:
-        """Spacing of the slices, as M-RoPE is told it."""
-        return self.info.duration_secs / self.grid[0]
-
-    @property
-    def video_tokens(self) -> int:
-        """Tokens that the video takes in the prompt."""
-        return self.grid[0] * self.grid[1] * self.grid[2]
-
-
-@dataclass(frozen=True)
-class Result:
-    """An answer with its trace; `seconds` by phase (0 for what came from the cache)."""
-
-    answer: str
-    trace: Trace
-    seconds: dict[str, float]
-    stopped: bool = False
-
-    def summary(self) -> dict[str, Any]:
-        """The command line's JSON."""
-        return summary(self.trace)
-
-
-Event = Phase | Word | Result
 
 
 class Engine:
@@ -112,6 +49,12 @@ class Engine:
         from adaspark.mini.tasks import question_chips
 
         return question_chips()
+
+    @property
+    def most_video_tokens(self) -> int:
+        """Tokens that a video must stay below to fit in the model's context."""
+        most: int = self._checkpoint.model.config.text_config.max_position_embeddings
+        return most
 
     def estimate(
         self, path: str | Path, *, fps: float | None = None, max_frames: int | None = None
@@ -237,7 +180,7 @@ class Engine:
         return sampling
 
     def _check_length(self, estimate: Estimate) -> None:
-        limit = self._checkpoint.model.config.text_config.max_position_embeddings
+        limit = self.most_video_tokens
         if estimate.video_tokens >= limit:
             fits = estimate.frames * limit // (2 * estimate.video_tokens)
             raise UserError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-from adaspark.engine import Result
+from adaspark.request import Result
 from viz import figures
 
 Theme = Literal["light", "dark"]

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from adaspark.engine import Options, Phase, Result, Word
+from adaspark.request import Options, Phase, Result, Word
 from app.pictures import draw_figure
 from app.runs import Gate, sentence
 from app.samples import Sample

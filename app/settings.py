@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from adaspark.config import AdaSparkConfig
-from adaspark.engine import Options
 from adaspark.errors import UserError
+from adaspark.request import Options
 
 MOST_FRAMES = 4096
 MOST_WORDS = 512

@@ -10,8 +10,8 @@ from typing import Any
 from trace_factory import make_trace
 
 from adaspark.config import AdaSparkConfig
-from adaspark.engine import Estimate, Options, Phase, Result, Word
 from adaspark.errors import UserError
+from adaspark.request import Estimate, Options, Phase, Result, Word
 from adaspark.video import Sampling, probe, sample_times, token_grid
 
 SAMPLING = Sampling(fps=4.0, max_frames=16, min_pixels=56 * 56, max_pixels=112 * 112)

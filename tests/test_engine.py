@@ -20,11 +20,12 @@ from adaspark import engine as engine_module
 from adaspark import generation
 from adaspark.checkpoint import BUNDLED_FOLDER, Checkpoint
 from adaspark.config import AdaSparkConfig
-from adaspark.engine import Engine, Event, Options, Phase, Result, Word
+from adaspark.engine import Engine
 from adaspark.errors import UserError
 from adaspark.features import FeatureCache, Features
 from adaspark.prompt import build_prompt
 from adaspark.qwen import restore
+from adaspark.request import Event, Options, Phase, Result, Word
 from adaspark.trace import Trace
 from adaspark.video import stream_patches
 
