@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from adaspark.mini.model import FPS, POSITION_STEP
 from adaspark.mini.packing import IGNORE, Packer
-from adaspark.mini.table import tabulate
 from adaspark.mini.stages import Clips, Stage
+from adaspark.mini.table import tabulate
 from adaspark.mini.tasks import FAMILIES, Question, questions
 from adaspark.mini.world import HELD_OUT_SEED, Scene, SceneSettings, sample_scene
 
