@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from adaspark import merge, parallel, tiles
+from adaspark.layout import CubeLayout
 from adaspark.rules import Rule
 from adaspark.selection import keep_cubes, masked_softmax
 from adaspark.sequence import Segment, SequenceMap
@@ -44,15 +45,18 @@ Observer = Callable[[Segment, Choice], None]
 
 
 def cube_means(keys: Tensor, sequence: SequenceMap) -> Tensor:
-    """Mean key of each cube, fp32 [G, C, D], from keys [G, N, D] after rotary embedding.
+    """Mean key of each cube, fp32 [G, C, D], from keys [G, N, D] after rotary embedding."""
+    return mean_keys(keys.index_select(1, sequence.video_positions), sequence.layout)
+
+
+def mean_keys(video: Tensor, layout: CubeLayout) -> Tensor:
+    """Mean of each cube's keys, fp32 [..., C, D], from the video's keys [..., V, D].
 
     The means only choose: no gradient passes through them.
     """
-    layout = sequence.layout
-    video = keys.detach().index_select(1, sequence.video_positions).float()
-    sums = video.new_zeros(keys.shape[0], layout.cubes, keys.shape[2])
-    sums = sums.index_add(1, layout.cube_from_token, video)
-    return sums / layout.cube_sizes[:, None]
+    video = video.detach().float()
+    sums = video.new_zeros(*video.shape[:-2], layout.cubes, video.shape[-1])
+    return sums.index_add(-2, layout.cube_from_token, video) / layout.cube_sizes[:, None]
 
 
 def choose(queries: Tensor, means: Tensor, segment: Segment, *, rule: Rule, scale: float) -> Choice:
