@@ -146,8 +146,8 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """The verdict in words."""
-        value, low, high = (100 * number for number in self.difference)
-        found = f"{value:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})"
+        value, low, high = (_signed(100 * number) for number in self.difference)
+        found = f"{value} points (95 % interval {low} to {high})"
         margin = f"{100 * self.margin:g}"
         if self.videos < FEWEST_VIDEOS:
             return f"Undecided: {found}, from {self.videos} videos; {FEWEST_VIDEOS} are needed."
@@ -230,6 +230,10 @@ def _verdict(difference: Estimate, margin: float) -> Verdict:
     if difference.low > -margin:
         return "non-inferior"
     return "worse" if difference.high < -margin else "undecided"
+
+
+def _signed(points: float) -> str:
+    return f"{points:+.1f}".replace("-", "−")  # noqa: RUF001
 
 
 def _checked(scores: ArrayLike) -> Scores:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from adaspark.eval.stats import Comparison
+
 Kind = Literal["text", "count", "percent", "points", "share", "number", "p"]
 Cell = str | float | tuple[float, float, float] | list[float] | None
 """Text, a number, (value, low, high), or None where there is nothing to say."""
@@ -77,6 +79,26 @@ class Table:
         """The inverse of `to_dict`."""
         columns = {column["name"]: column["kind"] for column in values["columns"]}
         return cls(values["title"], columns, values["rows"], values["note"])
+
+
+def comparisons(title: str, rows: Mapping[str, Comparison], *, note: str = "") -> Table:
+    """The table of sparse against dense on identical items: one row a family, length or arm."""
+    columns: dict[str, Kind] = {
+        "": "text",
+        "items": "count",
+        "dense": "percent",
+        "sparse": "percent",
+        "difference, points": "points",
+        "gained": "count",
+        "lost": "count",
+        "McNemar's p": "p",
+        "verdict": "text",
+    }
+    cells = [
+        [name, c.items, c.baseline, c.treated, c.difference, c.gained, c.lost, c.p_value, c.verdict]
+        for name, c in rows.items()
+    ]
+    return Table(title, columns, cells, note)
 
 
 def written(cell: Cell, kind: Kind) -> str:
