@@ -19,7 +19,7 @@ from adaspark.mini.model import build_model
 from adaspark.mini.packing import Packer, geometry
 from adaspark.mini.plan import Plan, cube_layout
 from adaspark.mini.render import render
-from adaspark.mini.sparse import sparse_states
+from adaspark.mini.sparse import SparseForward
 from adaspark.mini.tasks import Question, questions
 from adaspark.mini.world import SceneSettings, sample_scene
 from adaspark.prompt import VIDEO, build_prompt
@@ -94,10 +94,8 @@ def packed(
     blocks = torch.tensor([[packer.block(q)[0] for q in scene_and_questions()[1]]])
     heard = Decisions(**more)
     with torch.no_grad():
-        states = sparse_states(
-            model, blocks.expand(2, -1, -1), features(name).expand(2, -1, -1),
-            plan_for(packer, config, runs), config, decisions=heard,
-        )  # fmt: skip
+        forward = SparseForward(model, plan_for(packer, config, runs), config, decisions=heard)
+        states = forward.states(blocks.expand(2, -1, -1), features(name).expand(2, -1, -1))
         logits: Tensor = model.lm_head(states).view(2, ASKED, packer.block_tokens, -1)
     assert torch.equal(logits[0], logits[1])
     return logits[0], heard
@@ -223,10 +221,9 @@ def test_the_oracle_keeps_the_cubes_that_hold_the_most_mass() -> None:
     for oracle in (False, True):
         heard = Decisions(mass=True)
         with torch.no_grad():
-            sparse_states(
-                model, blocks, features("bundled")[None], plan_for(packer, config), config,
-                oracle=oracle, decisions=heard,
-            )  # fmt: skip
+            plan = plan_for(packer, config)
+            forward = SparseForward(model, plan, config, oracle=oracle, decisions=heard)
+            forward.states(blocks, features("bundled")[None])
         first = heard.layers[0]
         assert first.mass is not None
         held[oracle] = (first.mass * first.kept).sum(-1)
@@ -254,7 +251,8 @@ def test_gradients_are_those_of_the_product_s_path() -> None:
         grads.append({n: p.grad.clone() for n, p in wanted.items() if p.grad is not None})
 
     blocks = torch.tensor([[packer.block(q)[0] for q in scene_and_questions()[1]]])
-    states = sparse_states(model, blocks, features("fresh")[None], plan_for(packer, config), config)
+    forward = SparseForward(model, plan_for(packer, config), config)
+    states = forward.states(blocks, features("fresh")[None])
     collect(model.lm_head(states[0, place]))
     sparsify(model, config)
     try:

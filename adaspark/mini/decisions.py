@@ -46,16 +46,24 @@ class Decisions:
     norms: bool = False
     layers: list[LayerDecisions] = field(default_factory=list)
 
-    def begin(self, plan: Plan, clips: int, heads: int) -> LayerDecisions:
-        """A layer starts."""
+    def layer(self, index: int, plan: Plan, clips: int, heads: int) -> LayerDecisions:
+        """Where the layer's decisions go; the first call for it makes room."""
         if self.rows is None:
             self.rows = list(range(plan.shape.prefix_tokens, plan.tokens))
-        device, cubes = plan.layout.device, plan.layout.cubes
-        table = torch.zeros(clips, heads, len(self.rows), cubes, device=device)
-        pairs = torch.zeros(clips, plan.tokens, dtype=torch.long, device=device)
-        mass = torch.zeros_like(table) if self.mass else None
-        self.layers.append(LayerDecisions(table.bool(), table, pairs, mass))
-        return self.layers[-1]
+        if index == len(self.layers):
+            device, cubes = plan.layout.device, plan.layout.cubes
+            table = torch.zeros(clips, heads, len(self.rows), cubes, device=device)
+            self.layers.append(
+                LayerDecisions(
+                    kept=table.bool(),
+                    probs=table,
+                    pairs=torch.zeros(clips, plan.tokens, dtype=torch.long, device=device),
+                    mass=torch.zeros_like(table) if self.mass else None,
+                    ffn_in=table.new_zeros(clips, plan.tokens) if self.norms else None,
+                    ffn_out=table.new_zeros(clips, plan.tokens) if self.norms else None,
+                )
+            )
+        return self.layers[index]
 
     def places(self, chunk: Chunk, device: torch.device) -> tuple[slice, Tensor]:
         """Which recorded rows lie in a chunk: their slice of S, and their rows in the chunk."""

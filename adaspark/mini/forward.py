@@ -138,10 +138,11 @@ def packed_states(model: Any, blocks: Tensor, features: Tensor, shape: Geometry)
 
     `blocks` int64 [B, Q, L], `features` [B, V, hidden].
     """
-    embeds, positions = packed_embeds(model, blocks, features, shape)
+    start = prefix_embeds(model, features, shape)
+    text = model.model.language_model.embed_tokens(blocks.flatten(1))
     out = model.model.language_model(
-        inputs_embeds=embeds,
-        position_ids=positions,
+        inputs_embeds=torch.cat([start, text], dim=1),
+        position_ids=batch_positions(shape, len(blocks)),
         attention_mask={"full_attention": shape.text_mask},
         use_cache=False,
     )
@@ -149,12 +150,14 @@ def packed_states(model: Any, blocks: Tensor, features: Tensor, shape: Geometry)
     return states[:, shape.prefix_tokens :]
 
 
-def packed_embeds(
-    model: Any, blocks: Tensor, features: Tensor, shape: Geometry
-) -> tuple[Tensor, Tensor]:
-    """What the language model is shown: embeddings [B, N, hidden] and positions [3, B, N]."""
-    table = model.model.language_model.embed_tokens
+def prefix_embeds(model: Any, features: Tensor, shape: Geometry) -> Tensor:
+    """What the language model is shown before the blocks: [B, P, hidden]."""
     before = shape.prefix[: shape.prefix_tokens - features.shape[1]]
-    start = table(before).expand(len(blocks), -1, -1)
-    embeds = torch.cat([start, features.to(start.dtype), table(blocks.flatten(1))], dim=1)
-    return embeds, shape.positions[:, None].expand(3, len(blocks), -1)
+    start = model.model.language_model.embed_tokens(before).expand(len(features), -1, -1)
+    return torch.cat([start, features.to(start.dtype)], dim=1)
+
+
+def batch_positions(shape: Geometry, clips: int) -> Tensor:
+    """Positions of all clips: [3, B, N]."""
+    given = shape.positions
+    return given if given.ndim == 3 else given[:, None].expand(3, clips, -1)

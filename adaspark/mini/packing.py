@@ -69,7 +69,7 @@ class Packer:
 class Geometry:
     """What all packed sequences of one shape share; N = prefix + blocks x block tokens.
 
-    `positions` is int64 [3, N]; `text_mask` is bool [blocks x block tokens, N], True where a text
+    `positions` is int64 [3, N], or [3, B, N] where clips differ; `text_mask` is bool [blocks x block tokens, N], True where a text
     token may look; `prefix` int64 [prefix_tokens] are the ids that all share, plainly causal.
     """
 

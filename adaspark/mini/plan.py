@@ -60,7 +60,7 @@ class Plan:
     @property
     def tokens(self) -> int:
         """N."""
-        return self.shape.positions.shape[1]
+        return self.shape.positions.shape[-1]
 
     @property
     def video(self) -> slice:
