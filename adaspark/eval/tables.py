@@ -94,7 +94,7 @@ def comparisons(title: str, rows: Mapping[str, Comparison], *, note: str = "") -
         "McNemar's p": "p",
         "verdict": "text",
     }
-    cells = [
+    cells: list[list[Cell]] = [
         [name, c.items, c.baseline, c.treated, c.difference, c.gained, c.lost, c.p_value, c.verdict]
         for name, c in rows.items()
     ]

@@ -40,7 +40,7 @@ def heatmap_panels(
     down = -(-len(panels) // across)
     if trained is not None and trained < len(columns):
         note = f"{note} Right of the dashed rule: longer than trained.".strip()
-    with drawing(down * (0.5 + 0.27 * len(rows)) + 0.2, title, note) as figure:
+    with drawing(down * (0.62 + 0.27 * len(rows)) + 0.2, title, note) as figure:
         grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
         for axes in grid.flat[len(panels) :]:
             axes.set_visible(False)
@@ -88,13 +88,15 @@ def _cells(axes: Axes, table: NDArray[np.float64]) -> None:
 
 
 def _heading(axes: Axes, name: str, table: NDArray[np.float64]) -> None:
-    axes.set_title(name)
-    if np.isfinite(table).any():
-        mean, lowest = 100 * np.nanmean(table), 100 * np.nanmin(table)
-        axes.set_title(
-            f"mean {mean:.0f}, min {lowest:.0f}",
-            loc="right",
-            fontsize=SMALL,
-            fontweight="normal",
-            color=MUTED,
-        )
+    known = 100 * table[np.isfinite(table)]
+    said = f"mean {known.mean():.0f}, lowest {known.min():.0f}" if len(known) else "not measured"
+    axes.set_title(name, pad=17)
+    axes.annotate(
+        said,
+        (0, 1),
+        xytext=(0, 4),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        fontsize=SMALL,
+        color=MUTED,
+    )
