@@ -70,7 +70,7 @@ def case_frames(cases: Sequence[Case], *, title: str, note: str = "") -> bytes:
                 _frame(figure.add_axes(box, frameon=False), case, index)
         handles = _legend()
         name_series(figure, handles, [str(handle.get_label()) for handle in handles])
-        return png(figure, palette=False)
+        return png(figure, smooth=True)
 
 
 def outline(mask: NDArray[np.bool_]) -> Segments:
@@ -119,9 +119,7 @@ def _dimmed(frame: NDArray[np.uint8], chosen: NDArray[np.bool_]) -> NDArray[np.u
     lit = chosen[rows[:, None], columns[None, :]][..., None]
     grey = frame.mean(-1, keepdims=True)
     dark = DIMMED * grey + (1 - DIMMED) * np.array(rgb(OVERLAY["dim"]))
-    # Six bits a channel show no steps, and halve the PNG.
-    shown: NDArray[np.uint8] = np.where(lit, frame, dark).astype(np.uint8) & np.uint8(0xFC)
-    return shown
+    return np.where(lit, frame, dark).astype(np.uint8)
 
 
 def _legend() -> list[Patch | Line2D]:
