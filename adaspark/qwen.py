@@ -65,7 +65,7 @@ def sparsify(model: Any, config: AdaSparkConfig | None = None) -> Any:
     text = _text_model(model)
     AttentionInterface.register(IMPLEMENTATION, _attention)
     AttentionMaskInterface.register(IMPLEMENTATION, sdpa_mask)
-    patch = _Patch(config, text.config._attn_implementation, _shape(text.config))
+    patch = _Patch(config, text.config._attn_implementation, language_shape(text.config))
     text.set_attn_implementation(IMPLEMENTATION)
     for layer in text.layers:
         layer.self_attn.__dict__["_adaspark"] = patch
@@ -132,7 +132,7 @@ def _text_model(model: Any) -> Any:
     return text
 
 
-def _shape(config: Any) -> dict[str, Any]:
+def language_shape(config: Any) -> dict[str, Any]:
     """The numbers of the language model that a trace and the FLOP counts need."""
     heads = config.num_attention_heads
     return {

@@ -69,8 +69,9 @@ class Packer:
 class Geometry:
     """What all packed sequences of one shape share; N = prefix + blocks x block tokens.
 
-    `positions` is int64 [3, N], or [3, B, N] where clips differ; `text_mask` is bool [blocks x block tokens, N], True where a text
-    token may look; `prefix` int64 [prefix_tokens] are the ids that all share, plainly causal.
+    `positions` is int64 [3, N], or [3, B, N] where clips differ; `text_mask` is bool [blocks x
+    block tokens, N], True where a text token may look; `prefix` int64 [prefix_tokens] are the ids
+    that all share, plainly causal.
     """
 
     positions: Tensor
@@ -104,3 +105,8 @@ def geometry(
     seen = torch.ones(blocks * size, prefix, dtype=torch.bool)
     ids = torch.tensor(packer.prefix(video_tokens))
     return Geometry(positions, torch.cat([seen, own], dim=1), prefix, ids)
+
+
+def answer_places(labels: Tensor) -> Tensor:
+    """int64 [A]: places of the answers' tokens in the flattened labels."""
+    return (labels.flatten() != IGNORE).nonzero().flatten()

@@ -21,7 +21,7 @@ from adaspark.mini.data import FAMILY_NAMES, Batch, BatchPlan, batches, held_out
 from adaspark.mini.forward import encode_clips, packed_states, patchify, use_packed_attention
 from adaspark.mini.model import build_model, save_bundle
 from adaspark.mini.optimizer import build_optimizer, has_bfloat16
-from adaspark.mini.packing import IGNORE, Geometry, Packer, geometry
+from adaspark.mini.packing import Geometry, Packer, answer_places, geometry
 from adaspark.mini.render import render_table
 from adaspark.mini.stages import STAGES, Stage
 from adaspark.mini.tokenizer import train_tokenizer
@@ -292,11 +292,6 @@ def _progress(steps: Iterator[Batch], stage: Stage, span: range) -> Iterator[Bat
         disable=None,  # silent where stderr is no terminal
     )
     return iter(bar)
-
-
-def answer_places(labels: Tensor) -> Tensor:
-    """int64 [A]: places of the answers' tokens in the flattened labels."""
-    return (labels.flatten() != IGNORE).nonzero().flatten()
 
 
 def _tokenizer(weights: Path | None) -> Any:

@@ -1,0 +1,210 @@
+"""Evaluation at speed: each clip's video is read once an arm, all its questions behind it.
+
+The packed masked forward answers what the product answers (tested), in batches and on any device;
+it saves no time by being sparse, so nothing here is timed. Label S.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from adaspark.checkpoint import Checkpoint
+from adaspark.cost import vision_flops
+from adaspark.eval.arms import DENSE_ARM, Arm, Clip
+from adaspark.eval.asking import Asked, Span, ask, greedy_answers, logits_at
+from adaspark.eval.outcomes import Outcome, Tally, asked_events, hits
+from adaspark.eval.shown import Shown, plan_for, show
+from adaspark.mini.decisions import Decisions
+from adaspark.mini.packing import IGNORE, Packer, answer_places
+from adaspark.mini.plan import Plan
+from adaspark.mini.sparse import LayerKeys, SparseForward
+from adaspark.mini.tasks import score
+from adaspark.qwen import language_shape, restore
+
+TOKENS_AT_ONCE = {"cuda": 2**16, "cpu": 2**13}
+_KEPT_FEATURES = 4  # batches whose features stay, for the next arm
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One batch's decisions, for whoever wants more than outcomes.
+
+    `decisions` has the sampled video rows first, then all text rows of the blocks (see its `rows`);
+    `truth` bool [B, V, K]; `log_probs` by clip and question: fp32 [answer tokens, vocabulary] under
+    the expected answer.
+    """
+
+    clips: Sequence[Clip]
+    plan: Plan
+    decisions: Decisions
+    spans: list[list[Span]]
+    truth: Tensor
+    log_probs: list[list[Tensor]]
+
+
+@dataclass(frozen=True)
+class Record:
+    """Ask for decisions: `hear` is called once a batch. `mass`, `norms` as in `Decisions`;
+    `video_rows` evenly spaced video tokens are recorded beside the text.
+    """
+
+    hear: Callable[[Heard], None]
+    mass: bool = False
+    norms: bool = False
+    video_rows: int = 0
+
+
+class Runner:
+    """A checkpoint of the bundled model's kind, and the clips that it answers.
+
+    `tokens` bounds the tokens of a batch. The model must not be in use elsewhere: it is restored
+    to the stock one.
+    """
+
+    def __init__(self, loaded: Checkpoint, *, tokens: int | None = None) -> None:
+        self.model: Any = restore(loaded.model)
+        self.device = loaded.device
+        self.packer = Packer(loaded.tokenizer)
+        self._tokens = tokens or TOKENS_AT_ONCE[self.device.type]
+        self._shape = language_shape(self.model.config.text_config)
+        self._shown: OrderedDict[Any, Shown] = OrderedDict()
+
+    def features(self, clips: Sequence[Clip], arm: Arm = DENSE_ARM) -> Shown:
+        """What `arm` shows of clips of one shape; the last few are kept for the next arm."""
+        scenes = tuple((clip.scene, clip.frames, clip.size) for clip in clips)
+        key = (scenes, arm.frames, arm.control)
+        if key not in self._shown:
+            self._shown[key] = show(self.model, clips, arm)
+        self._shown.move_to_end(key)
+        while len(self._shown) > _KEPT_FEATURES:
+            self._shown.popitem(last=False)
+        return self._shown[key]
+
+    def run(
+        self, clips: Sequence[Clip], arm: Arm, *, record: Record | None = None
+    ) -> list[list[Outcome]]:
+        """Outcomes by clip and question; the clips must be of one length and size."""
+        found: list[list[Outcome]] = []
+        for first in range(0, len(clips), self._at_once(clips)):
+            part = clips[first : first + self._at_once(clips)]
+            found += self._run(part, arm, record)
+        return found
+
+    def _at_once(self, clips: Sequence[Clip]) -> int:
+        height, width = clips[0].size
+        video = clips[0].frames // 2 * (height // 28) * (width // 28)
+        text = self.packer.block_tokens * max(len(clip.questions) for clip in clips)
+        return max(1, self._tokens // (video + text))
+
+    @torch.inference_mode()
+    def _run(self, clips: Sequence[Clip], arm: Arm, record: Record | None) -> list[list[Outcome]]:
+        blocks = max(len(clip.questions) for clip in clips)
+        if blocks == 0:
+            return [[] for _ in clips]
+        plan, shown = plan_for(self.features(clips, arm), self.packer, blocks, arm)
+        asked = ask(self.packer, clips, plan.shape.prefix_tokens, self.device)
+        decisions = _decisions(plan, record)
+        forward = SparseForward(self.model, plan, arm.config, arm.oracle, decisions)
+        past = forward.prefix(shown.features)
+        states = forward.text(asked.ids, past)
+        log_probs = _log_probs(forward, states, asked)
+        silent = SparseForward(self.model, plan, arm.config, arm.oracle)
+        answers = self._answers(silent, past, asked, states, log_probs, clips)
+        if record is not None:
+            record.hear(Heard(clips, plan, decisions, asked.spans, shown.truth, log_probs))
+        tally = self._tally(clips[0], plan, decisions, arm, shown)
+        wanted = asked_events([c.questions for c in clips], blocks, shown.truth.shape[-1])
+        chosen = hits(plan, decisions, shown.truth, wanted.to(self.device), asked.spans)
+        outcomes: list[list[Outcome]] = []
+        for row, clip in enumerate(clips):
+            outcomes.append([])
+            for index, question in enumerate(clip.questions):
+                span, answer = asked.spans[row][index], answers[row, index]
+                own = chosen[:, row, :, index] if question.event is not None else None
+                labels = asked.labels[row, index]
+                expected = labels[labels != IGNORE]
+                outcome = Outcome(
+                    seed=clip.seed,
+                    family=question.family,
+                    question=question.text,
+                    expected=question.answer,
+                    answer=answer,
+                    correct=score(question, answer),
+                    logprob=float(log_probs[row][index].gather(1, expected[:, None]).sum()),
+                    hit=None if own is None else float(own.mean()),
+                    hit_any=None if own is None else bool(own.any()),
+                    density=tally.density(row, span),
+                    flops=tally.flops(row, span),
+                )
+                outcomes[-1].append(outcome)
+        return outcomes
+
+    def _answers(
+        self,
+        forward: SparseForward,
+        past: list[LayerKeys],
+        asked: Asked,
+        states: Tensor,
+        log_probs: list[list[Tensor]],
+        clips: Sequence[Clip],
+    ) -> dict[tuple[int, int], str]:
+        """Greedy answers by (clip, question).
+
+        Where every token of the expected answer is the first choice, its end included, greedy
+        decoding gives that answer; the others are decoded.
+        """
+        answers, wrong = {}, []
+        for row, clip in enumerate(clips):
+            for index, question in enumerate(clip.questions):
+                labels = asked.labels[row, index]
+                if torch.equal(log_probs[row][index].argmax(-1), labels[labels != IGNORE]):
+                    answers[row, index] = question.answer
+                else:
+                    wrong.append((row, index))
+        written = greedy_answers(forward, past, asked, states, wrong, self.packer)
+        decode = self.packer.tokenizer.decode
+        return answers | {
+            k: decode(ids, skip_special_tokens=True).strip() for k, ids in written.items()
+        }
+
+    def _tally(self, clip: Clip, plan: Plan, decisions: Decisions, arm: Arm, shown: Shown) -> Tally:
+        slices, rows, columns = clip.frames // 2, clip.size[0] // 28, clip.size[1] // 28
+        tower = self.model.config.vision_config
+        return Tally(
+            plan,
+            decisions,
+            arm.config,
+            self._shape,
+            video_tokens=slices * rows * columns,
+            vision=(
+                vision_flops(tower, (slices, rows, columns)),
+                vision_flops(tower, shown.grid),
+            ),
+        )
+
+
+def _decisions(plan: Plan, record: Record | None) -> Decisions:
+    """All text rows, and evenly spaced video rows where they are asked for."""
+    if record is None:
+        return Decisions()
+    video = plan.video
+    count = min(record.video_rows, video.stop - video.start)
+    sampled = [video.start + i * (video.stop - video.start) // count for i in range(count)]
+    text = range(plan.shape.prefix_tokens, plan.tokens)
+    return Decisions([*sampled, *text], record.mass, record.norms)
+
+
+def _log_probs(forward: SparseForward, states: Tensor, asked: Asked) -> list[list[Tensor]]:
+    """By clip and question: fp32 [answer tokens, vocabulary] under the expected answer."""
+    places = answer_places(asked.labels)
+    counts = (asked.labels != IGNORE).sum(-1)
+    found = logits_at(forward, states, places).log_softmax(-1)
+    parts = iter(torch.split(found, counts.flatten().tolist()))
+    by_block = [[next(parts) for _ in row] for row in counts.tolist()]
+    return [blocks[: len(spans)] for blocks, spans in zip(by_block, asked.spans, strict=True)]
