@@ -91,6 +91,8 @@ def _add_world(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", metavar="OUT.mp4", help="the questions go to OUT.json")
     parser.add_argument("--family", default="order", metavar="NAME", help="what it can answer")
     parser.add_argument("--frames", type=_whole, default=64, metavar="N", help="at 4 a second")
+    parser.add_argument("--size", type=_whole, default=224, metavar="PIXELS", help="side")
+    parser.add_argument("--depth", type=_number, metavar="D", help="of a needle, from 0 to 1")
     parser.add_argument("--seed", type=_whole, default=0, metavar="N")
     parser.set_defaults(run=_world)
 
@@ -210,7 +212,14 @@ def _world(arguments: argparse.Namespace) -> None:
     from adaspark.mini.clips import make_world
 
     _check_outputs(arguments.out)
-    made = make_world(arguments.family, arguments.frames, arguments.seed, Path(arguments.out))
+    made = make_world(
+        arguments.family,
+        arguments.frames,
+        arguments.seed,
+        Path(arguments.out),
+        size=(arguments.size, arguments.size),
+        depth=arguments.depth,
+    )
     for item in made["items"]:
         print(f"{item['question']} {item['answer']}")
 

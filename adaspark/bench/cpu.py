@@ -124,7 +124,7 @@ def _prepared(loaded: checkpoint.Checkpoint, size: int) -> tuple[Callable[[], to
     frames = 2 * (size // TOKENS_PER_SLICE)
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / "clip.mp4"
-        made = make_world("color", max(4, frames), 10_000_001, clip)
+        made = make_world("needle", max(4, frames), 10_000_001, clip)
         sampling = Sampling(fps=4, max_frames=max(4, frames), min_pixels=224**2, max_pixels=224**2)
         grid = token_grid(probe(clip), sampling)
         features, _ = encode(loaded, clip, grid, sampling, lambda *_: None)

@@ -33,7 +33,7 @@ from adaspark.mini.tasks import Question, questions
 from adaspark.mini.world import HELD_OUT_SEED, SceneSettings, sample_scene
 from adaspark.qwen import sparsify
 
-FAMILIES = ("color", "shape", "order", "count", "motion")
+FAMILIES = ("needle", "order", "count", "motion")
 
 
 @dataclass(frozen=True)

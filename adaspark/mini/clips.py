@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-import random
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from adaspark.errors import UserError
 from adaspark.mini.render import render
-from adaspark.mini.tasks import FAMILIES, Question, questions
-from adaspark.mini.world import HELD_OUT_SEED, Scene, SceneSettings, sample_scene
+from adaspark.mini.seeds import held_out_seed
+from adaspark.mini.tasks import FAMILIES, Question, question_stream, questions, settings_for
+from adaspark.mini.world import Event, Scene, SceneSettings, sample_scene
 
 _CHUNK = 32  # pictures drawn at once
+_NEEDLE_SECS = 1.5
+_ATTEMPTS = 1000  # scenes tried for one that answers the family
 
 
 def write_mp4(
@@ -44,24 +47,26 @@ def make_world(
     *,
     size: tuple[int, int] = (224, 224),
     objects: tuple[int, int] = (2, 4),
+    depth: float | None = None,
 ) -> dict[str, Any]:
     """Write a held-out clip that answers a question of `family`, and a JSON file beside it.
 
-    `frames` counts the model's frames at 4 a second; the file has 24 pictures a second. Returns
-    what the JSON holds: `items` (family, question, answer), `events`, `fps`, `seed`.
-    Raises `UserError` for an unknown family or for fewer than 4 frames.
+    `frames` counts the model's frames at 4 a second; the file has 24 pictures a second. With
+    `depth` the clip holds a brief needle whose middle lies at that share of it, and the first
+    question is about the needle. Returns what the JSON holds: `items` (family, question, answer;
+    the asked family first, then one of each family that the scene can answer), `events`, `scene`,
+    `fps`, `seed`.
+    Raises `UserError` for an unknown family, fewer than 4 frames, a size that is no multiple of 28
+    pixels, or a depth with another family than "needle".
     """
-    if family not in FAMILIES:
-        raise UserError(f"There is no family {family!r}; choose one of {', '.join(FAMILIES)}.")
-    if frames < 4:
-        raise UserError(f"A clip needs 4 frames or more, got {frames}.")
-    settings = SceneSettings(frames, size, objects, repeats=1.0 if family == "most" else 0.25)
+    settings = _settings(family, frames, size, objects, depth)
     scene, items = _scene_with(family, settings, seed)
     fps = 24
     write_mp4(scene, path, frames=round(scene.secs * fps), size=size, fps=fps)
     content = {
         "items": [{"family": q.family, "question": q.text, "answer": q.answer} for q in items],
         "events": [_event(event) for event in scene.events],
+        "scene": _scene(scene),
         "fps": fps,
         "seed": seed,
     }
@@ -70,23 +75,44 @@ def make_world(
     return content
 
 
+def _settings(
+    family: str,
+    frames: int,
+    size: tuple[int, int],
+    objects: tuple[int, int],
+    depth: float | None,
+) -> SceneSettings:
+    if frames < 4:
+        raise UserError(f"A clip needs 4 frames or more, got {frames}.")
+    if any(side < 56 or side % 28 for side in size):
+        raise UserError(f"A clip's sides are multiples of 28 pixels from 56 on, got {size}.")
+    if depth is not None and family != "needle":
+        raise UserError(f'A depth is for the family "needle", got {family!r}.')
+    needle = None if depth is None else (depth, _NEEDLE_SECS)
+    return settings_for(family, frames, size, objects=objects, needle=needle)
+
+
 def _scene_with(family: str, settings: SceneSettings, seed: int) -> tuple[Scene, list[Question]]:
     """The first scene from `seed` on that answers the family, with one question of each family."""
-    for attempt in range(1000):
-        scene = sample_scene(HELD_OUT_SEED + seed * 1000 + attempt, settings)
-        rng = random.Random(scene.seed)
-        first = questions(scene, rng, count=1, families=[family], loose=False)
-        if first:
-            rest = [name for name in FAMILIES if name != family]
-            for name in rest:
-                first += questions(scene, rng, count=1, families=[name], loose=False)
-            return scene, first
+    for attempt in range(_ATTEMPTS):
+        scene = sample_scene(held_out_seed("clips", seed * _ATTEMPTS + attempt), settings)
+        rng = question_stream(scene)
+        found = questions(scene, rng, count=1, families=[family], loose=False)
+        if found:
+            for name in (name for name in FAMILIES if name != family):
+                found += questions(scene, rng, count=1, families=[name], loose=False)
+            return scene, found
     raise UserError(
         f"No clip of {settings.frames} frames answers a question of family {family!r}; "
         "ask for more frames."
     )
 
 
-def _event(event: Any) -> dict[str, Any]:
-    names = ("shape", "color", "start_secs", "end_secs", "x", "y", "direction", "path", "radius")
-    return {name: getattr(event, name) for name in names}
+def _event(event: Event) -> dict[str, Any]:
+    drawn = ("rgb", "turn_rgb", "angle")  # how it is painted
+    return {name: value for name, value in asdict(event).items() if name not in drawn}
+
+
+def _scene(scene: Scene) -> dict[str, Any]:
+    names = ("secs", "size", "style", "camera", "distractors", "occluder", "needle")
+    return {name: value for name, value in asdict(scene).items() if name in names}

@@ -12,13 +12,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from adaspark.mini.model import FPS, POSITION_STEP
+from adaspark.mini.pace import slowed
 from adaspark.mini.packing import IGNORE, Packer
+from adaspark.mini.seeds import held_out_seed
 from adaspark.mini.stages import Clips, Stage
 from adaspark.mini.table import tabulate
-from adaspark.mini.tasks import FAMILIES, Question, questions
-from adaspark.mini.world import HELD_OUT_SEED, Scene, SceneSettings, sample_scene
+from adaspark.mini.tasks import EXTRA, FAMILIES, Question, questions
+from adaspark.mini.world import HELD_OUT_SEED, Scene, sample_scene
 
-FAMILY_NAMES = tuple(FAMILIES)
+FAMILY_NAMES = (*FAMILIES, *EXTRA)
 
 
 @dataclass
@@ -71,17 +73,14 @@ def training_batch(packer: Packer, stage: Stage, plan: BatchPlan, step: int) -> 
     count = plan.clips_in(clips, packer.block_tokens)
     # Python hashes text seeds with SHA-512: no two steps share a scene in practice.
     seeds = [rng.randrange(HELD_OUT_SEED) for _ in range(count)]
-    batch = make_batch(packer, clips, stage, seeds, asked=plan.asked)
-    batch.position_step = rng.choice(stage.position_steps)
-    return batch
+    pace = rng.choice(stage.position_steps)
+    return make_batch(packer, clips, stage, seeds, asked=plan.asked, position_step=pace)
 
 
 def held_out_batch(packer: Packer, stage: Stage, plan: BatchPlan, index: int, count: int) -> Batch:
     """Test clips of a stage, from seeds that training never draws, asked in full as at run time."""
-    first = HELD_OUT_SEED + 10**9 + index * count
-    return make_batch(
-        packer, stage.test, stage, range(first, first + count), asked=plan.asked, held_out=True
-    )
+    seeds = [held_out_seed("test", index * count + offset) for offset in range(count)]
+    return make_batch(packer, stage.test, stage, seeds, asked=plan.asked, held_out=True)
 
 
 def make_batch(
@@ -92,27 +91,51 @@ def make_batch(
     *,
     asked: int,
     held_out: bool = False,
+    position_step: float = POSITION_STEP,
 ) -> Batch:
-    """Scenes of `seeds` with their questions, as tensors."""
-    settings = SceneSettings(clips.frames, clips.size, clips.objects, brief_secs=clips.brief_secs)
+    """Scenes of `seeds` with their questions, as tensors.
+
+    A slice lasts `position_step` half seconds, as at run time: the scenes are slowed down by it,
+    so the pictures stay and every second that is asked about moves.
+    """
+    frame_secs = position_step / POSITION_STEP / FPS
     scenes, times, rows = [], [], []
     for seed in seeds:
-        rng = random.Random(seed ^ 0x5EED)
-        scene = sample_scene(seed, settings)
-        phase = rng.uniform(0.0, 0.8) / FPS if rng.random() < 0.6 else 0.0
+        rng = random.Random(f"{seed}-batch")
+        scene = sample_scene(seed, stage.settings(clips, rng))
+        scene = slowed(scene, position_step / POSITION_STEP)
+        phase = rng.uniform(0.0, 0.8) if rng.random() < 0.6 else 0.0
         scenes.append(scene)
-        times.append([phase + frame / FPS for frame in range(clips.frames)])
-        rows.append(_ask(packer, scene, rng, stage, asked=asked, held_out=held_out))
+        times.append([(phase + frame) * frame_secs for frame in range(clips.frames)])
+        rows.append(
+            _ask(packer, scene, rng, stage, asked=asked, held_out=held_out, frame_secs=frame_secs)
+        )
     ids, labels, families = (torch.tensor(column) for column in zip(*rows, strict=True))
-    return Batch(tabulate(scenes), torch.tensor(times), ids, labels, families, clips.size)
+    return Batch(
+        tabulate(scenes), torch.tensor(times), ids, labels, families, clips.size, position_step
+    )
 
 
 def _ask(
-    packer: Packer, scene: Scene, rng: random.Random, stage: Stage, *, asked: int, held_out: bool
+    packer: Packer,
+    scene: Scene,
+    rng: random.Random,
+    stage: Stage,
+    *,
+    asked: int,
+    held_out: bool,
+    frame_secs: float,
 ) -> tuple[list[list[int]], list[list[int]], list[int]]:
     """Ids, labels and family numbers of one clip's blocks; missing questions leave empty blocks."""
     share = (1.0 if stage.sentences else 0.0) if held_out else stage.sentences
-    found = questions(scene, rng, count=asked, families=stage.families, sentence_share=share)
+    found = questions(
+        scene,
+        rng,
+        count=asked,
+        families=stage.families,
+        sentence_share=share,
+        frame_secs=frame_secs,
+    )
     chat = [held_out or rng.random() < stage.chat or _long(q) for q in found]
     blocks = [packer.block(q, chat=c) for q, c in zip(found, chat, strict=True)]
     families = [FAMILY_NAMES.index(q.family) for q in found]

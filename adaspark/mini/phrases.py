@@ -7,14 +7,20 @@ from typing import Literal
 
 Style = Literal["short", "plain", "loose"]  # a short form, a sentence, a sentence as typed
 
-# Slots: {ref} an object ("circle", "red object", "red circle"), {shape}, {color}, {a} and {b} two
-# alternatives, {which} "first" or "last", {kind} "color" or "shape", {plural} counted things.
+# Slots: {ref} an object ("circle", "red object", "red circle", "striped circle"), {shape} a shape,
+# maybe with its fill, {color}, {a} and {b} two alternatives, {which} "first" or "last", {kind}
+# "color" or "shape", {plural} counted things, {secs} a whole second.
 SHORT: dict[str, tuple[str, ...]] = {
     "color": ("color {shape}",),
     "shape": ("shape {color}",),
     "motion": ("motion {ref}",),
+    "turn": ("turn {ref}",),
     "where": ("place {ref}",),
-    "when": ("when {ref}",),
+    "beside": ("beside {a} {b}",),
+    "above": ("above {a} {b}",),
+    "grounding": ("seconds {ref}",),
+    "at_color": ("color at {secs}",),
+    "at_shape": ("shape at {secs}",),
     "exists": ("any {ref}",),
     "order_pair": ("{which} {a} {b}",),
     "order_end": ("{which} {kind}",),
@@ -46,17 +52,50 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "Which way is the {ref} moving?",
         "How does the {ref} move?",
     ),
+    "turn": (
+        "What color does the {ref} turn into?",
+        "Which color does the {ref} become?",
+        "What color does the {ref} change to?",
+        "What is the new color of the {ref}?",
+        "Into which color does the {ref} turn?",
+    ),
     "where": (
         "Where is the {ref}?",
         "In which corner is the {ref}?",
         "Where in the picture is the {ref}?",
         "Where can I see the {ref}?",
     ),
-    "when": (
+    "beside": (
+        "Is the {a} left or right of the {b}?",
+        "Is the {a} to the left or right of the {b}?",
+        "Left or right of the {b}: where is the {a}?",
+        "On which side of the {b} is the {a}?",
+    ),
+    "above": (
+        "Is the {a} above or below the {b}?",
+        "Does the {a} stand above or below the {b}?",
+        "Above or below the {b}: where is the {a}?",
+    ),
+    "grounding": (
+        "When is the {ref} visible?",
         "When does the {ref} appear?",
-        "When does the {ref} come?",
-        "When is the {ref} first seen?",
-        "In which part of the video does the {ref} appear?",
+        "When can I see the {ref}?",
+        "In which seconds is the {ref} visible?",
+        "From when to when is the {ref} visible?",
+    ),
+    "at_color": (
+        "What color is the object at {secs} seconds?",
+        "What color is visible at {secs} seconds?",
+        "Which color can I see at {secs} seconds?",
+        "At {secs} seconds, what color is the object?",
+        "What is the color of the object at {secs} seconds?",
+    ),
+    "at_shape": (
+        "What shape is the object at {secs} seconds?",
+        "What shape is visible at {secs} seconds?",
+        "Which shape can I see at {secs} seconds?",
+        "At {secs} seconds, what shape is the object?",
+        "What is the shape of the object at {secs} seconds?",
     ),
     "exists": (
         "Is there a {ref}?",
@@ -104,7 +143,8 @@ SENTENCES: dict[str, tuple[str, ...]] = {
 def word(form: str, rng: random.Random, *, style: Style, **slots: str) -> str:
     """One wording of a question form."""
     templates = SHORT if style == "short" else SENTENCES
-    text = rng.choice(templates[form]).format(**slots).replace(" a orange", " an orange")
+    text = rng.choice(templates[form]).format(**slots)
+    text = text.replace(" a orange", " an orange").replace(" 1 seconds", " 1 second")
     return loosen(text, rng) if style == "loose" else text
 
 

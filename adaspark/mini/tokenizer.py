@@ -9,8 +9,8 @@ from typing import Any
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from adaspark.mini.phrases import SENTENCES, SHORT, loosen
-from adaspark.mini.tasks import NONE, THIRDS
-from adaspark.mini.world import COLORS, DIRECTIONS, SHAPES
+from adaspark.mini.tasks import NONE
+from adaspark.mini.world import COLORS, DIRECTIONS, FILLS, SHAPES
 
 SPECIAL_TOKENS = (
     "<|endoftext|>",
@@ -43,7 +43,13 @@ def train_tokenizer() -> Any:
     from transformers import PreTrainedTokenizerFast
 
     backend = Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    # Digits stay alone, as in Qwen's tokenizer: a number reads the same wherever it stands.
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
     backend.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=VOCAB_SIZE,
@@ -72,20 +78,32 @@ def _corpus() -> Iterator[str]:
                 yield loosen(template.format(**_slots(rng)), rng)
         yield "user\nassistant\nuser\nassistant\n"
         places = [f"{row} {column}" for row in ("top", "bottom") for column in ("left", "right")]
-        words = [*COLORS, *SHAPES, *DIRECTIONS, *THIRDS, *places, NONE, "yes", "no"]
+        words = [
+            *COLORS,
+            *SHAPES,
+            *DIRECTIONS,
+            "above",
+            "below",
+            *places,
+            "3 to 9",
+            NONE,
+            "yes",
+            "no",
+        ]
         for answer in words:
             yield from (answer, answer.capitalize(), f" {answer}s")
 
 
 def _slots(rng: random.Random) -> dict[str, str]:
-    color, shape = rng.choice(COLORS), rng.choice(SHAPES)
+    color, shape, fill = rng.choice(COLORS), rng.choice(SHAPES), rng.choice(FILLS)
     return {
         "color": color,
-        "shape": shape,
+        "shape": rng.choice((shape, shape, f"{fill} {shape}")),
         "ref": rng.choice((shape, f"{color} object", f"{color} {shape}")),
-        "a": rng.choice((color, shape, f"{color} one")),
-        "b": rng.choice(COLORS + SHAPES),
+        "a": rng.choice((color, shape, f"{color} one", f"{color} {shape}")),
+        "b": rng.choice((*COLORS, *SHAPES, f"{color} object")),
         "which": rng.choice(("first", "last")),
         "kind": rng.choice(("color", "shape")),
         "plural": rng.choice((f"{shape}s", "crosses", f"{color} objects")),
+        "secs": str(rng.randrange(60)),
     }
