@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from adaspark.mini.asking import NONE, Asker, Question
 from adaspark.mini.world import COLORS, SHAPES
@@ -75,12 +76,20 @@ def _plural(shape: str) -> str:
 
 def aggregate(ask: Asker) -> Question | None:
     """The most common colour or shape, where one is ahead of all others."""
-    kind = "shape" if ask.turns or ask.rng.random() < 0.5 else "color"
-    values = ask.colors if kind == "color" else ask.shapes
-    ranked = Counter(values).most_common()
-    if len(ranked) < 2 or ranked[0][1] == ranked[1][1]:
+    kinds = {"shape": ask.shapes} if ask.turns else {"shape": ask.shapes, "color": ask.colors}
+    leaders = {kind: _leader(values) for kind, values in kinds.items()}
+    fits = [(kind, leader) for kind, leader in leaders.items() if leader is not None]
+    if not fits:
         return None
-    return ask.question("aggregate", "most", ranked[0][0], range(len(values)), kind=kind)
+    kind, leader = ask.rng.choice(fits)
+    everything = range(len(ask.scene.events))
+    return ask.question("aggregate", "most", leader, everything, kind=kind)
+
+
+def _leader(values: Sequence[str]) -> str | None:
+    """The value that comes most often, None where two share the lead or there is only one."""
+    ranked = Counter(values).most_common()
+    return ranked[0][0] if len(ranked) > 1 and ranked[0][1] > ranked[1][1] else None
 
 
 def exists(ask: Asker) -> Question | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from adaspark.errors import UserError
 from adaspark.mini import look_questions, time_questions
@@ -120,17 +121,15 @@ def settings_for(
     `frames` at 4 a second, `size` (H, W) in pixels, `needle` (depth, seconds) as in SceneSettings.
     """
     check_family(family)
+    settings = SceneSettings(frames, size, objects, needle=needle)
     if family == "aggregate":
-        objects = (max(3, objects[0]), max(4, objects[1]))
-    return SceneSettings(
-        frames,
-        size,
-        objects,
-        repeats=1.0 if family == "aggregate" else 0.25,
-        needle=needle,
-        turning=0.3 if family == "motion" else 0.1,
-        lookalikes=1.0 if family == "lookalike" else 0.1,
-    )
+        many = (max(4, objects[0]), max(5, objects[1]))
+        return replace(settings, objects=many, repeats=1.0, turning=0.0, lookalikes=0.0)
+    if family == "at_time":
+        return replace(settings, objects=(2, max(2, objects[1] - 1)), brief_secs=(1.5, 2.5))
+    if family == "lookalike":
+        return replace(settings, lookalikes=1.0)
+    return replace(settings, turning=0.3) if family == "motion" else settings
 
 
 def question_chips() -> list[str]:

@@ -146,7 +146,9 @@ def _rounded(secs: float) -> int:
 
 
 def at_time(ask: Asker) -> Question | None:
-    """The colour or shape of the one object in sight around a whole second."""
+    """The colour or shape of the one object in sight around a whole second, of several in all."""
+    if len(ask.scene.events) < 2:
+        return None
     kind = ask.rng.choice(("color", "shape"))
     moments = [(secs, _alone(ask, secs)) for secs in range(1, math.ceil(ask.scene.secs))]
     # Each object counts once, however long it is alone.
