@@ -11,13 +11,17 @@ from urllib.parse import urlsplit
 
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
 from adaspark.video import Sampling
 
 BUNDLED = "mini"
+BUNDLED_SPARSE = "mini-sparse"  # the same model after sparse tuning
+BUNDLES = (BUNDLED, BUNDLED_SPARSE)
 BUNDLED_FOLDER = Path(__file__).parents[1] / "assets" / "mini"
+_DELTA = "sparse.safetensors"  # what sparse tuning changed, in the bundle's folder
 DEVICES = ("auto", "cpu", "cuda")
 _LONGEST_NAME = 255  # of one part of a path, in any file system
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -46,9 +50,9 @@ class Checkpoint:
 
 
 def load(name: str = BUNDLED, *, device: str = "auto") -> Checkpoint:
-    """Load `mini`, a local folder, or a Qwen2.5-VL of the Hugging Face hub by its name.
+    """Load `mini`, `mini-sparse`, a local folder, or a Qwen2.5-VL of the Hugging Face hub by name.
 
-    Weights are fp32 for the bundled model and bf16 for any other. Raises UserError where the name
+    Weights are fp32 for the bundled models and bf16 for any other. Raises UserError where the name
     is unknown, the hub cannot be reached, or the model is not a Qwen2.5-VL.
     """
     place = torch.device(_device(device))
@@ -72,8 +76,10 @@ def _load(name: str, source: str, device: torch.device) -> Checkpoint:
             f"{name} is a {kind} model; AdaSpark runs on Qwen2.5-VL, such as "
             f"Qwen/Qwen2.5-VL-3B-Instruct, or on the bundled {BUNDLED}."
         )
-    dtype = torch.float32 if name == BUNDLED else torch.bfloat16
+    dtype = torch.float32 if name in BUNDLES else torch.bfloat16
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(source, dtype=dtype)
+    if name == BUNDLED_SPARSE:
+        apply_delta(model, Path(source) / _DELTA)
     settings = _json(source, "preprocessor_config.json")
     return Checkpoint(
         name=name,
@@ -82,8 +88,30 @@ def _load(name: str, source: str, device: torch.device) -> Checkpoint:
         sampling=_sampling(settings),
         mean=tuple(settings.get("image_mean", CLIP_MEAN)),
         std=tuple(settings.get("image_std", CLIP_STD)),
-        config=AdaSparkConfig.from_dict(_json(source, "adaspark.json")),
+        config=own_config(source, sparse=name == BUNDLED_SPARSE),
     )
+
+
+def own_config(source: str | Path, *, sparse: bool = False) -> AdaSparkConfig:
+    """The configuration in a checkpoint's `adaspark.json`, the package's own where it has none.
+
+    Its key `sparse` holds what differs for the sparse-tuned weights.
+    """
+    values = _json(str(source), "adaspark.json")
+    tuned = values.pop("sparse", {})
+    return AdaSparkConfig.from_dict({**values, **tuned} if sparse else values)
+
+
+def apply_delta(model: torch.nn.Module, path: Path) -> None:
+    """Replace the parameters of `model` that the safetensors file holds, in the model's own dtype.
+
+    Raises UserError where the file belongs to another model.
+    """
+    known = dict(model.named_parameters())
+    for name, value in load_file(path).items():
+        if name not in known or known[name].shape != value.shape:
+            raise UserError(f"{path.name} belongs to another model: make it anew from this one.")
+        known[name].data.copy_(value)
 
 
 def _sampling(settings: dict[str, Any]) -> Sampling:
@@ -123,11 +151,17 @@ def _device(device: str) -> str:
 def _source(name: str) -> str:
     if not name.strip():
         raise UserError(f"The model's name is blank: give {BUNDLED}, a folder, or a hub name.")
-    if name == BUNDLED:
+    if name in BUNDLES:
         if not (BUNDLED_FOLDER / "config.json").is_file():
             raise UserError(
                 "The bundled model is not beside this installation: run from a clone of the "
                 "repository (pip install -e .), or give --model a folder or a hub name."
+            )
+        if name == BUNDLED_SPARSE and not (BUNDLED_FOLDER / _DELTA).is_file():
+            raise UserError(
+                f"The sparse-tuned weights are not in assets/mini/{_DELTA}: make them with "
+                f"`adaspark train --sparse --out FOLDER` and copy delta.safetensors there, or use "
+                f"{BUNDLED}."
             )
         return str(BUNDLED_FOLDER)
     if max(len(part) for part in Path(name).parts) > _LONGEST_NAME:

@@ -20,7 +20,8 @@ from adaspark.mini.render import render
 from adaspark.mini.stages import STAGES, Clips
 from adaspark.mini.tasks import Question, questions
 from adaspark.mini.tokenizer import train_tokenizer
-from adaspark.mini.trainer import TrainConfig, Trainer
+from adaspark.mini.trainconfig import TrainConfig
+from adaspark.mini.trainer import Trainer
 from adaspark.mini.world import HELD_OUT_SEED, SceneSettings, sample_scene
 from adaspark.prompt import build_prompt
 

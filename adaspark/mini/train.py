@@ -1,4 +1,4 @@
-"""Training of the bundled model from nothing: `train` in code, `main` for the command line."""
+"""Training of the bundled model: from nothing, on from a bundle, or for sparsity."""
 
 from __future__ import annotations
 
@@ -9,27 +9,65 @@ from typing import Any
 
 import torch
 
-from adaspark.mini.trainer import TrainConfig, Trainer
+from adaspark.checkpoint import BUNDLED_FOLDER, own_config
+from adaspark.config import AdaSparkConfig
+from adaspark.errors import UserError
+from adaspark.mini.stages import STAGES
+from adaspark.mini.trainconfig import TrainConfig
+from adaspark.mini.trainer import Trainer
+from adaspark.mini.tune import SparseTrainer
+
+GPU_TOKENS, GPU_WORKERS = 65536, 8
+TUNING_STEPS, TUNING_RATE, TUNING_WARMUP = 400, 1.5e-4, 20
 
 
-def train(config: TrainConfig) -> dict[str, float]:
+def train(trainer: Trainer) -> dict[str, float]:
     """Train, or go on where the folder's run stopped; returns the last held-out accuracies.
 
-    Leaves `log.jsonl`, `state.pt`, `weights.pt` and `bundle/` in `config.folder`.
+    Leaves `log.jsonl`, `state.pt`, `weights.pt` and `bundle/` (of sparse tuning,
+    `delta.safetensors`) in the run's folder.
     """
-    trainer = Trainer(config)
-    if (config.folder / "state.pt").exists():
+    folder = trainer.config.folder
+    if (folder / "state.pt").exists():
         trainer.resume()
     scores = trainer.run()
-    trainer.bundle(config.folder / "bundle")
+    trainer.bundle(folder / "bundle")
     return scores
 
 
 def main(args: Any) -> int:
-    """`adaspark train`: `args.out`, `args.seed`, `args.hours` (None: no limit). Returns 0."""
-    hours = getattr(args, "hours", None)
+    """`adaspark train`: `out`, `seed`, `hours` (None: no limit), `sparse`, `source` (the bundle or
+    weights to start from, or None), `steps` (None: the usual number). Returns 0.
+
+    Raises UserError where these do not go together.
+    """
+    if args.steps is not None and not (args.sparse and args.steps >= 1):
+        raise UserError("--steps is a whole number from 1 and goes with --sparse.")
     config = TrainConfig(Path(args.out), seed=args.seed)
+    config = replace(config, max_secs=args.hours * 3600 if args.hours else math.inf)
     if torch.cuda.is_available():
-        config = replace(config, tokens=65536, workers=8)
-    train(replace(config, max_secs=hours * 3600 if hours else math.inf))
+        config = replace(config, tokens=GPU_TOKENS, workers=GPU_WORKERS)
+    source = None if args.source is None else Path(args.source)
+    if args.sparse:
+        train(sparse_trainer(config, source or BUNDLED_FOLDER, steps=args.steps or TUNING_STEPS))
+    elif source is not None:
+        train(Trainer(replace(config, weights=source, first_stage=len(STAGES) - 1)))
+    else:
+        train(Trainer(config))
     return 0
+
+
+def sparse_trainer(config: TrainConfig, source: Path, *, steps: int) -> SparseTrainer:
+    """Sparse tuning on the last stage's clips, from `source`, with its own cubes where it is a
+    bundle's folder.
+    """
+    settings = own_config(source) if source.is_dir() else AdaSparkConfig()
+    stage = replace(STAGES[-1], most_steps=steps, pass_mark=math.inf)
+    config = replace(
+        config,
+        weights=source,
+        stages=(stage,),
+        learning_rate=TUNING_RATE,
+        warmup_steps=TUNING_WARMUP,
+    )
+    return SparseTrainer(config, settings.cube)

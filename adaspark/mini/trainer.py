@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,39 +21,12 @@ from adaspark.mini.model import build_model, save_bundle
 from adaspark.mini.optimizer import build_optimizer, has_bfloat16
 from adaspark.mini.packing import Geometry, Packer, answer_places, geometry
 from adaspark.mini.render import render_table
-from adaspark.mini.stages import STAGES, Stage
-from adaspark.mini.tokenizer import train_tokenizer
-from adaspark.mini.weights import read_start
+from adaspark.mini.runlog import RunLog
+from adaspark.mini.stages import Stage
+from adaspark.mini.trainconfig import TrainConfig
+from adaspark.mini.weights import read_start, read_tokenizer
 
-LEARNT = 0.9  # a family's accuracy at which it counts as learnt
 AUXILIARY_LAYER = 3  # the language layer whose output the late heads read
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """One training run.
-
-    `tokens` is the number of tokens a batch and `asked` the questions a clip; `max_secs` ends the
-    run early with a checkpoint; `weights` starts from a `weights.pt` of an earlier run or from a
-    bundle's folder, with a fresh optimizer, at stage `first_stage`.
-    """
-
-    folder: Path
-    seed: int = 0
-    stages: tuple[Stage, ...] = STAGES
-    tokens: int = 8192
-    asked: int = 6
-    learning_rate: float = 1e-3
-    warmup_steps: int = 200
-    auxiliary: float = 0.5
-    test_every: int = 100
-    test_clips: int = 64
-    save_every: int = 500
-    workers: int = 1
-    max_secs: float = math.inf
-    device: str = "auto"
-    first_stage: int = 0
-    weights: Path | None = None
 
 
 class Trainer:
@@ -65,7 +36,7 @@ class Trainer:
         self.config = config
         name = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(name if config.device == "auto" else config.device)
-        self.tokenizer = _tokenizer(config.weights)
+        self.tokenizer = read_tokenizer(config.weights)
         self.packer = Packer(self.tokenizer)
         self.model = build_model(self.tokenizer, seed=config.seed).to(self.device).train()
         self.heads = TokenHeads(self.model.config.text_config.hidden_size).to(self.device)
@@ -77,7 +48,7 @@ class Trainer:
         use_packed_attention(self.model)
         self.optimizer = self._optimizer()
         self.step, self.stage_index, self.stage_step = 0, config.first_stage, 0
-        self.learnt: dict[str, dict[str, int]] = {}  # stage, family: first step at 90 %
+        self.log = RunLog(config.folder)
         self.started = time.monotonic()
         self.plan = BatchPlan(config.seed, config.tokens, config.asked)
         self.bfloat16 = has_bfloat16(self.device)
@@ -96,11 +67,10 @@ class Trainer:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
 
     def _shape(self, batch: Batch) -> Geometry:
-        grid = (batch.times_secs.shape[1] // 2, batch.size[0] // 28, batch.size[1] // 28)
-        blocks, step = batch.ids.shape[1], batch.position_step
-        key = (*grid, blocks, step)
+        key = shape_key(batch)
         if key not in self._geometry:
-            shape = geometry(self.packer, grid, blocks, position_step=step)
+            *grid, blocks, step = key
+            shape = geometry(self.packer, [int(n) for n in grid], int(blocks), position_step=step)
             self._geometry[key] = shape.to(self.device)
         return self._geometry[key]
 
@@ -126,7 +96,7 @@ class Trainer:
         chosen = states.flatten(0, 1).index_select(0, asked)
         return F.linear(chosen, self.model.lm_head.weight).float()
 
-    def train_step(self, batch: Batch) -> dict[str, float | Tensor]:
+    def train_step(self, batch: Batch) -> dict[str, Tensor]:
         """One optimizer step; returns the losses as tensors on the device."""
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
@@ -137,20 +107,25 @@ class Trainer:
         with torch.no_grad():
             pictures = render_table(batch.table, batch.times_secs, batch.size)
             pictures = augment(pictures, generator)
-            labels = token_labels(batch.table, batch.times_secs, batch.size)
         with self._autocast():
-            logits, features = self.forward(batch, pictures, asked)
-            answer_loss = F.cross_entropy(logits, batch.labels.flatten()[asked])
-            middle, start = self._middle, len(self.packer.before)
-            assert middle is not None
-            video = middle[:, start : start + features.shape[1]]
-            token_loss = self.heads(features, video, labels)
-        loss = answer_loss + self._auxiliary_weight() * token_loss
+            losses = self._losses(batch, pictures, asked)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        weights = {"answer": 1.0, "token": self._auxiliary_weight()}
+        total: Any = sum(weights[name] * loss for name, loss in losses.items())
+        total.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
-        return {"answer": answer_loss.detach(), "token": token_loss.detach()}
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def _losses(self, batch: Batch, pictures: Tensor, asked: Tensor) -> dict[str, Tensor]:
+        """Of the answers' tokens, and of what the heads read in each video token."""
+        logits, features = self.forward(batch, pictures, asked)
+        answer_loss = F.cross_entropy(logits, batch.labels.flatten()[asked])
+        labels = token_labels(batch.table, batch.times_secs, batch.size)
+        middle, start = self._middle, len(self.packer.before)
+        assert middle is not None
+        video = middle[:, start : start + features.shape[1]]
+        return {"answer": answer_loss, "token": self.heads(features, video, labels)}
 
     @torch.no_grad()
     def test(self, stage: Stage) -> dict[str, float]:
@@ -199,8 +174,7 @@ class Trainer:
             self.step, self.stage_step = self.step + 1, self.stage_step + 1
             if self.stage_step % self.config.test_every == 0:
                 scores = self.test(stage)
-                self._note_learnt(stage, scores)
-                self._log(stage, losses, scores)
+                self._write_log(stage, losses, scores)
                 if self.stage_step >= stage.least_steps and min(scores.values()) >= stage.pass_mark:
                     break
             if self.step % self.config.save_every == 0:
@@ -209,13 +183,6 @@ class Trainer:
                 return scores
         self.stage_index, self.stage_step = self.stage_index + 1, 0
         return scores
-
-    def _note_learnt(self, stage: Stage, scores: dict[str, float]) -> None:
-        """The steps to each family's transition, which trials showed to come suddenly."""
-        known = self.learnt.setdefault(stage.name, {})
-        for family, score in scores.items():
-            if score >= LEARNT:
-                known.setdefault(family, self.step)
 
     def _late(self) -> bool:
         return time.monotonic() - self.started > self.config.max_secs
@@ -235,20 +202,11 @@ class Trainer:
         """Full, then down to nothing over the first half of the last stage."""
         return self.config.auxiliary * max(0.0, 1 - 2 * self._last_stage_share())
 
-    def _log(self, stage: Stage, losses: dict[str, Any], scores: dict[str, float]) -> None:
-        line = {
-            "stage": stage.name,
-            "step": self.step,
-            "stage_step": self.stage_step,
-            "secs": round(time.monotonic() - self.started, 1),
-            **{f"{name}_loss": round(float(value), 4) for name, value in losses.items()},
-            **{name: round(value, 3) for name, value in scores.items()},
-            "learnt": self.learnt.get(stage.name, {}),
-        }
-        self.config.folder.mkdir(parents=True, exist_ok=True)
-        with (self.config.folder / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        print(json.dumps(line), flush=True)
+    def _write_log(self, stage: Stage, losses: dict[str, Tensor], scores: dict[str, float]) -> None:
+        place = {"stage": stage.name, "step": self.step, "stage_step": self.stage_step}
+        secs = {"secs": round(time.monotonic() - self.started, 1)}
+        means = {f"{name}_loss": round(float(value), 4) for name, value in losses.items()}
+        self.log.write({**place, **secs, **means}, scores)
 
     def save(self) -> None:
         """Write `state.pt` (to resume from), `weights.pt` (to start from) and the bundle."""
@@ -259,7 +217,7 @@ class Trainer:
             "step": self.step,
             "stage_index": self.stage_index,
             "stage_step": self.stage_step,
-            "learnt": self.learnt,
+            "learnt": self.log.learnt,
             "optimizer": self.optimizer.state_dict(),
         }
         torch.save(weights, folder / "weights.pt")
@@ -273,11 +231,17 @@ class Trainer:
         self.heads.load_state_dict(state["heads"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.stage_index = state["step"], state["stage_index"]
-        self.stage_step, self.learnt = state["stage_step"], state["learnt"]
+        self.stage_step, self.log.learnt = state["stage_step"], state["learnt"]
 
     def bundle(self, folder: Path) -> None:
         """Write what `from_pretrained` loads."""
         save_bundle(self.model, self.tokenizer, folder)
+
+
+def shape_key(batch: Batch) -> tuple[float, ...]:
+    """What batches of one geometry share: (T, H, W) in merged tokens, blocks, position step."""
+    grid = (batch.times_secs.shape[1] // 2, batch.size[0] // 28, batch.size[1] // 28)
+    return (*grid, batch.ids.shape[1], batch.position_step)
 
 
 def _progress(steps: Iterator[Batch], stage: Stage, span: range) -> Iterator[Batch]:
@@ -292,12 +256,3 @@ def _progress(steps: Iterator[Batch], stage: Stage, span: range) -> Iterator[Bat
         disable=None,  # silent where stderr is no terminal
     )
     return iter(bar)
-
-
-def _tokenizer(weights: Path | None) -> Any:
-    """The tokenizer of the bundle that training starts from, or the project's own, made anew."""
-    if weights is None or not weights.is_dir():
-        return train_tokenizer()
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(weights)

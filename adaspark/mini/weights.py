@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from adaspark.errors import UserError
-
-EMBEDDING = "model.language_model.embed_tokens.weight"
+from adaspark.mini.tokenizer import train_tokenizer
 
 
 def read_start(source: Path, device: torch.device) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -22,19 +20,36 @@ def read_start(source: Path, device: torch.device) -> tuple[dict[str, Tensor], d
     `source` is the `weights.pt` of a run, or a bundle's folder. Raises UserError for neither.
     """
     if source.is_dir():
-        path = source / "model.safetensors"
-        if not path.is_file():
-            raise UserError(f"{source} holds no model.safetensors: give a bundle's folder.")
-        return _whole(load_file(path, device=str(device))), {}
+        return _bundled(source), {}
     if not source.is_file():
         raise UserError(f"{source} does not exist: give a weights.pt or a bundle's folder.")
     state = torch.load(source, map_location=device, weights_only=True)
-    return _whole(state["model"]), state["heads"]
+    return state["model"], state["heads"]
 
 
-def _whole(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The output matrix is the embedding: files hold it once."""
-    return {"lm_head.weight": weights[EMBEDDING], **weights}
+def _check_bundle(folder: Path) -> None:
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{folder} holds no config.json: give a bundle's folder.")
+
+
+def _bundled(folder: Path) -> dict[str, Tensor]:
+    """By the names in the model: the files have those of an older class."""
+    from transformers import Qwen2_5_VLForConditionalGeneration
+
+    _check_bundle(folder)
+    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    weights: dict[str, Tensor] = model.state_dict()
+    return weights
+
+
+def read_tokenizer(source: Path | None) -> Any:
+    """The tokenizer of the bundle that training starts from, or the project's own, made anew."""
+    if source is None or not source.is_dir():
+        return train_tokenizer()
+    from transformers import AutoTokenizer
+
+    _check_bundle(source)
+    return AutoTokenizer.from_pretrained(source)
 
 
 def save_delta(model: nn.Module, names: set[str], path: Path, metadata: Mapping[str, Any]) -> None:
@@ -46,19 +61,3 @@ def save_delta(model: nn.Module, names: set[str], path: Path, metadata: Mapping[
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(changed, path, {key: str(value) for key, value in metadata.items()})
-
-
-def apply_delta(model: nn.Module, path: Path) -> None:
-    """Replace the parameters of `model` that `path` holds, in the model's own dtype.
-
-    Raises UserError where the file cannot be read or belongs to another model.
-    """
-    try:
-        changed = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{path} cannot be read as safetensors: write it again.") from error
-    known = dict(model.named_parameters())
-    for name, value in changed.items():
-        if name not in known or known[name].shape != value.shape:
-            raise UserError(f"{path} does not belong to this model: it has no such {name}.")
-        known[name].data.copy_(value)

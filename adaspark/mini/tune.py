@@ -1,0 +1,93 @@
+"""Sparse tuning: the bundled model learns to answer while AdaSpark drops most of its reading.
+
+Only the language model's attention projections and norms move, by answers alone, under thresholds
+drawn anew each step: what comes out is a few megabytes that go on top of the bundle, for any
+thresholds. Source: ours; the paper's training is not public.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from adaspark.config import AdaSparkConfig, Cube
+from adaspark.mini.data import Batch
+from adaspark.mini.plan import Plan, cube_layout
+from adaspark.mini.sparse import SparseForward
+from adaspark.mini.trainconfig import TrainConfig
+from adaspark.mini.trainer import Trainer, shape_key
+from adaspark.mini.weights import save_delta
+
+ATTN_TOP_P, FFN_TOP_P = (0.5, 1.0), (0.3, 1.0)
+OTHER_CUBES: tuple[Cube, ...] = ((1, 4, 4), (4, 2, 2), (2, 4, 4), (4, 4, 4))
+OTHER_CUBES_SHARE = 0.3
+TEST_TOP_P = (0.7, 0.5)
+
+
+class SparseTrainer(Trainer):
+    """A run that starts from a bundle and trains through the sparse forward, with cubes `cube`."""
+
+    def __init__(self, config: TrainConfig, cube: Cube) -> None:
+        self.cube = cube
+        super().__init__(config)
+        self._plans: dict[tuple[tuple[float, ...], Cube], Plan] = {}
+
+    @property
+    def trained(self) -> set[str]:
+        """Names of the parameters that move."""
+        language = "model.language_model."
+        return {
+            name
+            for name, _ in self.model.named_parameters()
+            if name.startswith(language) and ("self_attn." in name or "norm" in name)
+        }
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        trained = self.trained
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(name in trained)
+        moving = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        return torch.optim.AdamW(
+            moving,
+            lr=self.config.learning_rate,
+            betas=(0.9, 0.98),
+            weight_decay=0.0,
+            fused=moving[0].is_cuda,
+        )
+
+    def forward(self, batch: Batch, pictures: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Trainer.forward`, sparse: in training by the step's draw, in tests always alike."""
+        with torch.no_grad():
+            features = self.encode(batch, pictures)
+        drawn = torch.is_grad_enabled()
+        config = self.drawn() if drawn else AdaSparkConfig(self.cube, *TEST_TOP_P)
+        forward = SparseForward(self.model, self._plan(batch, config.cube), config)
+        return self.logits(forward.states(batch.ids, features), asked), features
+
+    def drawn(self) -> AdaSparkConfig:
+        """The thresholds and the cube of the step at hand."""
+        rng = random.Random(f"{self.config.seed}-sparse-{self.step}")
+        other = rng.random() < OTHER_CUBES_SHARE
+        cube = rng.choice(OTHER_CUBES) if other else self.cube
+        return AdaSparkConfig(cube, rng.uniform(*ATTN_TOP_P), rng.uniform(*FFN_TOP_P))
+
+    def _plan(self, batch: Batch, cube: Cube) -> Plan:
+        key = (shape_key(batch), cube)
+        if key not in self._plans:
+            shape, grid = self._shape(batch), [int(n) for n in key[0][:3]]
+            layout = cube_layout(grid, cube)
+            self._plans[key] = Plan.build(shape, layout, self.packer.block_tokens)
+        return self._plans[key]
+
+    def _losses(self, batch: Batch, pictures: Tensor, asked: Tensor) -> dict[str, Tensor]:
+        logits, _ = self.forward(batch, pictures, asked)
+        return {"answer": F.cross_entropy(logits, batch.labels.flatten()[asked])}
+
+    def bundle(self, folder: Path) -> None:
+        """Write `delta.safetensors` beside where a whole bundle would lie."""
+        facts = {"steps": self.step, "seed": self.config.seed, "cube": list(self.cube)}
+        save_delta(self.model, self.trained, folder.parent / "delta.safetensors", facts)
