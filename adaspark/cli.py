@@ -1,4 +1,4 @@
-"""The command line: `adaspark ask | app | train | bench | doctor`."""
+"""The command line: `adaspark ask | app | world | train | eval | calibrate | bench | doctor`."""
 
 from __future__ import annotations
 
@@ -9,54 +9,40 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from adaspark.arguments import Parser, add_dials, number, refuse, typed_dials, whole
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
-
-BAD_INPUT = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it worked, 2 when the input could not be used."""
     parser = build_parser()
     arguments, rest = parser.parse_known_args(argv)
-    if rest and arguments.run is not _app:
+    if rest and arguments.command not in _DELEGATED:
         parser.error(f"unrecognised: {' '.join(rest)}")
     arguments.rest = rest
     try:
         return int(arguments.run(arguments) or 0)
     except UserError as error:
-        return _refuse(str(error))
+        return refuse(str(error))
     except BrokenPipeError:
         return 0
     except KeyboardInterrupt:
         return 130
 
 
-def _refuse(message: str) -> int:
-    print(f"adaspark: {' '.join(message.split())}", file=sys.stderr)
-    return BAD_INPUT
-
-
-class _Parser(argparse.ArgumentParser):
-    """argparse, with one line for a mistake instead of the usage text."""
-
-    def error(self, message: str) -> NoReturn:
-        sys.exit(_refuse(f"{message}. See `{self.prog} --help`."))
-
-
 def build_parser() -> argparse.ArgumentParser:
     """The parser of every command; `run` in what it returns is the command's function."""
-    parser = _Parser(prog="adaspark", description="Adaptive sparsity for long-video models.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser = Parser(prog="adaspark", description="Adaptive sparsity for long-video models.")
+    commands = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
     _add_ask(commands.add_parser("ask", help="ask a question about a video"))
-    app = commands.add_parser("app", help="start the studio in the browser", add_help=False)
-    app.set_defaults(run=_app)
     _add_train(commands.add_parser("train", help="train the bundled model anew"))
     _add_world(commands.add_parser("world", help="make a SparkWorld clip and its questions"))
-    _add_eval(commands.add_parser("eval", help="the paper's questions at small scale"))
     _add_bench(commands.add_parser("bench", help="time sparse against stock, parity first"))
+    for name, (run, told) in _DELEGATED.items():
+        commands.add_parser(name, help=told, add_help=False).set_defaults(run=run)
     doctor = commands.add_parser("doctor", help="what is installed, what will run, what is missing")
     doctor.set_defaults(run=_doctor)
     return parser
@@ -65,15 +51,13 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_ask(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("video", metavar="VIDEO")
     parser.add_argument("question", metavar="QUESTION")
-    parser.add_argument("--cube", metavar="T,H,W", type=_cube, help="cube in merged tokens")
-    parser.add_argument("--attn-top-p", metavar="P", type=_number, help="attention mass to keep")
-    parser.add_argument("--ffn-top-p", metavar="P", type=_number, help="token importance to keep")
+    add_dials(parser)
     parser.add_argument("--dense", action="store_true", help="drop nothing (both p = 1)")
     parser.add_argument("--model", default="mini", metavar="NAME", help="mini, folder or hub name")
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
-    parser.add_argument("--fps", type=_number, metavar="F", help="frames a second to show")
-    parser.add_argument("--max-frames", type=_whole, metavar="N", help="most frames to show")
-    parser.add_argument("--max-new-tokens", type=_whole, default=32, metavar="N")
+    parser.add_argument("--fps", type=number, metavar="F", help="frames a second to show")
+    parser.add_argument("--max-frames", type=whole, metavar="N", help="most frames to show")
+    parser.add_argument("--max-new-tokens", type=whole, default=32, metavar="N")
     parser.add_argument("--json", metavar="PATH", help="write the figures (- for standard output)")
     parser.add_argument("--trace", metavar="PATH.npz", help="write what was decided")
     parser.add_argument("--report", metavar="PATH.html", help="write an offline page")
@@ -82,41 +66,30 @@ def _add_ask(parser: argparse.ArgumentParser) -> None:
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="FOLDER", help="resumes what it holds")
-    parser.add_argument("--seed", type=_whole, default=0, metavar="N")
-    parser.add_argument("--hours", type=_number, metavar="H", help="stop after this long")
+    parser.add_argument("--seed", type=whole, default=0, metavar="N")
+    parser.add_argument("--hours", type=number, metavar="H", help="stop after this long")
+    parser.add_argument("--sparse", action="store_true", help="tune the bundled model to sparsity")
+    parser.add_argument(
+        "--from", dest="source", metavar="PATH", help="start from a bundle or a weights.pt"
+    )
+    parser.add_argument("--steps", type=whole, metavar="N", help="of sparse tuning")
     parser.set_defaults(run=_train)
 
 
 def _add_world(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", metavar="OUT.mp4", help="the questions go to OUT.json")
     parser.add_argument("--family", default="order", metavar="NAME", help="what it can answer")
-    parser.add_argument("--frames", type=_whole, default=64, metavar="N", help="at 4 a second")
-    parser.add_argument("--size", type=_whole, default=224, metavar="PIXELS", help="side")
-    parser.add_argument("--depth", type=_number, metavar="D", help="of a needle, from 0 to 1")
-    parser.add_argument("--seed", type=_whole, default=0, metavar="N")
+    parser.add_argument("--frames", type=whole, default=64, metavar="N", help="at 4 a second")
+    parser.add_argument("--size", type=whole, default=224, metavar="PIXELS", help="side")
+    parser.add_argument("--depth", type=number, metavar="D", help="of a needle, from 0 to 1")
+    parser.add_argument("--seed", type=whole, default=0, metavar="N")
     parser.set_defaults(run=_world)
-
-
-def _add_eval(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", choices=["families"], metavar="families")
-    parser.add_argument("--clips", type=_whole, default=200, metavar="N")
-    parser.add_argument("--frames", type=_whole, default=16, metavar="N")
-    parser.add_argument("--size", type=_whole, default=112, metavar="PIXELS")
-    parser.add_argument(
-        "--seed", type=_whole, default=7, metavar="N", help="held out, never trained"
-    )
-    parser.add_argument("--cube", metavar="T,H,W", type=_cube)
-    parser.add_argument("--attn-top-p", metavar="P", type=_number)
-    parser.add_argument("--ffn-top-p", metavar="P", type=_number)
-    parser.add_argument("--jobs", type=_whole, default=1, metavar="N", help="processes")
-    parser.add_argument("--json", metavar="PATH", help="write every item")
-    parser.set_defaults(run=_eval)
 
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("where", choices=["cpu"], metavar="cpu")
-    parser.add_argument("--tokens", type=_whole, nargs="+", metavar="N", help="video tokens")
-    parser.add_argument("--repeats", type=_whole, default=9, metavar="N")
+    parser.add_argument("--tokens", type=whole, nargs="+", metavar="N", help="video tokens")
+    parser.add_argument("--repeats", type=whole, default=9, metavar="N")
     parser.add_argument("--json", metavar="PATH", help="write the figures")
     parser.set_defaults(run=_bench)
 
@@ -127,7 +100,7 @@ def _ask(arguments: argparse.Namespace) -> None:
     if not arguments.question.strip():
         raise UserError("The question is blank: type one, in quotes.")
     # Checked before the model is loaded: a wrong value should not cost a minute.
-    given = _given(arguments)
+    given = typed_dials(arguments)
     if arguments.dense and given.keys() & {"attn_top_p", "ffn_top_p"}:
         raise UserError("--dense drops nothing, so it goes without --attn-top-p and --ffn-top-p.")
     if arguments.dense:
@@ -158,12 +131,6 @@ def _ask(arguments: argparse.Namespace) -> None:
                 raise UserError(
                     f"{error.filename} cannot be written ({error.strerror}): name another file."
                 ) from error
-
-
-def _given(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The settings of the configuration that were typed."""
-    values = {name: getattr(arguments, name) for name in ("cube", "attn_top_p", "ffn_top_p")}
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _write_outputs(arguments: argparse.Namespace, result: Any) -> None:
@@ -226,12 +193,16 @@ def _world(arguments: argparse.Namespace) -> None:
 
 def _eval(arguments: argparse.Namespace) -> int:
     _quiet()
-    from adaspark.eval.families import Plan, run
+    from adaspark.eval.cli import main as evaluate
 
-    given = _given(arguments)
-    AdaSparkConfig.from_dict(given)
-    plan = Plan(arguments.clips, arguments.frames, arguments.size, arguments.seed)
-    return run(plan, given, jobs=arguments.jobs, json_path=arguments.json)
+    return evaluate(arguments.rest)
+
+
+def _calibrate(arguments: argparse.Namespace) -> int:
+    _quiet()
+    from adaspark.eval.cli import run_command
+
+    return run_command("calibrate", arguments.rest)
 
 
 def _bench(arguments: argparse.Namespace) -> int:
@@ -254,25 +225,9 @@ def _quiet() -> None:
     logging.disable_progress_bar()
 
 
-def _cube(text: str) -> list[int]:
-    try:
-        return list(AdaSparkConfig(cube=[int(side) for side in text.split(",")]).cube)  # type: ignore[arg-type]
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"a cube is three whole numbers of at least 1 (time,height,width), such as 4,4,4; "
-            f"got {text!r}"
-        ) from None
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+_DELEGATED = {
+    "app": (_app, "start the studio in the browser"),
+    "eval": (_eval, "the paper's questions at small scale"),
+    "calibrate": (_calibrate, "find the thresholds that meet a budget of FLOPs"),
+}
+"""Commands that read what follows them themselves."""

@@ -17,14 +17,14 @@ from torch import Tensor
 from adaspark.checkpoint import Checkpoint
 from adaspark.cost import vision_flops
 from adaspark.eval.arms import DENSE_ARM, Arm, Clip
-from adaspark.eval.asking import Asked, Span, ask, greedy_answers, logits_at
+from adaspark.eval.asking import MOST_NEW_TOKENS, Asked, Span, ask, greedy_answers, logits_at
 from adaspark.eval.outcomes import Outcome, Tally, asked_events, hits
 from adaspark.eval.shown import Shown, plan_for, show
 from adaspark.mini.decisions import Decisions
 from adaspark.mini.packing import IGNORE, Packer, answer_places
 from adaspark.mini.plan import Plan
 from adaspark.mini.sparse import LayerKeys, SparseForward
-from adaspark.mini.tasks import score
+from adaspark.mini.tasks import Question, score
 from adaspark.qwen import language_shape, restore
 
 TOKENS_AT_ONCE = {"cuda": 2**16, "cpu": 2**13}
@@ -99,7 +99,8 @@ class Runner:
     def _at_once(self, clips: Sequence[Clip]) -> int:
         height, width = clips[0].size
         video = clips[0].frames // 2 * (height // 28) * (width // 28)
-        text = self.packer.block_tokens * max(len(clip.questions) for clip in clips)
+        packer = self.packer.fitting(_questions(clips), answer_tokens=MOST_NEW_TOKENS)
+        text = packer.block_tokens * max(len(clip.questions) for clip in clips)
         return max(1, self._tokens // (video + text))
 
     @torch.inference_mode()
@@ -107,8 +108,9 @@ class Runner:
         blocks = max(len(clip.questions) for clip in clips)
         if blocks == 0:
             return [[] for _ in clips]
-        plan, shown = plan_for(self.features(clips, arm), self.packer, blocks, arm)
-        asked = ask(self.packer, clips, plan.shape.prefix_tokens, self.device)
+        packer = self.packer.fitting(_questions(clips), answer_tokens=MOST_NEW_TOKENS)
+        plan, shown = plan_for(self.features(clips, arm), packer, blocks, arm)
+        asked = ask(packer, clips, plan.shape.prefix_tokens, self.device)
         decisions = _decisions(plan, record)
         forward = SparseForward(self.model, plan, arm.config, arm.oracle, decisions)
         past = forward.prefix(shown.features)
@@ -167,7 +169,7 @@ class Runner:
                     answers[row, index] = question.answer
                 else:
                     wrong.append((row, index))
-        written = greedy_answers(forward, past, asked, states, wrong, self.packer)
+        written = greedy_answers(forward, past, asked, states, wrong, end_id=self.packer.end_id)
         decode = self.packer.tokenizer.decode
         return answers | {
             k: decode(ids, skip_special_tokens=True).strip() for k, ids in written.items()
@@ -187,6 +189,10 @@ class Runner:
                 vision_flops(tower, shown.grid),
             ),
         )
+
+
+def _questions(clips: Sequence[Clip]) -> list[Question]:
+    return [question for clip in clips for question in clip.questions]
 
 
 def _decisions(plan: Plan, record: Record | None) -> Decisions:

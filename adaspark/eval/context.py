@@ -1,0 +1,88 @@
+"""What an evaluation's command works with: a model, its results on disk, a budget of time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from adaspark.checkpoint import BUNDLED, BUNDLED_FOLDER, Checkpoint
+from adaspark.config import AdaSparkConfig
+from adaspark.errors import UserError
+from adaspark.eval.results import Results, fingerprint
+from adaspark.eval.runner import Runner
+
+Job = TypeVar("Job")
+Value = TypeVar("Value")
+
+
+def option(default: Value, told: str) -> Value:
+    """A field of a `Plan` that the command line can set; `told` is its help.
+
+    `items_a_family: int = option(500, "...")` becomes `--items-a-family N`; a tuple takes one value
+    or more, of the kind of its first. The plan's `__post_init__` raises UserError for a bad value.
+    """
+    made: Value = field(default=default, metadata={"help": told})
+    return made
+
+
+@dataclass
+class Context:
+    """One run of one command.
+
+    `config` is the checkpoint's own, with the dials that were typed. `seed` moves all scenes.
+    `deadline` is on the clock of `time.monotonic`; `say` tells progress.
+    """
+
+    loaded: Checkpoint
+    config: AdaSparkConfig
+    results: Results
+    seed: int = 0
+    deadline: float | None = None
+    say: Callable[[str], None] = print
+
+    @cached_property
+    def runner(self) -> Runner:
+        """The checkpoint, ready to answer clips."""
+        return Runner(self.loaded)
+
+    def in_time(self, jobs: Sequence[Job], name: Callable[[Job], str] = str) -> Iterator[Job]:
+        """The jobs as long as the budget lasts; the others are written down as left out.
+
+        A job that began is finished. Put first what must not be missing.
+        """
+        for index, job in enumerate(jobs):
+            if self.deadline is not None and time.monotonic() >= self.deadline:
+                left = [name(job) for job in jobs[index:]]
+                self.results.data["left_out"] = [*self.results.data.get("left_out", []), *left]
+                self.say(f"The budget is spent; left out: {', '.join(dict.fromkeys(left))}.")
+                return
+            yield job
+
+
+def weights_of(model: str) -> dict[str, str]:
+    """Fingerprints of a model's weight files, by their names: a part of every plan.
+
+    Raises UserError for a name that is neither bundled nor a folder with weights.
+    """
+    bundled = model in (BUNDLED, "mini-sparse")
+    files = sorted((BUNDLED_FOLDER if bundled else Path(model)).glob("*.safetensors"))
+    found = {
+        path.name: fingerprint(path)
+        for path in files
+        if model != BUNDLED or path.stem == "model"  # the others change `mini-sparse` alone
+    }
+    if not found:
+        raise UserError(
+            f"{model} holds no weights: evaluations take mini, mini-sparse, or a folder that "
+            "`adaspark train` wrote."
+        )
+    return found
+
+
+def plan_dict(plan: Any, model: str) -> dict[str, Any]:
+    """What names a run's items: the plan's fields, the model and its weights."""
+    return {**vars(plan), "model": model, "weights": weights_of(model)}
