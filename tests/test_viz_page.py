@@ -52,7 +52,8 @@ def test_a_runs_text_stays_text(nasty_report: str) -> None:
 
 
 def test_a_report_refers_to_nothing_outside(nasty_report: str) -> None:
-    assert not re.search(r"https?:|//cdn|@import|url\((?!data:)", nasty_report)
+    named = nasty_report.replace("http://www.w3.org/2000/svg", "")  # a name, never asked for
+    assert not re.search(r"https?:|//cdn|@import|url\((?!data:)", named)
     for tag, attributes in Elements(nasty_report).tags:
         assert tag not in ("link", "iframe", "object")
         address = attributes.get("src") or attributes.get("href") or "data:"

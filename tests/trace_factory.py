@@ -227,6 +227,7 @@ def _meta(
     layers: int,
 ) -> dict[str, Any]:
     slices, rows, columns = grids[0] if grids else (0, 0, 0)
+    tokens = sum(t * h * w for t, h, w in grids)
     dense = {"projections": 2.1e9, "attention": 1.4e9, "ffn": 6.2e9, "total": 9.7e9}
     sparse = {"projections": 2.1e9, "attention": 0.5e9, "ffn": 3.4e9, "choosing": 0.06e9}
     sparse["total"] = sum(sparse.values())
@@ -239,7 +240,8 @@ def _meta(
         "dtype": "float32",
         "backend": "gather",
         "words": [
-            {"text": text, "kind": kind, "position": i} for i, (text, kind) in enumerate(texts)
+            {"text": text, "kind": kind, "position": i + (0 if kind == "prompt" else tokens)}
+            for i, (text, kind) in enumerate(texts)
         ],
         "clip": {
             "name": "two-shapes.mp4",

@@ -41,7 +41,7 @@ def show(page: Page, trace: Trace, *, rev: int = 1, clip: Path | None = None) ->
     if clip is not None:
         url = f"data:video/mp4;base64,{base64.b64encode(clip.read_bytes()).decode('ascii')}"
     drawn = json.dumps(scene(trace, video_url=url))
-    page.evaluate("([scene, rev]) => viewer.show(JSON.parse(scene), {rev})", [drawn, rev])
+    page.evaluate("([scene, rev]) => viewer.setScene(JSON.parse(scene), {rev})", [drawn, rev])
     if clip is not None:
         page.wait_for_function("document.querySelector('#viewer video').readyState >= 2")
 

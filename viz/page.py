@@ -19,7 +19,10 @@ EMBEDDED_BYTES = 8 * 2**20
 """The largest video that a report carries inside."""
 
 _STATIC = Path(__file__).parent / "static"
-_SCRIPTS = ("data.js", "draw.js", "clock.js", "dom.js", "render.js", "viewer.js")
+_SCRIPTS = (
+    "packed", "choices", "scene", "difference", "draw", "lanes", "projection", "stack", "clock",
+    "dom", "words", "texts", "render", "keys", "links", "picture", "viewer",
+)  # fmt: skip
 _MEDIA_TYPES = {".webm": "video/webm", ".mkv": "video/x-matroska"}
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
@@ -34,13 +37,13 @@ def viewer_script() -> str:
     scene; `viewer.setState(state, message)` and `viewer.preview(url)` are for what comes before.
     """
     colours = json.dumps({**OVERLAY, "cividis": CIVIDIS})
-    parts = [_read(name) for name in _SCRIPTS]
+    parts = [_read(f"{name}.js") for name in _SCRIPTS]
     return f'(() => {{\n"use strict";\nconst PALETTE = {colours};\n{"".join(parts)}}})();\n'
 
 
 def viewer_css() -> str:
     """The viewer's own CSS; it takes its colours from `palette.css_variables()`."""
-    return _read("viewer.css")
+    return _read("viewer.css") + _read("panels.css")
 
 
 def report(trace: Trace, *, video_path: str | Path | None = None) -> str:

@@ -56,6 +56,8 @@ OVERLAY = {
     "edge": "#ffffff",
     "focus": "#35d0ff",
     "hatch": "#ffffff",
+    "only_a": "#0072b2",
+    "only_b": "#e69f00",
     "stage": "#0a0d13",
     "plain": "#79818d",
     "glow": "#2b4678",

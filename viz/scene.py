@@ -1,11 +1,13 @@
 """Trace -> scene: one small JSON value that holds all the viewer draws.
 
 Numbers are the trace's own (see `viz.shares`), quantised: tables of shares to 8 bits, or fewer
-where a table would pass its budget, so that a first view stays within 300 KB of JSON.
+where a table would pass its budget, so that a first view stays within 300 KB of JSON. What does
+not fit is a layer's `viz.detail`, which the viewer asks for when it is looked at.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -13,51 +15,62 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viz import shares
+from viz.detail import details_within, packed_within, shown_words
 from viz.packing import packed, packed_known, packed_shares, packed_size
 
 if TYPE_CHECKING:
     from adaspark.trace import Trace
 
-SCENE_VERSION = 1
-WORDS_BYTES = 150_000
-IMPORTANCE_BYTES = 60_000
+SCENE_VERSION = 2
+FIRST_VIEW_BYTES = 290_000
+KEPT_BYTES, WORDS_BYTES, FFN_BYTES = 80_000, 110_000, 60_000
 _COPIED = ("config", "model", "device", "dtype", "backend", "clip", "question", "answer")
 _COPIED_TOO = ("seconds", "flops", "shape", "sampled_query_cubes")
 
 
-def scene(trace: Trace, *, video_url: str | None = None) -> dict[str, Any]:
-    """All that the viewer draws of a run, JSON-ready (no NaN, no numpy types).
+def scene(
+    trace: Trace, *, video_url: str | None = None, most_bytes: int = FIRST_VIEW_BYTES
+) -> dict[str, Any]:
+    """All that the viewer draws of a run at first, JSON-ready (no NaN, no numpy types).
 
     `video_url` is what the browser plays for the first video of the prompt; without it the cubes
     are drawn on plain ground. Tables are `viz.packing` values:
 
     - `cubes` u16 [C, 7]: video, first and end slice, row, column (ends exclusive);
-    - `kept` u8 [K, L, C]: share of the queries of each of `kinds` that attend to a cube, x 255;
-    - `word_kept` [L, W', C]: share of heads in which each of `words` chose a cube;
+    - `kept` [K, L, C]: share of the queries of each of `kinds` that attend to a cube;
     - `ffn_kept` u1 [L, V]: video tokens that passed through the FFN;
-    - `importance` [L, V] or null: token importance over the largest of its cube;
-    - `entropy.attention_by_slice`, `entropy.ffn_by_slice` u8 [L, S]: x 254, 255 is unknown.
+    - `ffn_share` u8 [L, S]: share of each slice's tokens that did;
+    - `entropy.attention_by_slice`, `entropy.ffn_by_slice` u8 [L, S]: x 254, 255 is unknown;
+    - `details`: every layer's `detail.layer_detail` where `most_bytes` of JSON hold them;
+    - `word_kept` [L, W', C], where they do not: share of heads in which each word chose a cube.
+
+    `word_kept`, `ffn_kept` and `details` are null where they would pass their budget: the viewer
+    then asks for a layer's detail when it needs it.
     """
     meta = {name: trace.meta[name] for name in _COPIED + _COPIED_TOO if name in trace.meta}
-    shown = [word for word in shares.words(trace) if word["kind"] in ("question", "answer")]
+    rows = shown_words(trace)
     parts = {
         "version": SCENE_VERSION,
         **meta,
         "layers": len(trace.computed_pairs),
+        "heads": trace.word_probs.shape[2] if rows else 0,
         "videos": _videos(trace, video_url),
         "frame_times": [[_rounded(t, 6) for t in row] for row in trace.frame_times.tolist()],
         "cubes": packed(trace.bounds, 16),
         "kinds": shares.kinds(trace),
-        "kept": packed_shares(_kept(trace)),
-        "words": shown,
-        "word_kept": _word_table(trace, [word["index"] for word in shown]),
-        "ffn_kept": packed(trace.ffn_mask(), 1),
-        "importance": _importance(trace),
+        "kept": packed_within(_kept(trace), KEPT_BYTES) or packed_shares(_kept(trace), 1),
+        "words": [shares.words(trace)[row] for row in rows],
+        "ffn_kept": _ffn_kept(trace),
+        "ffn_share": packed_shares(shares.ffn_kept_by_slice(trace)),
         "density": _density(trace),
         "entropy": _entropy(trace),
     }
     ready: dict[str, Any] = _json_ready(parts)
-    return ready
+    details = details_within(trace, most_bytes - len(json.dumps(ready)))
+    word_kept = None
+    if details is None:
+        word_kept = packed_within(shares.word_kept(trace, rows), WORDS_BYTES)
+    return {**ready, "details": details, "word_kept": word_kept}
 
 
 def _videos(trace: Trace, url: str | None) -> list[dict[str, Any]]:
@@ -75,27 +88,9 @@ def _kept(trace: Trace) -> NDArray[np.float32]:
     return np.stack(tables) if tables else empty
 
 
-def _word_table(trace: Trace, rows: list[int]) -> dict[str, Any]:
-    table = shares.word_kept(trace, rows)
-    return packed_shares(table, _bits_within(table.size, WORDS_BYTES) or 1)
-
-
-def _importance(trace: Trace) -> dict[str, Any] | None:
-    bits = _bits_within(trace.ffn_importance.size, IMPORTANCE_BYTES)
-    if bits is None or bits < 4 or not trace.ffn_importance.size:
-        return None
-    values = trace.ffn_importance.astype(np.float32)
-    largest = np.zeros((len(values), len(trace.bounds)), np.float32)
-    for layer, row in enumerate(values):
-        np.maximum.at(largest[layer], trace.cube_from_token, np.nan_to_num(row))
-    whole = np.maximum(largest[:, trace.cube_from_token], 1e-12)
-    return packed_shares(np.nan_to_num(values) / whole, bits)
-
-
-def _bits_within(count: int, budget_bytes: int) -> int | None:
-    """The most bits per value, of 8, 4, 2 and 1, that stay within the budget."""
-    fitting = (bits for bits in (8, 4, 2, 1) if packed_size(count, bits) <= budget_bytes)
-    return next(fitting, None)
+def _ffn_kept(trace: Trace) -> dict[str, Any] | None:
+    mask = trace.ffn_mask()
+    return packed(mask, 1) if packed_size(mask.size, 1) <= FFN_BYTES else None
 
 
 def _density(trace: Trace) -> dict[str, Any]:

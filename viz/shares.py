@@ -76,9 +76,15 @@ def word_kept(trace: Trace, rows: list[int]) -> Floats:
     """float32 [L, len(rows), C]: the share of heads in which a word chose each cube."""
     layers, cubes = _layers_by_cubes(trace)
     shares = np.zeros((layers, len(rows), cubes), np.float32)
-    for layer in range(layers if cubes else 0):  # by layer: all heads at once would be large
-        bits = np.unpackbits(trace.word_kept[layer, rows], axis=-1, count=cubes)
-        shares[layer] = bits.mean(1, dtype=np.float32)
+    for layer in range(layers if cubes else 0):
+        shares[layer] = word_kept_in(trace, layer, rows)
+    return shares
+
+
+def word_kept_in(trace: Trace, layer: int, rows: list[int]) -> Floats:
+    """float32 [len(rows), C]: `word_kept` of one layer (all heads of all would be large)."""
+    bits = np.unpackbits(trace.word_kept[layer, rows], axis=-1, count=len(trace.bounds))
+    shares: Floats = bits.mean(1, dtype=np.float32)
     return shares
 
 

@@ -172,7 +172,7 @@ def test_a_clip_that_cannot_be_played_leaves_the_overlay_on_plain_ground(
     page: Page, tmp_path: Path
 ) -> None:
     show(page, uneven_trace())
-    page.evaluate("viewer.preview('data:video/mp4;base64,AAAA')")
+    page.evaluate("viewer.open('data:video/mp4;base64,AAAA')")
     page.wait_for_function("document.querySelector('#viewer video').error !== null")
     show(page, uneven_trace(), rev=2)
     page.evaluate("viewer.goTo(4)")

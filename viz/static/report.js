@@ -12,5 +12,5 @@
     }
   });
   const scene = JSON.parse(document.getElementById("scene").textContent);
-  window.AdaSparkViewer.mount(host).show(scene, { rev: 1 });
+  window.AdaSparkViewer.mount(host).setScene(scene, { rev: 1 });
 })();

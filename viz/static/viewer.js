@@ -1,36 +1,43 @@
 /* The viewer: one state, one draw, and the events that change the state. */
 
+const TEXTS = { stale: "Settings changed: these pictures are of the last run", running: "Running", error: "The run failed" };
+
 class Viewer {
   constructor(element) {
     const root = el("section", { id: "viewer", tabIndex: 0, "aria-label": "Viewer" });
     Object.assign(root.dataset, { state: "empty", rev: 0, layer: 0, slice: 0 });
-    this.parts = buildViewer(root, (mode) => this.set({ mode }), (kind) => this.set({ query: { kind } }));
+    this.parts = buildViewer(root, {
+      mode: (mode) => this.set({ mode }), kind: (kind) => this.set({ query: { kind } }),
+      compared: (compared) => this.set({ compared }),
+    });
+    this.on = { pick: (word) => this.pickWord(word), goTo: (slice) => this.goTo(slice), release: () => this.clearPicks() };
     this.data = null;
+    this.sources = new Sources(() => this.draw());
     this.view = {
-      layer: 0, slice: 0, mode: "spotlight", query: { kind: "question" },
-      threshold: null, stretched: false, opacity: 1, hovered: null, pinned: null,
+      layer: 0, slice: 0, mode: "spotlight", query: { kind: "question" }, head: null, compared: "cubes",
+      threshold: null, stretched: false, rescaled: false, opacity: 1, spatial: window.innerWidth >= 700,
+      hovered: null, pinned: null, hoveredWord: null,
     };
     this.clock = new Clock(this.parts.video, (time) => this.#tick(time));
+    this.stack = new CubeStack(this.parts.stack, (cube, lock) => (lock ? this.#pinAndGo(cube) : this.#hover(cube)), () => this.draw());
+    this.#compareWith(null);
     element.append(root);
-    this.#listen();
+    this.selection = new Selection(this);
+    listen(this);
     this.#watchSizes();
     this.draw();
   }
 
-  /** Draw a scene. A higher `rev` replaces a lower one; a late, lower one is dropped. */
-  show(scene, { rev, state = "ready" } = {}) {
-    const { root } = this.parts;
-    const next = rev ?? Number(root.dataset.rev) + 1;
+  /** Draw a scene. A higher `rev` replaces a lower one; a late, lower one is dropped.
+      `layerSource(layer)` gives a promise of that layer's detail, for a scene without details. */
+  setScene(scene, { rev, state = "ready", layerSource = null } = {}) {
+    const { root } = this.parts, next = rev ?? Number(root.dataset.rev) + 1;
     if (next < Number(root.dataset.rev)) return false;
     this.data = new SceneData(scene);
+    this.sources.set("a", this.data, layerSource);
     root.dataset.rev = next;
-    const kinds = this.data.kinds, { query, layer, slice } = this.view;
-    const stays = query.word === undefined && kinds.includes(query.kind);
-    const first = kinds.includes("question") ? "question" : kinds[0];
-    this.view.query = stays ? query : { kind: first };
-    this.view.pinned = this.view.hovered = null;
-    this.view.layer = Math.max(0, Math.min(layer, this.data.layers - 1));
-    this.view.slice = Math.max(0, Math.min(slice, this.data.slices - 1));
+    this.#keepPlace();
+    if (this.other) this.#compareWith(this.other.b, ...this.other.labels);
     this.#fillWords();
     const video = this.data.videoOf(this.view.slice);
     if (video) this.clock.load(video.url, this.data.durationOf(video));
@@ -38,9 +45,34 @@ class Viewer {
     return true;
   }
 
+  /** Compare with another scene of the same video: "Difference" joins the overlays. null: no more. */
+  setOther(scene, labelA = "A", labelB = "B", { layerSource = null } = {}) {
+    const data = scene && new SceneData(scene);
+    this.sources.set("b", data, layerSource);
+    this.#compareWith(data, labelA, labelB);
+    this.draw();
+    return Boolean(this.other?.comparable);
+  }
+
+  #compareWith(data, labelA, labelB) {
+    this.other = data && this.data ? new Difference(this.data, data, labelA, labelB) : null;
+    const choice = [...this.parts.modes.children].find((made) => made.dataset.value === "difference");
+    choice.hidden = !this.other?.comparable;
+    if (choice.hidden && this.view.mode === "difference") this.view.mode = "spotlight";
+  }
+
+  /** Show at once what this run's scores give at {attn_top_p, ffn_top_p}; null: as it was recorded. */
+  preview(settings) {
+    if (!this.data) return;
+    this.data.choices.preview(settings);
+    this.setState(this.parts.root.dataset.state);
+  }
+
   /** Show a video before anything has been run on it; forgets the scene. */
-  preview(url, durationSecs = 0) {
+  open(url, durationSecs = 0) {
     this.data = null;
+    this.setOther(null);
+    Object.assign(this.view, { pinned: null, hovered: null, hoveredWord: null });
     this.parts.words.replaceChildren();
     this.clock.load(url, durationSecs);
     this.setState("empty");
@@ -49,41 +81,41 @@ class Viewer {
   /** empty, running, ready, stale or error; what was drawn stays visible, under a ribbon. */
   setState(state, message = "") {
     const { root, ribbon, empty, video } = this.parts;
-    const texts = { stale: "Settings changed: these pictures are of the last run", running: "Running" };
+    const preview = state === "stale" && this.data?.choices.settings;
     root.dataset.state = state;
-    ribbon.textContent = message || texts[state] || (state === "error" ? "The run failed" : "");
+    ribbon.textContent = message || (preview ? "Settings changed: the exact run follows" : TEXTS[state] ?? "");
     ribbon.hidden = !ribbon.textContent;
     empty.hidden = Boolean(this.data) || Boolean(video.getAttribute("src"));
-    this.#layOut();
+    this.layOut();
   }
 
-  /** Change what is looked at: layer, mode, query, threshold (null: usual), stretched, opacity, pinned. */
+  /** Change what is looked at: any of `view`'s names. */
   set(change) {
     Object.assign(this.view, change);
     this.draw();
-    const { layer, slice, mode, query, pinned } = this.view;
-    const detail = { layer, slice, mode, query: { ...query }, cube: pinned };
+    const { layer, slice, mode, query, head, pinned } = this.view;
+    const detail = { layer, slice, mode, query: { ...query }, head, cube: pinned };
     this.parts.root.dispatchEvent(new CustomEvent("adaspark:view", { detail, bubbles: true }));
   }
 
-  /** A read-only copy of what is drawn. */
+  /** Go where another panel points: any of {layer, head, slice, cube, word}; word is its `index`. */
+  select({ slice, word, cube, ...change }) {
+    if (!this.data) return;
+    const position = word == null ? -1 : this.data.words.findIndex((item) => item.index === word);
+    if (position >= 0) change.query = { word: position };
+    else if (word === null && this.view.query.word !== undefined) change.query = { kind: this.data.words[this.view.query.word].kind };
+    if (cube !== undefined) change.pinned = cube;
+    if (slice !== undefined && slice !== this.view.slice) this.goTo(slice, change);
+    else this.set(change);
+  }
+
   snapshot() {
-    const { data, parts } = this, view = fullView(this);
-    if (!data) return null;
-    const video = data.videoOf(view.slice);
-    const shares = (query) => Array.from({ length: data.layers }, (_, layer) =>
-      data.cubes.map((cube) => data.share(query, layer, cube.index)));
-    return deepFreeze(structuredClone({
-      state: parts.root.dataset.state, rev: Number(parts.root.dataset.rev),
-      layer: view.layer, slice: view.slice, mode: view.mode, query: view.query,
-      threshold: view.threshold, pinned: view.pinned,
-      grid: video?.grid ?? [0, 0, 0], grids: data.videos.map((item) => item.grid),
-      cubes: data.cubes, kinds: data.kinds, kept: shares(view.query),
-      kept_by_kind: Object.fromEntries(data.kinds.map((kind) => [kind, shares({ kind })])),
-      ffn_mask: data.layers ? data.ffnMask(view.layer) : [], words: data.words,
-      frame_times: data.times, question: data.scene.question, answer: data.scene.answer,
-      config: data.scene.config,
-    }));
+    return this.data && snapshotOf(this);
+  }
+
+  /** A "png" or "svg" of the "overlay" (with its frame), the "lanes" or the "stack": promises a Blob. */
+  picture(format = "png", panel = "overlay") {
+    return pictureOf(this, format, panel);
   }
 
   #tick(time) {
@@ -105,37 +137,36 @@ class Viewer {
 
   pickWord(position) {
     const same = this.view.query.word === position;
-    this.set({ query: same ? { kind: this.data.words[position].kind } : { word: position } });
+    this.set({ hoveredWord: null, query: same ? { kind: this.data.words[position].kind } : { word: position } });
+  }
+
+  hoverWord(position) {
+    this.view.hoveredWord = position;
+    this.draw();
   }
 
   clearPicks() {
-    const { query } = this.view;
-    const kind = query.word === undefined ? query.kind : this.data.words[query.word].kind;
-    this.set({ query: { kind }, pinned: null });
+    const { query } = this.view, { word } = query;
+    this.set({
+      pinned: null, hovered: null, hoveredWord: null,
+      query: word === undefined ? query : { kind: this.data.words[word].kind },
+    });
+  }
+
+  #keepPlace() {
+    const { kinds, layers, slices } = this.data, { query, layer, slice } = this.view;
+    const stays = query.word === undefined && kinds.includes(query.kind);
+    const first = kinds.includes("question") ? "question" : kinds[0];
+    this.view.query = stays ? query : { kind: first };
+    this.view.pinned = this.view.hovered = this.view.hoveredWord = null;
+    this.view.layer = Math.max(0, Math.min(layer, layers - 1));
+    this.view.slice = Math.max(0, Math.min(slice, slices - 1));
   }
 
   #fillWords() {
-    const { words } = this.parts;
-    const kinds = ["question", "answer"].filter((kind) => this.data.kinds.includes(kind));
-    words.replaceChildren(...kinds.map((kind) => wordRow(kind, this.data.words, (i) => this.pickWord(i))));
-  }
-
-  #listen() {
-    const { parts } = this;
-    parts.play.addEventListener("click", () => this.togglePlay());
-    parts.back.addEventListener("click", () => this.goTo(this.view.slice - 1));
-    parts.forward.addEventListener("click", () => this.goTo(this.view.slice + 1));
-    parts.seek.addEventListener("input", () => this.clock.seek(Number(parts.seek.value)));
-    parts.layer.input.addEventListener("input", (e) => this.set({ layer: Number(e.target.value) }));
-    parts.threshold.input.addEventListener("input", (e) => this.set({ threshold: e.target.value / 100 }));
-    parts.threshold.auto.addEventListener("click", () => this.set({ threshold: null }));
-    parts.stretch.addEventListener("click", () => this.set({ stretched: !this.view.stretched }));
-    parts.opacity.input.addEventListener("input", (e) => this.set({ opacity: e.target.value / 100 }));
-    parts.lanes.addEventListener("click", (event) => this.#pickLane(event));
-    parts.stage.addEventListener("pointermove", (event) => this.#hover(this.#cubeUnder(event)));
-    parts.stage.addEventListener("pointerleave", () => this.#hover(null));
-    parts.stage.addEventListener("click", (event) => this.#pin(this.#cubeUnder(event)));
-    parts.root.addEventListener("keydown", (event) => onKey(this, event));
+    const kinds = ["question", "answer"].filter((kind) => this.data.words.some((word) => word.kind === kind));
+    const on = { pick: this.on.pick, hover: (position) => this.hoverWord(position) };
+    this.parts.words.replaceChildren(...kinds.map((kind) => wordRow(kind, this.data.words, on)));
   }
 
   togglePlay() {
@@ -144,44 +175,45 @@ class Viewer {
     this.draw();
   }
 
-  #pickLane(event) {
-    if (!this.data?.slices) return;
-    const box = event.currentTarget.getBoundingClientRect();
-    const slice = Math.floor(((event.clientX - box.left) / box.width) * this.data.slices);
-    const layer = Math.floor(((event.clientY - box.top) / box.height) * this.data.layers);
-    this.goTo(slice, { layer: Math.max(0, Math.min(layer, this.data.layers - 1)) });
-  }
-
-  #cubeUnder(event) {
-    const video = this.data?.videoOf(this.view.slice);
-    if (!video) return null;
-    const box = this.parts.overlay.getBoundingClientRect();
-    const row = Math.floor(((event.clientY - box.top) / box.height) * video.grid[1]);
-    const column = Math.floor(((event.clientX - box.left) / box.width) * video.grid[2]);
-    const under = (c) => c.r0 <= row && row < c.r1 && c.c0 <= column && column < c.c1;
-    return this.data.cubesFromSlice[this.view.slice].find(under)?.index ?? null;
-  }
-
   #hover(cube) {
     if (cube === this.view.hovered) return;
     this.view.hovered = cube;
     this.draw();
   }
 
-  #pin(cube) {
+  hoverAt(event) {
+    this.#hover(event ? cubeUnder(this, event) : null);
+  }
+
+  pin(cube) {
     if (this.data) this.set({ pinned: cube === this.view.pinned ? null : cube });
   }
 
+  /** A cube picked in the stack may lie in another slice. */
+  #pinAndGo(cube) {
+    if (cube === null) return;
+    const { data, view } = this, item = data.cubes[cube];
+    this.pin(cube);
+    if (view.slice < data.firstSlice(item) || view.slice >= data.endSlice(item)) this.goTo(data.firstSlice(item));
+  }
+
+  /** Hold the next cube of the slice (step 1) or the one before (-1). */
+  pinNext(step) {
+    const cubes = this.data.cubesFromSlice[this.view.slice] ?? [];
+    const at = cubes.findIndex((cube) => cube.index === this.view.pinned);
+    const next = at < 0 ? (step > 0 ? 0 : cubes.length - 1) : (at + step + cubes.length) % cubes.length;
+    if (cubes.length) this.set({ pinned: cubes[next].index });
+  }
+
   #watchSizes() {
-    new ResizeObserver(() => this.#layOut()).observe(this.parts.stage);
+    const sizes = new ResizeObserver(() => this.layOut());
+    for (const part of ["root", "stage", "stackBox"]) sizes.observe(this.parts[part]);
     this.parts.video.addEventListener("loadedmetadata", () => this.setState(this.parts.root.dataset.state));
   }
 
-  #layOut() {
-    const { stage, video, grey, overlay } = this.parts, clip = this.data?.scene.clip ?? {};
-    const grid = this.data?.videoOf(this.view.slice)?.grid ?? [1, 9, 16];
-    const width = video.videoWidth || clip.width || grid[2];
-    const height = video.videoHeight || clip.height || grid[1];
+  layOut() {
+    const { root, stage, grey, overlay } = this.parts, [width, height] = pictureSize(this);
+    root.dataset.layout = root.clientWidth < 620 ? "single" : width / height < 1.3 ? "beside" : "below";
     stage.style.aspectRatio = `${width} / ${height}`;
     const rect = contentRect(stage.clientWidth, stage.clientHeight, width, height);
     for (const canvas of [grey, overlay]) {
@@ -193,12 +225,9 @@ class Viewer {
 
   draw() {
     renderViewer(this);
+    this.sources.fetchFor(fullView(this));
+    this.selection.tell();
   }
-}
-
-function deepFreeze(value) {
-  if (value && typeof value === "object") Object.values(value).forEach(deepFreeze);
-  return Object.freeze(value);
 }
 
 window.AdaSparkViewer = {

@@ -1,17 +1,4 @@
-/* The scene, decoded: what is kept where, for any query, layer and slice. No DOM here. */
-
-/** Decode {dtype, shape, data}: whole numbers, `top` the largest code of the dtype. */
-function unpack(packed) {
-  const bits = Number(packed.dtype.slice(1));
-  const bytes = Uint8Array.from(atob(packed.data), (char) => char.charCodeAt(0));
-  const count = packed.shape.reduce((a, b) => a * b, 1);
-  const values = new Uint16Array(count);
-  for (let i = 0; i < count; i++) {
-    if (bits === 16) values[i] = bytes[2 * i] | (bytes[2 * i + 1] << 8);
-    else values[i] = (bytes[(i * bits) >> 3] >> (8 - bits - ((i * bits) & 7))) & ((1 << bits) - 1);
-  }
-  return { values, shape: packed.shape, top: 2 ** bits - 1 };
-}
+/* The scene, decoded: where the cubes lie in picture and time, and shares over them. No DOM here. */
 
 class SceneData {
   constructor(scene) {
@@ -20,15 +7,12 @@ class SceneData {
     this.kinds = scene.kinds;
     this.words = scene.words;
     this.times = scene.frame_times;
-    this.kept = unpack(scene.kept);
-    this.wordKept = unpack(scene.word_kept);
-    this.ffn = unpack(scene.ffn_kept);
-    this.importance = scene.importance ? unpack(scene.importance) : null;
-    this.entropyBySlice = unpack(scene.entropy.attention_by_slice);
     this.videos = this.#videos();
     this.slices = this.videos.reduce((sum, video) => sum + video.grid[0], 0);
     this.cubes = this.#cubes();
     this.cubesFromSlice = this.#cubesFromSlice();
+    this.choices = new Choices(scene, this.cubes.length);
+    this.ffnShares = unpack(scene.ffn_share);
   }
 
   #videos() {
@@ -51,10 +35,17 @@ class SceneData {
   #cubesFromSlice() {
     const lists = Array.from({ length: this.slices }, () => []);
     for (const cube of this.cubes) {
-      const first = this.videos[cube.video].first_slice;
-      for (let t = cube.t0; t < cube.t1; t++) lists[first + t].push(cube);
+      for (let t = this.firstSlice(cube); t < this.endSlice(cube); t++) lists[t].push(cube);
     }
     return lists;
+  }
+
+  firstSlice(cube) {
+    return this.videos[cube.video].first_slice + cube.t0;
+  }
+
+  endSlice(cube) {
+    return this.videos[cube.video].first_slice + cube.t1;
   }
 
   /** The video a slice belongs to (undefined in a trace without video). */
@@ -62,37 +53,38 @@ class SceneData {
     return this.videos.findLast((video) => video.first_slice <= slice);
   }
 
-  /** Share of a query's attention decisions that kept a cube; query is {kind} or {word}. */
+  /** Share of a query's attention decisions that kept a cube. */
   share(query, layer, cube) {
-    const { values, shape, top } = query.word === undefined ? this.kept : this.wordKept;
-    const row = query.word === undefined ? this.kinds.indexOf(query.kind) : query.word;
-    if (row < 0) return 0;
-    const [first, second] = query.word === undefined ? [row, layer] : [layer, row];
-    return values[(first * shape[1] + second) * shape[2] + cube] / top;
+    return this.choices.row(query, layer)[cube];
   }
 
   /** From which share a cube counts as kept unless someone says: the layer's mean, at most half. */
   usualThreshold(query, layer) {
-    const shares = this.cubes.map((cube) => this.share(query, layer, cube.index));
-    const mean = shares.reduce((a, b) => a + b, 0) / Math.max(shares.length, 1);
-    return Math.min(mean, 0.5);
+    const shares = this.choices.row(query, layer);
+    return Math.min(shares.reduce((a, b) => a + b, 0) / Math.max(shares.length, 1), 0.5);
+  }
+
+  /** The largest share of a layer's cubes. */
+  largestIn(query, layer) {
+    return this.choices.row(query, layer).reduce((a, b) => Math.max(a, b), 0) || 1;
   }
 
   /** The largest share of any layer and cube, so that stretched layers still compare. */
   largestShare(query) {
     let largest = 0;
     for (let layer = 0; layer < this.layers; layer++) {
-      for (const cube of this.cubes) largest = Math.max(largest, this.share(query, layer, cube.index));
+      largest = this.choices.row(query, layer).reduce((a, b) => Math.max(a, b), largest);
     }
     return largest || 1;
   }
 
   /** Area-weighted mean share over the cubes of a slice. */
   sliceShare(query, layer, slice) {
+    const row = this.choices.row(query, layer);
     let sum = 0, area = 0;
     for (const cube of this.cubesFromSlice[slice]) {
       const weight = (cube.r1 - cube.r0) * (cube.c1 - cube.c0);
-      sum += weight * this.share(query, layer, cube.index);
+      sum += weight * row[cube.index];
       area += weight;
     }
     return area ? sum / area : 0;
@@ -104,21 +96,25 @@ class SceneData {
     return first_token + ((slice - first_slice) * grid[1] + row) * grid[2] + column;
   }
 
-  ffnKept(layer, token) {
-    return this.ffn.values[layer * this.ffn.shape[1] + token] === 1;
-  }
-
-  ffnMask(layer) {
-    const count = this.ffn.shape[1];
-    return Array.from(this.ffn.values.subarray(layer * count, (layer + 1) * count), (bit) => bit === 1);
-  }
-
+  /** Share of a slice's tokens that pass through the FFN. */
   ffnSliceShare(layer, slice) {
-    const [, rows, columns] = this.videoOf(slice).grid;
-    const first = this.token(slice, 0, 0);
-    let kept = 0;
-    for (let i = 0; i < rows * columns; i++) kept += this.ffnKept(layer, first + i);
-    return kept / (rows * columns);
+    const mask = this.choices.settings && this.choices.details[layer] ? this.choices.ffnRow(layer) : null;
+    if (!mask) return this.ffnShares.values[layer * this.slices + slice] / this.ffnShares.top;
+    const [, rows, columns] = this.videoOf(slice).grid, first = this.token(slice, 0, 0);
+    return mask.subarray(first, first + rows * columns).reduce((a, b) => a + b, 0) / (rows * columns);
+  }
+
+  /** Share of a cube's tokens that pass through the FFN. */
+  ffnCubeShare(layer, cube) {
+    const mask = this.choices.ffnRow(layer);
+    if (!mask) return 0;
+    let sum = 0;
+    for (let slice = this.firstSlice(cube); slice < this.endSlice(cube); slice++) {
+      for (let row = cube.r0; row < cube.r1; row++) {
+        for (let column = cube.c0; column < cube.c1; column++) sum += mask[this.token(slice, row, column)];
+      }
+    }
+    return sum / ((cube.t1 - cube.t0) * (cube.r1 - cube.r0) * (cube.c1 - cube.c0));
   }
 
   /** The slice on screen: the last of a video whose first frame has been presented. */

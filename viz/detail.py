@@ -1,0 +1,125 @@
+"""One layer at full resolution: what each head of each word chose, and from which Top-p upwards.
+
+A small run's layers travel inside its scene; of a larger one the viewer asks for a layer when it
+is looked at. A layer stays within 64 KB of JSON: the finest tables that fit, or none.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from viz import levels, shares
+from viz.packing import packed_shares, packed_size
+
+if TYPE_CHECKING:
+    from adaspark.trace import Trace
+
+WORDS_BYTES, KINDS_BYTES, LAYER_BYTES = 40_000, 9_000, 62_000
+ASKED = ("question", "answer")
+"""The kinds of word that a scene shows."""
+
+
+def layer_detail(trace: Trace, layer: int, *, most_bytes: int = LAYER_BYTES) -> dict[str, Any]:
+    """What the viewer draws of one layer beyond its scene, JSON-ready, within `most_bytes`.
+
+    Tables are `viz.levels.packed_levels` or `viz.packing` values, null where nothing fits:
+
+    - `word_level` [W', H, C] of the scene's words;
+    - `word_share` [W', C], share of heads, where `word_level` is null;
+    - `kind_share` {"kinds", "steps", "table" [K, P, C]}: share of the words and heads of a kind
+      that would choose a cube at each step, where `word_level` cannot tell;
+    - `ffn_level` [V].
+    """
+    rows = shown_words(trace)
+    words_bytes = _words_bytes(trace, most_bytes)
+    word_level = _word_level(trace, layer, rows, words_bytes)
+    left = most_bytes - _size(word_level)
+    parts: dict[str, Any] = {"layer": layer, "word_level": word_level, "word_share": None}
+    if rows and len(trace.bounds) and word_level is None:
+        parts["word_share"] = packed_within(
+            shares.word_kept_in(trace, layer, rows), min(words_bytes, left)
+        )
+        left -= _size({"table": parts["word_share"] or {"data": ""}})
+    parts["kind_share"] = None
+    if rows and (word_level is None or len(word_level["steps"]) == 1):
+        parts["kind_share"] = _kind_share(trace, layer, min(KINDS_BYTES, left))
+        left -= _size(parts["kind_share"])
+    return {**parts, "ffn_level": _ffn_level(trace, layer, left)}
+
+
+def details_within(trace: Trace, most_bytes: int) -> list[dict[str, Any]] | None:
+    """Every layer's detail, or None where they would not fit without losing the preview."""
+    layers = len(trace.computed_pairs)
+    if not layers or not len(trace.bounds):
+        return []
+    each = most_bytes // layers
+    if _bits(_word_values(trace), _words_bytes(trace, each)) not in levels.BITS[:2]:
+        return None
+    found = [layer_detail(trace, layer, most_bytes=each) for layer in range(layers)]
+    return found if found[0]["ffn_level"] or not trace.ffn_importance.size else None
+
+
+def shown_words(trace: Trace) -> list[int]:
+    """The rows of the word tables that a scene shows, in order."""
+    return [word["index"] for word in shares.words(trace) if word["kind"] in ASKED]
+
+
+def packed_within(table: NDArray[Any], most_bytes: int) -> dict[str, Any] | None:
+    """Shares on the most levels that fit the budget; None where not even one bit each does."""
+    for bits in (8, 4, 2, 1):
+        if packed_size(table.size, bits) <= most_bytes:
+            return packed_shares(table, bits)
+    return None
+
+
+def _word_level(
+    trace: Trace, layer: int, rows: list[int], most_bytes: int
+) -> dict[str, Any] | None:
+    bits = _bits(_word_values(trace), most_bytes)
+    if bits is None or not rows or not len(trace.bounds):
+        return None
+    steps = levels.steps_of(bits, levels.recorded_top_p(trace, "attn"))
+    return levels.packed_levels(levels.word_levels(trace, layer, rows, steps), steps, bits)
+
+
+def _ffn_level(trace: Trace, layer: int, most_bytes: int) -> dict[str, Any] | None:
+    bits = _bits(len(trace.cube_from_token), most_bytes)
+    if bits is None or not trace.ffn_importance.size:
+        return None
+    steps = levels.steps_of(bits, levels.recorded_top_p(trace, "ffn"))
+    return levels.packed_levels(levels.token_levels(trace, layer, steps), steps, bits)
+
+
+def _kind_share(trace: Trace, layer: int, most_bytes: int) -> dict[str, Any] | None:
+    steps = levels.steps_of(4, levels.recorded_top_p(trace, "attn"))
+    found = {kind: shares.word_indices(trace, kind) for kind in ASKED}
+    kinds = [kind for kind, rows in found.items() if rows]
+    at = np.arange(len(steps))[:, None, None, None]
+    tables = [
+        (levels.word_levels(trace, layer, found[kind], steps) <= at).mean((1, 2)) for kind in kinds
+    ]
+    table = packed_within(np.stack(tables), most_bytes)
+    return {"kinds": kinds, "steps": list(steps), "table": table} if table else None
+
+
+def _words_bytes(trace: Trace, most_bytes: int) -> int:
+    """What words may take: all but the tokens' finest table, or but a fifth if that is less."""
+    tokens = packed_size(len(trace.cube_from_token), levels.BITS[0])
+    return min(WORDS_BYTES, most_bytes - min(tokens, most_bytes // 5))
+
+
+def _word_values(trace: Trace) -> int:
+    """How many (word, head, cube) choices a layer has."""
+    return len(shown_words(trace)) * math.prod(trace.word_probs.shape[2:])
+
+
+def _bits(count: int, most_bytes: int) -> int | None:
+    return next((bits for bits in levels.BITS if packed_size(count, bits) <= most_bytes), None)
+
+
+def _size(part: dict[str, Any] | None) -> int:
+    return len(part["table"]["data"]) if part else 0
