@@ -179,7 +179,7 @@ def test_what_is_recorded_on_request() -> None:
     runner().run(clips(), SPARSE, record=record)
     (batch,) = heard
     first = batch.decisions.layers[0]
-    rows = 5 + 3 * runner().packer.block_tokens
+    rows = 5 + 3 * batch.plan.block_tokens
     assert first.mass is not None and first.mass.shape == (2, 4, rows, 16)
     assert first.ffn_in is not None and (first.ffn_in > 0).all()
     assert batch.decisions.rows is not None and len(batch.decisions.rows) == rows

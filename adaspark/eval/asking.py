@@ -72,14 +72,15 @@ def greedy_answers(
     asked: Asked,
     states: Tensor,
     wrong: Sequence[tuple[int, int]],
-    packer: Packer,
+    *,
+    end_id: int,
 ) -> dict[tuple[int, int], list[int]]:
     """Greedy ids of the `wrong` questions (clip, index): what generating word by word gives.
 
     `states` are those of the expected answers: up to the prompt's end they are the same. Every
     further token takes one pass of all blocks over the prefix that is already read.
     """
-    size, prefix = packer.block_tokens, forward.plan.shape.prefix_tokens
+    size, prefix = forward.plan.block_tokens, forward.plan.shape.prefix_tokens
     ids = asked.ids.clone()
     written: dict[tuple[int, int], list[int]] = {key: [] for key in wrong}
     going = list(wrong)
@@ -94,7 +95,7 @@ def greedy_answers(
         still: list[tuple[int, int]] = []
         for (clip, index), row, token in zip(going, rows, logits.argmax(-1).tolist(), strict=True):
             place = row - index * size + 1
-            if token == packer.end_id:
+            if token == end_id:
                 continue
             written[clip, index].append(token)
             if place < size:

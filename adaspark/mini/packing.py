@@ -7,6 +7,7 @@ Every question's ids and positions are those of `adaspark.prompt.build_prompt`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +57,17 @@ class Packer:
         # The token before each answer token predicts it.
         labels = [*[IGNORE] * (len(asked) - 1), *answer, *[IGNORE] * (free + 1)]
         return ids, labels
+
+    def fitting(self, asked: Sequence[Question], *, answer_tokens: int) -> Packer:
+        """The same with blocks that hold each question and `answer_tokens` or more."""
+        lengths = [
+            len(self._asked(question.text, chat=True))
+            + max(len(self.encode(question.answer)) + 1, answer_tokens)
+            for question in asked
+        ]
+        fitted = copy(self)
+        fitted.block_tokens = max(lengths, default=self.block_tokens)
+        return fitted
 
     def _asked(self, text: str, *, chat: bool) -> list[int]:
         return [*self.between, *self.encode(text), *(self.after if chat else [])]

@@ -120,12 +120,8 @@ class SparseForward:
                 probs, kept = self._choose(rows, means, seen[0], chunk)
                 if heard is not None:
                     self._tell(heard, rows, seen[0], probs, kept, chunk)
-            # The masks are made again in the backward pass: those of all layers would not fit.
-            if torch.is_grad_enabled():
-                mixed = checkpoint(_mix, rows, *seen, kept, self.plan, chunk, use_reentrant=False)
-            else:
-                mixed = _mix(rows, *seen, kept, self.plan, chunk)
-            parts.append(mixed)
+            chosen = None if self.config.attention.keeps_all else kept
+            parts.append(_mixed(rows, *seen, chosen, self.plan, chunk))
         return torch.cat(parts, dim=2)
 
     def _choose(
@@ -153,8 +149,7 @@ class SparseForward:
     ) -> None:
         """Write down a chunk's choices."""
         assert self.decisions is not None
-        mask = _token_mask(kept, self.plan, chunk)
-        heard.pairs[:, chunk.start : chunk.end] = mask.sum(-1).sum(1)
+        heard.pairs[:, chunk.start : chunk.end] = _pairs(kept, self.plan, chunk)
         places, local = self.decisions.places(chunk, rows.device)
         heard.kept[:, :, places, : chunk.cubes] = kept[:, :, local]
         heard.probs[:, :, places, : chunk.cubes] = probs[:, :, local]
@@ -208,16 +203,35 @@ def _cube_mass(rows: Tensor, keys: Tensor, plan: Plan, chunk: Chunk, visible: Te
     return sums.index_add(-1, plan.cube_from_key(chunk), weights)[..., : chunk.cubes]
 
 
-def _mix(
-    rows: Tensor, keys: Tensor, values: Tensor, kept: Tensor, plan: Plan, chunk: Chunk
+def _mixed(
+    rows: Tensor, keys: Tensor, values: Tensor, kept: Tensor | None, plan: Plan, chunk: Chunk
 ) -> Tensor:
-    """Softmax attention over what a chunk's rows may read: [B, H, n, D]."""
-    return F.scaled_dot_product_attention(
-        rows, keys, values, attn_mask=_token_mask(kept, plan, chunk)
+    """Softmax attention over what a chunk's rows may read: [B, H, n, D]; None keeps all.
+
+    For gradients the mask is made again in the backward pass: those of all layers would not fit.
+    """
+    if not torch.is_grad_enabled():
+        return _mix(rows, keys, values, kept, plan, chunk)
+    mixed: Tensor = checkpoint(
+        _mix, rows, keys, values, kept, plan, chunk, use_reentrant=False, preserve_rng_state=False
     )
+    return mixed
 
 
-def _token_mask(kept: Tensor, plan: Plan, chunk: Chunk) -> Tensor:
-    """bool [B, H, n, e]: text, the own cube and the kept ones, as far as order allows."""
-    attended = F.pad(kept | plan.own(chunk), (0, 1), value=True)
-    return attended[..., plan.cube_from_key(chunk)] & plan.visible(chunk)
+def _mix(
+    rows: Tensor, keys: Tensor, values: Tensor, kept: Tensor | None, plan: Plan, chunk: Chunk
+) -> Tensor:
+    mask = plan.visible(chunk)
+    if kept is not None:
+        attended = F.pad(kept | plan.own(chunk), (0, 1), value=True)  # text is always read
+        mask = attended[..., plan.cube_from_key(chunk)] & mask
+    return F.scaled_dot_product_attention(rows, keys, values, attn_mask=mask)
+
+
+def _pairs(kept: Tensor, plan: Plan, chunk: Chunk) -> Tensor:
+    """Keys that each row reads, summed over heads: int64 [B, n]."""
+    visible = plan.visible(chunk).float()
+    in_cube = visible.new_zeros(len(visible), chunk.cubes + 1)
+    in_cube = in_cube.index_add(1, plan.cube_from_key(chunk), visible)
+    attended = F.pad(kept | plan.own(chunk), (0, 1), value=True).sum(1)
+    return (attended * in_cube).sum(-1).long()
