@@ -110,6 +110,11 @@ def test_a_hit_is_a_layer_and_head_that_chose_the_asked_object_s_cube() -> None:
             assert len(cubes)
             trace = product(clip, index, SPARSE).trace
             after = [i for i, w in enumerate(trace.words) if w["position"] > 20]
+            final = max(i for i, w in enumerate(trace.words) if w["kind"] != "answer")
+            assert (
+                outcomes[row][index].hit_last
+                == trace.word_mask()[:, final][..., cubes].any(-1).mean()
+            )
             if outcomes[row][index].correct == 1:  # then the words fed back were the same
                 chosen = trace.word_mask()[:, after][..., cubes].any((1, 3))
                 assert outcomes[row][index].hit == chosen.mean()

@@ -27,8 +27,9 @@ class Outcome:
     its end included, in nats.
 
     `hit`: share of (layer, head) pairs in which at least one row of the question or the answer
-    chose a cube that holds what was asked about; `hit_any`: whether any did; None where the
-    question is about no single object. `density`: computed / causal pairs of the question's own
+    chose a cube that holds what was asked about; `hit_any`: whether any did; `hit_last`: the share
+    for the prompt's last row alone, which gives the answer's first token; None where the question
+    is about no single object. `density`: computed / causal pairs of the question's own
     prompt (`attention`), of its rows by kind (`video`, `question`, `answer`), and the FFN's.
     `flops`: `dense` and `sparse` prefill of the language model, `reduction` = 1 - sparse / dense,
     and `vision_dense` and `vision` of the tower; `dense` is always that of the whole clip.
@@ -43,6 +44,7 @@ class Outcome:
     logprob: float
     hit: float | None
     hit_any: bool | None
+    hit_last: float | None
     density: dict[str, float]
     flops: dict[str, float]
 
@@ -121,8 +123,9 @@ class Tally:
 
 def hits(
     plan: Plan, decisions: Decisions, truth: Tensor, wanted: Tensor, spans: list[list[Span]]
-) -> NDArray[np.bool_]:
-    """Whether each question's rows chose a cube of what it asks about: bool [L, B, H, Q].
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Whether a question's rows chose a cube of what it asks about: bool [L, B, H, Q] of all its
+    rows, and of the prompt's last row.
 
     `truth` bool [B, V, K] tells which token holds which event, `wanted` bool [B, Q, K] which
     event each question is about.
@@ -130,19 +133,21 @@ def hits(
     held = torch.einsum("bvk,bqk->bqv", truth.float(), wanted.float()) > 0
     cubes = torch.zeros(*held.shape[:2], plan.layout.cubes, device=held.device)
     cubes = cubes.index_add(-1, plan.layout.cube_from_token, held.float()) > 0  # [B, Q, C]
-    rows = torch.zeros(*held.shape[:2], plan.block_tokens, dtype=torch.bool)
+    rows = torch.zeros(2, *held.shape[:2], plan.block_tokens, dtype=torch.bool)
     for clip, questions in enumerate(spans):
         for index, span in enumerate(questions):
             first = span.asked.start
-            rows[clip, index, : span.answer.stop - first] = True
-    blocks = held.shape[1]
+            rows[0, clip, index, : span.answer.stop - first] = True
+            rows[1, clip, index, span.asked.stop - 1 - first] = True
+    rows, blocks = rows.to(held.device), held.shape[1]
     found = []
     for layer in decisions.layers:
         kept = layer.kept[:, :, -blocks * plan.block_tokens :]
         kept = kept.reshape(*kept.shape[:2], blocks, plan.block_tokens, -1)
-        chose = (kept & cubes[:, None, :, None]).any(-1) & rows.to(kept.device)[:, None]
-        found.append(chose.any(-1))
-    return torch.stack(found).cpu().numpy()
+        chose = (kept & cubes[:, None, :, None]).any(-1)  # [B, H, Q, L]
+        found.append((chose & rows[:, :, None]).any(-1))
+    whole, last = torch.stack(found, dim=1).cpu().numpy()
+    return whole, last
 
 
 def asked_events(questions: list[tuple[Question, ...]], blocks: int, events: int) -> Tensor:

@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from adaspark.checkpoint import Checkpoint
@@ -123,29 +125,13 @@ class Runner:
         tally = self._tally(clips[0], plan, decisions, arm, shown)
         wanted = asked_events([c.questions for c in clips], blocks, shown.truth.shape[-1])
         chosen = hits(plan, decisions, shown.truth, wanted.to(self.device), asked.spans)
-        outcomes: list[list[Outcome]] = []
-        for row, clip in enumerate(clips):
-            outcomes.append([])
-            for index, question in enumerate(clip.questions):
-                span, answer = asked.spans[row][index], answers[row, index]
-                own = chosen[:, row, :, index] if question.event is not None else None
-                labels = asked.labels[row, index]
-                expected = labels[labels != IGNORE]
-                outcome = Outcome(
-                    seed=clip.seed,
-                    family=question.family,
-                    question=question.text,
-                    expected=question.answer,
-                    answer=answer,
-                    correct=score(question, answer),
-                    logprob=float(log_probs[row][index].gather(1, expected[:, None]).sum()),
-                    hit=None if own is None else float(own.mean()),
-                    hit_any=None if own is None else bool(own.any()),
-                    density=tally.density(row, span),
-                    flops=tally.flops(row, span),
-                )
-                outcomes[-1].append(outcome)
-        return outcomes
+        return [
+            [
+                _outcome(clip, i, answers[row, i], log_probs[row][i], tally, asked, chosen, row)
+                for i in range(len(clip.questions))
+            ]
+            for row, clip in enumerate(clips)
+        ]
 
     def _answers(
         self,
@@ -189,6 +175,38 @@ class Runner:
                 vision_flops(tower, shown.grid),
             ),
         )
+
+
+def _outcome(
+    clip: Clip,
+    index: int,
+    answer: str,
+    log_probs: Tensor,
+    tally: Tally,
+    asked: Asked,
+    chosen: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    row: int,
+) -> Outcome:
+    """The outcome of question `index` of the batch's clip in `row`."""
+    question, span = clip.questions[index], asked.spans[row][index]
+    labels = asked.labels[row, index]
+    expected = labels[labels != IGNORE][:, None]
+    about_one = question.event is not None
+    whole, last = (found[:, row, :, index] for found in chosen)
+    return Outcome(
+        seed=clip.seed,
+        family=question.family,
+        question=question.text,
+        expected=question.answer,
+        answer=answer,
+        correct=score(question, answer),
+        logprob=float(log_probs.gather(1, expected).sum()),
+        hit=float(whole.mean()) if about_one else None,
+        hit_any=bool(whole.any()) if about_one else None,
+        hit_last=float(last.mean()) if about_one else None,
+        density=tally.density(row, span),
+        flops=tally.flops(row, span),
+    )
 
 
 def _questions(clips: Sequence[Clip]) -> list[Question]:
