@@ -8,7 +8,10 @@ heads, D head dimension, h hidden.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,6 +26,8 @@ from adaspark.mini.decisions import Decisions, LayerDecisions
 from adaspark.mini.forward import batch_positions, prefix_embeds
 from adaspark.mini.plan import Chunk, Plan
 from adaspark.selection import keep_cubes
+
+BY_CALL = "adaspark_mini_sparse"
 
 
 @dataclass(frozen=True)
@@ -73,41 +78,43 @@ class SparseForward:
         end = start + hidden.shape[1]
         positions = batch_positions(self.plan.shape, len(hidden))[..., start:end]
         rotation = language.rotary_emb(hidden, positions)
-        for index, layer in enumerate(language.layers):
-            query, key, value = _project(layer.self_attn, layer.input_layernorm(hidden), rotation)
-            if start == 0:
-                means = mean_keys(key[:, :, self.plan.video], self.plan.layout)
-                past.append(LayerKeys(key, value, means))
-            else:
-                key = torch.cat([past[index].keys, key], dim=2)
-                value = torch.cat([past[index].values, value], dim=2)
-            heard = self._heard(index, query)
-            mixed = self._attend(query, key, value, past[index].means, start, heard)
-            hidden = hidden + layer.self_attn.o_proj(mixed.transpose(1, 2).flatten(2))
-            branch = layer.mlp(layer.post_attention_layernorm(hidden))
-            if heard is not None and heard.ffn_in is not None and heard.ffn_out is not None:
-                heard.ffn_in[:, start:end] = hidden.float().norm(dim=-1)
-                heard.ffn_out[:, start:end] = branch.float().norm(dim=-1)
-            hidden = hidden + (branch if start else self._skip(hidden, branch, heard))
+        with _attention_by_call(language.config):
+            for layer in language.layers:
+                mixed, _ = layer.self_attn(
+                    hidden_states=layer.input_layernorm(hidden),
+                    attention_mask=partial(self._attend, start=start, past=past),
+                    position_embeddings=rotation,
+                )
+                hidden = hidden + mixed
+                branch = layer.mlp(layer.post_attention_layernorm(hidden))
+                hidden = hidden + self._skip(layer.self_attn.layer_idx, hidden, branch, start)
         states: Tensor = language.norm(hidden)
         return states
 
-    def _heard(self, index: int, query: Tensor) -> LayerDecisions | None:
-        if self.decisions is None:
-            return None
-        return self.decisions.layer(index, self.plan, *query.shape[:2])
-
     def _attend(
         self,
+        index: int,
         query: Tensor,
         key: Tensor,
         value: Tensor,
-        means: Tensor,
+        *,
         start: int,
-        heard: LayerDecisions | None,
+        past: list[LayerKeys],
     ) -> Tensor:
-        """AdaS-Attn of the rows from `start` on: [B, H, rows, D]."""
+        """AdaS-Attn of layer `index` for the rows from `start` on: [B, H, rows, D].
+
+        `query` [B, H, rows, D], `key` and `value` [B, G, rows, D] after rotary embedding.
+        """
         clips, heads, count, _ = query.shape
+        if start == 0:
+            means = mean_keys(key[:, :, self.plan.video], self.plan.layout)
+            past.append(LayerKeys(key, value, means))
+        else:
+            key = torch.cat([past[index].keys, key], dim=2)
+            value = torch.cat([past[index].values, value], dim=2)
+        means, heard = past[index].means, None
+        if self.decisions is not None:
+            heard = self.decisions.layer(index, self.plan, clips, heads)
         share = heads // key.shape[1]
         keys, values = key.repeat_interleave(share, 1), value.repeat_interleave(share, 1)
         parts = []
@@ -158,9 +165,15 @@ class SparseForward:
             mass = _cube_mass(rows[:, :, local], keys, self.plan, chunk, visible)
             heard.mass[:, :, places, : chunk.cubes] = mass
 
-    def _skip(self, hidden: Tensor, branch: Tensor, heard: LayerDecisions | None) -> Tensor:
-        """The prefix's FFN output [B, P, h] with skipped tokens moved by their cube's mean."""
-        layout, video = self.plan.layout, self.plan.video
+    def _skip(self, index: int, hidden: Tensor, branch: Tensor, start: int) -> Tensor:
+        """The FFN's output [B, rows, h], skipped video tokens moved by their cube's mean."""
+        layout, video, end = self.plan.layout, self.plan.video, start + hidden.shape[1]
+        heard = None if self.decisions is None else self.decisions.layers[index]
+        if heard is not None and heard.ffn_in is not None and heard.ffn_out is not None:
+            heard.ffn_in[:, start:end] = hidden.float().norm(dim=-1)
+            heard.ffn_out[:, start:end] = branch.float().norm(dim=-1)
+        if start:
+            return branch  # text always passes
         with torch.no_grad(), torch.autocast(hidden.device.type, enabled=False):
             weights = importance(hidden[:, video].float().norm(dim=-1), layout)
             kept = choose_tokens(weights, layout, rule=self.config.ffn)
@@ -180,19 +193,23 @@ class SparseForward:
         return torch.cat([branch[:, : video.start], moved], dim=1)
 
 
-def _project(
-    module: Any, hidden: Tensor, rotation: tuple[Tensor, Tensor]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Rotated queries [B, H, N, D] and keys, and values, [B, G, N, D]."""
-    from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import apply_rotary_pos_emb
+@contextmanager
+def _attention_by_call(config: Any) -> Iterator[None]:
+    """Inside, an attention module calls what it is given as its mask."""
+    from transformers import AttentionInterface
 
-    shape = (*hidden.shape[:2], -1, module.head_dim)
-    query, key, value = (
-        project(hidden).view(shape).transpose(1, 2)
-        for project in (module.q_proj, module.k_proj, module.v_proj)
-    )
-    query, key = apply_rotary_pos_emb(query, key, *rotation)
-    return query, key, value
+    AttentionInterface.register(BY_CALL, _call)
+    usual, config._attn_implementation = config._attn_implementation, BY_CALL
+    try:
+        yield
+    finally:
+        config._attn_implementation = usual
+
+
+def _call(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **_: Any
+) -> tuple[Tensor, None]:
+    return attention_mask(module.layer_idx, query, key, value).transpose(1, 2), None
 
 
 def _cube_mass(rows: Tensor, keys: Tensor, plan: Plan, chunk: Chunk, visible: Tensor) -> Tensor:
