@@ -92,18 +92,22 @@ class Runner:
         self, clips: Sequence[Clip], arm: Arm, *, record: Record | None = None
     ) -> list[list[Outcome]]:
         """Outcomes by clip and question; the clips must be of one length and size."""
-        found: list[list[Outcome]] = []
-        for first in range(0, len(clips), self._at_once(clips)):
-            part = clips[first : first + self._at_once(clips)]
-            found += self._run(part, arm, record)
-        return found
+        parts = self.batches(clips)
+        return [outcomes for part in parts for outcomes in self._run(part, arm, record)]
 
-    def _at_once(self, clips: Sequence[Clip]) -> int:
+    def batches(self, clips: Sequence[Clip]) -> list[Sequence[Clip]]:
+        """Clips of one shape as they are run at once.
+
+        To compare arms, run all of them on a batch before the next: its features are kept.
+        """
+        if not clips:
+            return []
         height, width = clips[0].size
         video = clips[0].frames // 2 * (height // 28) * (width // 28)
         packer = self.packer.fitting(_questions(clips), answer_tokens=MOST_NEW_TOKENS)
         text = packer.block_tokens * max(len(clip.questions) for clip in clips)
-        return max(1, self._tokens // (video + text))
+        count = max(1, self._tokens // (video + text))
+        return [clips[first : first + count] for first in range(0, len(clips), count)]
 
     @torch.inference_mode()
     def _run(self, clips: Sequence[Clip], arm: Arm, record: Record | None) -> list[list[Outcome]]:
