@@ -8,20 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from trace_factory import make_trace
+from trace_factory import make_trace, nucleus
 
 from adaspark.trace import Trace
 from viz import figures, shares
 from viz.palette import CIVIDIS, DARK, LIGHT, cividis, rgb
-
-DRAWN = {
-    "entropy_by_layer": lambda trace, theme: figures.entropy_by_layer(trace, theme=theme),
-    "entropy_over_time": lambda trace, theme: figures.entropy_over_time(trace, 1, theme=theme),
-    "layer_density": lambda trace, theme: figures.layer_density(trace, theme=theme),
-    "flops_breakdown": lambda trace, theme: figures.flops_breakdown(trace, theme=theme),
-    "selection_maps": lambda trace, theme: figures.selection_maps(trace, theme=theme),
-    "ffn_masks": lambda trace, theme: figures.ffn_masks(trace, 1, theme=theme),
-}
 
 
 @pytest.fixture(scope="module")
@@ -33,17 +24,17 @@ def named(figure: Any, name: str) -> Any:
     return next(part for part in figure.data if part.name == name)
 
 
-@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("name", figures.FIGURES)
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_figures_are_transparent_themed_and_valid_json(trace: Trace, name: str, theme: str) -> None:
-    figure = DRAWN[name](trace, theme)
+    figure = figures.draw(name, trace, layer=1, theme=theme)  # type: ignore[arg-type]
     text = (DARK if theme == "dark" else LIGHT)["text"]
     assert figure.layout.paper_bgcolor == figure.layout.plot_bgcolor == "rgba(0,0,0,0)"
     assert figure.layout.font.color == text
     assert json.loads(figure.to_json())["data"]
 
 
-@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("name", figures.FIGURES)
 @pytest.mark.parametrize(
     "shape",
     [{"grids": ()}, {"grids": ((1, 1, 1),)}, {"grids": ((5, 3, 7), (1, 2, 2))}, {"answer": ()}],
@@ -51,9 +42,9 @@ def test_figures_are_transparent_themed_and_valid_json(trace: Trace, name: str, 
 )
 def test_any_run_can_be_drawn(name: str, shape: dict[str, Any]) -> None:
     unusual = make_trace(layers=2, **shape)
-    assert DRAWN[name](unusual, "light").to_json()
+    assert figures.draw(name, unusual, layer=1).to_json()
     unusual.meta.clear()
-    assert DRAWN[name](unusual, "light").to_json()
+    assert figures.draw(name, unusual, layer=1).to_json()
 
 
 def test_entropy_by_layer_keeps_kinds_apart(trace: Trace) -> None:
@@ -98,8 +89,10 @@ def test_flops_bars_are_the_counted_parts(trace: Trace) -> None:
         "Dense": counts["dense"]["ffn"] / 1e9,
         "AdaSpark": counts["sparse"]["ffn"] / 1e9,
     }
-    patterns = [part.marker.pattern.shape for part in figure.data]
-    assert len(set(patterns)) == len(patterns)
+    patterns = [part.marker.pattern.shape for part in figure.data if part.xaxis == "x"]
+    assert len(set(patterns)) == len(patterns) > 2
+    measured = named(figure, "Seconds")
+    assert dict(zip(measured.y, measured.x, strict=True))["Prefill"] == 0.66
 
 
 def test_selection_maps_hold_each_layers_cubes_by_place_and_slab(trace: Trace) -> None:
@@ -110,6 +103,34 @@ def test_selection_maps_hold_each_layers_cubes_by_place_and_slab(trace: Trace) -
     for cube, bounds in enumerate(trace.bounds):
         places = len(trace.bounds) // 3
         assert picture[cube % places, bounds[1] // 2] == pytest.approx(expected[2, cube])
+
+
+def test_the_enlarged_map_has_each_cube_at_its_place(trace: Trace) -> None:
+    picture = np.array(figures.selection_map(trace, 2, kind="answer").data[0].z, float)
+    expected = shares.kept(trace, "answer")[2]
+    rows, columns = 2, 2  # of cubes 3 x 4 in a picture of 5 x 7 tokens
+    assert picture[2 : 2 + rows, 0:columns].reshape(-1) == pytest.approx(expected[:4], abs=1e-4)
+    assert np.nansum(picture) == pytest.approx(expected.sum(), abs=1e-2)
+
+
+def test_statistics_count_the_cubes_of_each_kind(trace: Trace) -> None:
+    figure = figures.layer_statistics(trace)
+    rows = [i for i, word in enumerate(trace.words) if word["kind"] == "answer"]
+    counts = trace.word_mask()[:, rows].sum(-1).mean((1, 2))
+    assert named(figure, "Answer").y == pytest.approx(counts, abs=1e-4)
+    sizes = np.bincount(trace.cube_from_token)[trace.query_cubes]
+    video = np.average(trace.kept_share.sum(-1) / 255, axis=1, weights=sizes)
+    assert named(figure, "Video tokens").y == pytest.approx(video, abs=1e-4)
+    assert named(figure, "FFN").y == pytest.approx(trace.ffn_mask().mean(1))
+
+
+def test_concentration_is_the_size_of_the_nucleus_at_each_mass(trace: Trace) -> None:
+    rows = [i for i, word in enumerate(trace.words) if word["kind"] == "question"]
+    figure = figures.attention_concentration(trace)
+    for mass in (0.5, 0.8, 0.9, 0.95):
+        chosen = nucleus(trace.word_probs[:, rows].astype(np.float64), mass)
+        line = named(figure, f"{mass:.0%} of the mass")
+        assert line.y == pytest.approx(chosen.mean((1, 2, 3)), abs=1e-3)
 
 
 def test_ffn_masks_count_the_tokens_that_passed(trace: Trace) -> None:

@@ -1,23 +1,43 @@
-"""Plotly figures of one trace. Traces and options that plotly.js 3 and later all know.
+"""Plotly figures of one trace, by name, and the table behind each.
 
-Backgrounds are transparent; text and lines fit the ground named by `theme`. Every line differs in
-dash and marker too, every bar part in its pattern.
+Traces and options that plotly.js 3 and later all know. Backgrounds are transparent; text and lines
+fit the ground named by `theme`. Every line differs in dash and marker too, every bar part in its
+pattern.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from viz import series, shares
-from viz.palette import CIVIDIS, DASH, MARKER, Theme, colours
+from viz.maps import ffn_masks, selection_map, selection_maps
+from viz.palette import Theme, colours
+from viz.plotting import add_lines, laid_out, nothing
+from viz.tables import csv_text, table
 
 if TYPE_CHECKING:
     from adaspark.trace import Trace
+
+__all__ = [
+    "FIGURES",
+    "attention_concentration",
+    "csv_text",
+    "draw",
+    "effective_cubes",
+    "entropy_by_layer",
+    "entropy_over_time",
+    "ffn_masks",
+    "flops_breakdown",
+    "layer_density",
+    "layer_statistics",
+    "selection_map",
+    "selection_maps",
+    "table",
+]
 
 PATTERN = {"projections": "", "attention": "/", "ffn": "x", "choosing": ".", "vision": "-"}
 PART_ROLE = {
@@ -27,34 +47,70 @@ PART_ROLE = {
     "choosing": "answer",
     "vision": "question",
 }
-MOST_SLICES = 64
-"""Slices that `ffn_masks` draws at most; of a longer video an even sample."""
+
+
+def draw(name: str, trace: Trace, *, layer: int = 0, theme: Theme = "light") -> go.Figure:
+    """The figure of a name in FIGURES; those of one layer draw `layer`, 0 or above."""
+    return FIGURES[name](trace, min(layer, max(len(trace.computed_pairs) - 1, 0)), theme)
 
 
 def entropy_by_layer(trace: Trace, *, theme: Theme = "light") -> go.Figure:
     """Normalised entropy by layer: attention of video, question and answer apart, and FFN."""
-    figure = _lines(series.entropy_by_layer(trace), theme)
-    return _laid_out(figure, theme, "Entropy by layer", "Layer", "Normalised entropy (0 to 1)")
+    figure = add_lines(go.Figure(), series.entropy_by_layer(trace), theme)
+    return laid_out(figure, theme, "Entropy by layer", "Layer", "Normalised entropy (0 to 1)")
 
 
 def entropy_over_time(trace: Trace, layer: int, *, theme: Theme = "light") -> go.Figure:
     """Normalised entropy over the video in one layer: attention of video tokens, and FFN."""
-    figure = _lines(series.entropy_over_time(trace, layer), theme)
+    figure = add_lines(go.Figure(), series.entropy_over_time(trace, layer), theme)
     title = f"Entropy over time, layer {layer}"
     unit = series.slice_times(trace)[1]
-    return _laid_out(figure, theme, title, unit, "Normalised entropy (0 to 1)")
+    return laid_out(figure, theme, title, unit, "Normalised entropy (0 to 1)")
+
+
+def effective_cubes(trace: Trace, *, theme: Theme = "light") -> go.Figure:
+    """Effective number of cubes, exp(entropy), by layer: video, question and answer apart."""
+    figure = add_lines(go.Figure(), series.effective_cubes(trace), theme)
+    title = f"Effective cubes by layer, of {len(trace.bounds)}"
+    return _counts(laid_out(figure, theme, title, "Layer", "Effective cubes"))
 
 
 def layer_density(trace: Trace, *, theme: Theme = "light") -> go.Figure:
     """Attention density and FFN density by layer."""
-    figure = _lines(series.layer_density(trace), theme)
-    return _laid_out(figure, theme, "Density by layer", "Layer", "Share computed (0 to 1)")
+    figure = add_lines(go.Figure(), series.layer_density(trace), theme)
+    return laid_out(figure, theme, "Density by layer", "Layer", "Share computed (0 to 1)")
+
+
+def layer_statistics(trace: Trace, *, theme: Theme = "light") -> go.Figure:
+    """What each layer selects (the paper's Fig. 4): cubes by kind of query, and FFN tokens."""
+    titles = (f"Cubes a query attends to, of {len(trace.bounds)}", "Video tokens through the FFN")
+    figure = make_subplots(1, 2, subplot_titles=titles, horizontal_spacing=0.1)
+    add_lines(figure, series.kept_cubes(trace), theme, column=1)
+    add_lines(figure, series.passed_tokens(trace), theme, column=2)
+    figure = laid_out(figure, theme, "What each layer selects", "Layer", "")
+    figure.update_annotations(font={"size": 13})
+    return figure.update_yaxes(range=None, rangemode="tozero", col=1)
+
+
+def attention_concentration(trace: Trace, *, theme: Theme = "light") -> go.Figure:
+    """How few cubes hold most of the attention (the paper's Fig. 1a), question and answer apart."""
+    kinds = [kind for kind in shares.kinds(trace) if kind != "video"]
+    if not kinds:
+        return nothing(theme, "This run has no word that could attend to a cube")
+    titles = [series.QUERY_NAMES[kind] for kind in kinds]
+    figure = make_subplots(1, len(kinds), subplot_titles=titles, horizontal_spacing=0.1)
+    for column, kind in enumerate(kinds, 1):
+        add_lines(figure, series.concentration(trace, kind), theme, column=column)
+    figure = laid_out(figure, theme, "Share of cubes that holds the attention", "Layer", "")
+    figure.update_annotations(font={"size": 13})
+    return figure.update_yaxes(title={"text": "Share of cubes (0 to 1)"}, col=1)
 
 
 def flops_breakdown(trace: Trace, *, theme: Theme = "light") -> go.Figure:
-    """Counted FLOPs of the prefill by part, dense against AdaSpark; arithmetic, not time."""
+    """Counted FLOPs of the prefill by part, dense against AdaSpark, beside the measured seconds."""
     rows, named = series.flops_parts(trace), colours(theme)
-    figure = go.Figure()
+    titles = (series.flops_title(trace), "Measured on this machine")
+    figure = make_subplots(1, 2, subplot_titles=titles, column_widths=[0.66, 0.34])
     for part, name in series.PARTS.items():
         values = [parts.get(part, 0.0) / 1e9 for parts in rows.values()]
         if not any(values):
@@ -69,141 +125,43 @@ def flops_breakdown(trace: Trace, *, theme: Theme = "light") -> go.Figure:
                 "pattern": {"shape": PATTERN[part], "fgcolor": named["panel"], "size": 7},
             },
             hovertemplate=name + ": %{x:.3g} GFLOP<extra>%{y}</extra>",
+            row=1,
+            col=1,
         )
-    figure.update_layout(barmode="stack", yaxis={"autorange": "reversed"})
-    figure = _laid_out(figure, theme, series.flops_title(trace), "GFLOP", "")
+    phases = series.measured(trace)
+    figure.add_bar(
+        y=list(phases),
+        x=list(phases.values()),
+        name="Seconds",
+        orientation="h",
+        showlegend=False,
+        marker={"color": named["accent"]},
+        text=[f"{secs:.2f} s" for secs in phases.values()],
+        hovertemplate="%{y}: %{x:.3f} s<extra></extra>",
+        row=1,
+        col=2,
+    )
+    figure.update_layout(barmode="stack")
+    figure = laid_out(figure, theme, "Cost: counted, and measured", "", "")
+    figure.update_annotations(font={"size": 13})
+    figure.update_xaxes(title={"text": "GFLOP"}, col=1).update_xaxes(title={"text": "s"}, col=2)
     return figure.update_yaxes(range=None, autorange="reversed", rangemode="normal")
 
 
-def selection_maps(
-    trace: Trace, *, kind: str | None = None, video: int = 0, theme: Theme = "light"
-) -> go.Figure:
-    """Small multiples, one a layer: the kept share of each cube of one video.
-
-    Across: slabs of slices; down: the cubes of a slab, row by row. `kind` is "video", "question"
-    (the default where there is one) or "answer".
-    """
-    found = shares.kinds(trace)
-    if not found:
-        return _laid_out(go.Figure(), theme, "This run had no video", "", "")
-    chosen = kind or ("question" if "question" in found else found[0])
-    maps, firsts = _maps(trace, chosen, video)
-    columns = min(7, len(maps))
-    rows = -(-len(maps) // columns)
-    titles = [f"Layer {layer}" for layer in range(len(maps))]
-    figure = make_subplots(
-        rows, columns, subplot_titles=titles, horizontal_spacing=0.015, vertical_spacing=0.25 / rows
-    )
-    for layer, values in enumerate(maps):
-        heat = go.Heatmap(
-            z=values.tolist(),
-            x=[str(first) for first in firsts],
-            coloraxis="coloraxis",
-            hovertemplate="from slice %{x}, place %{y}: %{z:.2f}<extra>layer " + f"{layer}</extra>",
-        )
-        figure.add_trace(heat, layer // columns + 1, layer % columns + 1)
-    name = series.QUERY_NAMES[chosen].lower()
-    title = f"Share of cubes kept, {name}; across: slices, down: places in the picture"
-    figure = _laid_out(figure, theme, title, "", "", height=110 + 130 * rows)
-    figure.update_layout(coloraxis=_share_axis("Share kept"))
-    figure.update_annotations(font={"size": 12})
-    return figure.update_xaxes(showticklabels=False, showgrid=False).update_yaxes(
-        showticklabels=False, showgrid=False, autorange="reversed", range=None
-    )
+def _counts(figure: go.Figure) -> go.Figure:
+    return figure.update_yaxes(range=None, rangemode="tozero")
 
 
-def ffn_masks(trace: Trace, layer: int, *, video: int = 0, theme: Theme = "light") -> go.Figure:
-    """The tokens of one video that passed through the FFN in one layer, slice beside slice."""
-    sides = shares.grids(trace)
-    if not sides:
-        return _laid_out(go.Figure(), theme, "This run had no video", "", "")
-    first = sum(t * h * w for t, h, w in sides[:video])
-    slices, rows, columns = sides[video]
-    bits = trace.ffn_mask()[layer, first : first + slices * rows * columns]
-    masks = bits.reshape(slices, rows, columns).astype(float)
-    shown = np.unique(np.linspace(0, slices - 1, min(slices, MOST_SLICES)).round().astype(int))
-    picture, places = _mosaic(masks[shown])
-    named = colours(theme)
-    heat = go.Heatmap(
-        z=[[None if np.isnan(v) else v for v in row] for row in picture],
-        zmin=0,
-        zmax=1,
-        colorscale=[[0, named["line"]], [1, named["ffn"]]],
-        showscale=False,
-        hoverinfo="skip",
-    )
-    figure = go.Figure(heat)
-    for index, (row, column) in zip(shown, places, strict=True):
-        text = {"text": str(index), "font": {"size": 10}, "showarrow": False}
-        figure.add_annotation(x=column + columns / 2 - 0.5, y=row - 1, **text)
-    title = f"Tokens through the FFN (filled), layer {layer}, by slice"
-    height = 90 + 900 * picture.shape[0] / picture.shape[1]
-    figure = _laid_out(figure, theme, title, "", "", height=int(min(900, max(220, height))))
-    figure.update_xaxes(visible=False)
-    figure.update_yaxes(scaleanchor="x", constrain="domain", constraintoward="top")
-    return figure.update_yaxes(visible=False, range=None, autorange="reversed")
-
-
-def _lines(lines: list[series.Line], theme: Theme) -> go.Figure:
-    figure, named = go.Figure(), colours(theme)
-    for line in lines:
-        figure.add_scatter(
-            x=line.x,
-            y=line.y,
-            name=line.name,
-            mode="lines+markers",
-            line={"color": named[line.role], "dash": DASH[line.role], "width": 2},
-            marker={"symbol": MARKER[line.role], "size": 7},
-            hovertemplate="%{y:.3f}<extra>" + line.name + ", %{x}</extra>",
-        )
-    return figure
-
-
-def _laid_out(
-    figure: go.Figure, theme: Theme, title: str, x: str, y: str, *, height: int = 340
-) -> go.Figure:
-    named, clear = colours(theme), "rgba(0,0,0,0)"
-    axis = {"gridcolor": named["line"], "zerolinecolor": named["line"], "automargin": True}
-    figure.update_layout(
-        title={"text": title, "x": 0, "xanchor": "left", "font": {"size": 15}},
-        font={"family": "system-ui, sans-serif", "size": 13, "color": named["text"]},
-        paper_bgcolor=clear,
-        plot_bgcolor=clear,
-        hoverlabel={"bgcolor": named["raised"], "font": {"color": named["text"]}},
-        legend={"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top", "traceorder": "normal"},
-        margin={"l": 8, "r": 8, "t": 48, "b": 8},
-        height=height,
-    )
-    figure.update_xaxes(title={"text": x, "font": {"size": 13}}, **axis)
-    y_title = {"text": y, "font": {"size": 13}}
-    return figure.update_yaxes(title=y_title, range=[-0.02, 1.05], **axis)
-
-
-def _share_axis(title: str) -> dict[str, object]:
-    steps = np.linspace(0, 1, len(CIVIDIS))
-    scale = [[float(at), colour] for at, colour in zip(steps, CIVIDIS, strict=True)]
-    bar = {"title": {"text": title}, "thickness": 12, "outlinewidth": 0}
-    return {"cmin": 0, "cmax": 1, "colorscale": scale, "colorbar": bar}
-
-
-def _maps(trace: Trace, kind: str, video: int) -> tuple[NDArray[np.float32], list[int]]:
-    """[L, places, slabs] shares of one video's cubes, and the first slice of each slab."""
-    mine = trace.bounds[:, 0] == video
-    firsts = np.unique(trace.bounds[mine, 1])
-    table = shares.kept(trace, kind)[:, mine]
-    maps = table.reshape(len(table), len(firsts), -1).transpose(0, 2, 1)
-    return maps, [int(first) for first in firsts]
-
-
-def _mosaic(masks: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[tuple[int, int]]]:
-    """Pictures [S, H, W] side by side with NaN between; and the place of each first token."""
-    count, rows, columns = masks.shape
-    across = min(count, max(1, round((count * (rows + 2) / (columns + 1) * 2.5) ** 0.5)))
-    down = -(-count // across)
-    picture = np.full((down * (rows + 2), across * (columns + 1)), np.nan)
-    places = []
-    for index, mask in enumerate(masks):
-        row, column = (index // across) * (rows + 2) + 2, (index % across) * (columns + 1)
-        picture[row : row + rows, column : column + columns] = mask
-        places.append((row, column))
-    return picture, places
+FIGURES: dict[str, Callable[[Trace, int, Theme], go.Figure]] = {
+    "entropy_by_layer": lambda trace, layer, theme: entropy_by_layer(trace, theme=theme),
+    "entropy_over_time": lambda trace, layer, theme: entropy_over_time(trace, layer, theme=theme),
+    "effective_cubes": lambda trace, layer, theme: effective_cubes(trace, theme=theme),
+    "layer_density": lambda trace, layer, theme: layer_density(trace, theme=theme),
+    "layer_statistics": lambda trace, layer, theme: layer_statistics(trace, theme=theme),
+    "concentration": lambda trace, layer, theme: attention_concentration(trace, theme=theme),
+    "selection_maps": lambda trace, layer, theme: selection_maps(trace, theme=theme),
+    "selection_map": lambda trace, layer, theme: selection_map(trace, layer, theme=theme),
+    "ffn_masks": lambda trace, layer, theme: ffn_masks(trace, layer, theme=theme),
+    "flops": lambda trace, layer, theme: flops_breakdown(trace, theme=theme),
+}
+"""Every figure by the name that the page asks for: (trace, layer, theme) -> figure."""

@@ -23,6 +23,9 @@ PARTS = {
     "vision": "Vision tower",
 }
 
+MASSES = (0.5, 0.8, 0.9, 0.95)
+MASS_ROLES = ("answer", "video", "question", "ffn")
+
 
 @dataclass(frozen=True)
 class Line:
@@ -39,7 +42,7 @@ class Line:
 
 def entropy_by_layer(trace: Trace) -> list[Line]:
     """Normalised entropies [0, 1] by layer: attention by kind of query, then FFN."""
-    layers = [float(i) for i in range(len(trace.computed_pairs))]
+    layers = _layers(trace)
     found = [
         Line(
             f"Attention, {QUERY_NAMES[kind].lower()}",
@@ -77,13 +80,52 @@ def slice_times(trace: Trace) -> tuple[list[float], str]:
 
 def layer_density(trace: Trace) -> list[Line]:
     """Attention density and FFN density [0, 1] by layer."""
-    stats = trace.layers
-    layers = [float(i) for i in range(len(stats))]
+    stats, layers = trace.layers, _layers(trace)
     attention = [layer.attention_density for layer in stats]
     ffn = [layer.ffn_density for layer in stats]
     return [
         Line("Attention density", "video", layers, _known(attention)),
         Line("FFN density", "ffn", layers, _known(ffn)),
+    ]
+
+
+def effective_cubes(trace: Trace) -> list[Line]:
+    """Effective number of cubes, exp(entropy), by layer and kind of query."""
+    layers = _layers(trace)
+    return [
+        Line(QUERY_NAMES[kind], kind, layers, _known(shares.effective_cubes(trace, kind)))
+        for kind in shares.kinds(trace)
+    ]
+
+
+def kept_cubes(trace: Trace) -> list[Line]:
+    """Cubes that a query attends to, by layer and kind: the mean over its tokens and heads.
+
+    A video token's own cube counts.
+    """
+    layers = _layers(trace)
+    return [
+        Line(QUERY_NAMES[kind], kind, layers, _known(shares.kept_count(trace, kind)))
+        for kind in shares.kinds(trace)
+    ]
+
+
+def passed_tokens(trace: Trace) -> list[Line]:
+    """Share of the video tokens that pass through the FFN, by layer."""
+    passed = [layer.ffn_density for layer in trace.layers]
+    return [Line("FFN", "ffn", _layers(trace), _known(passed))]
+
+
+def concentration(trace: Trace, kind: str) -> list[Line]:
+    """Share of the cubes that holds 50, 80, 90 and 95 % of the attention mass, by layer.
+
+    The mean over the words of one kind ("question" or "answer") and the heads: how concentrated
+    attention is, whatever Top-p was. The masses of video tokens are not recorded.
+    """
+    found = shares.needed_share(trace, kind, MASSES)
+    return [
+        Line(f"{mass:.0%} of the mass", role, _layers(trace), _known(column))
+        for mass, role, column in zip(MASSES, MASS_ROLES, found.T, strict=True)
     ]
 
 
@@ -103,6 +145,12 @@ def flops_parts(trace: Trace) -> dict[str, dict[str, float]]:
     }
 
 
+def measured(trace: Trace) -> dict[str, float]:
+    """Seconds of each phase of the run that were measured."""
+    seconds: dict[str, Any] = trace.meta.get("seconds") or {}
+    return {name.capitalize(): float(secs) for name, secs in seconds.items() if secs is not None}
+
+
 def flops_title(trace: Trace) -> str:
     """What the counted FLOPs are of."""
     rows = flops_parts(trace)
@@ -110,6 +158,10 @@ def flops_title(trace: Trace) -> str:
         return "No FLOPs were counted in this run"
     vision = any("vision" in parts for parts in rows.values())
     return "Counted FLOPs, prefill and vision tower" if vision else "Counted FLOPs of the prefill"
+
+
+def _layers(trace: Trace) -> list[float]:
+    return [float(layer) for layer in range(len(trace.computed_pairs))]
 
 
 def _known(values: Iterable[Any]) -> list[float | None]:

@@ -106,6 +106,33 @@ def video_kept(trace: Trace) -> Floats:
     return shares.clip(0, 1)
 
 
+def kept_count(trace: Trace, kind: str) -> Floats:
+    """float32 [L]: the mean number of cubes that a query of one kind attends to.
+
+    Words: the cubes they chose. Video tokens: those they attend to, their own included.
+    """
+    if kind == "video":
+        sizes = np.bincount(trace.cube_from_token, minlength=len(trace.bounds))[trace.query_cubes]
+        counts = trace.kept_share.sum(-1, dtype=np.float64) / 255
+        return np.asarray(counts @ sizes / max(sizes.sum(), 1), np.float32)
+    return np.asarray(kept(trace, kind).sum(-1), np.float32)
+
+
+def needed_share(trace: Trace, kind: str, masses: tuple[float, ...]) -> Floats:
+    """float32 [L, len(masses)]: the mean least share of the cubes that holds each mass.
+
+    Over the words of one kind and the heads; NaN where there is no such word, or no cube.
+    """
+    layers, cubes = _layers_by_cubes(trace)
+    found = np.full((layers, len(masses)), np.nan, np.float32)
+    rows = word_indices(trace, kind)
+    for layer in range(layers if rows and cubes else 0):
+        ranked = -np.sort(-trace.word_probs[layer, rows].astype(np.float64), axis=-1)
+        before = np.cumsum(ranked, -1) - ranked
+        found[layer] = [(before < mass).sum(-1).mean() / cubes for mass in masses]
+    return found
+
+
 def visibility(trace: Trace) -> Floats:
     """float32 [Q, C]: the share of a query cube's tokens that may see any token of a key cube.
 
