@@ -14,6 +14,8 @@ from adaspark.mini.tasks import FAMILIES, Question, question_stream, questions, 
 from adaspark.mini.world import Event, Scene, SceneSettings, sample_scene
 
 _CHUNK = 32  # pictures drawn at once
+# More threads, or x264's macroblock tree, give other bytes each time for the same pictures.
+_CODEC = {"crf": "20", "preset": "slow", "x264-params": "threads=1:mbtree=0"}
 _NEEDLE_SECS = 1.5
 _ATTEMPTS = 1000  # scenes tried for one that answers the family
 
@@ -23,12 +25,12 @@ def write_mp4(
 ) -> None:
     """Write the first `frames` pictures of a scene at `fps` as H.264, yuv420p, with PyAV.
 
-    `size` is (height, width) in pixels, both even.
+    `size` is (height, width) in pixels, both even. The same scene gives the same bytes.
     """
     import av
 
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=fps, options={"crf": "20", "preset": "slow"})
+        stream = container.add_stream("libx264", rate=fps, options=_CODEC)
         stream.height, stream.width = size
         stream.pix_fmt = "yuv420p"
         for start in range(0, frames, _CHUNK):

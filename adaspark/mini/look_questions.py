@@ -59,19 +59,20 @@ def count(ask: Asker) -> Question | None:
     everything = range(len(ask.scene.events))
     if ask.rng.random() < 0.5:
         return ask.question("count", "count_all", str(len(everything)), everything)
-    by_shape = ask.turns or ask.rng.random() < 0.5
-    values = ask.shapes if by_shape else ask.colors
-    unused = [value for value in (SHAPES if by_shape else COLORS) if value not in values]
-    repeated = [value for value in set(values) if values.count(value) > 1]
-    pools = [sorted(pool) for pool in (unused, repeated, list(set(values))) if pool]
-    value = ask.rng.choice(ask.rng.choice(pools))
-    counted = [index for index in everything if values[index] == value]
-    plural = _plural(value) if by_shape else f"{value} objects"
-    return ask.question("count", "count_some", str(len(counted)), counted, plural=plural)
-
-
-def _plural(shape: str) -> str:
-    return f"{shape}es" if shape == "cross" else f"{shape}s"
+    plurals = {f"{shape}es" if shape == "cross" else f"{shape}s": shape for shape in SHAPES}
+    if not ask.turns:
+        plurals |= {f"{color} objects": color for color in COLORS}
+    counted = {
+        plural: [i for i in everything if value in (ask.shapes[i], ask.colors[i])]
+        for plural, value in plurals.items()
+    }
+    unused = [plural for plural, found in counted.items() if not found]
+    repeated = [plural for plural, found in counted.items() if len(found) > 1]
+    used = [plural for plural, found in counted.items() if found]
+    # Repeated ones twice: otherwise nearly every answer would be 0 or 1.
+    plural = ask.rng.choice(ask.rng.choice([p for p in (unused, repeated, repeated, used) if p]))
+    found = counted[plural]
+    return ask.question("count", "count_some", str(len(found)), found, plural=plural)
 
 
 def aggregate(ask: Asker) -> Question | None:

@@ -127,6 +127,8 @@ def settings_for(
         return replace(settings, objects=many, repeats=1.0, turning=0.0, lookalikes=0.0)
     if family == "at_time":
         return replace(settings, objects=(2, max(2, objects[1] - 1)), brief_secs=(1.5, 2.5))
+    if family == "count":
+        return replace(settings, repeats=0.75)
     if family == "lookalike":
         return replace(settings, lookalikes=1.0)
     return replace(settings, turning=0.3) if family == "motion" else settings
@@ -137,7 +139,7 @@ def question_chips() -> list[str]:
     return [
         "What color is the circle?",
         "What color is the striped square?",
-        "Which color appears first?",
+        "Which color comes first?",
         "How many objects appear?",
         "Which way does the star move?",
         "Is the red object left or right of the blue object?",
