@@ -1,12 +1,17 @@
-"""What all tests share: derandomised properties, and fresh memory that is never innocent."""
+"""What all tests share: derandomised properties, fresh memory that is never innocent, and GPU
+kernels that are interpreted where there is no GPU."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 import torch
 from hypothesis import settings
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # must precede the first import of Triton, by anybody
 
 settings.register_profile("project", derandomize=True, deadline=None, max_examples=40)
 settings.load_profile("project")

@@ -1,0 +1,183 @@
+"""AdaS-Attn on a GPU: choose, plan, attend, in chunks of queries that bound the memory in use.
+
+The same signature and result as `attention.sparse_attention`, for inference. The scores of all
+queries against all cubes are never in memory together, and the host waits for the device at most
+once a chunk: to hear how much is to be gathered. Axes as in `attention.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from adaspark.attention import Choice, Observer, cube_means, cube_probs
+from adaspark.kernels import gpu_gate, gpu_merge, gpu_union
+from adaspark.kernels.gpu_plan import Plan, plan
+from adaspark.kernels.gpu_tables import KeyBlocks, Rows, Source, chunks, pack, shape_for, unpack
+from adaspark.rules import Rule
+from adaspark.selection import keep_cubes
+from adaspark.sequence import SequenceMap
+
+WISH_BYTES = 2**27
+"""Bounds the wishes of a chunk of queries, a bit a (head, row, cube)."""
+FOLD_ROWS = 64
+"""Up to as many rows, the heads of a KV group are rows of one tile: keys are read once for all."""
+GATHER_FROM = 2048
+"""Rows of a chunk from which on what few rows of a tile want may be gathered."""
+MOST_PAIRS = 2**21
+"""Bounds the partial results in memory."""
+ROWS_AT_ONCE = 1024
+"""Rows that rules other than top-p choose for at a time."""
+
+_known: WeakKeyDictionary[SequenceMap, dict[tuple[int, int, int], list[Rows]]] = WeakKeyDictionary()
+
+
+def sparse_attention(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    sequence: SequenceMap,
+    *,
+    rule: Rule,
+    scale: float,
+    means: Tensor | None = None,
+    observe: Observer | None = None,
+) -> Tensor:
+    """AdaS-Attn for the last queries of a sequence, [H, S, D] in and out, without gradients."""
+    means = cube_means(keys, sequence) if means is None else means
+    heads, count, width = queries.shape
+    share = heads // keys.shape[0]
+    folds = count * share <= FOLD_ROWS
+    asked = queries.reshape(-1, share * count, width) if folds else queries
+    output = torch.zeros_like(asked)
+    blocks = KeyBlocks.of(sequence)
+    source = Source.of(keys, values, blocks, queries=count)
+    start = sequence.length - count
+    for rows in _chunks(sequence, start, heads, share if folds else 1):
+        wanted = _choose(asked, means, blocks, rows, rule, scale)
+        work = _attend(asked, source, output, blocks, rows, wanted, scale)
+        if observe is not None:
+            _report(observe, queries, means, start, blocks, rows, work, scale)
+    return output.reshape(queries.shape)
+
+
+def _chunks(sequence: SequenceMap, start: int, heads: int, share: int) -> list[Rows]:
+    """The queries from `start` on, a chunk at a time, made once for all layers.
+
+    With a `share` above 1, the heads of a KV group are rows, as in queries [G, share * S, D].
+    """
+    count = sequence.length - start
+    found = _known.setdefault(sequence, {})
+    if (start, heads, share) not in found:
+        parts = chunks(sequence.segments(start), heads=heads, most_bytes=WISH_BYTES)
+        found[start, heads, share] = [Rows.of(part, start).folded(share, count) for part in parts]
+    return found[start, heads, share]
+
+
+def _choose(
+    queries: Tensor, means: Tensor, blocks: KeyBlocks, rows: Rows, rule: Rule, scale: float
+) -> Tensor:
+    """int32 [H, W, C]: the cubes that each row attends to, its own too, as in `gpu_gate.choose`."""
+    cubes = rows.end_cube
+    if rule.name == "top_p" and 0 < rule.amount < 1 and cubes <= gpu_gate.MOST_CUBES:
+        terms = gpu_gate.mean_terms(means, queries.dtype)
+        return gpu_gate.choose(queries, terms, blocks, rows, p=rule.amount, scale=scale)
+    found = []
+    for start in range(0, rows.count, ROWS_AT_ONCE):
+        part = slice(start, start + ROWS_AT_ONCE)
+        own = torch.arange(cubes, device=means.device) == rows.own_cube[part, None]
+        candidates = (blocks.first_tokens[:cubes] < rows.video_before[part, None]) & ~own
+        asked = queries.index_select(1, rows.places[part])
+        mass = cube_probs(asked, means[:, :cubes], candidates, scale=scale)
+        kept = keep_cubes(mass, candidates, rule, positions=rows.positions[part])
+        found.append(pack(kept | own))
+    return torch.cat(found, 1)
+
+
+def _attend(
+    queries: Tensor,
+    source: Source,
+    output: Tensor,
+    blocks: KeyBlocks,
+    rows: Rows,
+    wanted: Tensor,
+    scale: float,
+) -> _Work:
+    """Write the output of `rows`."""
+    shape = shape_for(queries.dtype, rows.count)
+    gathers = rows.count >= GATHER_FROM
+    work = plan(wanted, blocks, rows, size=shape.rows, gather=gathers)
+    gathered = []
+    for tiles, count in _parts(work) if gathers else [(slice(0, work.tiles), 0)]:
+        pairs = None
+        if count:
+            pairs = gpu_merge.gather(queries, source, blocks, rows, work, tiles, count, scale=scale)
+            gathered.append((tiles.start * shape.rows, pairs.count))
+        gpu_union.attend(
+            *(queries, source, output, blocks, rows, work, tiles),
+            scale=scale,
+            shape=shape,
+            pairs=pairs,
+        )
+    return _Work(work, gathered)
+
+
+def _parts(work: Plan) -> list[tuple[slice, int]]:
+    """Runs of tiles whose gathered pairs fit the memory meant for them, and how many those are."""
+    found: list[tuple[slice, int]] = []
+    for tile, pairs in enumerate(gpu_merge.pairs_of_tiles(work).tolist()):  # waits for the device
+        if found and found[-1][1] + pairs <= MOST_PAIRS:
+            run, before = found.pop()
+            found.append((slice(run.start, tile + 1), before + pairs))
+        else:
+            found.append((slice(tile, tile + 1), pairs))
+    return found
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What was planned for a chunk, and by first row the number of pairs gathered of each row."""
+
+    plan: Plan
+    gathered: list[tuple[int, Tensor]]
+
+    def executed(self, blocks: KeyBlocks, rows: Rows) -> Tensor:
+        """int64 [H, R]: keys that were multiplied with each row."""
+        tile = torch.arange(rows.count, device=rows.places.device) // self.plan.size
+        _, text_seen = rows.tiles(self.plan.size)
+        text = (text_seen + blocks.block - 1) // blocks.block * blocks.block
+        found = (self.plan.counts[..., 1].long() * blocks.slots + text)[:, tile]
+        for first, pairs in self.gathered:
+            part = found[:, first : first + pairs.shape[1]]
+            part += pairs[:, : part.shape[1]] * blocks.slots
+        return found
+
+
+def _report(
+    observe: Observer,
+    queries: Tensor,
+    means: Tensor,
+    start: int,
+    blocks: KeyBlocks,
+    rows: Rows,
+    work: _Work,
+    scale: float,
+) -> None:
+    """Tell of each segment's choice: what the kernels read, and probabilities made for this."""
+    heads = queries.shape[0]
+    executed = work.executed(blocks, rows).view(heads, -1)
+    share = heads // len(work.plan.wanted)
+    fold = torch.arange(share, device=means.device)[:, None] * executed.shape[1]
+    first = 0
+    for segment in rows.segments:
+        end = first + len(segment.positions)
+        own = torch.arange(first, end, device=means.device)
+        attended = unpack(work.plan.wanted, (fold + own).flatten())[..., : segment.end_cube]
+        kept = attended.view(heads, end - first, segment.end_cube) & ~segment.own_mask
+        asked = queries.index_select(1, segment.positions - start)
+        probs = cube_probs(asked, means[:, : segment.end_cube], segment.candidates, scale=scale)
+        observe(segment, Choice(probs, kept, int(executed[:, first:end].sum())))
+        first = end

@@ -1,0 +1,75 @@
+"""Inside the GPU kernels: what several of them share."""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+NOTHING: tl.constexpr = tl.constexpr(-1e38)
+"""The log2-sum of a row that has met no key: finite, so that differences are numbers."""
+
+
+@triton.jit
+def popcount(word):
+    """Bits that are set in each int32."""
+    word = word - ((word >> 1) & 0x55555555)
+    word = (word & 0x33333333) + ((word >> 2) & 0x33333333)
+    word = (word + (word >> 4)) & 0x0F0F0F0F
+    return (word + (word >> 8) + (word >> 16) + (word >> 24)) & 0x3F
+
+
+@triton.jit
+def fold(acc, top, total, scores, scale, values, wants):
+    """One block of keys into the running softmax: weighted sum, top score, sum of weights.
+
+    `scores` [rows, keys] become powers of two times `scale`, -inf where a key is hidden; `wants`
+    bool [rows].
+    """
+    high = tl.where(wants, tl.maximum(top, tl.max(scores, 1) * scale), top)
+    shift = tl.where(wants, high, float("inf"))
+    weights = tl.exp2(scores * scale - shift[:, None])
+    fade = tl.exp2(top - high)
+    total = total * fade + tl.sum(weights, 1)
+    acc = tl.dot(weights.to(values.dtype), values, acc * fade[:, None], input_precision="tf32x3")
+    return acc, high, total
+
+
+@triton.jit
+def load_block(
+    keys,
+    values,
+    key_row,
+    value_row,
+    positions,
+    slot,
+    width,
+    KEYS: tl.constexpr,
+    GATHER: tl.constexpr,
+):
+    """Keys [D, KEYS] and values [KEYS, D] of the slots from `slot` on."""
+    offset = tl.arange(0, KEYS)
+    if GATHER:
+        at = tl.load(positions + slot + offset)
+        key = tl.load(keys + at[None, :] * key_row + width[:, None])
+        value = tl.load(values + at[:, None] * value_row + width[None, :])
+    else:
+        key = tl.load(keys + slot * key_row + offset[None, :] * key_row + width[:, None])
+        value = tl.load(values + slot * value_row + offset[:, None] * value_row + width[None, :])
+    return key, value
+
+
+@triton.jit
+def meet_pairs(acc, top, total, partial, log_sums, first, count, D: tl.constexpr):
+    """What was gathered for each row, pairs [first, first + count), into the running softmax."""
+    width = tl.arange(0, D)
+    for i in range(tl.max(count)):
+        has = i < count
+        at = (first + i)[:, None] * D + width[None, :]
+        mixed = tl.load(partial + at, mask=has[:, None], other=0.0).to(tl.float32)
+        log_sum = tl.load(log_sums + first + i, mask=has, other=-float("inf"))
+        high = tl.maximum(top, log_sum)
+        fade, weight = tl.exp2(top - high), tl.exp2(log_sum - high)
+        acc = acc * fade[:, None] + mixed * weight[:, None]
+        total = total * fade + weight
+        top = high
+    return acc, top, total

@@ -1,0 +1,235 @@
+"""Attention by cubes for what few rows of a tile want: those rows are gathered, whatever the tile.
+
+Each (row, cube) pair leaves a partial result and its log-sum, and the pairs of a row lie together,
+so that its tile begins from them. Axes: H heads, R rows, W groups of 32 rows, C cubes, P pairs, D
+head dimension.
+"""
+
+from __future__ import annotations
+
+from math import e as EULER
+from math import log2
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from adaspark.kernels.gpu_device import NOTHING, fold, load_block, popcount
+from adaspark.kernels.gpu_plan import Plan
+from adaspark.kernels.gpu_tables import WORD, KeyBlocks, Pairs, Rows, Source
+
+GATHERED_ROWS = 64
+"""Rows that meet a cube at a time."""
+BLOCK_C = 32
+"""Cubes whose wishes are unpacked at a time."""
+
+
+@triton.jit
+def _few(wanted, agree, least, head, group, cubes, W, T, C, WORDS: tl.constexpr):
+    """The wishes of 32 rows for `cubes`, those alone that their tile leaves to be gathered."""
+    line = (head * W + group).to(tl.int64) * C
+    word = tl.load(wanted + line + cubes, mask=cubes < C, other=0)
+    line = (head * T + group // WORDS).to(tl.int64) * C
+    rows = tl.load(agree + line + cubes, mask=cubes < C, other=0).to(tl.int32)
+    return tl.where(rows < tl.load(least + head), word, 0)
+
+
+@triton.jit(do_not_specialize=["W", "T", "first"])
+def _count_kernel(
+    wanted, agree, least, by_row, by_cube, W, T, C, first, WORDS: tl.constexpr, BLOCK: tl.constexpr
+):
+    """Pairs of each row, int32 [H, R], and of each cube and group of rows, int32 [H, C, W]."""
+    head, group = tl.program_id(0), tl.program_id(1)
+    groups = tl.num_programs(1)
+    bit = tl.arange(0, 32)
+    found = tl.zeros([32], tl.int32)
+    for start in range(0, C, BLOCK):
+        cubes = start + tl.arange(0, BLOCK)
+        word = _few(wanted, agree, least, head, first + group, cubes, W, T, C, WORDS)
+        found += tl.sum((word[None, :] >> bit[:, None]) & 1, 1)
+        at = (head.to(tl.int64) * C + cubes) * groups + group
+        tl.store(by_cube + at, popcount(word), mask=cubes < C)
+    tl.store(by_row + (head.to(tl.int64) * groups + group) * 32 + bit, found)
+
+
+@triton.jit(do_not_specialize=["W", "T", "first"])
+def _fill_kernel(
+    wanted,
+    agree,
+    least,
+    row_first,
+    cube_first,
+    pair_row,
+    pair_slot,
+    W,
+    T,
+    C,
+    first,
+    WORDS: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """The row of every pair, cube by cube, and where its result goes, row by row."""
+    head, group = tl.program_id(0), tl.program_id(1)
+    groups = tl.num_programs(1)
+    bit = tl.arange(0, 32)
+    slot = tl.load(row_first + (head.to(tl.int64) * groups + group) * 32 + bit)
+    for start in range(0, C, BLOCK):
+        cubes = start + tl.arange(0, BLOCK)
+        word = _few(wanted, agree, least, head, first + group, cubes, W, T, C, WORDS)
+        wants = (word[None, :] >> bit[:, None]) & 1
+        at = (head.to(tl.int64) * C + cubes) * groups + group
+        pair = tl.load(cube_first + at, mask=cubes < C, other=0)
+        pair = pair[None, :] + tl.cumsum(wants, 0) - 1
+        rows = tl.broadcast_to(((first + group) * 32 + bit)[:, None], wants.shape)
+        tl.store(pair_row + pair, rows, mask=wants > 0)
+        tl.store(pair_slot + pair, slot[:, None] + tl.cumsum(wants, 1) - 1, mask=wants > 0)
+        slot += tl.sum(wants, 1)
+
+
+@triton.jit(do_not_specialize=["cells"])
+def _pairs_kernel(
+    queries,
+    keys,
+    values,
+    results,
+    log_sums,
+    places,
+    positions,
+    tokens,
+    video_before,
+    item_cell,
+    item_first,
+    cell_first,
+    pair_row,
+    pair_slot,
+    query_head,
+    query_row,
+    key_head,
+    key_row,
+    value_head,
+    value_row,
+    share,
+    scale,
+    cells,
+    C,
+    SLOTS: tl.constexpr,
+    KEYS: tl.constexpr,
+    ROWS: tl.constexpr,
+    D: tl.constexpr,
+    GATHER: tl.constexpr,
+):
+    """One cube, some of the rows of one head that want it."""
+    item = tl.program_id(0)
+    cell = tl.load(item_cell + item)
+    if cell < cells:
+        head, cube = cell // C, cell % C
+        begin = tl.load(cell_first + cell) + (item - tl.load(item_first + cell)) * ROWS
+        pair = begin + tl.arange(0, ROWS)
+        inside = pair < tl.load(cell_first + cell + 1)
+        rows = tl.load(pair_row + pair, mask=inside, other=0)
+        slot = tl.load(pair_slot + pair, mask=inside, other=0).to(tl.int64)
+        place = tl.load(places + rows).to(tl.int64)
+        before = tl.load(video_before + rows)
+        width = tl.arange(0, D)
+        query = queries + head.to(tl.int64) * query_head + place[:, None] * query_row
+        query = tl.load(query + width[None, :])
+        keys += (head // share).to(tl.int64) * key_head
+        values += (head // share).to(tl.int64) * value_head
+        acc = tl.zeros([ROWS, D], tl.float32)
+        total = tl.zeros([ROWS], tl.float32)
+        top = tl.full([ROWS], NOTHING, tl.float32)
+        for start in range(0, SLOTS, KEYS):
+            at = cube.to(tl.int64) * SLOTS + start
+            key, value = load_block(
+                keys, values, key_row, value_row, positions, at, width, KEYS, GATHER
+            )
+            scores = tl.dot(query, key, input_precision="tf32x3")
+            seen = tl.load(tokens + at + tl.arange(0, KEYS))[None, :] < before[:, None]
+            scores = tl.where(seen, scores, -float("inf"))
+            acc, top, total = fold(acc, top, total, scores, scale, value, inside)
+        total = tl.where(inside, total, 1.0)
+        into = results + slot[:, None] * D + width[None, :]
+        tl.store(into, (acc / total[:, None]).to(results.dtype.element_ty), mask=inside[:, None])
+        tl.store(log_sums + slot, top + tl.log2(total), mask=inside)
+
+
+def pairs_of_tiles(plan: Plan) -> Tensor:
+    """int64 [T]: pairs that the plan leaves to be gathered, over all heads."""
+    few = plan.agree < plan.least[:, None, None]
+    return (plan.agree * few).sum((0, 2))
+
+
+def gather(
+    queries: Tensor,
+    source: Source,
+    blocks: KeyBlocks,
+    rows: Rows,
+    plan: Plan,
+    tiles: slice,
+    count: int,
+    *,
+    scale: float,
+) -> Pairs:
+    """The `count` pairs of the plan's `tiles`, over all heads, computed cube by cube."""
+    heads, words, cubes = plan.wanted.shape
+    per_tile = plan.size // WORD
+    first = tiles.start * per_tile
+    groups = min(tiles.stop * per_tile, words) - first
+    wishes = (plan.wanted, plan.agree, plan.least)
+    sizes = (words, plan.agree.shape[1], cubes, first, per_tile, BLOCK_C)
+
+    def integers(*shape: int) -> Tensor:
+        return torch.empty(shape, dtype=torch.int32, device=queries.device)
+
+    by_row, by_cube = integers(heads, groups * WORD), integers(heads * cubes, groups)
+    _count_kernel[heads, groups](*wishes, by_row, by_cube, *sizes)
+    row_first, cube_first = _before(by_row), _before(by_cube)
+    pair_row, pair_slot = integers(count), integers(count)
+    _fill_kernel[heads, groups](*wishes, row_first, cube_first, pair_row, pair_slot, *sizes)
+
+    cell_first = torch.cat([cube_first.view(-1, groups)[:, 0], cube_first.new_tensor([count])])
+    items = (cell_first.diff() + GATHERED_ROWS - 1) // GATHERED_ROWS
+    item_end = items.cumsum(0, dtype=torch.int32)
+    most = count // GATHERED_ROWS + min(count, len(items))
+    item_cell = torch.searchsorted(
+        item_end, torch.arange(most, device=item_end.device, dtype=torch.int32), right=True
+    ).int()
+    results = queries.new_empty(count, queries.shape[2])
+    log_sums = results.new_empty(count, dtype=torch.float32)
+    _pairs_kernel[(most,)](
+        queries,
+        source.keys,
+        source.values,
+        results,
+        log_sums,
+        rows.places,
+        blocks.positions,
+        blocks.tokens,
+        rows.video_before,
+        item_cell,
+        item_end - items,
+        cell_first,
+        pair_row,
+        pair_slot,
+        *queries.stride()[:2],
+        *source.keys.stride()[:2],
+        *source.values.stride()[:2],
+        heads // source.keys.shape[0],
+        scale * log2(EULER),
+        len(items),
+        cubes,
+        SLOTS=blocks.slots,
+        KEYS=blocks.block,
+        ROWS=GATHERED_ROWS,
+        D=queries.shape[2],
+        GATHER=source.gathered,
+        num_warps=4,
+        num_stages=2,
+    )
+    return Pairs(results, log_sums, row_first.view(heads, -1), by_row)
+
+
+def _before(counts: Tensor) -> Tensor:
+    """int32, as `counts`: the sum of all that come before, in memory order."""
+    return (counts.flatten().cumsum(0, dtype=torch.int32) - counts.flatten()).view_as(counts)

@@ -1,0 +1,244 @@
+"""What the GPU kernels are handed: keys cube by cube, and queries as flat rows in tiles.
+
+Torch only, no kernel. Cubes are padded to the same number of key slots, a whole number of blocks,
+so that a block index says where its keys stand. Axes: C cubes, M slots of a cube, X text keys,
+R rows, T tiles of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import ceil
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from adaspark.sequence import Segment, SequenceMap
+
+WORD = 32
+"""Rows whose wishes share one machine word."""
+BLOCK_COST = {16: 2.2, 32: 1.3, 64: 1.0}
+"""Time of a key slot by the size of its block, against the largest: small products feed badly."""
+NO_TOKEN = 2**31 - 1
+"""Stands for the token of a padded slot: after every query."""
+
+
+@dataclass(frozen=True)
+class KeyBlocks:
+    """The keys of a sequence in the order of the kernels: cube by cube, then text.
+
+    `positions` int64 [C * M + X] in the sequence (0 where padded), `tokens` int32 [C * M] the video
+    token of each slot, NO_TOKEN where padded; `first_tokens` int32 [C] of each cube. `block` slots
+    are computed at a time; `slots` is M; `ragged` says whether any slot is padded.
+    """
+
+    positions: Tensor
+    tokens: Tensor
+    first_tokens: Tensor
+    cubes: int
+    block: int
+    slots: int
+    ragged: bool
+
+    @classmethod
+    def of(cls, sequence: SequenceMap) -> KeyBlocks:
+        """Made once for a sequence, whatever the number of layers."""
+        if sequence not in _known:
+            _known[sequence] = cls._build(sequence)
+        return _known[sequence]
+
+    @classmethod
+    def _build(cls, sequence: SequenceMap) -> KeyBlocks:
+        layout = sequence.layout
+        sizes = (layout.bounds[:, 2::2] - layout.bounds[:, 1::2]).prod(1)  # on the host
+        least, most = (int(sizes.min()), int(sizes.max())) if layout.cubes else (1, 1)
+        block = _block_for(most)
+        slots = ceil(most / block) * block
+        table = pad(layout.tokens_from_cube, (0, slots - most), value=-1).flatten()
+        video = sequence.video_positions
+        places = video[table.clamp_min(0)] if layout.tokens else table
+        places = places.where(table >= 0, 0)
+        return cls(
+            positions=torch.cat([places, sequence.text_positions]),
+            tokens=table.where(table >= 0, NO_TOKEN).int(),
+            first_tokens=layout.first_token_from_cube.int() if layout.cubes else table.int(),
+            cubes=layout.cubes,
+            block=block,
+            slots=slots,
+            ragged=least < slots,
+        )
+
+    @property
+    def text_start(self) -> int:
+        """Where the text keys begin."""
+        return self.cubes * self.slots
+
+
+_known: WeakKeyDictionary[SequenceMap, KeyBlocks] = WeakKeyDictionary()
+
+
+def _block_for(slots: int) -> int:
+    """The block size in which a cube of `slots` keys costs least."""
+    return min(BLOCK_COST, key=lambda block: ceil(slots / block) * block * BLOCK_COST[block])
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Queries of consecutive segments, one row each.
+
+    `positions` int64 [R] in the sequence; int32 [R] each: `places` among the queries that were
+    given, and the segments' `video_before`, `text_before` and `own_cube` of every row;
+    `whole_cubes` and `text_seen` are its segment's `partial_cube` and `end_text`. `end_cube` is the
+    most that any of them may choose from.
+    """
+
+    positions: Tensor
+    places: Tensor
+    video_before: Tensor
+    text_before: Tensor
+    own_cube: Tensor
+    whole_cubes: Tensor
+    text_seen: Tensor
+    end_cube: int
+    segments: Sequence[Segment]
+
+    @classmethod
+    def of(cls, segments: Sequence[Segment], start: int) -> Rows:
+        """The rows of `segments`, whose queries begin at `start` in the sequence."""
+
+        def spread(values: Sequence[int]) -> Tensor:
+            parts = zip(values, segments, strict=True)
+            return torch.cat([torch.full_like(s.positions, v, dtype=torch.int32) for v, s in parts])
+
+        def joined(name: str) -> Tensor:
+            return torch.cat([getattr(s, name) for s in segments]).int()
+
+        positions = torch.cat([s.positions for s in segments])
+        return cls(
+            positions=positions,
+            places=(positions - start).int(),
+            video_before=joined("video_before"),
+            text_before=joined("text_before"),
+            own_cube=joined("own_cube"),
+            whole_cubes=spread([s.partial_cube for s in segments]),
+            text_seen=spread([s.end_text for s in segments]),
+            end_cube=max(s.end_cube for s in segments),
+            segments=segments,
+        )
+
+    @property
+    def count(self) -> int:
+        """R."""
+        return len(self.places)
+
+    @property
+    def words(self) -> int:
+        """Groups of rows whose wishes share a word."""
+        return ceil(self.count / WORD)
+
+    def folded(self, share: int, queries: int) -> Rows:
+        """The `share` heads of a KV group as rows of one head, with `queries` places a head."""
+        if share == 1:
+            return self
+        names = ("positions", "video_before", "text_before", "own_cube", "whole_cubes", "text_seen")
+        repeated = {name: getattr(self, name).repeat(share) for name in names}
+        places = [self.places + head * queries for head in range(share)]
+        return replace(self, places=torch.cat(places), **repeated)
+
+    @cached_property
+    def _tiled(self) -> dict[int, tuple[Tensor, Tensor]]:
+        return {}
+
+    def tiles(self, size: int) -> tuple[Tensor, Tensor]:
+        """int32 [T] each, of tiles of `size` rows: cubes that all rows see whole, text keys."""
+        if size not in self._tiled:
+            short = -self.count % size
+            whole = pad(self.whole_cubes, (0, short), value=self.end_cube).view(-1, size)
+            text = pad(self.text_seen, (0, short)).view(-1, size)
+            self._tiled[size] = whole.amin(1), text.amax(1)
+        return self._tiled[size]
+
+
+def pack(wishes: Tensor) -> Tensor:
+    """int32 [H, W, C]: bit i of word w is row 32 w + i of `wishes`, bool [H, R, C]."""
+    wishes = pad(wishes, (0, 0, 0, -wishes.shape[1] % WORD)).unflatten(1, (-1, WORD))
+    bit = torch.arange(WORD, dtype=torch.int32, device=wishes.device)
+    return (wishes.int() << bit[:, None]).sum(2, dtype=torch.int32)
+
+
+def unpack(words: Tensor, rows: Tensor) -> Tensor:
+    """bool [H, n, C]: the wishes of `rows`, int64 [n], in `words` as from `pack`."""
+    return ((words[:, rows // WORD] >> (rows % WORD).int()[:, None]) & 1).bool()
+
+
+def chunks(segments: Sequence[Segment], *, heads: int, most_bytes: int) -> list[list[Segment]]:
+    """Consecutive segments whose wishes, a bit a (head, row, cube), take `most_bytes` at most.
+
+    A segment that is larger alone still makes a chunk.
+    """
+    found: list[list[Segment]] = []
+    rows = cubes = 0
+    for segment in segments:
+        rows, cubes = rows + len(segment.positions), max(cubes, segment.end_cube)
+        if not found or heads * rows * cubes / 8 > most_bytes:
+            found.append([])
+            rows, cubes = len(segment.positions), segment.end_cube
+        found[-1].append(segment)
+    return found
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Partial results of gathered (row, cube) pairs, the pairs of a row together.
+
+    `results` [P, D] in the dtype of the queries, `log_sums` fp32 [P] (base 2); `first` and `count`
+    int32 [H, rows] say where those of a row are.
+    """
+
+    results: Tensor
+    log_sums: Tensor
+    first: Tensor
+    count: Tensor
+
+
+@dataclass(frozen=True)
+class Source:
+    """Keys and values [G, rows, D]: by position in the sequence (`gathered`), or by slot."""
+
+    keys: Tensor
+    values: Tensor
+    gathered: bool
+
+    @classmethod
+    def of(cls, keys: Tensor, values: Tensor, blocks: KeyBlocks, *, queries: int) -> Source:
+        """Copied in the order of the slots where enough queries read it."""
+        if queries < COPY_FROM:
+            return cls(keys, values, True)
+        at = blocks.positions
+        return cls(keys.index_select(1, at), values.index_select(1, at), False)
+
+
+COPY_FROM = 512
+"""Queries from which on keys are copied cube by cube: blocks in one piece load faster."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How the kernel is compiled: rows of a tile, warps, stages of the pipeline."""
+
+    rows: int
+    warps: int
+    stages: int
+
+
+def shape_for(dtype: torch.dtype, rows: int) -> Shape:
+    """Tiles of 128 rows where there are as many, and where 16-bit numbers leave room for them."""
+    if dtype == torch.float32:
+        return Shape(32, 4, 1)
+    if rows <= 64:
+        return Shape(32 if rows <= 32 else 64, 4, 2)
+    return Shape(128, 8, 3)

@@ -1,0 +1,244 @@
+"""Attention by tiles of rows: one pass over text and the cubes that any row of the tile wants.
+
+A row that does not want a cube shifts its exponents to nothing there, which costs nothing a key.
+Axes: H heads, G KV heads, R rows, T tiles, C cubes, M key slots of a cube, X text keys, P gathered
+pairs, D head dimension.
+"""
+
+from __future__ import annotations
+
+from math import e as EULER
+from math import log2
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from adaspark.kernels.gpu_device import NOTHING, fold, load_block, meet_pairs
+from adaspark.kernels.gpu_plan import Plan
+from adaspark.kernels.gpu_tables import KeyBlocks, Pairs, Rows, Shape, Source
+
+MOST_SPLITS = 64
+"""Most programs that share the keys of one tile where tiles are few."""
+
+
+@triton.jit(do_not_specialize=["R", "W", "T", "text_keys", "first_tile", "pair_rows"])
+def _union_kernel(
+    queries,
+    keys,
+    values,
+    output,
+    log_sums,
+    places,
+    positions,
+    tokens,
+    video_before,
+    text_before,
+    text_seen,
+    wanted,
+    cubes,
+    counts,
+    pair_results,
+    pair_sums,
+    pair_first,
+    pair_count,
+    query_head,
+    query_row,
+    key_head,
+    key_row,
+    value_head,
+    value_row,
+    output_head,
+    output_row,
+    share,
+    scale,
+    text_start,
+    text_keys,
+    R,
+    W,
+    T,
+    C,
+    first_tile,
+    pair_rows,
+    SLOTS: tl.constexpr,
+    KEYS: tl.constexpr,
+    ROWS: tl.constexpr,
+    D: tl.constexpr,
+    GATHER: tl.constexpr,
+    RAGGED: tl.constexpr,
+    PAIRS: tl.constexpr,
+    SPLITS: tl.constexpr,
+):
+    """One head, one tile of rows, one part of its cubes; the last tiles, which see most, first."""
+    head, part = tl.program_id(0), tl.program_id(2)
+    tile = first_tile + tl.num_programs(1) - 1 - tl.program_id(1)
+    rows = tile * ROWS + tl.arange(0, ROWS)
+    inside = rows < R
+    width = tl.arange(0, D)
+    place = tl.load(places + rows, mask=inside, other=0).to(tl.int64)
+    query = tl.load(
+        queries + head.to(tl.int64) * query_head + place[:, None] * query_row + width[None, :]
+    )
+    keys += (head // share).to(tl.int64) * key_head
+    values += (head // share).to(tl.int64) * value_head
+    acc = tl.zeros([ROWS, D], tl.float32)
+    total = tl.zeros([ROWS], tl.float32)
+    top = tl.full([ROWS], NOTHING, tl.float32)
+    offset = tl.arange(0, KEYS)
+
+    if part == 0:
+        if PAIRS:
+            mine = head.to(tl.int64) * pair_rows + rows - first_tile * ROWS
+            first = tl.load(pair_first + mine, mask=inside, other=0)
+            count = tl.load(pair_count + mine, mask=inside, other=0)
+            acc, top, total = meet_pairs(acc, top, total, pair_results, pair_sums, first, count, D)
+        before = tl.load(text_before + rows, mask=inside, other=0)
+        for start in range(0, tl.load(text_seen + tile), KEYS):
+            real = start + offset < text_keys
+            slot = (text_start + start + offset).to(tl.int64)
+            at = tl.load(positions + slot, mask=real, other=0) if GATHER else slot
+            key = tl.load(
+                keys + at[None, :] * key_row + width[:, None], mask=real[None, :], other=0.0
+            )
+            value = tl.load(
+                values + at[:, None] * value_row + width[None, :], mask=real[:, None], other=0.0
+            )
+            scores = tl.dot(query, key, input_precision="tf32x3")
+            seen = start + offset[None, :] < before[:, None]
+            scores = tl.where(seen, scores, -float("inf"))
+            acc, top, total = fold(acc, top, total, scores, scale, value, inside)
+
+    line = (head * T + tile).to(tl.int64)
+    whole, count = tl.load(counts + line * 2), tl.load(counts + line * 2 + 1)
+    begin = part * tl.cdiv(count, SPLITS)
+    end = tl.minimum(begin + tl.cdiv(count, SPLITS), count)
+    cubes += line * C
+    word = wanted + (head.to(tl.int64) * W + rows // 32) * C
+    BLOCKS: tl.constexpr = SLOTS // KEYS
+    for i in range(begin * BLOCKS, tl.minimum(whole, end) * BLOCKS):
+        cube = tl.load(cubes + i // BLOCKS).to(tl.int64)
+        slot = cube * SLOTS + i % BLOCKS * KEYS
+        key, value = load_block(
+            keys, values, key_row, value_row, positions, slot, width, KEYS, GATHER
+        )
+        wants = (tl.load(word + cube, mask=inside, other=0) >> (rows % 32)) & 1
+        scores = tl.dot(query, key, input_precision="tf32x3")
+        if RAGGED:
+            real = tl.load(tokens + slot + offset) < 0x7FFFFFFF
+            scores = tl.where(real[None, :], scores, -float("inf"))
+        acc, top, total = fold(acc, top, total, scores, scale, value, wants > 0)
+
+    before = tl.load(video_before + rows, mask=inside, other=0)
+    for i in range(tl.maximum(whole, begin) * BLOCKS, end * BLOCKS):
+        cube = tl.load(cubes + i // BLOCKS).to(tl.int64)
+        slot = cube * SLOTS + i % BLOCKS * KEYS
+        key, value = load_block(
+            keys, values, key_row, value_row, positions, slot, width, KEYS, GATHER
+        )
+        wants = (tl.load(word + cube, mask=inside, other=0) >> (rows % 32)) & 1
+        scores = tl.dot(query, key, input_precision="tf32x3")
+        seen = tl.load(tokens + slot + offset)[None, :] < before[:, None]
+        scores = tl.where(seen, scores, -float("inf"))
+        acc, top, total = fold(acc, top, total, scores, scale, value, wants > 0)
+
+    met = total > 0
+    acc = acc / tl.where(met, total, 1.0)[:, None]
+    if SPLITS > 1:
+        at = (part * tl.num_programs(0) + head).to(tl.int64) * R + rows
+        log_sum = tl.where(met, top + tl.log2(tl.where(met, total, 1.0)), -float("inf"))
+        tl.store(log_sums + at, log_sum, mask=inside)
+        into = output + at[:, None] * D
+    else:
+        into = output + head.to(tl.int64) * output_head + place[:, None] * output_row
+    tl.store(into + width[None, :], acc.to(output.dtype.element_ty), mask=inside[:, None])
+
+
+def attend(
+    queries: Tensor,
+    source: Source,
+    output: Tensor,
+    blocks: KeyBlocks,
+    rows: Rows,
+    plan: Plan,
+    tiles: slice,
+    *,
+    scale: float,
+    shape: Shape,
+    pairs: Pairs | None = None,
+) -> None:
+    """Exact softmax attention of the rows of `tiles`, written to their places in `output`.
+
+    `queries` and `output` [H, S, D]; what the plan leaves to be gathered is taken from `pairs`,
+    whose rows begin with those of the first tile.
+    """
+    heads, _, width = queries.shape
+    words, cubes = plan.wanted.shape[1:]
+    _, text_seen = rows.tiles(plan.size)
+    count = tiles.stop - tiles.start
+    splits = _splits(heads * count, queries.device)
+    target, log_sums = output, output
+    if splits > 1:
+        target = queries.new_empty(splits, heads, rows.count, width, dtype=torch.float32)
+        log_sums = target.new_empty(splits, heads, rows.count)
+    given = pairs or Pairs(queries, queries, rows.places, rows.places)
+    _union_kernel[heads, count, splits](
+        queries,
+        source.keys,
+        source.values,
+        target,
+        log_sums,
+        rows.places,
+        blocks.positions,
+        blocks.tokens,
+        rows.video_before,
+        rows.text_before,
+        text_seen,
+        plan.wanted,
+        plan.cubes,
+        plan.counts,
+        given.results,
+        given.log_sums,
+        given.first,
+        given.count,
+        *queries.stride()[:2],
+        *source.keys.stride()[:2],
+        *source.values.stride()[:2],
+        *output.stride()[:2],
+        heads // source.keys.shape[0],
+        scale * log2(EULER),
+        blocks.text_start,
+        len(blocks.positions) - blocks.text_start,
+        rows.count,
+        words,
+        len(text_seen),
+        cubes,
+        tiles.start,
+        given.count.shape[-1],
+        SLOTS=blocks.slots,
+        KEYS=blocks.block,
+        ROWS=plan.size,
+        D=width,
+        GATHER=source.gathered,
+        RAGGED=blocks.ragged,
+        PAIRS=pairs is not None,
+        SPLITS=splits,
+        num_warps=shape.warps,
+        num_stages=shape.stages,
+    )
+    if splits > 1:
+        output[:, rows.places.long()] = _joined(target, log_sums).to(output.dtype)
+
+
+def _splits(programs: int, device: torch.device) -> int:
+    """Parts of a tile's cubes, so that every multiprocessor has work."""
+    if device.type != "cuda":
+        return 1
+    units = torch.cuda.get_device_properties(device).multi_processor_count
+    return min(MOST_SPLITS, triton.next_power_of_2(triton.cdiv(units, programs)))
+
+
+def _joined(parts: Tensor, log_sums: Tensor) -> Tensor:
+    """[H, R, D] from the parts [S, H, R, D] of each row's keys and their base-2 log-sums."""
+    weights = torch.softmax(log_sums * log2(EULER) ** -1, 0)
+    return (parts * weights[..., None]).sum(0)
