@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from adaspark.checkpoint import BUNDLED_FOLDER, own_config
-from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
 from adaspark.mini.stages import STAGES
 from adaspark.mini.trainconfig import TrainConfig
@@ -58,10 +57,10 @@ def main(args: Any) -> int:
 
 
 def sparse_trainer(config: TrainConfig, source: Path, *, steps: int) -> SparseTrainer:
-    """Sparse tuning on the last stage's clips, from `source`, with its own cubes where it is a
-    bundle's folder.
+    """Sparse tuning on the last stage's clips, from `source`, with the cubes of its bundle (of the
+    bundled one where it is a `weights.pt`).
     """
-    settings = own_config(source) if source.is_dir() else AdaSparkConfig()
+    settings = own_config(source if source.is_dir() else BUNDLED_FOLDER)
     stage = replace(STAGES[-1], most_steps=steps, pass_mark=math.inf)
     config = replace(
         config,
