@@ -22,6 +22,7 @@ from adaspark.config import AdaSparkConfig
 from adaspark.eval.results import RUNS, Results, load
 
 COMMANDS = {
+    "attention": "Fig. 1: where attention lies, and what the FFN moves",
     "families": "main tables: ten families of questions at three lengths, dense and sparse",
     "niah": "Fig. 3: a needle in a haystack, frames by depth, four ways of choosing",
     "case": "Fig. 5: chosen cubes on the frames, for chosen words",

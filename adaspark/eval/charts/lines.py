@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -38,12 +38,14 @@ def lines(
     limits: tuple[float, float] | None = None,
     percent: bool = False,
     log_x: bool = False,
+    log_y: bool = False,
     rule: tuple[float, str] | None = None,
     note: str = "",
 ) -> bytes:
     """PNG of one line a series over `x` [N], its interval as a band, its name at its end.
 
-    `rule` is a level with its name, such as dense accuracy. `percent` writes shares as percent.
+    `rule` is a level with its name, such as dense accuracy. `percent` writes shares as percent;
+    `log_y` is for other figures, which span decades.
     """
     with drawing(3.1, title, note) as figure:
         axes = figure.add_subplot()
@@ -53,6 +55,8 @@ def lines(
             percent_axis(axes, limits or axes.get_ylim())
         elif limits:
             axes.set_ylim(limits)
+        if log_y:
+            _decades(axes, lambda value, _: f"{value:g}")
         if rule:
             level(axes, *rule)
         end_labels(figure, axes, _ends(series), looks(series))
@@ -83,11 +87,8 @@ def concentration(
         axes = figure.add_subplot()
         _draw(axes, layers, names, look)
         _axes(axes, layers, "layer", ylabel)
-        axes.set_yscale("log")
         axes.set_ylim(top=1.05)
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
-        axes.yaxis.set_minor_locator(NullLocator())
+        _decades(axes, lambda share, _: f"{100 * share:g} %")
         end_labels(figure, axes, _ends(names), look)
         return png(figure)
 
@@ -158,6 +159,14 @@ def _axes(axes: Axes, x: Floats, xlabel: str, ylabel: str, *, log_x: bool = Fals
         axes.xaxis.set_minor_locator(NullLocator())
     elif all(float(value).is_integer() for value in x):
         axes.xaxis.set_major_locator(MaxNLocator(12, integer=True))
+
+
+def _decades(axes: Axes, told: Callable[[float, int], str]) -> None:
+    """A logarithmic axis of heights, which `told` writes."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(told))
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def _ends(series: Mapping[str, Sequence[Value]]) -> dict[str, float]:
