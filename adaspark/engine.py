@@ -27,9 +27,18 @@ BACKEND_WHY = (
 
 
 class Engine:
-    """A loaded model that answers one request at a time; others wait their turn."""
+    """A loaded model that answers one request at a time; others wait their turn.
 
-    def __init__(self, model: str = checkpoint.BUNDLED, device: str = "auto") -> None:
+    A video of `most_video_tokens` or more is refused: the model's context, or less if so given.
+    """
+
+    def __init__(
+        self,
+        model: str = checkpoint.BUNDLED,
+        device: str = "auto",
+        *,
+        most_video_tokens: int | None = None,
+    ) -> None:
         self._checkpoint = checkpoint.load(model, device=device)
         self._cache = FeatureCache()
         self._lock = threading.Lock()
@@ -38,8 +47,10 @@ class Engine:
         self.device = str(self._checkpoint.device)
         self.dtype = str(self._checkpoint.model.dtype).removeprefix("torch.")
         self.backend = BACKEND
-        self.is_bundled = model == checkpoint.BUNDLED
+        self.is_bundled = model in checkpoint.BUNDLES
         self.default_config = self._checkpoint.config
+        context: int = self._checkpoint.model.config.text_config.max_position_embeddings
+        self.most_video_tokens = min(context, most_video_tokens or context)
 
     @property
     def questions(self) -> list[str]:
@@ -49,12 +60,6 @@ class Engine:
         from adaspark.mini.tasks import question_chips
 
         return question_chips()
-
-    @property
-    def most_video_tokens(self) -> int:
-        """Tokens that a video must stay below to fit in the model's context."""
-        most: int = self._checkpoint.model.config.text_config.max_position_embeddings
-        return most
 
     def estimate(
         self, path: str | Path, *, fps: float | None = None, max_frames: int | None = None
@@ -180,10 +185,13 @@ class Engine:
         return sampling
 
     def _check_length(self, estimate: Estimate) -> None:
-        limit = self.most_video_tokens
-        if estimate.video_tokens >= limit:
-            fits = estimate.frames * limit // (2 * estimate.video_tokens)
+        if estimate.video_tokens >= self.most_video_tokens:
             raise UserError(
                 f"This video takes {estimate.video_tokens:,} tokens and the model holds "
-                f"{limit:,}: show it fewer frames (--max-frames {max(2, fits)})."
+                f"{self.most_video_tokens:,}: show it at most {self.fitting_frames(estimate)} "
+                "frames."
             )
+
+    def fitting_frames(self, estimate: Estimate) -> int:
+        """How many frames of this video leave half of the model's tokens free; at least 2."""
+        return max(2, estimate.frames * self.most_video_tokens // (2 * estimate.video_tokens))

@@ -6,6 +6,8 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from adaspark.errors import UserError
 
@@ -13,31 +15,67 @@ from adaspark.errors import UserError
 # must sleep, for when they spin, any other busy process makes a run many times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+BUNDLED, BUNDLED_SPARSE = "mini", "mini-sparse"
+BUNDLED_FOLDER = Path(__file__).parent.parent / "assets" / "mini"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Start the app and wait; exit status 2 with one line where it cannot start."""
     options = _parser().parse_args(arguments)
     try:
-        from app.server import launch
-
-        launch(
-            host=options.host,
-            port=options.port,
-            model=options.model,
-            device=options.device,
-            open_browser=not options.no_browser,
-        )
+        _serve(options)
     except UserError as error:
         print(f"adaspark: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 0
     return 0
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from app.limits import limits_from
+    from app.samples import read_samples, real_footage
+    from app.server import Studio
+
+    limits = limits_from()
+    is_bundled = options.model in (BUNDLED, BUNDLED_SPARSE)
+    folder = BUNDLED_FOLDER if is_bundled else Path(options.model)
+    engine = _engine(options, folder, limits)
+    samples = [*read_samples(), *real_footage()]
+    with Studio(engine, samples, model_folder=folder, limits=limits) as studio:
+        browser = not options.no_browser
+        address = studio.start(host=options.host, port=options.port, open_browser=browser)
+        print(f"AdaSpark Studio: {address}", flush=True)
+        studio.wait()
+
+
+def _engine(options: argparse.Namespace, folder: Path, limits: Any) -> Any:
+    """The engine to be; its code, torch and transformers, is imported in the loading thread."""
+    from app.loading import Loading, default_config
+
+    def load() -> Any:
+        from adaspark.engine import Engine
+
+        most = limits.video_tokens or None
+        return Engine(options.model, options.device, most_video_tokens=most)
+
+    return Loading(
+        None if limits.replay_only else load,
+        name=options.model,
+        is_bundled=folder == BUNDLED_FOLDER,
+        default_config=default_config(folder, sparse=options.model == BUNDLED_SPARSE),
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m app", description="AdaSpark Studio.")
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 serves the network")
     parser.add_argument("--port", type=int, default=7860)
-    parser.add_argument("--model", default="mini", help="mini, a folder, or a hub name")
+    parser.add_argument(
+        "--model",
+        default=os.environ.get("ADASPARK_MODEL") or BUNDLED,
+        help="mini, mini-sparse, a folder, or a hub name (also: ADASPARK_MODEL)",
+    )
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
     return parser

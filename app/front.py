@@ -12,7 +12,10 @@ from viz.page import viewer_css, viewer_script
 from viz.palette import css_variables
 
 STATIC = Path(__file__).parent / "static"
-SCRIPTS = ("studio.js", "picker.js", "run.js", "figures.js")
+SCRIPTS = (
+    "studio.js", "header.js", "export.js", "picker.js", "chips.js", "dials.js", "run.js",
+    "progress.js", "figures.js",
+)  # fmt: skip
 
 
 def head() -> str:
@@ -26,10 +29,23 @@ HEADER = """
 <header class="masthead">
   <div class="brand"><h1>AdaSpark Studio</h1>
     <p>See which parts of a video a language model reads, layer by layer.</p></div>
-  <ul class="chips" aria-label="What is running"></ul>
+  <div class="tools">
+    <ul class="chips" aria-label="What is running"></ul>
+    <div class="menu">
+      <button type="button" class="menu-button" aria-expanded="false" aria-controls="export-menu"
+        >Export</button>
+      <div id="export-menu" class="menu-panel" hidden></div>
+    </div>
+    <div class="menu">
+      <button type="button" class="menu-button" aria-expanded="false" aria-controls="link-panel"
+        >Share link</button>
+      <div id="link-panel" class="menu-panel" hidden>
+        <label>Link <input type="text" readonly aria-label="Link to this view"></label>
+        <p class="link-note" role="status" aria-live="polite"></p>
+      </div>
+    </div>
+  </div>
 </header>
-<p class="about-model" hidden>The bundled model is small and knows only SparkWorld, a synthetic
-world of coloured shapes. On real footage its words mean nothing; what it selects is real.</p>
 """
 
 VIEWER = '<div class="viewer-host"></div>'
@@ -41,6 +57,8 @@ PICKER = """
     accept="video/*,.mp4,.mkv,.webm,.avi,.mov,.m4v">
     <span><b>Upload a video</b> or drop it here</span></label>
   <p class="facts" role="status" aria-live="polite">Pick a sample clip or upload a video.</p>
+  <p class="note" hidden></p>
+  <div class="too-long" role="alert" hidden><p></p><button type="button"></button></div>
 </section>
 """
 
@@ -55,7 +73,10 @@ OUTCOME = """
     aria-valuenow="0"><i></i></div>
   <p class="phase-text" role="status" aria-live="polite"></p></div>
 <section class="answer" aria-label="Answer"><h2>Answer</h2>
-  <output id="answer" aria-live="polite"></output></section>
+  <output id="answer" aria-live="polite"></output>
+  <p class="about-model" hidden>The bundled model is small and knows only SparkWorld, a synthetic
+  world of coloured shapes. On real footage its words mean nothing; what it selects is real.</p>
+</section>
 <dl id="cards" aria-label="Cost of this answer"></dl>
 </div>
 """

@@ -6,6 +6,7 @@ or in the service, and no path in it is followed unless it lies in the folder of
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,13 @@ import gradio as gr
 
 from adaspark.errors import UserError
 from app.progress import Report, reported
+from app.recipe import Recipe, read_recipe
+from app.results import Message
 from app.runs import sentence
-from app.service import Message, Service
+from app.service import Service
 from app.settings import Settings
+
+LOOK_AGAIN_SECS = 0.1
 
 
 class Handlers:
@@ -26,10 +31,34 @@ class Handlers:
         self.service = service
         self.uploads_folder = uploads_folder.resolve()
 
+    def greet(self, request: gr.Request, question: Any, *values: Any) -> list[Any]:
+        """The video of the page's address, or the first one; then its question, unless one was
+        typed already, and the controls' values.
+        """
+        visitor, refusal = _visitor(request), {}
+        recipe = Recipe(None, None, values)
+        try:
+            query = dict(request.query_params)
+            recipe = read_recipe(query, values, self.service.videos.samples)
+        except UserError as error:
+            refusal = {"error": sentence(error), "chosen": True}
+        try:
+            card = self.service.greet(visitor, recipe)
+        except Exception as error:
+            return [{"error": sentence(error)}, question, *values]
+        shown = recipe.question or question or card.get("question", "")
+        return [{**card, **refusal}, shown, *recipe.values]
+
+    async def model_loaded(self) -> Message:
+        """Wait until the model can be asked, or never will; then what is known of it."""
+        while self.service.engine.state in ("waiting", "loading"):
+            await asyncio.sleep(LOOK_AGAIN_SECS)
+        return self.service.engine.facts()
+
     def sample(self, event: gr.EventData, request: gr.Request, *values: Any) -> Message:
         """Choose a sample clip."""
         name = str(_data(event).get("name"))
-        choose = self.service.videos.choose_sample
+        choose = self.service.choose_sample
         return _card(event, lambda: choose(_visitor(request), name, Settings(*values)))
 
     def upload(self, event: gr.EventData, request: gr.Request, *values: Any) -> Iterator[Message]:
@@ -82,28 +111,6 @@ class Handlers:
         """Forget a visitor whose page is closed."""
         self.service.leave(_visitor(request))
 
-    def greet(self, request: gr.Request, *values: Any) -> Message:
-        """Choose the first sample clip for a page that has just opened."""
-        return {**self.service.greet(_visitor(request), Settings(*values)), "pick": 0}
-
-    def first_result(self, request: gr.Request) -> Message:
-        """Wait for the result that every page opens with."""
-        return {**self.service.first_result(_visitor(request)), "run": 0}
-
-    def scene(self, data: Any) -> str | None:
-        """Serve a run's scene as JSON text; the key cannot be guessed."""
-        return self.service.scene_json(str(_field(data, "key")))
-
-    def figure(self, data: Any) -> str | None:
-        """Serve one figure of a run as plotly JSON."""
-        layer = _field(data, "layer")
-        return self.service.figure_json(
-            str(_field(data, "key")),
-            str(_field(data, "name")),
-            layer=layer if isinstance(layer, int) else 0,
-            theme=str(_field(data, "theme")),
-        )
-
     def _uploaded(self, path: Any) -> Path:
         found = Path(str(path)).resolve()
         if not found.is_relative_to(self.uploads_folder):
@@ -130,10 +137,6 @@ def _numbered(event: gr.EventData, messages: Iterator[Message]) -> Iterator[Mess
 def _data(event: gr.EventData) -> dict[str, Any]:
     data = getattr(event, "_data", None)
     return data if isinstance(data, dict) else {}
-
-
-def _field(data: Any, name: str) -> Any:
-    return data.get(name) if isinstance(data, dict) else None
 
 
 def _visitor(request: gr.Request) -> str:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
+from adaspark.errors import UserError
 from adaspark.request import Result
 from viz import figures
 
 Theme = Literal["light", "dark"]
 
 
-def draw_figure(result: Result, name: str, *, layer: int, theme: str) -> str | None:
-    """Plotly JSON of one figure; None for a name that is not in FIGURES."""
+def draw_figure(result: Result, name: str, *, layer: int, theme: str) -> str:
+    """Plotly JSON of one figure. Raises UserError for a name that is not in FIGURES."""
     if name not in FIGURES:
-        return None
+        raise UserError(f"There is no figure {name!r}; there are {', '.join(FIGURES)}.")
     last = len(result.trace.computed_pairs) - 1
     within = min(max(int(layer), 0), max(last, 0))
     chosen: Theme = "dark" if theme == "dark" else "light"

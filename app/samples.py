@@ -1,20 +1,30 @@
-"""The bundled sample clips and the questions recorded beside them."""
+"""The clips that the page offers: SparkWorld's, with the questions recorded beside them, and one
+of real footage that lies in the installed gradio package (not copied, and left out without it).
+"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from adaspark.video import content_hash
+
 SAMPLES = Path(__file__).parent.parent / "assets" / "samples"
+EARTH = "media_assets/videos/world.mp4"
+EARTH_SHA256 = "71944d7430c461f0cd6e7fd10cee7eb72786352a3678fc7bc0ae3d410f72aece"
+REAL_NOTE = (
+    "Satellite pictures: what the bundled model says of them means nothing, its selection is real."
+)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One clip: its file, a title made of the file's name, and questions it was made for.
+    """One clip: its file, a title, and questions about it, the first of them the recorded one.
 
-    `poster_secs` is the moment that its card shows.
+    `poster_secs` is the moment that its card shows; `note` is said beside its facts.
     """
 
     name: str
@@ -22,11 +32,24 @@ class Sample:
     path: Path
     questions: tuple[str, ...]
     poster_secs: float = 0.1
+    note: str = ""
 
 
 def read_samples(folder: Path = SAMPLES) -> list[Sample]:
     """The clips of a folder that have a JSON beside them, in order of their names."""
     return [_read(path) for path in sorted(folder.glob("*.mp4")) if _notes(path).exists()]
+
+
+def real_footage() -> list[Sample]:
+    """The clip of the installed gradio package, where it is the one that was recorded."""
+    found = find_spec("gradio")
+    if found is None or found.origin is None:
+        return []
+    path = Path(found.origin).parent / EARTH
+    if not path.is_file() or content_hash(path) != EARTH_SHA256:
+        return []
+    questions = ("How many objects are there?", "What color is the circle?")
+    return [Sample("earth", "Earth at night", path, questions, poster_secs=12.0, note=REAL_NOTE)]
 
 
 def _read(path: Path) -> Sample:

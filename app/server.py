@@ -7,75 +7,85 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import quote
 
-# Both are read while gradio is being imported.
+# All three are read while gradio and transformers are being imported.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 import plotly
+from gradio import processing_utils
 
 from adaspark.errors import UserError
 from app import front, ui
+from app.api import add_endpoints
+from app.calibration import read_calibration
+from app.exports import Exports
+from app.gallery import TRACES, read_gallery
 from app.handlers import Handlers
-from app.samples import SAMPLES, read_samples
+from app.limits import ServerLimits
+from app.loading import Loading
+from app.routes import routes
+from app.samples import Sample
 from app.service import Service
 from app.theme import studio_theme
 
-MOST_UPLOAD_BYTES = 500 * 2**20
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 
 
-def launch(
-    *,
-    host: str = "127.0.0.1",
-    port: int = 7860,
-    model: str = "mini",
-    device: str = "auto",
-    open_browser: bool = True,
-) -> None:
-    """Load the model, serve the page and wait until it is interrupted.
-
-    Raises UserError where the model cannot be loaded or the port is taken.
-    """
-    from adaspark.engine import Engine
-
-    engine = Engine(model=model, device=device)
-    with Studio(engine, why_device=_why_device(device, engine.device)) as studio:
-        print(f"AdaSpark Studio: {studio.start(host=host, port=port, open_browser=open_browser)}")
-        studio.wait()
-
-
 class Studio:
-    """The app over one engine; a context manager that removes everything uploaded at its end."""
+    """The app over one engine; a context manager that removes everything uploaded at its end.
+
+    `traces` holds the recorded runs of the samples, `model_folder` the calibration if there is one.
+    """
 
     def __init__(
-        self, engine: Any, *, samples: Path = SAMPLES, why_device: str = "as asked"
+        self,
+        engine: Loading,
+        samples: Sequence[Sample],
+        *,
+        traces: Path = TRACES,
+        model_folder: Path | None = None,
+        limits: ServerLimits | None = None,
     ) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="adaspark-"))
-        self._footage = self._folder / "footage"
-        self._samples = samples.resolve()
+        self._limits = limits or ServerLimits()
+        self._engine = engine
+        self._folder = _new_folder(self._limits.cache_folder)
         self._uploads = self._folder / "uploads"
+        self._public = [self._folder / "footage", self._folder / "exports"]
         os.environ["GRADIO_TEMP_DIR"] = str(self._uploads)
+        processing_utils.async_ssrf_protected_download = _fetch_nothing
         self.service = Service(
             engine,
-            self._footage,
-            samples=read_samples(self._samples),
+            self._public[0],
+            samples=samples,
+            gallery=read_gallery(samples, traces),
             url_from_path=_url_from_path,
-            why_device=why_device,
+            limits=self._limits,
         )
+        self._exports = Exports(self._public[1])
         self._page = ui.build(
             Handlers(self.service, self._uploads),
-            limit_bytes=MOST_UPLOAD_BYTES,
-            plotly_url=_url_from_path(PLOTLY),
+            ui.Facts(
+                limit_bytes=self._limits.upload_mb * 10**6,
+                plotly_url=_url_from_path(PLOTLY),
+                link_base=_link_base(),
+                calibration=read_calibration(model_folder) if model_folder else [],
+            ),
+            lambda: add_endpoints(self.service, self._exports, self._uploads),
         )
 
     def start(self, *, host: str, port: int, open_browser: bool = False) -> str:
-        """Serve the page and return its address. Raises UserError where the port is taken."""
-        self.service.warm_up()
+        """Serve the page, begin to load the model, and return the page's address.
+
+        Raises UserError where the port is taken.
+        """
+        samples = [str(sample.path) for sample in self.service.videos.samples.values()]
         self._page.queue(max_size=64, default_concurrency_limit=1)
         try:
             _, url, _ = self._page.launch(
@@ -88,23 +98,31 @@ class Studio:
                 show_error=False,
                 ssr_mode=False,
                 run_history=False,
-                footer_links=["settings"],
+                footer_links=["api", "settings"],
                 enable_monitoring=False,
-                max_file_size=MOST_UPLOAD_BYTES,
+                max_file_size=self._limits.upload_mb * 10**6,
                 state_session_capacity=512,
-                allowed_paths=[str(self._footage), str(self._samples), str(PLOTLY)],
+                allowed_paths=[*map(str, self._public), *samples, str(PLOTLY)],
                 theme=studio_theme(),
                 head=front.head(),
+                app_kwargs={"routes": routes(self.service.results, self._exports)},
             )
         except OSError as error:
             raise UserError(
                 f"Port {port} on {host} cannot be used; give another one with --port."
             ) from error
+        self._engine.start(then=self.service.warm_up)
         return str(url)
 
     def wait(self) -> None:
-        """Serve until interrupted from the keyboard or told to end."""
+        """Serve until interrupted from the keyboard or told to end.
+
+        Raises what loading the model raised.
+        """
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # by way of __exit__
+        self._engine.join()
+        if self._engine.state == "failed":
+            self._engine.engine()
         self._page.block_thread()
 
     def __enter__(self) -> Studio:
@@ -118,13 +136,29 @@ class Studio:
     ) -> None:
         self.service.close()
         self._page.close(verbose=False)
+        self._engine.join()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _why_device(asked: str, device: str) -> str:
-    if asked != "auto":
-        return "as asked"
-    return "no CUDA device found" if device == "cpu" else "the GPU found"
+def _new_folder(parent: Path | None) -> Path:
+    """A folder of our own for what visitors bring. Raises UserError where none can be made."""
+    try:
+        if parent is not None:
+            parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="adaspark-", dir=parent))
+    except OSError as error:
+        raise UserError(f"{parent or tempfile.gettempdir()} cannot be written to.") from error
+
+
+def _link_base() -> str:
+    """What a permalink begins with: on Spaces the page that frames ours, else the page itself."""
+    space = os.environ.get("SPACE_ID")
+    return f"https://huggingface.co/spaces/{space}" if space else ""
+
+
+async def _fetch_nothing(url: str, *_: Any) -> NoReturn:
+    """Gradio fetches an address that is sent in a file's place; this app fetches nothing."""
+    raise UserError("Addresses are not fetched: upload the video itself.")
 
 
 def _url_from_path(path: Path) -> str:

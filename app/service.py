@@ -1,87 +1,105 @@
 """One request: a visitor's video, their question, the run, and what the page is told of it.
 
 No gradio here. What goes to the page is plain JSON: a video card, the states of a run, a scene.
-Results are looked up by keys that cannot be guessed, never by anything a visitor can name.
 """
 
 from __future__ import annotations
 
-import json
-import secrets
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from adaspark.request import Options, Phase, Result, Word
-from app.pictures import draw_figure
-from app.runs import Gate, sentence
+from app.limits import ServerLimits
+from app.loading import Loading
+from app.rates import Rates
+from app.recipe import Recipe
+from app.results import Finished, Message, Results
+from app.runs import Gate, Run, sentence
 from app.samples import Sample
 from app.settings import Settings, checked_question
-from app.store import ByteStore, Footage
+from app.store import Footage
 from app.videos import Videos, sample_video
-from app.visitors import Asked, Video, Visitor, Visitors
-from viz.scene import scene
-
-Message = dict[str, Any]
-STORE_BYTES = 256 * 2**20
-FOOTAGE_BYTES = 2 * 2**30
+from app.visitors import BRIEF_WORDS, Asked, Visitor, Visitors
 
 
 class Service:
     """Answers the page. Safe to call from many threads.
 
-    `folder` holds the copies of uploaded videos, `url_from_path` says where the browser finds a
-    file, `why_device` why the model runs where it does. The two limits bound what is kept of
-    finished runs (memory) and of uploads (disk).
+    `folder` holds the copies of uploaded videos, `gallery` the recorded results by sample, and
+    `url_from_path` says where the browser finds a file.
     """
 
     def __init__(
         self,
-        engine: Any,
+        engine: Loading,
         folder: Path,
         *,
         samples: Sequence[Sample] = (),
+        gallery: Mapping[str, Result] | None = None,
         url_from_path: Callable[[Path], str] = str,
-        why_device: str = "as asked",
-        store_bytes: int = STORE_BYTES,
-        footage_bytes: int = FOOTAGE_BYTES,
+        limits: ServerLimits | None = None,
     ) -> None:
+        limits = limits or ServerLimits()
         self.engine = engine
-        self.url_from_path = url_from_path
-        self.why_device = why_device
-        self._results: ByteStore[tuple[str, Result]] = ByteStore(store_bytes)
-        self._visitors = Visitors()
+        self.results = Results(limits.kept_results_mb * 2**20)
+        self.visitors = Visitors()
+        self.rates = Rates()
         self.videos = Videos(
             engine,
-            self._visitors,
-            Footage(folder, footage_bytes),
+            self.visitors,
+            Footage(folder, limits.kept_videos_mb * 2**20),
+            self.rates,
             samples=samples,
+            gallery=gallery or {},
             url_from_path=url_from_path,
+            limits=limits,
         )
-        self._gate = Gate()
-        self._first: Future[tuple[Asked, Message] | None] = Future()
-
-    def model_facts(self) -> Message:
-        """What the header says of the model, and the cards of the sample clips."""
-        return {
-            "model": self.engine.name,
-            "device": self.engine.device,
-            "why_device": self.why_device,
-            "dtype": self.engine.dtype,
-            "backend": self.engine.backend,
-            "bundled": self.engine.is_bundled,
-            "samples": self.videos.sample_cards(),
+        self._gate = Gate(limits.waiting_runs)
+        self._warm_up = Run()
+        self._recorded = {
+            name: self._add(Asked(sample_video(self.videos.samples[name]), ""), result, True)
+            for name, result in (gallery or {}).items()
         }
 
-    def ask(self, session: str, question: Any, settings: Settings) -> Iterator[Message]:
+    def choose_sample(self, session: str, name: str, settings: Settings) -> Message:
+        """Take a bundled clip. With it comes its recorded run, to which dials and exports then
+        apply; `unanswered` says that the settings are others than it was recorded with.
+
+        Raises UserError for an unknown name.
+        """
+        return self._chosen(session, name, None, settings)
+
+    def greet(self, session: str, recipe: Recipe) -> Message:
+        """What a page opens with: the card of the recipe's clip, or of the first one, with the
+        `question` to show; empty without samples. `unanswered` where the recipe is still to run.
+        """
+        name = recipe.sample or next(iter(self.videos.samples), None)
+        if name is None:
+            return {}
+        card = self._chosen(session, name, recipe.question, recipe.settings)
+        if recipe.is_given and "recorded" not in card:
+            return {**card, "unanswered": True}
+        return card
+
+    def _chosen(self, session: str, name: str, wanted: str | None, settings: Settings) -> Message:
+        card = self.videos.choose_sample(session, name, settings)
+        recorded, visitor = self._recorded.get(name), self.visitors.get(session)
+        question = wanted or (recorded.question if recorded else card["questions"][0])
+        video = self.videos.chosen(visitor)
+        visitor.asked = Asked(video, question)
+        card |= {"question": question, "unanswered": False}
+        if recorded is None:
+            return card
+        answered = recorded.answers(question, settings.options())
+        return {**card, "recorded": recorded.message(), "unanswered": not answered}
+
+    def ask(self, session: str, question: object, settings: Settings) -> Iterator[Message]:
         """Answer a question about the chosen video: the states of the run, the last one final.
 
         A newer run of the same visitor ends this one without a word. Never raises: what goes
         wrong is the last message.
         """
-        visitor = self._visitors.get(session)
+        visitor = self.visitors.get(session)
         try:
             options = settings.options()
             asked = Asked(self.videos.chosen(visitor), checked_question(question))
@@ -90,62 +108,60 @@ class Service:
             yield {"state": "error", "error": sentence(error)}
 
     def retune(self, session: str, settings: Settings) -> Iterator[Message]:
-        """The last question again with other settings; nothing where none was asked."""
-        visitor = self._visitors.get(session)
+        """The last question again with other settings; nothing where none was asked.
+
+        It writes no more words than the answer in view has, or a few where that is short.
+        """
+        visitor = self.visitors.get(session)
         try:
             if visitor.asked is not None:
-                yield from self._run(visitor, visitor.asked, settings.options())
+                options = visitor.asked.briefly(settings.options())
+                yield from self._run(visitor, visitor.asked, options)
         except Exception as error:
             yield {"state": "error", "error": sentence(error)}
 
+    def answer(self, asked: Asked, options: Options) -> Finished:
+        """One run from its start to its end, for programs. Raises UserError."""
+        with self._gate.enter():
+            self._warm_up.cancel()
+            events = self.engine.ask(asked.video.path, asked.question, options, stop=Run().stop)
+            result = next(event for event in events if isinstance(event, Result))
+            return self._add(asked, result)
+
     def stop(self, session: str) -> None:
         """End the visitor's run; what it has so far stays."""
-        self._visitors.get(session).stop()
+        self.visitors.get(session).stop()
 
     def leave(self, session: str) -> None:
         """Forget a visitor."""
-        self._visitors.forget(session)
+        self.visitors.forget(session)
 
     def close(self) -> None:
         """Stop every run."""
-        self._visitors.forget_all()
-
-    def greet(self, session: str, settings: Settings) -> Message:
-        """Choose the first sample clip for a page that has just opened; empty without samples."""
-        first = next(iter(self.videos.samples), None)
-        return self.videos.choose_sample(session, first, settings) if first else {}
+        self._warm_up.cancel()
+        self.visitors.forget_all()
 
     def warm_up(self) -> None:
-        """Answer the first sample's first question in the background: every page opens with it."""
+        """Answer the first sample's question, to know how fast this machine is; gives way to
+        whatever a visitor asks, and a failure is only logged.
+        """
         sample = next(iter(self.videos.samples.values()), None)
-        if sample is None or not sample.questions or not self.engine.is_bundled:
-            self._first.set_result(None)
+        if sample is None:
             return
-        asked = Asked(sample_video(sample), sample.questions[0])
-        threading.Thread(target=self._answer_first, args=(asked,), daemon=True).start()
-
-    def first_result(self, session: str) -> Message:
-        """Wait for the result of `warm_up`; the visitor's dials then apply to its question."""
-        first = self._first.result()
-        if first is None:
-            return {}
-        visitor = self._visitors.get(session)
-        visitor.asked = visitor.asked or first[0]
-        return first[1]
-
-    def scene_json(self, key: str) -> str | None:
-        """The scene of a finished run as JSON text; None for an unknown or forgotten key."""
-        stored = self._results.get(key)
-        return stored[0] if stored else None
-
-    def figure_json(self, key: str, name: str, *, layer: int, theme: str) -> str | None:
-        """One figure of a finished run as plotly JSON; None for an unknown key or figure."""
-        stored = self._results.get(key)
-        return draw_figure(stored[1], name, layer=layer, theme=theme) if stored else None
+        options = Options(self.engine.default_config, max_new_tokens=BRIEF_WORDS)
+        try:
+            for event in self.engine.ask(
+                sample.path, sample.questions[0], options, stop=self._warm_up.stop
+            ):
+                if isinstance(event, Result):
+                    self.rates.observe(event)
+        except Exception as error:
+            sentence(error)
 
     def _run(self, visitor: Visitor, asked: Asked, options: Options) -> Iterator[Message]:
+        self._warm_up.cancel()
         run = visitor.begin(asked)
-        state = {"state": "running", "answer": "", "phase": None}
+        state: Message = {"state": "running", "answer": "", "phase": None}
         with self._gate.enter() as ahead:
             if ahead:
                 yield {**state, "phase": {"name": "waiting", "done": 0, "total": ahead}}
@@ -154,33 +170,18 @@ class Service:
                 if run.superseded:
                     return
                 if isinstance(event, Result):
-                    yield self._finish(asked, event)
+                    asked.words = sum(w["kind"] == "answer" for w in event.trace.words)
+                    yield self._add(asked, event).message()
                     return
                 yield dict(_advance(state, event))
         if not run.superseded:
             yield {"state": "stopped"}
 
-    def _finish(self, asked: Asked, result: Result) -> Message:
-        key, video = secrets.token_urlsafe(16), asked.video
-        result.trace.meta["clip"] = _named_clip(video, result.trace.meta.get("clip") or {})
-        text = json.dumps(scene(result.trace, video_url=self.url_from_path(video.path)))
-        self._results.put(key, (text, result), len(text) + _trace_bytes(result))
-        return {
-            "state": "stopped" if result.stopped else "done",
-            "answer": result.answer,
-            "question": asked.question,
-            "url": self.url_from_path(video.path),
-            "key": key,
-            "summary": result.summary(),
-        }
-
-    def _answer_first(self, asked: Asked) -> None:
-        try:
-            last = list(self._run(Visitor(), asked, Options(self.engine.default_config)))[-1]
-            self._first.set_result((asked, last))
-        except Exception as error:
-            sentence(error)
-            self._first.set_result(None)
+    def _add(self, asked: Asked, result: Result, recorded: bool = False) -> Finished:
+        if not recorded:
+            self.rates.observe(result)
+        url = self.videos.url_from_path(asked.video.path)
+        return self.results.add(asked.video, url, result, recorded=recorded)
 
 
 def _advance(state: Message, event: Phase | Word) -> Message:
@@ -190,14 +191,3 @@ def _advance(state: Message, event: Phase | Word) -> Message:
     else:
         state["phase"] = {"name": event.name, "done": event.done, "total": event.total}
     return state
-
-
-def _named_clip(video: Video, clip: Message) -> Message:
-    """What the viewer says of the clip: the visitor's file, not the copy made of it."""
-    upload = video.upload
-    size = {"width": upload.width, "height": upload.height} if upload else {}
-    return {**clip, "name": video.name, **size}
-
-
-def _trace_bytes(result: Result) -> int:
-    return sum(getattr(value, "nbytes", 0) for value in vars(result.trace).values())

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from app import front
+from app.dials import Dials, build_dials, preset_choices, wire_dials
 from app.handlers import Handlers
+from app.recipe import QUESTION, SAMPLE, SETTINGS
 
 PRIVATE = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "multiple"}
 RAW = {**PRIVATE, "preprocess": False, "postprocess": False}
@@ -16,43 +19,63 @@ QUICK = {**RAW, "concurrency_limit": None}
 RUN = {**RAW, "concurrency_limit": 16, "concurrency_id": "run"}
 
 
-def build(handlers: Handlers, *, limit_bytes: int, plotly_url: str) -> Any:
-    """The page as a gr.Blocks. `limit_bytes` is the most an upload may have."""
-    facts = handlers.service.model_facts()
+@dataclass(frozen=True)
+class Facts:
+    """What the page must know of its server: the most bytes of an upload, where plotly is, what
+    permalinks begin with (empty: the page's own address), and the budget dial's points.
+    """
+
+    limit_bytes: int
+    plotly_url: str
+    link_base: str
+    calibration: Sequence[dict[str, float]]
+
+
+def build(handlers: Handlers, facts: Facts, add_endpoints: Callable[[], None]) -> Any:
+    """The page as a gr.Blocks; `add_endpoints` adds what programs call."""
+    service = handlers.service
     with gr.Blocks(title="AdaSpark Studio", fill_width=True, delete_cache=(600, 3600)) as page:
-        _html(front.HEADER, "mountHeader(element, props)", **facts)
+        header = _header(service.engine, facts)
         with gr.Row(elem_id="studio"):
             with gr.Column(scale=7, min_width=320):
-                viewer = _viewer(handlers)
+                viewer = _html(
+                    front.VIEWER,
+                    "mountViewer(element, {props, trigger, watch})",
+                    events=("ask", "retune", "stop"),
+                )
             with gr.Column(scale=5, min_width=320, elem_id="ask-panel"):
-                picker = _picker(facts["samples"], limit_bytes)
+                picker = _picker(service.videos.sample_cards(), facts.limit_bytes)
                 question, submits = _question()
-                _html(front.OUTCOME, None)
-                dials, sampling, words = _controls(handlers.service.engine.default_config)
-        _html(front.FIGURES, "mountFigures(element, {props})", plotly_url=plotly_url)
-        controls = [*dials, *sampling, words]
-        _wire_dials(dials, sampling, submits)
-        _wire_picker(picker, handlers, controls)
-        _wire_runs(viewer, handlers, [question, *controls])
-        page.load(handlers.greet, controls, picker, **QUICK)
-        page.load(handlers.first_result, None, viewer, **QUICK)
+                _html(
+                    front.OUTCOME, "mountOutcome(element, props)", bundled=service.engine.is_bundled
+                )
+                dials = build_dials(service.engine.default_config, facts.calibration)
+        _html(front.FIGURES, "mountFigures(element, {props})", plotly_url=facts.plotly_url)
+        _wire_picker(picker, handlers, dials)
+        _wire_runs(viewer, handlers, question, dials)
+        wire_dials(dials)
+        for submit in submits:
+            submit(None, js=_call("ask"), api_visibility="private")
+        values = [question, *dials.controls]
+        header.link(None, values, None, js="(...v) => window.AdaSparkStudio.showLink(v)", **PRIVATE)
+        page.load(handlers.model_loaded, None, header, **QUICK)
+        _wire_greeting(page, handlers, picker, [question, *dials.controls], dials)
         page.unload(handlers.leave)
+        add_endpoints()
     return page
 
 
-def _viewer(handlers: Handlers) -> Any:
-    # Gradio marks server functions by an attribute, which a method cannot take.
-    def scene(data: Any) -> str | None:
-        return handlers.scene(data)
-
-    def figure(data: Any) -> str | None:
-        return handlers.figure(data)
-
+def _header(engine: Any, facts: Facts) -> Any:
     return _html(
-        front.VIEWER,
-        "mountViewer(element, {props, trigger, server, watch})",
-        events=("ask", "retune", "stop"),
-        server_functions=[scene, figure],
+        front.HEADER,
+        "mountHeader(element, {props, trigger, watch})",
+        events=("link",),
+        value=engine.facts(),
+        link_base=facts.link_base,
+        link_names=[QUESTION, *SETTINGS],
+        sample_name=SAMPLE,
+        calibration=list(facts.calibration),
+        presets=[text for _, text in preset_choices(engine.default_config.cube)],
     )
 
 
@@ -60,7 +83,7 @@ def _picker(samples: Sequence[dict[str, Any]], limit_bytes: int) -> Any:
     return _html(
         front.PICKER,
         "mountPicker(element, {props, trigger, watch})",
-        events=("sample", "upload", "again", "refused", "describe"),
+        events=("sample", "upload", "again", "refused", "describe", "fit"),
         samples=samples,
         limit_bytes=limit_bytes,
     )
@@ -84,52 +107,32 @@ def _question() -> tuple[Any, list[Callable[..., Any]]]:
     return box, [ask.click, box.submit]
 
 
-def _controls(config: Any) -> tuple[list[Any], list[Any], Any]:
-    """The dials of the method, those of sampling, and the length of the answer."""
-    with gr.Column(elem_classes="dial-card"):
-        attn = _slider("Top-p attention", config.attn_top_p, "Attention mass the cubes must reach")
-        ffn = _slider("Top-p FFN", config.ffn_top_p, "Token importance that passes the FFN")
-        with gr.Row():
-            sides = [
-                gr.Number(side, label=f"Cube {axis}", precision=0, min_width=72, step=1)
-                for axis, side in zip("thw", config.cube, strict=True)
-            ]
-        with gr.Accordion("Sampling and length", open=False), gr.Row():
-            own = "0: the model's own"
-            fps = gr.Number(0, label="Frames per second", info=own, min_width=96)
-            frames = gr.Number(0, label="Frames at most", info=own, precision=0, min_width=96)
-            words = gr.Number(
-                32, label="Words at most", info="Of the answer", precision=0, min_width=96
-            )
-    return [attn, ffn, *sides], [fps, frames], words
-
-
-def _wire_dials(
-    dials: Sequence[Any], sampling: Sequence[Any], submits: Sequence[Callable[..., Any]]
-) -> None:
-    """Scripts act at once (stale, debounce); they then trigger the viewer's own events."""
-    for dial in dials:
-        dial.input(None, js=_call("settingsTouched"), api_visibility="private")
-    for dial in sampling:
-        dial.input(None, js=_call("samplingTouched"), api_visibility="private")
-    for submit in submits:
-        submit(None, js=_call("ask"), api_visibility="private")
-
-
-def _wire_picker(picker: Any, handlers: Handlers, controls: Sequence[Any]) -> None:
-    picker.sample(handlers.sample, controls, picker, **QUICK)
-    picker.upload(handlers.upload, controls, picker, **QUICK)
-    picker.again(handlers.again, controls, picker, **QUICK)
-    picker.describe(handlers.describe, controls, picker, **QUICK)
+def _wire_picker(picker: Any, handlers: Handlers, dials: Dials) -> None:
+    picker.sample(handlers.sample, dials.controls, picker, **QUICK)
+    picker.upload(handlers.upload, dials.controls, picker, **QUICK)
+    picker.again(handlers.again, dials.controls, picker, **QUICK)
+    picker.describe(handlers.describe, dials.controls, picker, **QUICK)
     picker.refused(handlers.refused, None, picker, **QUICK)
+    frames = dials.sampling[-1]
+    fitted = picker.fit(None, None, frames, js=_returning("fittingFrames"), **PRIVATE)
+    fitted.then(None, js=_call("samplingTouched"), api_visibility="private")
 
 
-def _wire_runs(viewer: Any, handlers: Handlers, inputs: Sequence[Any]) -> None:
-    asked = viewer.ask(handlers.ask, inputs, viewer, **RUN)
-    retuned = viewer.retune(handlers.retune, inputs[1:], viewer, **RUN)
+def _wire_runs(viewer: Any, handlers: Handlers, question: Any, dials: Dials) -> None:
+    asked = viewer.ask(handlers.ask, [question, *dials.controls], viewer, **RUN)
+    retuned = viewer.retune(handlers.retune, dials.controls, viewer, **RUN)
     for run in (asked, retuned):
         run.failure(None, js=_call("lost"), api_visibility="private")
     viewer.stop(handlers.stop, None, None, queue=False, **QUICK)
+
+
+def _wire_greeting(
+    page: Any, handlers: Handlers, picker: Any, values: Sequence[Any], dials: Dials
+) -> None:
+    """What the page opens with; its address may carry a recipe, which fills the controls in."""
+    greeted = page.load(handlers.greet, values, [picker, *values], **QUICK)
+    set_preset = greeted.then(None, dials.cube, dials.preset, js=_returning("presetOf"), **PRIVATE)
+    set_preset.then(None, js=_call("greeted"), api_visibility="private")
 
 
 def _html(template: str, mount: str | None, *, events: Sequence[str] = (), **options: Any) -> Any:
@@ -142,9 +145,9 @@ def _html(template: str, mount: str | None, *, events: Sequence[str] = (), **opt
     return gr.HTML(html_template=template, js_on_load=script, apply_default_css=False, **options)
 
 
-def _slider(label: str, value: float, info: str) -> Any:
-    return gr.Slider(0, 1, value, step=0.01, label=label, info=info)
-
-
 def _call(name: str) -> str:
     return f"() => {{ window.AdaSparkStudio.{name}(); }}"
+
+
+def _returning(name: str) -> str:
+    return f"(...values) => window.AdaSparkStudio.{name}(...values)"

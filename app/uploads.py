@@ -69,13 +69,16 @@ def make_proxy(
     return proxy
 
 
-def describe(info: VideoInfo, shown: Shown) -> str:
-    """Return the facts line: what the upload `info` is, and what the model is shown of it."""
+def describe(info: VideoInfo, shown: Shown, secs: float | None = None) -> str:
+    """Return the facts line: what the upload `info` is, what the model is shown of it, and about
+    how many seconds that takes, where it is known.
+    """
+    time = "" if secs is None else f", about {_rounded(secs)}"
     return (
         f"{info.width} x {info.height}, {_duration_label(info.duration_secs)}, "
         f"{_CODEC_LABELS.get(info.codec, info.codec.upper())}; shown to the model as "
         f"{shown.frames:,} {'frame' if shown.frames == 1 else 'frames'} of "
-        f"{shown.shown_width} x {shown.shown_height} = {shown.video_tokens:,} visual tokens"
+        f"{shown.shown_width} x {shown.shown_height} = {shown.video_tokens:,} visual tokens{time}"
     )
 
 
@@ -87,6 +90,13 @@ def _is_browser_safe(scanned: Scan) -> bool:
     copyable = info.container in ("MP4", "MOV") and not scanned.index.hides_frames
     small = fits_box(info.width, info.height)
     return info.codec == "h264" and plain_picture and upright and copyable and small
+
+
+def _rounded(secs: float) -> str:
+    """Seconds to as many digits as an estimate has."""
+    if secs < 10:
+        return f"{max(secs, 0.1):.1f} s"
+    return f"{secs:.0f} s" if secs < 100 else f"{secs / 60:.0f} min"
 
 
 def _duration_label(duration_secs: float) -> str:

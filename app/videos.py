@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from adaspark.errors import UserError
+from adaspark.request import Estimate, Result
+from adaspark.video_file import DEFAULT_LIMITS
 from app import uploads
+from app.gallery import recorded_estimate
+from app.limits import ServerLimits
+from app.loading import Loading
 from app.progress import Report
+from app.rates import Rates
 from app.samples import Sample
 from app.settings import Settings
 from app.store import Footage
@@ -24,18 +31,30 @@ class Videos:
 
     def __init__(
         self,
-        engine: Any,
+        engine: Loading,
         visitors: Visitors,
         footage: Footage,
+        rates: Rates,
         *,
         samples: Sequence[Sample],
+        gallery: Mapping[str, Result],
         url_from_path: Callable[[Path], str],
+        limits: ServerLimits,
     ) -> None:
         self.samples = {sample.name: sample for sample in samples}
         self.url_from_path = url_from_path
         self._engine = engine
         self._visitors = visitors
         self._footage = footage
+        self._rates = rates
+        self._limits = replace(
+            DEFAULT_LIMITS,
+            max_bytes=limits.upload_mb * 10**6,
+            max_duration_secs=float(limits.video_secs),
+        )
+        self._recorded = {
+            name: recorded_estimate(self.samples[name], result) for name, result in gallery.items()
+        }
 
     def sample_cards(self) -> list[Card]:
         """The cards of the sample clips."""
@@ -78,10 +97,7 @@ class Videos:
             report(done, total)
 
         try:
-            info = uploads.check_upload(path)
-            proxy = uploads.make_proxy(info, self._footage.folder, on_progress=on_progress)
-            self._footage.keep(proxy)
-            own = Video(proxy, name, upload=info)
+            own = self.prepare(path, name, on_progress)
             card = self._card(own, settings)
         except UserError as error:
             visitor.settle(choice, None, str(error))
@@ -89,6 +105,15 @@ class Videos:
         visitor.own = own
         visitor.settle(choice, own)
         return card
+
+    def prepare(self, path: Path, name: str, on_progress: Report | None = None) -> Video:
+        """Check an uploaded file and make its copy for player and sampler. Raises UserError."""
+        info = uploads.check_upload(path, self._limits)
+        proxy = uploads.make_proxy(
+            info, self._footage.folder, limits=self._limits, on_progress=on_progress
+        )
+        self._footage.keep(proxy)
+        return Video(proxy, name, upload=info)
 
     def choose_own(self, session: str, settings: Settings) -> Card:
         """Take the visitor's last upload again. Raises UserError where there is none."""
@@ -126,18 +151,51 @@ class Videos:
         visitor.settle(choice, video)
         return card
 
+    def facts(self, video: Video, settings: Settings) -> Card:
+        """What a run would cost, before it: tokens, seconds on this machine (None where nothing
+        was measured yet), and, where it does not fit, how many frames would.
+        """
+        estimate = self._estimate(video, settings)
+        secs = self._rates.secs(estimate.video_tokens)
+        return {
+            "facts": uploads.describe(video.upload or estimate.info, estimate, secs),
+            "duration_secs": estimate.info.duration_secs,
+            "video_tokens": estimate.video_tokens,
+            "seconds": secs,
+            "too_long": self._too_long(estimate),
+        }
+
     def _card(self, video: Video, settings: Settings) -> Card:
-        fps, max_frames = settings.sampling()
-        estimate = self._engine.estimate(video.path, fps=fps, max_frames=max_frames)
         questions = video.sample.questions if video.sample else self._engine.questions
         return {
             "name": video.name,
             "sample": video.sample.name if video.sample else None,
+            "note": video.sample.note if video.sample else "",
             "url": self.url_from_path(video.path),
-            "duration_secs": estimate.info.duration_secs,
-            "facts": uploads.describe(video.upload or estimate.info, estimate),
             "questions": list(questions),
+            **self.facts(video, settings),
         }
+
+    def _estimate(self, video: Video, settings: Settings) -> Estimate:
+        fps, max_frames = settings.sampling()
+        recorded = self._recorded.get(video.sample.name) if video.sample else None
+        if recorded and (fps, max_frames) == (None, None) and self._engine.state != "ready":
+            return recorded
+        return self._engine.estimate(video.path, fps=fps, max_frames=max_frames)
+
+    def _too_long(self, estimate: Estimate) -> Card | None:
+        """The settings that would fit, where these do not."""
+        if self._engine.state != "ready":
+            return None
+        engine = self._engine.engine()
+        if estimate.video_tokens < engine.most_video_tokens:
+            return None
+        frames = engine.fitting_frames(estimate)
+        text = (
+            f"Too long to ask about: {estimate.video_tokens:,} visual tokens, the model holds "
+            f"{engine.most_video_tokens:,}."
+        )
+        return {"text": text, "max_frames": frames}
 
 
 def sample_video(sample: Sample) -> Video:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adaspark.video import VideoInfo
+from adaspark.request import Options
+from adaspark.video_probe import VideoInfo
 from app.runs import Run
 from app.samples import Sample
 
 MOST_VISITORS = 512
+BRIEF_WORDS = 8
+"""Words that a moved dial may write although the answer in view has fewer."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,20 @@ class Video:
     upload: VideoInfo | None = None
 
 
-@dataclass(frozen=True)
+@dataclass
 class Asked:
-    """A question about a video."""
+    """A question about a video; `words` is how many its last answer had, None before one."""
 
     video: Video
     question: str
+    words: int | None = None
+
+    def briefly(self, options: Options) -> Options:
+        """The options of another run of it: pictures are wanted, not a longer answer."""
+        if self.words is None:
+            return options
+        most = max(self.words, BRIEF_WORDS)
+        return replace(options, max_new_tokens=min(options.max_new_tokens, most))
 
 
 @dataclass

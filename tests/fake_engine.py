@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
 from adaspark.request import Estimate, Options, Phase, Result, Word
 from adaspark.video import Sampling, probe, sample_times, token_grid
+from app.loading import Loading
 
 SAMPLING = Sampling(fps=4.0, max_frames=16, min_pixels=56 * 56, max_pixels=112 * 112)
 WORDS = (" the", " circle", " is", " red")
 LAYERS = 4
+SHAPE = {"hidden": 64, "intermediate": 128, "heads": 2, "kv_heads": 1, "head_dim": 32}
 HOLD_SECS = 60.0
 
 
@@ -28,21 +31,27 @@ class FakeEngine:
     user's mistake.
     """
 
-    name, device, dtype, backend, is_bundled = "fake", "cpu", "float32", "none", True
+    device, dtype, backend = "cpu", "float32", "none"
     questions = ("What color is the circle?", "slow please")
     default_config = AdaSparkConfig(cube=(2, 2, 2))
 
-    def __init__(self, *, step_secs: float = 0.2) -> None:
+    def __init__(self, *, step_secs: float = 0.2, most_video_tokens: int = 1000) -> None:
         self.step_secs = step_secs
+        self.most_video_tokens = most_video_tokens
         self.asked: list[tuple[Path, str, Options]] = []
+        self._encoded: set[Path] = set()
         self._lock = threading.Lock()
 
     def estimate(
         self, path: Path, *, fps: float | None = None, max_frames: int | None = None
     ) -> Estimate:
         info = probe(path)
-        grid = token_grid(info, SAMPLING)
-        return Estimate(info, grid, len(sample_times(info, SAMPLING)), grid[2] * 28, grid[1] * 28)
+        sampling = replace(SAMPLING, max_frames=max_frames or SAMPLING.max_frames)
+        grid = token_grid(info, sampling)
+        return Estimate(info, grid, len(sample_times(info, sampling)), grid[2] * 28, grid[1] * 28)
+
+    def fitting_frames(self, estimate: Estimate) -> int:
+        return max(2, estimate.frames * self.most_video_tokens // (2 * estimate.video_tokens))
 
     def ask(
         self, path: Path, question: str, options: Options, *, stop: threading.Event
@@ -84,9 +93,22 @@ class FakeEngine:
             attn_top_p=config.attn_top_p,
             ffn_top_p=config.ffn_top_p,
         )
-        seconds = {"decode": 0.0, "vision": 0.0, "prefill": 0.1, "generate": 0.1}
+        encoding = 0.0 if path in self._encoded else 0.2
+        self._encoded.add(path)
+        seconds = {"decode": 0.0, "vision": encoding, "prefill": 0.1, "generate": 0.1}
         trace.with_meta(_meta(question, answer, seconds))
         return Result(answer, trace, seconds, stopped=len(said) < len(WORDS))
+
+
+def loading(engine: Any, *, started: bool = True) -> Loading:
+    """A fake engine as the app has it, loaded already or not even begun."""
+    face = Loading(
+        lambda: engine, name="fake", is_bundled=True, default_config=engine.default_config
+    )
+    if started:
+        face.start()
+        face.engine()
+    return face
 
 
 def _meta(question: str, answer: str, seconds: dict[str, float]) -> dict[str, Any]:
@@ -97,5 +119,6 @@ def _meta(question: str, answer: str, seconds: dict[str, float]) -> dict[str, An
         "answer": answer,
         "seconds": seconds,
         "counts": {"text_tokens": 9},
+        "shape": {"layers": LAYERS, **SHAPE},
         "flops": {**flops, "reduction": 1 / 3, "reduction_with_vision": 0.25},
     }

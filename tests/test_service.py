@@ -10,14 +10,17 @@ from typing import Any
 
 import pytest
 from clips import write_clip
-from fake_engine import LAYERS, WORDS, FakeEngine
+from fake_engine import LAYERS, WORDS, FakeEngine, loading
 
 from adaspark.errors import UserError
-from app import service as service_module
+from adaspark.request import Result
+from app.limits import ServerLimits
 from app.progress import STEPS, Report, reported
+from app.record_gallery import record
+from app.results import Message
 from app.runs import Gate, sentence
 from app.samples import read_samples
-from app.service import Message, Service
+from app.service import Service
 from app.settings import MOST_WORDS, Settings, checked_question
 from app.store import ByteStore, Footage
 from app.videos import GONE, NO_VIDEO
@@ -38,10 +41,25 @@ def samples(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def service(samples: Path, tmp_path: Path) -> Iterator[Service]:
-    built = Service(FakeEngine(), tmp_path / "footage", samples=read_samples(samples))
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture
+def service(engine: FakeEngine, samples: Path, tmp_path: Path) -> Iterator[Service]:
+    built = Service(loading(engine), tmp_path / "footage", samples=read_samples(samples))
     yield built
     built.close()
+
+
+@pytest.fixture
+def replay(samples: Path, tmp_path: Path) -> Service:
+    """A service with a recorded run of its sample, and an engine that is not there yet."""
+    clips = read_samples(samples)
+    trace = record(FakeEngine(), clips[0])
+    gallery = {clips[0].name: Result(trace.meta["answer"], trace, trace.meta["seconds"])}
+    engine = loading(FakeEngine(), started=False)
+    return Service(engine, tmp_path / "footage", samples=clips, gallery=gallery)
 
 
 @pytest.fixture
@@ -52,8 +70,14 @@ def upload(tmp_path: Path) -> Path:
 
 
 def ready(service: Service, session: str = "a") -> str:
-    service.videos.choose_sample(session, "01_two_shapes", DIALS)
+    service.choose_sample(session, "01_two_shapes", DIALS)
     return session
+
+
+def scene_of(service: Service, message: Message) -> Any:
+    finished = service.results.get(message["key"])
+    assert finished is not None
+    return json.loads(finished.scene_json)
 
 
 def last(messages: Iterator[Message]) -> Message:
@@ -73,10 +97,13 @@ def test_a_samples_card_shows_the_moment_with_the_most_in_sight(samples: Path) -
     assert read_samples(samples)[0].poster_secs == 6.0
 
 
-def test_a_card_says_what_the_model_would_be_shown_before_anything_runs(service: Service) -> None:
-    card = service.videos.choose_sample("a", "01_two_shapes", DIALS)
+def test_a_card_says_what_the_model_would_be_shown_before_anything_runs(
+    service: Service, engine: FakeEngine
+) -> None:
+    card = service.choose_sample("a", "01_two_shapes", DIALS)
     assert card["sample"] == "01_two_shapes" and card["questions"] == [QUESTION]
-    assert "visual tokens" in card["facts"] and not service.engine.asked
+    assert card["facts"].endswith(f"{card['video_tokens']} visual tokens")
+    assert card["seconds"] is None and not engine.asked
 
 
 def test_a_run_tells_phases_words_and_at_last_its_result(service: Service) -> None:
@@ -91,25 +118,17 @@ def test_a_run_tells_phases_words_and_at_last_its_result(service: Service) -> No
     assert done["summary"]["config"]["cube"] == [2, 2, 2]
 
 
-def test_the_scene_and_the_figures_of_a_result_are_found_by_its_key(service: Service) -> None:
+def test_the_scene_of_a_result_is_found_by_its_key(service: Service) -> None:
     done = last(service.ask(ready(service), QUESTION, DIALS))
-    scene = json.loads(service.scene_json(done["key"]) or "")
+    scene = scene_of(service, done)
     assert scene["videos"][0]["url"].endswith("01_two_shapes.mp4")
     assert scene["clip"]["name"] == "Two shapes"
-    figure = service.figure_json(done["key"], "entropy_over_time", layer=99, theme="dark")
-    assert "layer 3" in json.loads(figure or "")["layout"]["title"]["text"]
 
 
 @pytest.mark.parametrize("key", ["", "guess", "../../etc/passwd"])
 def test_an_unknown_key_finds_nothing(service: Service, key: str) -> None:
     last(service.ask(ready(service), QUESTION, DIALS))
-    assert service.scene_json(key) is None
-    assert service.figure_json(key, "flops", layer=0, theme="light") is None
-
-
-def test_an_unknown_figure_is_none(service: Service) -> None:
-    key = last(service.ask(ready(service), QUESTION, DIALS))["key"]
-    assert service.figure_json(key, "__class__", layer=0, theme="light") is None
+    assert service.results.get(key) is None
 
 
 def test_a_setting_changes_the_run_of_the_same_question(service: Service) -> None:
@@ -120,8 +139,8 @@ def test_a_setting_changes_the_run_of_the_same_question(service: Service) -> Non
     assert done["summary"]["config"] == {"cube": [1, 2, 2], "attn_top_p": 0.3, "ffn_top_p": 0.7}
 
 
-def test_settings_before_any_question_run_nothing(service: Service) -> None:
-    assert list(service.retune(ready(service), DIALS)) == []
+def test_settings_before_any_video_run_nothing(service: Service) -> None:
+    assert list(service.retune("new", DIALS)) == []
 
 
 def test_a_newer_run_ends_the_older_without_a_word(service: Service) -> None:
@@ -165,7 +184,7 @@ def test_stop_keeps_the_words_so_far(service: Service) -> None:
         if message.get("answer"):
             service.stop(session)
     assert messages[-1]["state"] == "stopped" and messages[-1]["answer"] == WORDS[0]
-    assert service.scene_json(messages[-1]["key"])
+    assert service.results.get(messages[-1]["key"])
 
 
 def test_stop_before_the_first_word_says_stopped(service: Service) -> None:
@@ -243,10 +262,10 @@ def test_an_upload_is_asked_about_under_its_own_name(service: Service, upload: P
     name = "<b>${1}`.mp4"
     card = service.videos.choose_upload("a", upload, name, DIALS)
     assert card["name"] == name and card["sample"] is None
-    assert card["questions"] == list(service.engine.questions)
+    assert card["questions"] == list(FakeEngine.questions)
     upload.unlink()
     done = last(service.ask("a", QUESTION, DIALS))
-    assert json.loads(service.scene_json(done["key"]) or "")["clip"]["name"] == name
+    assert scene_of(service, done)["clip"]["name"] == name
 
 
 def test_a_refused_upload_leaves_no_video_chosen(service: Service, tmp_path: Path) -> None:
@@ -255,7 +274,7 @@ def test_a_refused_upload_leaves_no_video_chosen(service: Service, tmp_path: Pat
     with pytest.raises(UserError) as refusal:
         service.videos.choose_upload(session, broken, "broken.mp4", DIALS)
     assert last(service.ask(session, QUESTION, DIALS))["error"] == str(refusal.value)
-    service.videos.choose_sample(session, "01_two_shapes", DIALS)
+    service.choose_sample(session, "01_two_shapes", DIALS)
     assert last(service.ask(session, QUESTION, DIALS))["state"] == "done"
 
 
@@ -273,7 +292,7 @@ def test_a_later_choice_ends_an_upload_and_stays(service: Service, upload: Path)
     with pytest.raises(UserError, match="in the meantime"):
         service.videos.choose_upload("a", upload, "a.mp4", DIALS, report=choose_sample)
     done = last(service.ask("a", QUESTION, DIALS))
-    assert json.loads(service.scene_json(done["key"]) or "")["clip"]["name"] == "Two shapes"
+    assert scene_of(service, done)["clip"]["name"] == "Two shapes"
     assert not list(upload.parent.glob("footage/*"))
 
 
@@ -305,7 +324,9 @@ def test_the_last_upload_can_be_chosen_again(service: Service, upload: Path) -> 
 def test_an_upload_that_had_to_go_is_asked_for_again(
     samples: Path, tmp_path: Path, upload: Path
 ) -> None:
-    service = Service(FakeEngine(), tmp_path / "footage", footage_bytes=1)
+    service = Service(
+        loading(FakeEngine()), tmp_path / "footage", limits=ServerLimits(kept_videos_mb=0)
+    )
     service.videos.choose_upload("a", upload, "mine.mp4", DIALS)
     other = tmp_path / "other.mp4"
     write_clip(other, frames=8)
@@ -314,25 +335,11 @@ def test_an_upload_that_had_to_go_is_asked_for_again(
     assert len(list((tmp_path / "footage").iterdir())) == 1
 
 
-def test_every_page_opens_with_the_first_samples_answer(service: Service) -> None:
-    service.warm_up()
-    message = service.first_result("a")
-    assert message["question"] == QUESTION and service.scene_json(message["key"])
-    assert last(service.retune("a", Settings(0.5, 0.7, 2, 2, 2)))["state"] == "done"
-
-
-def test_a_failing_first_answer_leaves_the_page_empty(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(service_module, "scene", lambda *_, **__: 1 / 0)
-    service.warm_up()
-    assert service.first_result("a") == {}
-
-
 def test_results_that_no_longer_fit_are_forgotten(samples: Path, tmp_path: Path) -> None:
-    service = Service(FakeEngine(), tmp_path, samples=read_samples(samples), store_bytes=1)
+    limits = ServerLimits(kept_results_mb=0)
+    service = Service(loading(FakeEngine()), tmp_path, samples=read_samples(samples), limits=limits)
     keys = [last(service.ask(ready(service), QUESTION, DIALS))["key"] for _ in range(2)]
-    assert [service.scene_json(key) is None for key in keys] == [True, False]
+    assert [service.results.get(key) is None for key in keys] == [True, False]
 
 
 def test_the_store_holds_no_more_than_its_bytes_and_drops_the_longest_unused() -> None:

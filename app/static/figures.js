@@ -101,9 +101,10 @@
       const wanted = [panel.result.key, layer, theme].join();
       if (panel.drawn.get(name) === wanted) return;
       panel.drawn.set(name, wanted);
-      const text = await panel.result.server.figure({ key: panel.result.key, name, layer, theme });
+      const answer = await studio.fetched(panel.result.key, "figure.json", { name, layer, theme });
+      const figure = await answer.json();
       await ready;
-      if (text && panel.result && panel.drawn.get(name) === wanted) draw(place, JSON.parse(text));
+      if (panel.result && panel.drawn.get(name) === wanted) draw(place, figure);
     }));
   }
 

@@ -1,10 +1,9 @@
-/* Choosing a video: sample cards, an upload with progress, and the questions that go with it. */
+/* Choosing a video: sample cards, an upload with progress, what a run on it would cost. */
 (() => {
   "use strict";
   const studio = window.AdaSparkStudio;
-  const { make, byId, say } = studio;
-  const SHOWN_CHIPS = 4;
-  const state = { pick: 0, answered: 0, waiting: [], questions: new Set(), own: null, next: "" };
+  const { make, say } = studio;
+  const state = { pick: 0, answered: 0, waiting: [], own: null, frames: 0, unanswered: false };
 
   function mountPicker(element, { props, trigger, watch }) {
     state.trigger = trigger;
@@ -17,12 +16,27 @@
       if (input.files.length) upload(input.files[0]);
       input.value = "";
     });
-    const zone = element.querySelector(".drop");
-    for (const [type, over] of [["dragenter", true], ["dragleave", false], ["drop", false]]) {
-      zone.addEventListener(type, () => zone.classList.toggle("over", over));
-    }
+    Object.assign(state, { note: element.querySelector(".note"), long: element.querySelector(".too-long") });
+    state.long.querySelector("button").addEventListener("click", () => trigger("fit"));
+    dropAnywhere(element.querySelector(".drop"));
     watch("value", () => receive(props.value));
     receive(props.value);
+  }
+
+  /** A file may be dropped anywhere on the page; the zone shows where it goes. */
+  function dropAnywhere(zone) {
+    const carriesFile = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+    const over = (event, isOver) => {
+      if (!carriesFile(event)) return;
+      event.preventDefault();
+      zone.classList.toggle("over", isOver);
+    };
+    document.addEventListener("dragover", (event) => over(event, true));
+    document.addEventListener("dragleave", (event) => over(event, event.relatedTarget !== null));
+    document.addEventListener("drop", (event) => {
+      over(event, false);
+      if (carriesFile(event) && event.dataTransfer.files.length) upload(event.dataTransfer.files[0]);
+    });
   }
 
   function card({ name, title, url, poster_secs: posterSecs = 0.1 }, choose) {
@@ -78,24 +92,43 @@
       return;
     }
     state.answered = message.pick ?? 0;
+    if (message.url) show(message);
     if (message.error) {
       say(message.error);
-      if (!message.chosen) {
-        state.facts.textContent = "No video is chosen.";
-        mark(null);
-      }
-    } else if (message.url) {
-      show(message);
+      if (!message.chosen) nothingChosen();
     }
     state.waiting.splice(0).forEach((go) => go());
   }
 
   function show(message) {
     state.facts.textContent = message.facts;
+    state.unanswered = Boolean(message.unanswered);
+    tell(state.note, message.note);
+    showTooLong(message.too_long);
     if (!message.sample) keepOwn(message);
     mark(message.sample || "own");
-    studio.emit("questions", message.questions);
+    studio.emit("questions", message);
     studio.emit("video", message);
+  }
+
+  function nothingChosen() {
+    state.facts.textContent = "No video is chosen.";
+    tell(state.note, "");
+    showTooLong(null);
+    mark(null);
+  }
+
+  function tell(place, text) {
+    place.textContent = text || "";
+    place.hidden = !text;
+  }
+
+  /** More tokens than the model holds: said before anything runs, with the frames that fit. */
+  function showTooLong(tooLong) {
+    state.long.hidden = !tooLong;
+    state.frames = tooLong ? tooLong.max_frames : 0;
+    state.long.querySelector("p").textContent = tooLong ? tooLong.text : "";
+    state.long.querySelector("button").textContent = `Show it ${state.frames} frames`;
   }
 
   function keepOwn(message) {
@@ -120,34 +153,11 @@
   /** Ask for the card again, under other sampling settings. */
   studio.describeAgain = () => state.trigger("describe", { pick: state.pick });
 
-  function mountChips(element, { trigger }) {
-    const list = element.querySelector(".question-chips");
-    studio.on("questions", (questions) => {
-      const current = byId("question").querySelector("textarea, input").value.trim();
-      const typed = current && !state.questions.has(current);
-      questions.forEach((text) => state.questions.add(text));
-      const take = (text) => {
-        state.next = text;
-        trigger("chip");
-      };
-      const chip = (text) => make("button", { type: "button", text, on: { click: () => take(text) } });
-      const chips = questions.map(chip);
-      list.replaceChildren(...chips.slice(0, SHOWN_CHIPS), ...moreChips(list, chips.slice(SHOWN_CHIPS)));
-      if (!typed && !questions.includes(current) && questions.length) take(questions[0]);
-    });
-  }
+  /** The frames that fit, for the control that holds them. */
+  studio.fittingFrames = () => state.frames;
 
-  /** The rest of the suggestions, behind a button. */
-  function moreChips(list, chips) {
-    if (!chips.length) return [];
-    const open = (event) => {
-      event.currentTarget.remove();
-      list.append(...chips);
-      chips[0].focus();
-    };
-    return [make("button", { type: "button", class: "more", text: `${chips.length} more…`, on: { click: open } })];
-  }
+  /** The first card and the controls are in place. */
+  studio.greeted = () => studio.opened(state.unanswered && state.pick === 0);
 
-  studio.chosenQuestion = () => state.next;
-  Object.assign(studio, { mountPicker, mountChips });
+  Object.assign(studio, { mountPicker });
 })();

@@ -1,41 +1,47 @@
-/* A run: ask, stop, re-tune; its phases, its words, its pictures. Newest wins, late replies drop. */
+/* A run: ask, stop, re-tune, replay; its words, its pictures. Newest wins, late replies drop. */
 (() => {
   "use strict";
   const studio = window.AdaSparkStudio;
-  const { make, byId, say, percent } = studio;
+  const { byId, say } = studio;
   const DEBOUNCE_MS = 150;
-  const PHASES = ["decode", "vision", "prefill", "generate"];
-  const run = { newest: 0, active: false, rev: 0, shown: null, asked: false, timer: 0 };
+  const run = { newest: 0, active: false, rev: 0, key: "", asked: false, timer: 0, touched: -Infinity };
 
-  function mountViewer(element, { props, trigger, server, watch }) {
+  function mountViewer(element, { props, trigger, watch }) {
     run.trigger = trigger;
-    run.server = server;
     run.view = window.AdaSparkViewer.mount(element.querySelector(".viewer-host"));
-    studio.on("video", preview);
+    studio.on("video", chosen);
     watch("value", () => receive(props.value));
     setActive(false);
   }
 
-  /** A newly chosen video is seen at once, without cubes. */
-  function preview({ url, duration_secs: durationSecs, pick }) {
-    if (url === run.url) return;
-    run.url = url;
-    run.asked = false;
-    run.view.preview(url, durationSecs);
-    clear();
+  /** A newly chosen video is seen at once; where it has a recorded run, with that. */
+  async function chosen({ url, name, duration_secs: durationSecs, pick, recorded, unanswered }) {
+    if (url === run.url && !recorded) return;
+    if (url !== run.url) {
+      Object.assign(run, { url, name, asked: false });
+      run.view.open(url, durationSecs);
+      clear();
+    }
     if (run.waiting) return run.view.setState("running"); // asked about this very video
-    // The first pick is the page's own, for the result that it opens with.
+    // The first pick is the page's own; any other ends what is under way.
     if (pick > 0) run.newest += 1;
     if (run.active) stop();
-    return setActive(false);
+    setActive(false);
+    if (recorded) await draw({ ...recorded, run: run.newest });
+    if (unanswered && pick > 0) retune();
+  }
+
+  /** The page's own first video and settings are in place: a link's recipe may still be to run. */
+  function opened(unanswered) {
+    if (unanswered) retune();
   }
 
   /** What was said and counted of another video goes with its pictures. */
   function clear() {
-    run.shown = null;
+    run.key = "";
     byId("answer").textContent = "";
     byId("cards").replaceChildren();
-    phaseLine("");
+    studio.phaseLine("");
     studio.emit("result", null);
   }
 
@@ -48,12 +54,16 @@
     if (number === run.newest) run.trigger("ask", { run: number });
   }
 
+  function retune() {
+    run.trigger("retune", { run: start(run.asked ? "stale" : "running") });
+  }
+
   function start(state) {
     run.newest += 1;
     run.view.setState(state);
     say("");
     setActive(true);
-    progress(null);
+    studio.progress(null);
     return run.newest;
   }
 
@@ -62,12 +72,15 @@
     run.trigger("stop");
   }
 
-  /** A dial moved: what is drawn no longer fits it; run again when it has come to rest. */
+  /** A dial moved: what is drawn no longer fits it. The first move runs at once, the moves that
+      follow it closely when they have come to rest: each ends the run before it. */
   function settingsTouched() {
     if (!run.asked) return;
     clearTimeout(run.timer);
     if (!run.active) run.view.setState("stale");
-    run.timer = setTimeout(() => run.trigger("retune", { run: start("stale") }), DEBOUNCE_MS);
+    const now = performance.now(), rests = now - run.touched > DEBOUNCE_MS;
+    run.touched = now;
+    run.timer = setTimeout(retune, rests ? 0 : DEBOUNCE_MS);
   }
 
   function samplingTouched() {
@@ -76,32 +89,41 @@
     settingsTouched();
   }
 
+  /** Recorded probabilities at other thresholds, drawn at once. */
+  function previewAt(thresholds) {
+    if (run.asked) run.view.preview(thresholds);
+  }
+
   async function receive(message) {
     // Gradio sends an event's last value once more when the event ends.
     if (!message || message.run < run.newest || (message.key && message.key === run.key)) return;
-    run.key = message.key || run.key;
     if (message.answer !== undefined) byId("answer").textContent = message.answer;
-    if (message.state === "running") return progress(message.phase);
+    if (message.state === "running") return studio.progress(message.phase);
     if (message.state === "error") return fail(message.error);
     if (message.key) await draw(message);
-    else finish(run.shown ? "stale" : "empty");
+    else finish(run.key ? "stale" : "empty");
     return undefined;
   }
 
   async function draw(message) {
-    run.url = message.url;
-    const text = await run.server.scene({ key: message.key });
-    if (message.run < run.newest) return;
-    if (!text) return fail("This result is no longer on the server; ask again.");
-    run.rev += 1;
-    run.shown = message;
-    run.asked = true;
-    run.view.show(JSON.parse(text), { rev: run.rev, state: "ready" });
+    run.key = message.key;
+    try {
+      const scene = await (await studio.fetched(message.key, "scene.json")).json();
+      if (message.run < run.newest) return;
+      run.rev += 1;
+      Object.assign(run, { url: message.url, asked: true });
+      run.view.setScene(scene, { rev: run.rev, state: "ready", layerSource: layersOf(message.key) });
+    } catch (error) {
+      return fail(error.message);
+    }
+    byId("answer").textContent = message.answer;
     finish(null);
-    facts(message.summary);
-    phaseLine(doneText(message));
-    studio.emit("result", { key: message.key, summary: message.summary, server: run.server });
+    studio.costs(message);
+    return studio.emit("result", { key: message.key, name: run.name, summary: message.summary });
   }
+
+  /** A large run's layers are fetched when the viewer looks at them. */
+  const layersOf = (key) => async (layer) => (await studio.fetched(key, "layer.json", { layer })).json();
 
   function fail(sentence) {
     say(sentence);
@@ -111,7 +133,7 @@
   function finish(state) {
     if (state) {
       run.view.setState(state);
-      phaseLine(state === "error" ? "Failed" : "Stopped");
+      studio.phaseLine(state === "error" ? "Failed" : "Stopped");
     }
     setActive(false);
   }
@@ -129,53 +151,6 @@
     if (button) button.disabled = !active;
   }
 
-  function progress(phase) {
-    const strip = byId("progress");
-    const at = phase ? PHASES.indexOf(phase.name) : -1;
-    strip.querySelectorAll("li").forEach((item, index) => {
-      item.classList.toggle("past", index < at);
-      item.classList.toggle("now", index === at);
-    });
-    const share = phase && phase.total ? phase.done / phase.total : 0;
-    const bar = strip.querySelector(".bar");
-    bar.setAttribute("aria-valuenow", String(Math.round(100 * share)));
-    bar.firstElementChild.style.width = `${100 * share}%`;
-    phaseLine(phaseText(phase));
-  }
-
-  function phaseLine(text) {
-    byId("progress").querySelector(".phase-text").textContent = text;
-  }
-
-  function doneText({ state, summary }) {
-    const times = Object.values(summary.seconds || {});
-    const total = times.reduce((sum, secs) => sum + (secs || 0), 0).toFixed(2);
-    return state === "stopped" ? `Stopped after ${total} s` : `Done in ${total} s`;
-  }
-
-  function phaseText(phase) {
-    if (!phase) return "Starting";
-    if (phase.name === "waiting") return `Waiting for ${phase.total} other question(s)`;
-    const unit = { decode: "frame", vision: "frame", prefill: "layer", generate: "word" }[phase.name];
-    const of = phase.total ? ` ${unit} ${phase.done} of ${phase.total}` : "";
-    const label = { decode: "Decode", vision: "Vision", prefill: "Prefill", generate: "Words" };
-    return `${label[phase.name] || phase.name}${of}`;
-  }
-
-  function facts(summary) {
-    const flops = summary.flops || {};
-    const seconds = summary.seconds || {};
-    const values = {
-      attention: [percent(summary.attention_density), "of query-key pairs computed"],
-      ffn: [percent(summary.ffn_density), "of video tokens through the FFN"],
-      flops: [`−${percent(flops.reduction ?? 0)}`, "prefill FLOPs, counted"],
-      seconds: [`${(seconds.prefill ?? 0).toFixed(2)} s`, "prefill, measured"],
-    };
-    byId("cards").replaceChildren(...Object.entries(values).map(([name, [value, label]]) =>
-      make("div", { class: "figure-card", "data-name": name },
-        make("dd", { text: value }), make("dt", { text: label }))));
-  }
-
-  Object.assign(studio, { mountViewer, ask, stop, settingsTouched, samplingTouched, lost });
-  Object.assign(studio, { lastRun: () => ({ ...run.shown, rev: run.rev }) });
+  Object.assign(studio, { mountViewer, ask, stop, opened, settingsTouched, samplingTouched, previewAt, lost });
+  Object.assign(studio, { viewer: () => run.view, runInView: () => ({ key: run.key, rev: run.rev }) });
 })();

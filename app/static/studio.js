@@ -33,6 +33,16 @@
     return `${root.replace(/\/$/, "")}/${path}`;
   }
 
+  /** A file of a finished run; throws the server's sentence where it has none. */
+  async function fetched(key, name, query = {}) {
+    const asked = new URLSearchParams(query).toString();
+    const lost = "The server did not answer; check the connection and try again.";
+    const response = await fetch(address(`studio/${key}/${name}${asked ? `?${asked}` : ""}`))
+      .catch(() => { throw new Error(lost); });
+    if (!response.ok) throw new Error(response.status < 500 ? await response.text() : lost);
+    return response;
+  }
+
   function isDark() {
     return document.body.classList.contains("dark");
   }
@@ -42,29 +52,5 @@
     if (place) place.textContent = text || "";
   }
 
-  /** Sliders get the names people know; Gradio calls them "range slider for ...". */
-  function nameSliders() {
-    for (const range of document.querySelectorAll('input[type="range"][aria-label]')) {
-      const label = range.getAttribute("aria-label");
-      if (label.startsWith("range slider for ")) range.setAttribute("aria-label", label.slice(17));
-    }
-  }
-
-  function mountHeader(element, facts) {
-    const chip = (name, value) =>
-      make("li", {}, make("span", { class: "chip-name", text: name }), make("b", { text: value }));
-    const list = element.querySelector(".chips");
-    list.append(chip("model", facts.model), chip("device", `${facts.device}, ${facts.why_device}`));
-    list.append(chip("numbers", facts.dtype), chip("backend", facts.backend));
-    element.querySelector(".about-model").hidden = !facts.bundled;
-    document.body.classList.add("adaspark-page");
-    nameSliders();
-    new MutationObserver(nameSliders).observe(document.body, { childList: true, subtree: true });
-    new MutationObserver(() => emit("theme", isDark())).observe(document.body, {
-      attributes: true,
-      attributeFilter: ["class"],
-    });
-  }
-
-  window.AdaSparkStudio = { make, on, emit, byId, percent, address, isDark, say, mountHeader };
+  window.AdaSparkStudio = { make, on, emit, byId, percent, address, fetched, isDark, say };
 })();

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
-import signal
-import socket
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from serving import ARGUMENTS, CHROMIUM, ROOT, free_port, served
 
-ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))  # for the modules that other tests share
 
-ARGUMENTS = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-CHROMIUM = shutil.which("chromium")
-"""The system's where there is one; None is the one that Playwright installed."""
 OpenPage = Callable[..., Page]
 
 
@@ -98,37 +88,3 @@ def _watch(page: Page) -> list[str]:
     page.on("request", lambda request: on_request(request.url))
     page.on("dialog", lambda dialog: (errors.append(dialog.message), dialog.dismiss()))
     return errors
-
-
-@contextmanager
-def served(*arguments: str) -> Iterator[str]:
-    """A Python process that prints the address it serves; interrupted at the end."""
-    process = subprocess.Popen(
-        [sys.executable, "-u", *arguments],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
-    )
-    try:
-        yield _address(process)
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
-        if process.stdout:
-            process.stdout.close()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _address(process: subprocess.Popen[str]) -> str:
-    lines = []
-    for line in process.stdout or ():
-        lines.append(line)
-        if found := re.search(r"http://\S+", line):
-            return found.group()
-    raise RuntimeError("The app did not start:\n" + "".join(lines))

@@ -7,17 +7,26 @@ import sys
 from pathlib import Path
 
 from clips import write_clip
-from fake_engine import FakeEngine
+from fake_engine import FakeEngine, loading
 
+from app.gallery import trace_path
+from app.record_gallery import record
+from app.samples import read_samples
 from app.server import Studio
 
 
 def main(folder: Path, port: int) -> None:
-    """Serve one sample clip until interrupted."""
+    """Serve one sample clip with its recorded run until interrupted."""
     write_clip(folder / "01_numbers.mp4")
     items = [{"family": "none", "question": q, "answer": ""} for q in FakeEngine.questions]
     (folder / "01_numbers.json").write_text(json.dumps({"items": items}))
-    with Studio(FakeEngine(step_secs=0.4), samples=folder) as studio:
+    points = [{"budget": b, "attn_top_p": b / 2, "ffn_top_p": b} for b in (0.2, 0.6, 1.0)]
+    (folder / "calibration.json").write_text(json.dumps({"points": points}))
+    samples = read_samples(folder)
+    for sample in samples:
+        record(FakeEngine(), sample).save(trace_path(sample, folder))
+    engine = loading(FakeEngine(step_secs=0.4), started=False)
+    with Studio(engine, samples, traces=folder, model_folder=folder) as studio:
         print(studio.start(host="127.0.0.1", port=port), flush=True)
         studio.wait()
 

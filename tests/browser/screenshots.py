@@ -7,16 +7,14 @@ address the app is started with the bundled model; the README's pictures come fr
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from app_page import scene, slider, wait_for_state
-from conftest import ARGUMENTS, CHROMIUM, free_port, served
 from playwright.sync_api import Browser, Page, sync_playwright
+from serving import ARGUMENTS, CHROMIUM, running
 
 WIDTHS = {390: 844, 768: 1024, 1440: 900}
 OVERLAYS = ("Spotlight", "Outline", "Heat", "FFN")
@@ -26,7 +24,7 @@ TABS = ("Entropy", "Density by layer", "Selection maps", "FFN masks", "FLOPs and
 def main(folder: Path, url: str | None = None) -> None:
     """Write the PNGs into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    with _running(url) as address, sync_playwright() as driver:
+    with running(url) as address, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         for theme in ("light", "dark"):
             for width, height in WIDTHS.items():
@@ -70,15 +68,6 @@ def _hardest_look_secs(drawn: Any) -> float:
     shares = drawn["kept_by_kind"]["question"][-1]
     cube = drawn["cubes"][shares.index(max(shares))]
     return float(drawn["frame_times"][(cube["t0"] + cube["t1"]) // 2][0])
-
-
-@contextmanager
-def _running(url: str | None) -> Iterator[str]:
-    if url:
-        yield url
-        return
-    with served("-m", "app", "--port", str(free_port()), "--no-browser") as address:
-        yield address
 
 
 if __name__ == "__main__":

@@ -1,0 +1,108 @@
+"""The page's work for programs: three typed endpoints, under the same limits, without a session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import gradio as gr
+from gradio import FileData
+
+from adaspark.errors import UserError
+from app.exports import Exports
+from app.results import Finished
+from app.runs import sentence
+from app.service import Service
+from app.settings import Settings, checked_question
+from app.visitors import Asked, Video
+
+Told = TypeVar("Told")
+GONE = "No result has this key, or it had to go; ask again."
+
+
+def add_endpoints(service: Service, exports: Exports, uploads_folder: Path) -> None:
+    """Add `/ask`, `/inspect` and `/trace` to the gr.Blocks under construction.
+
+    `uploads_folder` is where Gradio puts what a client sends.
+    """
+    default = service.engine.default_config
+    folder = uploads_folder.resolve()
+
+    def ask(
+        video: FileData,
+        question: str,
+        attn_top_p: float = default.attn_top_p,
+        ffn_top_p: float = default.ffn_top_p,
+        cube: list[int] = list(default.cube),  # noqa: B006
+        fps: float = 0,
+        max_frames: int = 0,
+        max_new_tokens: int = 32,
+    ) -> tuple[str, dict[str, Any], FileData]:
+        """Ask a question about a video.
+
+        `cube` is (time, height, width) in merged tokens; `fps` and `max_frames` of 0 are the
+        model's own. Returns the answer; a summary: densities, FLOPs, seconds, layers, and `key`,
+        by which `/trace` finds the run; and the trace, an NPZ file.
+        """
+
+        def work() -> tuple[str, dict[str, Any], FileData]:
+            t, h, w = _sides(cube)
+            settings = Settings(attn_top_p, ffn_top_p, t, h, w, fps, max_frames, max_new_tokens)
+            options = settings.options()
+            asked = Asked(_video(service, video, folder), checked_question(question))
+            finished = service.answer(asked, options)
+            summary = {**finished.result.summary(), "key": finished.key}
+            return finished.result.answer, summary, _file(exports, finished)
+
+        return _told(work)
+
+    def inspect(video: FileData, fps: float = 0, max_frames: int = 0) -> dict[str, Any]:
+        """Check a video without running the model, and say what a run would cost.
+
+        Returns `facts` (a sentence), `duration_secs`, `video_tokens`, `seconds` on this machine
+        (null before anything was measured), and `too_long` (null, or the most frames that fit).
+        """
+        settings = Settings(0, 0, 1, 1, 1, fps, max_frames)
+        return _told(lambda: service.videos.facts(_video(service, video, folder), settings))
+
+    def trace(key: str) -> FileData:
+        """The trace (NPZ) of a finished run by its key, as long as the server keeps it."""
+
+        def work() -> FileData:
+            finished = service.results.get(key)
+            if finished is None:
+                raise UserError(GONE)
+            return _file(exports, finished)
+
+        return _told(work)
+
+    gr.api(ask, api_name="ask", concurrency_limit=16, concurrency_id="run")
+    gr.api(inspect, api_name="inspect", concurrency_limit=4)
+    gr.api(trace, api_name="trace", concurrency_limit=4)
+
+
+def _video(service: Service, sent: Any, folder: Path) -> Video:
+    """The playable copy of a file that a client has sent. Raises UserError."""
+    path = Path(str(sent.get("path"))).resolve() if isinstance(sent, dict) else folder
+    if not path.is_relative_to(folder) or not path.is_file():
+        raise UserError("The video did not arrive: send a file, not an address.")
+    return service.videos.prepare(path, str(sent.get("orig_name") or path.name))
+
+
+def _sides(cube: Any) -> Sequence[Any]:
+    if not isinstance(cube, list) or len(cube) != 3:
+        raise UserError(f"cube must be three whole numbers (time, height, width), got {cube!r}.")
+    return cube
+
+
+def _file(exports: Exports, finished: Finished) -> FileData:
+    return FileData(path=str(exports.trace(finished)))
+
+
+def _told(work: Callable[[], Told]) -> Told:
+    """What `work` returns; what it raises as the one sentence that a client is told."""
+    try:
+        return work()
+    except Exception as error:
+        raise gr.Error(sentence(error), print_exception=False) from error

@@ -1,0 +1,122 @@
+"""The controls of a run: thresholds, budget, cube, sampling, length.
+
+Scripts act on them at once (preview, ribbon) and then trigger the viewer's own events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+PRIVATE = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "multiple"}
+CUSTOM = "custom"
+PRESETS = {
+    "Small 2 x 2 x 2": (2, 2, 2),
+    "Even 4 x 4 x 4": (4, 4, 4),
+    "Flat 1 x 8 x 8": (1, 8, 8),
+    "Tube 16 x 2 x 2": (16, 2, 2),
+}
+"""Names of cube shapes; the last three have the same volume."""
+
+
+@dataclass(frozen=True)
+class Dials:
+    """The controls; `controls` has their values in the order of `app.settings.Settings`."""
+
+    thresholds: list[Any]
+    budget: Any | None
+    preset: Any
+    cube: list[Any]
+    sampling: list[Any]
+    words: Any
+
+    @property
+    def controls(self) -> list[Any]:
+        """What a run depends on; budget and preset only set others."""
+        return [*self.thresholds, *self.cube, *self.sampling, self.words]
+
+
+def build_dials(config: Any, has_budget: bool) -> Dials:
+    """The controls at a configuration's values; the budget dial only where it is calibrated."""
+    with gr.Column(elem_classes="dial-card"):
+        budget = (
+            _slider("Budget", 1, "Share of dense FLOPs; sets both Top-p") if has_budget else None
+        )
+        with gr.Row():
+            attn = _slider("Top-p attention", config.attn_top_p, "Of the mass")
+            ffn = _slider("Top-p FFN", config.ffn_top_p, "Of the importance")
+        with gr.Row():
+            preset = gr.Dropdown(
+                preset_choices(config.cube),
+                value=_text(config.cube),
+                label="Cube preset",
+                min_width=180,
+            )
+            cube = [
+                gr.Number(side, label=f"Cube {axis}", precision=0, min_width=60, step=1)
+                for axis, side in zip("thw", config.cube, strict=True)
+            ]
+        with gr.Accordion("Sampling and length", open=False), gr.Row():
+            own = "0: the model's own"
+            fps = gr.Number(0, label="Frames per second", info=own, min_width=96)
+            frames = gr.Number(0, label="Frames at most", info=own, precision=0, min_width=96)
+            words = gr.Number(
+                32, label="Words at most", info="Of the answer", precision=0, min_width=96
+            )
+    return Dials([attn, ffn], budget, preset, cube, [fps, frames], words)
+
+
+def wire_dials(dials: Dials) -> None:
+    """Bind `.input`, which keyboards trigger too, and programs do not."""
+    moved = {"fn": None, "inputs": dials.thresholds, "js": _script("thresholdsMoved"), **PRIVATE}
+    touched = {"fn": None, "js": _script("settingsTouched"), **PRIVATE}
+    for dial in dials.thresholds:
+        dial.input(**moved)
+    if dials.budget is not None:
+        setting = _script("thresholdsOf")
+        dials.budget.input(None, dials.budget, dials.thresholds, js=setting, **PRIVATE).then(
+            **moved
+        )
+    given = [dials.preset, *dials.cube]
+    dials.preset.input(None, given, dials.cube, js=_script("cubeOf"), **PRIVATE).then(**touched)
+    for side in dials.cube:
+        side.input(None, dials.cube, dials.preset, js=_script("presetOf"), **PRIVATE)
+        side.input(**touched)
+    for number in dials.sampling:
+        number.input(None, js=_script("samplingTouched"), **PRIVATE)
+    dials.words.input(**touched)
+
+
+def preset_choices(own: tuple[int, int, int]) -> list[tuple[str, str]]:
+    """The presets by their sides, the model's own marked or added, and one for any other."""
+    named = {sides: name for name, sides in PRESETS.items()}
+    own_name = named.get(own, " x ".join(map(str, own)))
+    choices = {**named, own: f"{own_name} (own)"}
+    return [*((name, _text(sides)) for sides, name in choices.items()), ("Custom", CUSTOM)]
+
+
+def _text(sides: tuple[int, int, int]) -> str:
+    return ",".join(map(str, sides))
+
+
+def _budget(config: Any, points: Sequence[dict[str, float]]) -> Any:
+    """A dial over the measured budgets, at the one whose thresholds are nearest to our own."""
+
+    def distance(point: dict[str, float]) -> float:
+        attn, ffn = point["attn_top_p"], point["ffn_top_p"]
+        return abs(attn - config.attn_top_p) + abs(ffn - config.ffn_top_p)
+
+    nearest = min(points, key=distance)["budget"]
+    ends = points[0]["budget"], points[-1]["budget"]
+    return _slider("Budget", nearest, "Share of dense FLOPs; sets both Top-p", ends)
+
+
+def _slider(label: str, value: float, info: str, ends: tuple[float, float] = (0, 1)) -> Any:
+    return gr.Slider(*ends, value, step=0.01, label=label, info=info, min_width=200)
+
+
+def _script(name: str) -> str:
+    return f"(...values) => window.AdaSparkStudio.{name}(...values)"

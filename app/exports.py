@@ -1,0 +1,71 @@
+"""What a visitor can take away of a run: files made when they are asked for, found by its key."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+from adaspark.errors import UserError
+from app.results import Finished
+from app.store import Footage
+from viz import overlay, shares
+from viz.page import report
+
+KEPT_BYTES = 512 * 2**20
+
+
+class Exports:
+    """Files of finished runs in `folder`, which never holds more than KEPT_BYTES of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._files = Footage(folder, KEPT_BYTES)
+        self._drawing = threading.Lock()  # one at a time: a video takes a processor for itself
+
+    def trace(self, finished: Finished) -> Path:
+        """The run's trace as NPZ."""
+        return self._made(f"{finished.key}.npz", finished.result.trace.save)
+
+    def report(self, finished: Finished) -> Path:
+        """The run as one offline HTML page."""
+        page = report(finished.result.trace, video_path=finished.video.path)
+        return self._made(f"{finished.key}.html", lambda path: path.write_text(page, "utf-8"))
+
+    def video(self, finished: Finished, *, layer: int, kind: str, mode: str) -> Path:
+        """The run's video with one layer's selection burned in, as MP4.
+
+        Raises UserError where the run has no such layer, kind of query or overlay.
+        """
+        trace, source = finished.result.trace, finished.video.path
+        layers, kinds = range(len(trace.computed_pairs)), shares.kinds(trace)
+        if layer not in layers or kind not in kinds or mode not in get_args(overlay.Mode):
+            raise UserError(f"This run has no {mode} of {kind} in layer {layer} to draw.")
+
+        def write(path: Path) -> None:
+            with self._drawing:
+                chosen: Any = {"kind": kind, "mode": mode}  # checked above
+                overlay.write_mp4(trace, source, path, layer=layer, **chosen)
+
+        return self._made(f"{finished.key}-{layer}-{kind}-{mode}.mp4", write)
+
+    def _made(self, name: str, write: Callable[[Path], object]) -> Path:
+        path = self._files.folder / name
+        if not self._files.touch(path):
+            # Written beside and moved into place: two visitors may ask for the same file.
+            draft = path.with_name(f"{threading.get_ident()}-{name}")
+            try:
+                write(draft)
+                draft.replace(path)
+            finally:
+                draft.unlink(missing_ok=True)
+            self._files.keep(path)
+        return path
+
+
+def download_name(finished: Finished, suffix: str) -> str:
+    """A file name that says what it is of; plain letters, whatever the video is called."""
+    stem = Path(finished.video.name).stem
+    plain = re.sub(r"[^A-Za-z0-9]+", "-", stem).strip("-").lower()
+    return f"adaspark-{plain or 'video'}{suffix}"

@@ -1,0 +1,53 @@
+"""Recorded runs: what the page shows before, or without, any model.
+
+Each is a Trace in `assets/traces`, named as its clip and bound to it by the clip's hash; they are
+written by `python -m app.record_gallery`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+from adaspark.errors import UserError
+from adaspark.request import Estimate, Result
+from adaspark.trace import Trace
+from adaspark.video import content_hash, probe
+from app.samples import Sample
+
+log = logging.getLogger(__name__)
+TRACES = Path(__file__).parent.parent / "assets" / "traces"
+
+
+def trace_path(sample: Sample, folder: Path = TRACES) -> Path:
+    """Where the recorded run of a clip lies."""
+    return folder / f"{sample.name}.npz"
+
+
+def read_gallery(samples: Iterable[Sample], folder: Path = TRACES) -> dict[str, Result]:
+    """The recorded runs by the clips' names; a clip without one that fits it is left out."""
+    found = {}
+    for sample in samples:
+        try:
+            found[sample.name] = _read(sample, trace_path(sample, folder))
+        except UserError as error:
+            log.warning("%s", error)
+    return found
+
+
+def recorded_estimate(sample: Sample, result: Result) -> Estimate:
+    """What the engine would estimate of the clip, known without it."""
+    meta, clip = result.trace.meta, result.trace.meta["clip"]
+    shown = (clip["frames"], clip["shown_width"], clip["shown_height"])
+    return Estimate(probe(sample.path), tuple(meta["grids"][0]), *shown)
+
+
+def _read(sample: Sample, path: Path) -> Result:
+    if not path.exists():
+        raise UserError(f"{sample.title} has no recorded run: python -m app.record_gallery.")
+    trace = Trace.load(path)
+    recorded = trace.meta.get("recorded") or {}
+    if recorded.get("clip_sha256") != content_hash(sample.path):
+        raise UserError(f"{path.name} was recorded of another clip: python -m app.record_gallery.")
+    return Result(trace.meta["answer"], trace, trace.meta["seconds"])

@@ -1,0 +1,60 @@
+"""`python -m app.record_gallery`: record the gallery's runs anew, with the bundled model.
+
+To be run after the bundled model or a sample clip has changed; the tests say when.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from adaspark.errors import UserError
+from adaspark.request import Options, Result
+from adaspark.trace import Trace
+from adaspark.video import content_hash
+from app.gallery import TRACES, trace_path
+from app.samples import Sample, read_samples, real_footage
+
+WEIGHTS = Path(__file__).parent.parent / "assets" / "mini" / "model.safetensors"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write one trace a clip; exit status 2 with one line where that cannot be done."""
+    parser = argparse.ArgumentParser(prog="python -m app.record_gallery", description=__doc__)
+    parser.add_argument("--out", type=Path, default=TRACES, metavar="FOLDER")
+    out = parser.parse_args(arguments).out
+    try:
+        from adaspark.engine import Engine
+
+        engine = Engine(device="cpu")
+        out.mkdir(parents=True, exist_ok=True)
+        for sample in (*read_samples(), *real_footage()):
+            path = trace_path(sample, out)
+            trace = record(engine, sample)
+            trace.meta["recorded"]["weights_sha256"] = content_hash(WEIGHTS)
+            trace.save(path)
+            print(f"{path} ({path.stat().st_size / 1000:.0f} kB): {_said(trace)}")
+    except UserError as error:
+        print(f"adaspark: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def record(engine: Any, sample: Sample) -> Trace:
+    """The trace of an engine's answer to a clip's first question, bound to the clip."""
+    options = Options(engine.default_config)
+    events = engine.ask(sample.path, sample.questions[0], options, stop=threading.Event())
+    result = next(event for event in events if isinstance(event, Result))
+    return result.trace.with_meta({"recorded": {"clip_sha256": content_hash(sample.path)}})
+
+
+def _said(trace: Trace) -> str:
+    return f"{trace.meta['question']} {trace.meta['answer']}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,85 @@
+"""Finished runs: kept by keys that cannot be guessed, and what the page is told of each."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from adaspark.request import Options, Result
+from app.store import ByteStore
+from app.visitors import Video
+from viz.scene import scene
+
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that has ended. `url` is where the browser finds its video."""
+
+    key: str
+    video: Video
+    url: str
+    result: Result
+    scene_json: str
+    is_recorded: bool
+
+    @property
+    def question(self) -> str:
+        """What was asked."""
+        return str(self.result.trace.meta["question"])
+
+    def answers(self, question: str, options: Options) -> bool:
+        """Whether this is the run that a question would make, under the model's own sampling."""
+        same = self.result.trace.meta["config"] == options.config.to_dict()
+        own_sampling = options.fps is None and options.max_frames is None
+        return same and own_sampling and question == self.question
+
+    def message(self) -> Message:
+        """The last message of the run; the scene and the figures are fetched by its key."""
+        return {
+            "state": "stopped" if self.result.stopped else "done",
+            "answer": self.result.answer,
+            "question": self.question,
+            "url": self.url,
+            "key": self.key,
+            "recorded": self.is_recorded,
+            "summary": self.result.summary(),
+        }
+
+
+class Results:
+    """The newest results that fit in `limit_bytes`, and the recorded ones, which always stay."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._made: ByteStore[Finished] = ByteStore(limit_bytes)
+        self._recorded: dict[str, Finished] = {}
+
+    def add(self, video: Video, url: str, result: Result, *, recorded: bool = False) -> Finished:
+        """Keep a result under a new key."""
+        trace = result.trace
+        trace.meta["clip"] = _named_clip(video, trace.meta.get("clip") or {})
+        text = json.dumps(scene(trace, video_url=url))
+        finished = Finished(secrets.token_urlsafe(16), video, url, result, text, recorded)
+        if recorded:
+            self._recorded[finished.key] = finished
+        else:
+            self._made.put(finished.key, finished, len(text) + _trace_bytes(result))
+        return finished
+
+    def get(self, key: str) -> Finished | None:
+        """The result of a key; None where it is unknown or had to go."""
+        return self._recorded.get(key) or self._made.get(key)
+
+
+def _named_clip(video: Video, clip: Message) -> Message:
+    """What the viewer says of the clip: the visitor's file, not the copy made of it."""
+    upload = video.upload
+    size = {"width": upload.width, "height": upload.height} if upload else {}
+    return {**clip, "name": video.name, **size}
+
+
+def _trace_bytes(result: Result) -> int:
+    return sum(getattr(value, "nbytes", 0) for value in vars(result.trace).values())

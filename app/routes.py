@@ -1,0 +1,86 @@
+"""Addresses of a finished run's files: `studio/KEY/NAME`, served beside the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from adaspark.errors import UserError
+from app.exports import Exports, download_name
+from app.pictures import draw_figure
+from app.results import Finished, Results
+from app.runs import sentence
+from viz.detail import layer_detail
+
+GONE = "This result is no longer on the server; ask again."
+_UNCHANGING = {"Cache-Control": "private, max-age=3600, immutable"}
+
+Serve = Callable[[Finished, Request], Response]
+
+
+def routes(results: Results, exports: Exports) -> list[Route]:
+    """The routes. Their handlers are plain functions, which the server runs in threads."""
+
+    def scene(finished: Finished, request: Request) -> Response:
+        return Response(finished.scene_json, media_type="application/json", headers=_UNCHANGING)
+
+    def layer(finished: Finished, request: Request) -> Response:
+        trace, at = finished.result.trace, _layer(request)
+        if at not in range(len(trace.computed_pairs)):
+            raise UserError(f"This run has no layer {at}.")
+        return JSONResponse(layer_detail(trace, at), headers=_UNCHANGING)
+
+    def trace(finished: Finished, request: Request) -> Response:
+        return _download(exports.trace(finished), finished)
+
+    def report(finished: Finished, request: Request) -> Response:
+        return _download(exports.report(finished), finished)
+
+    def video(finished: Finished, request: Request) -> Response:
+        given, layer = request.query_params, _layer(request)
+        kind, mode = given.get("kind", "question"), given.get("mode", "spotlight")
+        path = exports.video(finished, layer=layer, kind=kind, mode=mode)
+        return _download(path, finished, f"-layer-{layer}")
+
+    def figure(finished: Finished, request: Request) -> Response:
+        name, theme = (request.query_params.get(key, "") for key in ("name", "theme"))
+        text = draw_figure(finished.result, name, layer=_layer(request), theme=theme)
+        return Response(text, media_type="application/json", headers=_UNCHANGING)
+
+    files = {
+        "scene.json": scene,
+        "layer.json": layer,
+        "figure.json": figure,
+        "trace.npz": trace,
+        "report.html": report,
+        "overlay.mp4": video,
+    }
+    return [Route(f"/studio/{{key}}/{name}", _of(results, serve)) for name, serve in files.items()]
+
+
+def _of(results: Results, serve: Serve) -> Callable[[Request], Response]:
+    """`serve` for the run that the address names; a sentence where that cannot be."""
+
+    def answer(request: Request) -> Response:
+        finished = results.get(request.path_params["key"])
+        if finished is None:
+            return PlainTextResponse(GONE, 404)
+        try:
+            return serve(finished, request)
+        except Exception as error:
+            return PlainTextResponse(sentence(error), 400)
+
+    return answer
+
+
+def _layer(request: Request) -> int:
+    given = request.query_params.get("layer", "0")
+    return int(given) if given.isascii() and given.isdigit() else 0
+
+
+def _download(path: Path, finished: Finished, detail: str = "") -> Response:
+    return FileResponse(path, filename=download_name(finished, f"{detail}{path.suffix}"))

@@ -1,0 +1,70 @@
+/* The masthead: what is running, and the two menus with what can be taken away. */
+(() => {
+  "use strict";
+  const studio = window.AdaSparkStudio;
+  const { make } = studio;
+  const STATES = {
+    waiting: "replay, the model is loading", loading: "replay, the model is loading",
+    ready: "ready", replay: "replay only", failed: "no model",
+  };
+
+  function mountHeader(element, { props, trigger, watch }) {
+    const list = element.querySelector(".chips");
+    const refresh = () => list.replaceChildren(...chips(props.value));
+    watch("value", refresh);
+    refresh();
+    Object.assign(studio, { calibration: props.calibration, presets: props.presets });
+    document.body.classList.add("adaspark-page");
+    element.querySelectorAll(".menu").forEach(disclose);
+    studio.mountExport(element.querySelector("#export-menu"));
+    studio.mountLink(element.querySelector("#link-panel"), props, () => trigger("link"));
+    watchPage();
+  }
+
+  function chips({ model, state, device, dtype, backend }) {
+    const chip = (name, value, options = {}) => value &&
+      make("li", options, make("span", { class: "chip-name", text: name }), make("b", { text: value }));
+    return [
+      chip("status", STATES[state], { "data-state": state, class: "status-chip" }),
+      chip("model", model), chip("device", device), chip("numbers", dtype), chip("backend", backend),
+    ].filter(Boolean);
+  }
+
+  /** A button that shows and hides its panel; Escape and a click elsewhere hide it. */
+  function disclose(menu) {
+    const [button, panel] = menu.children;
+    const open = (shown) => {
+      panel.hidden = !shown;
+      button.setAttribute("aria-expanded", String(shown));
+      panel.dispatchEvent(new CustomEvent(shown ? "opened" : "closed"));
+    };
+    button.addEventListener("click", () => open(panel.hidden));
+    menu.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || panel.hidden) return;
+      open(false);
+      button.focus();
+    });
+    document.addEventListener("pointerdown", (event) => {
+      if (!panel.hidden && !menu.contains(event.target)) open(false);
+    });
+  }
+
+  /** Gradio names its range inputs "range slider for ...": people know them by their labels. */
+  function nameSliders() {
+    for (const range of document.querySelectorAll('input[type="range"][aria-label]')) {
+      const label = range.getAttribute("aria-label");
+      if (label.startsWith("range slider for ")) range.setAttribute("aria-label", label.slice(17));
+    }
+  }
+
+  function watchPage() {
+    nameSliders();
+    new MutationObserver(nameSliders).observe(document.body, { childList: true, subtree: true });
+    new MutationObserver(() => studio.emit("theme", studio.isDark())).observe(document.body, {
+      attributes: true,
+      attributeFilter: ["class"],
+    });
+  }
+
+  Object.assign(studio, { mountHeader });
+})();
