@@ -61,8 +61,7 @@ def make_world(
     Raises `UserError` for an unknown family, fewer than 4 frames, a size that is no multiple of 28
     pixels, or a depth with another family than "needle".
     """
-    settings = _settings(family, frames, size, objects, depth)
-    scene, items = _scene_with(family, settings, seed)
+    scene, items = draw_world(family, frames, seed, size=size, objects=objects, depth=depth)
     fps = 24
     write_mp4(scene, path, frames=round(scene.secs * fps), size=size, fps=fps)
     content = {
@@ -75,6 +74,19 @@ def make_world(
     text = json.dumps(content, indent=2) + "\n"
     path.with_suffix(".json").write_text(text, encoding="utf-8")
     return content
+
+
+def draw_world(
+    family: str,
+    frames: int,
+    seed: int,
+    *,
+    size: tuple[int, int] = (224, 224),
+    objects: tuple[int, int] = (2, 4),
+    depth: float | None = None,
+) -> tuple[Scene, list[Question]]:
+    """The scene and the questions of `make_world`, without writing them."""
+    return _scene_with(family, _settings(family, frames, size, objects, depth), seed)
 
 
 def _settings(

@@ -1,0 +1,94 @@
+"""The committed sample clips: the first clip of each kind that the bundled model answers in full.
+
+`python -m adaspark.mini.samples` makes `assets/samples` anew for the model in `assets/mini`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from adaspark.errors import UserError
+from adaspark.mini.clips import draw_world, make_world
+from adaspark.mini.evaluate import Reader, encode
+from adaspark.mini.model import FPS, IMAGE_MEAN, IMAGE_STD, MAX_PIXELS, MIN_PIXELS
+from adaspark.video import Sampling, patchify, read_clip
+
+ASSETS = Path(__file__).parents[2] / "assets"
+FRAMES = 64
+LARGEST_BYTES = 300_000
+MOST_SEEDS = 500
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A sample's file name, the family it is for, and its first question where that is fixed."""
+
+    name: str
+    family: str
+    first: str | None = None
+
+
+SAMPLES = (
+    Sample("1_needle", "needle"),
+    Sample("2_order", "order", "Which color comes first?"),
+    Sample("3_count", "count"),
+    Sample("4_motion", "motion"),
+    Sample("5_lookalike", "lookalike"),
+    Sample("6_grounding", "grounding"),
+)
+
+
+def make_samples(folder: Path, model: Any, tokenizer: Any) -> dict[str, int]:
+    """Write every sample with its JSON file; returns the seed of each."""
+    return {sample.name: _make(sample, folder, model, tokenizer) for sample in SAMPLES}
+
+
+def _make(sample: Sample, folder: Path, model: Any, tokenizer: Any) -> int:
+    path = folder / f"{sample.name}.mp4"
+    start = SAMPLES.index(sample) * MOST_SEEDS  # else two families may share a scene
+    for seed in range(start, start + MOST_SEEDS):
+        _, drawn = draw_world(sample.family, FRAMES, seed)
+        if sample.first not in (None, drawn[0].text):
+            continue
+        items = make_world(sample.family, FRAMES, seed, path)["items"]
+        expected = {item["question"]: item["answer"] for item in items}
+        small = path.stat().st_size < LARGEST_BYTES
+        if small and answers(path, list(expected), model, tokenizer) == expected:
+            return seed
+    raise UserError(f"The model answers none of {MOST_SEEDS} clips of {sample.family!r} in full.")
+
+
+@torch.no_grad()
+def answers(path: Path, questions: Sequence[str], model: Any, tokenizer: Any) -> dict[str, str]:
+    """The model's greedy answers about a clip file, decoded and sampled as the product does."""
+    sampling = Sampling(fps=FPS, max_frames=FRAMES, min_pixels=MIN_PIXELS, max_pixels=MAX_PIXELS)
+    shown = read_clip(path, sampling)
+    pixels = patchify(shown.frames, sampling, IMAGE_MEAN, IMAGE_STD)
+    reader = Reader(model, tokenizer, encode(model, pixels, shown.grid), shown.grid)
+    return {question: reader.answer(question) for question in questions}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make the samples and print their seeds."""
+    from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
+
+    parser = argparse.ArgumentParser(prog="python -m adaspark.mini.samples")
+    parser.add_argument("--model", default=ASSETS / "mini")
+    parser.add_argument("--out", type=Path, default=ASSETS / "samples")
+    args = parser.parse_args(arguments)
+    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(args.model, dtype=torch.float32)
+    args.out.mkdir(parents=True, exist_ok=True)
+    for name, seed in make_samples(
+        args.out, model.eval(), AutoTokenizer.from_pretrained(args.model)
+    ).items():
+        print(f"{name}: seed {seed}")
+
+
+if __name__ == "__main__":
+    main()
