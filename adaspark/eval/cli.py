@@ -23,6 +23,7 @@ from adaspark.eval.results import RUNS, Results, load
 
 COMMANDS = {
     "attention": "Fig. 1: where attention lies, and what the FFN moves",
+    "layers": "Fig. 4: kept cubes and tokens by layer, kind of query and family",
     "families": "main tables: ten families of questions at three lengths, dense and sparse",
     "niah": "Fig. 3: a needle in a haystack, frames by depth, four ways of choosing",
     "case": "Fig. 5: chosen cubes on the frames, for chosen words",

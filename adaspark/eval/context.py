@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from adaspark.checkpoint import BUNDLED, BUNDLED_FOLDER, Checkpoint
+from adaspark.checkpoint import BUNDLED, BUNDLED_FOLDER, BUNDLED_SPARSE, Checkpoint
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
 from adaspark.eval.results import Results, fingerprint
@@ -17,6 +17,8 @@ from adaspark.eval.runner import Runner
 
 Job = TypeVar("Job")
 Value = TypeVar("Value")
+
+_TELL_SECS = 10.0
 
 
 def option(default: Value, told: str) -> Value:
@@ -54,7 +56,11 @@ class Context:
 
         A job that began is finished. Put first what must not be missing.
         """
+        told = time.monotonic()
         for index, job in enumerate(jobs):
+            if time.monotonic() - told > _TELL_SECS:
+                told = time.monotonic()
+                self.say(f"{index} of {len(jobs)} done; {name(job)} …")
             if self.deadline is not None and time.monotonic() >= self.deadline:
                 left = [name(job) for job in jobs[index:]]
                 self.results.data["left_out"] = [*self.results.data.get("left_out", []), *left]
@@ -68,13 +74,8 @@ def weights_of(model: str) -> dict[str, str]:
 
     Raises UserError for a name that is neither bundled nor a folder with weights.
     """
-    bundled = model in (BUNDLED, "mini-sparse")
-    files = sorted((BUNDLED_FOLDER if bundled else Path(model)).glob("*.safetensors"))
-    found = {
-        path.name: fingerprint(path)
-        for path in files
-        if model != BUNDLED or path.stem == "model"  # the others change `mini-sparse` alone
-    }
+    folder = BUNDLED_FOLDER if model in (BUNDLED, BUNDLED_SPARSE) else Path(model)
+    found = {path.name: fingerprint(path) for path in sorted(folder.glob("*.safetensors"))}
     if not found:
         raise UserError(
             f"{model} holds no weights: evaluations take mini, mini-sparse, or a folder that "

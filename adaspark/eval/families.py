@@ -1,183 +1,159 @@
-"""`adaspark eval families`: exact answers per SparkWorld family, dense against AdaSpark, paired.
+"""`adaspark eval families`: answers, densities and FLOPs per family of questions, arm by arm.
 
-Label S: small model, synthetic video. Clips come from seeds that training never draws; each is
-asked one natural sentence of each family, by both arms, on the same vision features.
+Asks what the paper's main tables ask, at small scale: ten families at three lengths, dense,
+AdaSpark and, where they are bundled, the weights tuned to sparsity. All arms answer identical
+questions. Controls, dense: grey pictures, and frames in a random order.
 """
 
 from __future__ import annotations
 
-import json
-import multiprocessing
-import random
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any
 
-import torch
-
 from adaspark import checkpoint
-from adaspark.bench.setting import setting
-from adaspark.config import DENSE, AdaSparkConfig
-from adaspark.cost import flops
+from adaspark.checkpoint import BUNDLED, BUNDLED_FOLDER, BUNDLED_SPARSE
 from adaspark.errors import UserError
-from adaspark.features import Features
-from adaspark.generation import Written, generate
-from adaspark.mini.evaluate import encode
-from adaspark.mini.forward import patchify
-from adaspark.mini.model import FPS
-from adaspark.mini.render import render
-from adaspark.mini.tasks import Question, questions
-from adaspark.mini.world import HELD_OUT_SEED, SceneSettings, sample_scene
-from adaspark.qwen import sparsify
+from adaspark.eval.arms import DENSE_ARM, Arm, Clip
+from adaspark.eval.clips import Length, mixed_clips
+from adaspark.eval.context import Context, option
+from adaspark.eval.families_report import draw
+from adaspark.eval.families_tables import Items, study, tables
+from adaspark.eval.outcomes import Outcome
+from adaspark.eval.runner import Runner
+from adaspark.eval.tables import Table
+from adaspark.mini.tasks import FAMILIES, Question, check_family
+from adaspark.mini.world import COLORS
 
-FAMILIES = ("needle", "order", "count", "motion")
+__all__ = ["Plan", "draw", "run", "summarise"]
+
+SPARSE_WEIGHTS = BUNDLED_FOLDER / "sparse.safetensors"
+BLIND, SHUFFLED = Arm("blind", control="blind"), Arm("shuffled", control="shuffled")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Which clips are asked: `clips` of `frames` at 4 a second, `size` pixels square, with two or
-    three objects; the held-out seeds start at `seed` million.
+    """`items` questions of each family at each length, the longest first; of the clips, the first
+    `control_clips` are asked again as controls.
     """
 
-    clips: int = 200
-    frames: int = 16
-    size: int = 112
-    seed: int = 7
-    families: Sequence[str] = FAMILIES
-
-
-def run(plan: Plan, given: Mapping[str, Any], *, jobs: int, json_path: str | None) -> int:
-    """Print accuracy, density and FLOPs of both arms; write them with every item.
-
-    `given` overrides the checkpoint's own configuration; `jobs` processes share the clips.
-
-    Raises UserError for a plan that has no clip to show.
-    """
-    if (
-        jobs < 1
-        or plan.clips < 1
-        or plan.frames < 4
-        or plan.frames % 2
-        or plan.size % 28
-        or plan.size < 56
-    ):
-        raise UserError(
-            "Give at least 1 job and 1 clip, an even number of frames from 4, and a size from 56 "
-            "that is a multiple of 28 pixels."
-        )
-    shares = [range(job, plan.clips, jobs) for job in range(min(jobs, plan.clips))]
-    if jobs == 1:
-        parts = [_share(plan, dict(given), shares[0])]
-    else:
-        spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(len(shares), mp_context=spawn) as pool:
-            parts = list(pool.map(partial(_share, plan, dict(given)), shares))
-    config = parts[0][0]
-    items = sorted((item for _, part in parts for item in part), key=lambda item: item["seed"])
-    summary = _summary(items, plan.families)
-    for family, row in summary["families"].items():
-        arms = f"dense {row['dense']:6.1%}  adaspark {row['adaspark']:6.1%}"
-        print(f"{family:8} {arms}  of {row['items']}")
-    means = summary["means"]
-    print("  ".join(f"{name} {value:.3f}" for name, value in means.items()))
-    result = {
-        "label": "S",
-        "plan": vars(plan),
-        "config": config.to_dict(),
-        "setting": setting(),
-        **summary,
-        "items": items,
-    }
-    if json_path:
-        Path(json_path).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    return 0
-
-
-def _share(
-    plan: Plan, given: dict[str, Any], clips: range
-) -> tuple[AdaSparkConfig, list[dict[str, Any]]]:
-    """One process's clips, with the configuration they were asked under."""
-    loaded = checkpoint.load()
-    config = AdaSparkConfig.from_dict({**loaded.config.to_dict(), **given})
-    sparsify(loaded.model, config)
-    return config, list(_items(loaded, plan, clips, {"dense": DENSE, "adaspark": config}))
-
-
-def _items(
-    loaded: checkpoint.Checkpoint, plan: Plan, clips: range, arms: dict[str, AdaSparkConfig]
-) -> Iterator[dict[str, Any]]:
-    settings = SceneSettings(plan.frames, (plan.size, plan.size), (2, 3))
-    for index in clips:
-        scene = sample_scene(HELD_OUT_SEED + plan.seed * 10**6 + index, settings)
-        features = _features(loaded, scene, plan)
-        for family in plan.families:
-            for question in questions(scene, random.Random(scene.seed), count=1, families=[family]):
-                yield _asked(loaded, features, question, arms, seed=scene.seed)
-
-
-@torch.inference_mode()
-def _features(loaded: checkpoint.Checkpoint, scene: Any, plan: Plan) -> Features:
-    times = [n / FPS for n in range(plan.frames)]
-    pictures = render([scene], times, (plan.size, plan.size))
-    grid = (plan.frames // 2, plan.size // 28, plan.size // 28)
-    pixels = patchify(pictures).flatten(0, 2)
-    return Features(encode(loaded.model, pixels, grid), grid, times)
-
-
-def _asked(
-    loaded: checkpoint.Checkpoint,
-    features: Features,
-    question: Question,
-    arms: dict[str, AdaSparkConfig],
-    *,
-    seed: int,
-) -> dict[str, Any]:
-    item: dict[str, Any] = {
-        "seed": seed,
-        "family": question.family,
-        "question": question.text,
-        "expected": question.answer,
-    }
-    for name, config in arms.items():
-        sparsify(loaded.model, config)
-        written = _answered(loaded, features, question.text)
-        item[name] = written.text
-        if name == "adaspark":
-            trace = written.trace
-            item |= {
-                "attention_density": trace.attention_density,
-                "ffn_density": trace.ffn_density,
-                "reduction": flops(trace).reduction,
-            }
-    return item
-
-
-def _answered(loaded: checkpoint.Checkpoint, features: Features, question: str) -> Written:
-    return generate(
-        loaded,
-        features,
-        question,
-        seconds_per_slice=2 / FPS,
-        max_new_tokens=6,
-        report=lambda *_: None,
-        on_text=lambda _: None,
+    items: int = option(500, "questions of each family at each length")
+    lengths: tuple[str, ...] = option(
+        ("148x224", "64x224", "16x112"), "frames at 4 a second, x, pixels square"
     )
+    families: tuple[str, ...] = option(tuple(FAMILIES), "which are asked")
+    control_clips: int = option(200, "clips that are asked again blind and shuffled")
+
+    def __post_init__(self) -> None:
+        if self.items < 1 or self.control_clips < 0:
+            raise UserError("Ask at least 1 item of a family, and no fewer than 0 clips again.")
+        for family in self.families:
+            check_family(family)
+        for length in self.lengths:
+            Length.parse(length)
+
+    @classmethod
+    def quick(cls) -> Plan:
+        """Few questions, shorter clips."""
+        return cls(items=20, lengths=("64x112", "16x112"), control_clips=20)
 
 
-def _summary(items: Sequence[dict[str, Any]], families: Sequence[str]) -> dict[str, Any]:
-    rows = {}
-    for family in families:
-        mine = [item for item in items if item["family"] == family]
-        if mine:
-            rows[family] = {"items": len(mine)} | {
-                arm: sum(item[arm] == item["expected"] for item in mine) / len(mine)
-                for arm in ("dense", "adaspark")
-            }
-    means = {
-        name: sum(item[name] for item in items) / len(items)
-        for name in ("attention_density", "ffn_density", "reduction")
+def run(plan: Plan, context: Context) -> None:
+    """Ask every clip of the plan, all arms of a batch together, and add an item a question."""
+    arms = list(_arms(context))
+    for length, clips, controls in context.in_time(_jobs(plan, context), name=lambda job: job[0]):
+        answers = {name: runner.run(clips, arm) for name, runner, arm in arms}
+        again = {arm.name: context.runner.run(controls, arm) for arm in (BLIND, SHUFFLED)}
+        for row, clip in enumerate(clips):
+            for index, question in enumerate(clip.questions):
+                if context.results.has(length, clip.seed, index):
+                    continue
+                item: dict[str, Any] = {
+                    "family": question.family,
+                    "form": question.form,
+                    "question": question.text,
+                    "expected": question.answer,
+                }
+                item |= {name: _told(name, found[row][index]) for name, found in answers.items()}
+                if row < len(controls):
+                    item |= _controls(clip, question, {n: o[row][index] for n, o in again.items()})
+                context.results.add(length, clip.seed, index, **item)
+
+
+def summarise(items: Items) -> list[Table]:
+    """All tables of saved items."""
+    return tables(study(items))
+
+
+def _arms(context: Context) -> Iterator[tuple[str, Runner, Arm]]:
+    """Name, model and configuration of each arm."""
+    yield DENSE_ARM.name, context.runner, DENSE_ARM
+    yield "AdaSpark", context.runner, Arm("AdaSpark", context.config)
+    if context.loaded.name == BUNDLED and SPARSE_WEIGHTS.is_file():
+        tuned = checkpoint.load(BUNDLED_SPARSE, device=context.loaded.device.type)
+        typed = context.config != context.loaded.config
+        config = context.config if typed else tuned.config
+        yield "AdaSpark, tuned", Runner(tuned), Arm("AdaSpark, tuned", config)
+
+
+def _jobs(plan: Plan, context: Context) -> list[tuple[str, Sequence[Clip], Sequence[Clip]]]:
+    """Batches of one length that are not all answered, with those of their clips that are asked
+    again as controls, which come first.
+    """
+    found = []
+    for length in plan.lengths:
+        clips = mixed_clips(
+            Length.parse(length), items=plan.items, families=plan.families, seed=context.seed
+        )
+        begin = 0
+        for batch in context.runner.batches(clips):
+            controls = batch[: max(0, plan.control_clips - begin)]
+            begin += len(batch)
+            keys = [(length, clip.seed, i) for clip in batch for i in range(len(clip.questions))]
+            if not all(context.results.has(*key) for key in keys):
+                found.append((length, batch, controls))
+    return found
+
+
+def _told(name: str, outcome: Outcome) -> dict[str, Any]:
+    """What is kept of an arm's outcome, in three decimals; dense alone has no choices to tell."""
+    score = {"answer": outcome.answer, "correct": round(outcome.correct, 3)}
+    score["logprob"] = round(outcome.logprob, 3)
+    if name == DENSE_ARM.name:
+        return score
+    density, cost = outcome.density, outcome.flops
+    whole = (cost["sparse"] + cost["vision"]) / (cost["dense"] + cost["vision_dense"])
+    numbers = {
+        "hit": outcome.hit,
+        "hit_last": outcome.hit_last,
+        "attention": density["attention"],
+        "rows": density["question"],
+        "ffn": density["ffn"],
+        "flops": cost["sparse"] / cost["dense"],
+        "with_vision": whole,
     }
-    return {"families": rows, "means": means}
+    return score | {name: None if n is None else round(n, 3) for name, n in numbers.items()}
+
+
+def _controls(clip: Clip, question: Question, again: dict[str, Outcome]) -> dict[str, Any]:
+    """Answers without a picture; and out of order, where order is what is asked, with `open`, the
+    number of answers that are left to guess from.
+    """
+    told = {n: {"answer": o.answer, "correct": round(o.correct, 3)} for n, o in again.items()}
+    left = _left_open(clip, question)
+    if left is None:
+        return {"blind": told["blind"]}
+    return {"blind": told["blind"], "shuffled": told["shuffled"], "open": left}
+
+
+def _left_open(clip: Clip, question: Question) -> int | None:
+    """How many answers fit what is seen in frames without order; None where all is seen.
+
+    A motion shows its axis still, and whether there is any: its direction is one of two.
+    """
+    if question.form == "order_pair" or (question.form == "motion" and question.answer != "still"):
+        return 2
+    if question.form != "order_end":
+        return None
+    events = clip.scene.events
+    return len({e.color if question.answer in COLORS else e.shape for e in events})

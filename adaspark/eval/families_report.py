@@ -1,0 +1,159 @@
+"""Findings and pictures of `adaspark eval families`: every sentence follows from the items."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from adaspark.eval.families_tables import (
+    TARGETS,
+    Answers,
+    accuracy,
+    by_family,
+    chance,
+    guessed,
+    mean,
+    study,
+    tables,
+)
+from adaspark.eval.page import write_page
+from adaspark.eval.results import Figure, Results
+from adaspark.eval.tables import written
+
+
+def draw(results: Results) -> None:
+    """Write tables, pictures and the page of saved items."""
+    studied = study(results.items)
+    results.save(tables(studied), [*map(_bars, studied), *_by_length(studied)])
+    write_page(
+        results,
+        title="Ten families of questions, dense and sparse",
+        paper="the main tables",
+        seen=[sentence for answers in reversed(studied) for sentence in findings(answers)],
+        failed=[sentence for answers in reversed(studied) for sentence in failures(answers)],
+    )
+
+
+def findings(answers: Answers) -> Iterator[str]:
+    """What the numbers of one length say."""
+    for arm in answers.compared:
+        yield _overall(answers, arm)
+        yield _worst(answers, arm)
+    for what, family, found, guess in _controlled(answers):
+        if found[1] <= guess:
+            yield (
+                f"{answers.title}, {what}: {family} falls to {written(found, 'percent')}; guessing "
+                f"gets {_percent(guess)}."
+            )
+
+
+def failures(answers: Answers) -> Iterator[str]:
+    """What one length did not reach, lost, or gave away."""
+    below = [
+        f"{family} {_percent(found.value)} of {_percent(TARGETS[family])}"
+        for family, found in answers.accuracies["dense"].items()
+        if found.value < TARGETS[family]
+    ]
+    if below:
+        yield f"{answers.title}: the dense model misses its target in {'; '.join(below)}."
+    for arm, rows in answers.compared.items():
+        for family, row in rows.items():
+            if row.verdict == "worse" or row.difference.value < -row.margin:
+                yield f"{answers.title}, {arm}, {family}. {row.sentence}"
+    for what, family, found, guess in _controlled(answers):
+        if found[1] > guess:
+            yield (
+                f"{answers.title}, {what}: {family} stays at {written(found, 'percent')}, above "
+                f"the {_percent(guess)} of guessing: these questions give something away."
+            )
+
+
+def _overall(answers: Answers, arm: str) -> str:
+    found = answers.compared[arm]
+    verdicts: dict[str, list[str]] = {}
+    for family in answers.families:
+        verdicts.setdefault(found[family].verdict, []).append(family)
+    listed = "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in verdicts.items())
+    total = found["all"]
+    flops, attention, ffn = (mean(answers.items, arm, n) for n in ("flops", "attention", "ffn"))
+    return (
+        f"{answers.title}: {arm} scores {_percent(total.treated)}, dense "
+        f"{_percent(total.baseline)} on {total.items:,} questions. {total.sentence} The prefill "
+        f"costs {_percent(flops)} of its dense FLOPs, at attention density "
+        f"{written(attention, 'share')} and FFN density {written(ffn, 'share')}. By family, "
+        f"{listed}."
+    )
+
+
+def _worst(answers: Answers, arm: str) -> str:
+    right = {family: found.value for family, found in answers.accuracies[arm].items()}
+    lost = {f: answers.compared[arm][f].difference.value for f in answers.families}
+    lowest, most = min(right, key=right.__getitem__), min(lost, key=lost.__getitem__)
+    return (
+        f"{answers.title}: the worst family of {arm} is {lowest} ({_percent(right[lowest])}); "
+        f"against dense, {most} changes worst ({written(lost[most], 'points')} points)."
+    )
+
+
+def _controlled(answers: Answers) -> Iterator[tuple[str, str, tuple[float, float, float], float]]:
+    """Control, family, accuracy with its interval, and what guessing gets."""
+    for family, mine in by_family([item for item in answers.items if "blind" in item]).items():
+        if family not in ("grounding", "absent"):
+            yield "grey pictures", family, accuracy(mine, "blind"), chance(mine)
+        mixed = [item for item in mine if "shuffled" in item]
+        if mixed:
+            yield "frames shuffled", family, accuracy(mixed, "shuffled"), guessed(mixed)
+
+
+def _bars(answers: Answers) -> Figure:
+    from adaspark.eval import charts
+
+    title = f"Right answers by family, {answers.title}"
+    picture = charts.bars_with_intervals(
+        list(answers.families),
+        {arm: list(found.values()) for arm, found in answers.accuracies.items()},
+        title=title,
+        ylabel="right answers",
+        chance=[chance(mine) for mine in answers.families.values()],
+        note="Grounding: mIoU. Small model, synthetic video.",
+    )
+    said = "; ".join(
+        f"{family} "
+        + ", ".join(_percent(answers.accuracies[arm][family].value) for arm in answers.arms)
+        for family in answers.families
+    )
+    alt = f"Bars of {', '.join(answers.arms)} by family: {said}."
+    return Figure(f"families_{answers.length}", picture, title, alt)
+
+
+def _by_length(studied: Sequence[Answers]) -> Iterator[Figure]:
+    """Densities and FLOPs of AdaSpark by length: does it keep a smaller share of longer clips?"""
+    from adaspark.eval import charts
+
+    if len(studied) < 2:
+        return
+    tokens = [answers.length.tokens for answers in studied]
+    names = {"attention": "attention density", "ffn": "FFN density", "flops": "FLOPs"}
+    series = {
+        told: [mean(answers.items, "AdaSpark", name) for answers in studied]
+        for name, told in names.items()
+    }
+    title = "What AdaSpark computes, by length"
+    picture = charts.lines(
+        tokens,
+        series,
+        title=title,
+        xlabel="video tokens",
+        ylabel="share of dense",
+        limits=(0.0, 1.0),
+        percent=True,
+        log_x=True,
+        note="Prefill of the language model; FLOPs by arithmetic.",
+    )
+    said = "; ".join(
+        f"{told} {', '.join(map(_percent, values))}" for told, values in series.items()
+    )
+    yield Figure("families_cost", picture, title, f"Lines at {tokens} video tokens: {said}.")
+
+
+def _percent(share: float | None) -> str:
+    return written(share, "percent")
