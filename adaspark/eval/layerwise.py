@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from adaspark.eval.arms import Clip
 from adaspark.eval.clips import Length, mixed_clips
@@ -17,6 +19,12 @@ from adaspark.eval.tables import Kind, written
 Layers = Sequence[float | None]
 """One clip's figure of each layer; None where a layer has none."""
 Job = tuple[str, list[Clip]]
+
+
+def rounded(figures: Tensor | Sequence[Any]) -> list[float | None]:
+    """A row of figures in five decimals, NaN as None: what an item keeps of each layer."""
+    values = np.asarray(torch.as_tensor(figures).cpu(), np.float64)
+    return [round(value, 5) if np.isfinite(value) else None for value in values.tolist()]
 
 
 def table_of(clips: Sequence[Layers]) -> NDArray[np.float64]:
@@ -68,12 +76,21 @@ def lengths_of(items: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]
     return {name: [item for item in items if item["key"][0] == name] for name in names}
 
 
-def batches(context: Context, lengths: Sequence[str], items: int) -> Iterator[Job]:
-    """Clips of every family without an item (length, seed) yet, as long as the budget lasts."""
+def batches(
+    context: Context,
+    lengths: Sequence[str],
+    items: int,
+    *,
+    changed: Callable[[Clip], Clip] = lambda clip: clip,
+) -> Iterator[Job]:
+    """Clips of every family without an item (length, seed) yet, as long as the budget lasts.
+
+    They are run as `changed` makes them.
+    """
     jobs: list[Job] = []
     for length in lengths:
         clips = mixed_clips(Length.parse(length), items=items, seed=context.seed)
-        clips = [clip for clip in clips if not context.results.has(length, clip.seed)]
+        clips = [changed(c) for c in clips if not context.results.has(length, c.seed)]
         jobs += [(length, list(batch)) for batch in context.runner.batches(clips)]
     return context.in_time(jobs, name=lambda job: job[0])
 

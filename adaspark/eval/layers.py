@@ -1,0 +1,140 @@
+"""`adaspark eval layers`: how many cubes and tokens each layer keeps, for whom, and for what.
+
+Asks what the paper's Fig. 4 asks, at small scale: kept cubes by layer, by kind of query and by
+family of question; kept FFN tokens by layer; and whether a question about the whole clip keeps
+more than one about a single object of the same clip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from adaspark.errors import UserError
+from adaspark.eval.arms import Arm, Clip
+from adaspark.eval.asking import Span
+from adaspark.eval.clips import Length
+from adaspark.eval.context import Context, option
+from adaspark.eval.layers_report import draw, summarise
+from adaspark.eval.layerwise import batches, rounded
+from adaspark.eval.rows import Rows, kinds_of, rows_of, text_rows
+from adaspark.eval.runner import Heard, Record
+from adaspark.mini.tasks import question_stream, questions
+from adaspark.selection import normalised_entropy
+
+__all__ = ["Plan", "draw", "run", "summarise"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`items` questions of each family at each length, `video_rows` video queries a clip."""
+
+    items: int = option(100, "questions of each family at each length")
+    lengths: tuple[str, ...] = option(
+        ("148x224", "64x224", "16x112"), "frames at 4 a second, x, pixels square"
+    )
+    video_rows: int = option(64, "video queries that are looked at in each clip")
+
+    def __post_init__(self) -> None:
+        if self.items < 1 or self.video_rows < 1:
+            raise UserError("Ask at least 1 item of a family, and look at 1 video query or more.")
+        for length in self.lengths:
+            Length.parse(length)
+
+    @classmethod
+    def quick(cls) -> Plan:
+        """Few questions, shorter clips."""
+        return cls(items=30, lengths=("64x112", "16x112"), video_rows=16)
+
+
+def run(plan: Plan, context: Context) -> None:
+    """Answer every clip sparsely, and add one item a clip."""
+    arm = Arm("AdaSpark", context.config)
+    for length, clips in batches(context, plan.lengths, plan.items, changed=with_needle):
+
+        def hear(heard: Heard, length: str = length) -> None:
+            for row, clip in enumerate(heard.clips):
+                context.results.add(length, clip.seed, **_item(heard, row))
+
+        context.runner.run(clips, arm, record=Record(hear, video_rows=plan.video_rows))
+
+
+def with_needle(clip: Clip) -> Clip:
+    """The clip, asked for a needle too where it is asked for the most common: then the two kinds of
+    question can be compared on one video.
+    """
+    asked = {question.family for question in clip.questions}
+    if "aggregate" not in asked or "needle" in asked:
+        return clip
+    more = questions(clip.scene, question_stream(clip.scene), count=1, families=["needle"])
+    return replace(clip, questions=(*clip.questions, *more))
+
+
+def correlation(a: Tensor, b: Tensor) -> Tensor:
+    """Pearson's correlation over the last axis, NaN entries of either left out: [...].
+
+    NaN where fewer than three pairs are left or one side does not vary.
+    """
+    known = a.isfinite() & b.isfinite()
+    count = known.sum(-1)
+    centred = []
+    for values in (a, b):
+        values = values.masked_fill(~known, 0.0).double()
+        mean = values.sum(-1, keepdim=True) / count.clamp(min=1)[..., None]
+        centred.append((values - mean).masked_fill(~known, 0.0))
+    one, two = centred
+    scale = (one.square().sum(-1) * two.square().sum(-1)).sqrt()
+    return torch.where((count >= 3) & (scale > 0), (one * two).sum(-1) / scale, torch.nan)
+
+
+def kept_shares(rows: Rows) -> Tensor:
+    """Kept cubes / candidates: double [L, H, S], NaN where a row has no candidate."""
+    shares: Tensor = rows.kept.sum(-1).double() / rows.candidates.sum(-1)
+    return shares
+
+
+def _item(heard: Heard, clip: int) -> dict[str, Any]:
+    kinds = kinds_of(heard, clip)
+    passed = [layer.ffn_kept for layer in heard.decisions.layers]
+    return {
+        "kinds": {kind: _kept(rows_of(heard, clip, rows)) for kind, rows in kinds.items()},
+        "ffn": rounded([kept[clip].double().mean() for kept in passed if kept is not None]),
+        "questions": [
+            {"family": question.family, **_by_rows(heard, clip, span)}
+            for question, span in zip(heard.clips[clip].questions, heard.spans[clip], strict=True)
+        ],
+    }
+
+
+def _kept(rows: Rows) -> dict[str, list[float | None]]:
+    """Per layer: share of candidate cubes and of visible video tokens that a row reads; CV of the
+    first among rows and heads; the router's entropy; and how entropy and share go together.
+    """
+    shares = kept_shares(rows).flatten(1)  # [L, H x S]
+    read = ((rows.kept | rows.own) * rows.visible).sum((-1, 1))  # [L, S]
+    seen = rows.visible.sum() * rows.kept.shape[1]
+    entropy = normalised_entropy(rows.probs, rows.candidates.sum(-1)).flatten(1)
+    mean = shares.nanmean(-1)
+    varied = (shares - mean[:, None]).square().nanmean(-1).sqrt()
+    return {
+        "cubes": rounded(mean),
+        "tokens": rounded(read.sum(-1).double() / seen),
+        "cv": rounded(varied / mean),
+        "entropy": rounded(entropy.nanmean(-1)),
+        "correlation": rounded(correlation(entropy, shares)),
+    }
+
+
+def _by_rows(heard: Heard, clip: int, span: Span) -> dict[str, list[float | None]]:
+    """Per layer: the share of cubes that one question's rows keep; `last` is the row that gives
+    the answer's first token.
+    """
+    rows: dict[str, Sequence[int]] = {**text_rows([span]), "last": span.asked[-1:]}
+    return {
+        name: rounded(kept_shares(rows_of(heard, clip, each)).nanmean((1, 2)))
+        for name, each in rows.items()
+    }

@@ -1,0 +1,223 @@
+"""Tables, findings and pictures of `adaspark eval layers`, from its items alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from adaspark.eval.layerwise import (
+    Layers,
+    apart,
+    by_layer,
+    extremes,
+    lengths_of,
+    mean_of,
+    over_layers,
+    said_left_out,
+    table_of,
+)
+from adaspark.eval.page import write_page
+from adaspark.eval.results import Figure, Results
+from adaspark.eval.rows import KINDS
+from adaspark.eval.stats import FEWEST_VIDEOS, Estimate
+from adaspark.eval.tables import Cell, Kind, Table, written
+from adaspark.mini.tasks import FAMILIES
+
+Items = Sequence[dict[str, Any]]
+
+ROWS = {
+    "question": "the question's rows",
+    "last": "the row that gives the answer's first token",
+    "answer": "the answer's rows",
+}
+
+
+def summarise(items: Items) -> list[Table]:
+    """Kept shares by length, by layer and by family, and whether the choice is adaptive."""
+    if not items:
+        return []
+    tables = [_by_length(items), _adaptive(items)]
+    for length, mine in reversed(lengths_of(items).items()):
+        tables += [_by_layer(length, mine), _by_family(length, mine)]
+    return tables
+
+
+def draw(results: Results) -> None:
+    """Write tables, pictures and the page of saved items."""
+    results.save(summarise(results.items), list(_figures(results.items)))
+    write_page(
+        results,
+        title="What each layer keeps",
+        paper="Fig. 4",
+        seen=list(findings(results.items)),
+        failed=[*failures(results.items), *said_left_out(results.data)],
+    )
+
+
+def findings(items: Items) -> Iterator[str]:
+    """What the numbers say, longest clips first."""
+    for length, mine in reversed(lengths_of(items).items()):
+        for kind in KINDS:
+            cubes = _of_kind(mine, kind, "cubes")
+            layers = by_layer(cubes)
+            differ = "the layers differ" if apart(layers) else "no layer differs clearly"
+            together = over_layers(_of_kind(mine, kind, "correlation"))
+            yield (
+                f"{length}: {kind} queries keep {written(over_layers(cubes), 'percent')} of their "
+                f"candidate cubes, from {extremes(layers)} ({differ}). Within a layer, the kept "
+                f"share goes with the router's entropy: correlation {written(together, 'share')}."
+            )
+        passed = by_layer([item["ffn"] for item in mine])
+        flat = "" if apart(passed) else "; no layer differs clearly"
+        yield f"{length}: of the video tokens, {extremes(passed)} pass through the FFN{flat}."
+        for rows, gap, clips in _gaps(mine):
+            if gap.low > 0 and clips >= FEWEST_VIDEOS:
+                yield f"{length}: adaptive. {_said(rows, gap, 'more')}"
+
+
+def failures(items: Items) -> Iterator[str]:
+    """Where a question about the whole clip does not keep more than one about an object."""
+    for length, mine in reversed(lengths_of(items).items()):
+        for rows, gap, clips in _gaps(mine):
+            if clips < FEWEST_VIDEOS:
+                yield (
+                    f"{length}: adaptivity in {ROWS[rows]} is undecided: {clips} clips are asked "
+                    f"both kinds of question, {FEWEST_VIDEOS} are needed."
+                )
+            elif gap.high < 0:
+                yield f"{length}: the wrong way round. {_said(rows, gap, 'fewer')}"
+            elif not gap.low > 0:
+                yield f"{length}: adaptivity is not shown. {_said(rows, gap, 'not clearly more')}"
+
+
+def _said(rows: str, gap: Estimate, more: str) -> str:
+    return (
+        f"In {ROWS[rows]}, questions for the most common keep {more} cubes than those for a single "
+        f"object of the same clip: {written(gap, 'points')} points of all cubes."
+    )
+
+
+def _gaps(items: Items) -> Iterator[tuple[str, Estimate, int]]:
+    """Rows, kept share of aggregate less needle questions on the same clips, number of clips."""
+    for rows in ROWS:
+        gaps = []
+        for item in items:
+            kept = {q["family"]: q[rows] for q in item["questions"]}
+            if kept.keys() >= {"aggregate", "needle"}:
+                many, one = table_of([kept["aggregate"], kept["needle"]])
+                gaps.append(np.nanmean(many - one))
+        yield rows, mean_of(np.array(gaps)), len(gaps)
+
+
+def _of_kind(items: Items, kind: str, what: str) -> list[Layers]:
+    return [item["kinds"][kind][what] for item in items]
+
+
+def _of_family(items: Items, family: str, rows: str) -> list[Layers]:
+    asked = (question for item in items for question in item["questions"])
+    return [question[rows] for question in asked if question["family"] == family]
+
+
+def _by_length(items: Items) -> Table:
+    columns: dict[str, Kind] = {
+        "clips": "text",
+        "query": "text",
+        "number": "count",
+        "kept cubes": "percent",
+        "read video tokens": "percent",
+        "CV over layers": "share",
+        "entropy": "share",
+        "correlation": "share",
+    }
+    rows: list[list[Cell]] = []
+    for length, mine in lengths_of(items).items():
+        for kind in KINDS:
+            cubes = table_of(_of_kind(mine, kind, "cubes"))
+            varied = mean_of(np.nanstd(cubes, axis=1) / np.nanmean(cubes, axis=1))
+            others = [over_layers(_of_kind(mine, kind, n)) for n in ("entropy", "correlation")]
+            kept = [over_layers(_of_kind(mine, kind, n)) for n in ("cubes", "tokens")]
+            rows.append([length, kind, len(mine), *kept, varied, *others])
+    note = (
+        "Means over layers, heads and queries. Kept cubes: of the candidates, which leave out a "
+        "query's own cube; read video tokens: of those that it may see, own cube included. Entropy "
+        "of the router's weights, normalised; correlation: of entropy and kept cubes among the "
+        "queries and heads of a layer. Under top-p a flat router must keep many cubes, so these go "
+        "together by construction; the figure says how closely."
+    )
+    return Table("Kept cubes by kind of query (S)", columns, rows, note)
+
+
+def _adaptive(items: Items) -> Table:
+    columns: dict[str, Kind] = {
+        "clips": "text",
+        "rows": "text",
+        "number": "count",
+        "aggregate less needle, points": "points",
+    }
+    rows: list[list[Cell]] = [
+        [length, ROWS[name], number, gap]
+        for length, mine in lengths_of(items).items()
+        for name, gap, number in _gaps(mine)
+    ]
+    note = "Kept cubes of two questions on the same clip, as shares of its cubes; paired by clip."
+    return Table("Is the choice adaptive? (S)", columns, rows, note)
+
+
+def _by_layer(length: str, items: Items) -> Table:
+    columns: dict[str, Kind] = {"layer": "text"}
+    cells: list[list[Estimate]] = []
+    for kind in KINDS:
+        columns |= {f"{kind}: cubes": "percent", f"{kind}: CV": "share"}
+        columns[f"{kind}: entropy"] = "share"
+        cells += [by_layer(_of_kind(items, kind, what)) for what in ("cubes", "cv", "entropy")]
+    columns["FFN: video tokens"] = "percent"
+    cells.append(by_layer([item["ffn"] for item in items]))
+    rows: list[list[Cell]] = [
+        [str(layer), *column] for layer, column in enumerate(zip(*cells, strict=True))
+    ]
+    note = "CV: standard deviation over mean of the kept share among a clip's queries and heads."
+    return Table(f"Kept cubes and tokens by layer, clips {length} (S)", columns, rows, note)
+
+
+def _by_family(length: str, items: Items) -> Table:
+    columns: dict[str, Kind] = {"family": "text", "questions": "count"}
+    columns |= dict.fromkeys(ROWS.values(), "percent")
+    rows: list[list[Cell]] = []
+    for family in FAMILIES:
+        kept = [_of_family(items, family, name) for name in ROWS]
+        if kept[0]:
+            rows.append([family, len(kept[0]), *(over_layers(each) for each in kept)])
+    note = "Of the candidate cubes, mean over layers and heads. Video precedes the question: what "
+    note += "its queries keep does not depend on the family."
+    return Table(f"Kept cubes by family, clips {length} (S)", columns, rows, note)
+
+
+def _figures(items: Items) -> Iterator[Figure]:
+    """Pictures of the longest clips."""
+    from adaspark.eval import charts
+
+    if not items:
+        return
+    length, mine = list(lengths_of(items).items())[-1]
+    series = {kind: by_layer(_of_kind(mine, kind, "cubes")) for kind in KINDS}
+    series["FFN"] = by_layer([item["ffn"] for item in mine])
+    title = f"Kept by layer, {length} (S)"
+    picture = charts.lines(
+        range(len(series["FFN"])), series, title=title, xlabel="layer", ylabel="kept share",
+        limits=(0.0, 1.0), percent=True,
+        note=f"Candidate cubes of video, question and answer queries; video tokens of the FFN. "
+        f"{len(mine)} clips.",
+    )  # fmt: skip
+    alt = "; ".join(f"{name}: {extremes(values)}" for name, values in series.items())
+    yield Figure("layers_kinds", picture, title, alt + ".")
+    panels = {}
+    for family in FAMILIES:
+        kept = {rows: _of_family(mine, family, rows) for rows in ("question", "answer")}
+        if kept["question"]:
+            panels[family] = {rows: by_layer(each) for rows, each in kept.items()}
+    title = f"Kept cubes by layer and family, {length} (S)"
+    picture = charts.layer_grid(panels, title=title, ylabel="kept cubes")
+    means = [f"{name} {extremes(panel['question'])}" for name, panel in panels.items()]
+    yield Figure("layers_families", picture, title, f"Question rows: {'; '.join(means)}.")
