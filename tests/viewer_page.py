@@ -14,7 +14,8 @@ from playwright.sync_api import Browser, Page
 from adaspark.trace import Trace
 from viz.page import viewer_css, viewer_script
 from viz.palette import css_variables
-from viz.scene import scene
+from viz.detail import layer_detail
+from viz.scene import FIRST_VIEW_BYTES, scene
 
 
 def open_viewer(browser: Browser, *, width: int = 900, height: int = 900, **context: Any) -> Page:
@@ -35,13 +36,26 @@ def open_viewer(browser: Browser, *, width: int = 900, height: int = 900, **cont
     return page
 
 
-def show(page: Page, trace: Trace, *, rev: int = 1, clip: Path | None = None) -> None:
-    """Draw a trace; waits until its clip, if there is one, can be seen."""
+def show(
+    page: Page, trace: Trace, *, rev: int = 1, clip: Path | None = None, on_demand: bool = False
+) -> None:
+    """Draw a trace; waits until its clip, if there is one, can be seen.
+
+    `on_demand`: as a large run, whose layers come one by one; `asked` of the page lists them.
+    """
     url = None
     if clip is not None:
         url = f"data:video/mp4;base64,{base64.b64encode(clip.read_bytes()).decode('ascii')}"
-    drawn = json.dumps(scene(trace, video_url=url))
-    page.evaluate("([scene, rev]) => viewer.setScene(JSON.parse(scene), {rev})", [drawn, rev])
+    drawn = scene(trace, video_url=url, most_bytes=0 if on_demand else FIRST_VIEW_BYTES)
+    details = [layer_detail(trace, layer) for layer in range(len(trace.layers))]
+    page.evaluate(
+        """([scene, details, rev]) => {
+            window.asked = [];
+            const layerSource = async (layer) => (asked.push(layer), JSON.parse(details)[layer]);
+            viewer.setScene(JSON.parse(scene), {rev, layerSource});
+        }""",
+        [json.dumps(drawn), json.dumps(details), rev],
+    )
     if clip is not None:
         page.wait_for_function("document.querySelector('#viewer video').readyState >= 2")
 
@@ -52,10 +66,26 @@ def snapshot(page: Page) -> dict[str, Any]:
     return drawn
 
 
+def compare(page: Page, other: Trace, labels: Sequence[str] = ("A", "B")) -> bool:
+    """Give the viewer a second run; whether it can be compared."""
+    comparable: bool = page.evaluate(
+        "([scene, labels]) => viewer.setOther(JSON.parse(scene), ...labels)",
+        [json.dumps(scene(other)), list(labels)],
+    )
+    return comparable
+
+
 def alphas_at(
     page: Page, places: Sequence[tuple[float, float]], *, grid: tuple[int, int] | None = None
 ) -> list[int]:
     """Opacity (0 to 255) of the overlay at (row, column) places of the slice's token grid."""
+    return [pixel[3] for pixel in pixels_at(page, places, grid=grid)]
+
+
+def pixels_at(
+    page: Page, places: Sequence[tuple[float, float]], *, grid: tuple[int, int] | None = None
+) -> list[list[int]]:
+    """[red, green, blue, opacity] of the overlay at (row, column) places of the slice's grid."""
     reading = """([places, grid]) => {
         const canvas = document.querySelector('#viewer canvas.overlay');
         const [rows, columns] = grid ?? adaspark.scene().grid.slice(1);
@@ -65,11 +95,11 @@ def alphas_at(
         return places.map(([row, column]) => {
             const x = Math.floor(column / columns * canvas.width);
             const y = Math.floor(row / rows * canvas.height);
-            return context.getImageData(x, y, 1, 1).data[3];
+            return [...context.getImageData(x, y, 1, 1).data];
         });
     }"""
-    alphas: list[int] = page.evaluate(reading, [[list(place) for place in places], grid])
-    return alphas
+    pixels: list[list[int]] = page.evaluate(reading, [[list(place) for place in places], grid])
+    return pixels
 
 
 def cube_middles(trace: Trace, slice_: int) -> tuple[list[int], list[tuple[float, float]]]:

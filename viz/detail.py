@@ -18,7 +18,8 @@ from viz.packing import packed_shares, packed_size
 if TYPE_CHECKING:
     from adaspark.trace import Trace
 
-WORDS_BYTES, KINDS_BYTES, LAYER_BYTES = 40_000, 9_000, 62_000
+KINDS_BYTES, LAYER_BYTES = 9_000, 62_000
+WORDS_SHARE = 0.65
 ASKED = ("question", "answer")
 """The kinds of word that a scene shows."""
 
@@ -107,9 +108,9 @@ def _kind_share(trace: Trace, layer: int, most_bytes: int) -> dict[str, Any] | N
 
 
 def _words_bytes(trace: Trace, most_bytes: int) -> int:
-    """What words may take: all but the tokens' finest table, or but a fifth if that is less."""
+    """What words may take: two thirds, or more where the tokens' finest table leaves it."""
     tokens = packed_size(len(trace.cube_from_token), levels.BITS[0])
-    return min(WORDS_BYTES, most_bytes - min(tokens, most_bytes // 5))
+    return max(int(WORDS_SHARE * most_bytes), most_bytes - tokens - KINDS_BYTES)
 
 
 def _word_values(trace: Trace) -> int:

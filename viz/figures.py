@@ -16,7 +16,7 @@ from plotly.subplots import make_subplots
 from viz import series, shares
 from viz.maps import ffn_masks, selection_map, selection_maps
 from viz.palette import Theme, colours
-from viz.plotting import add_lines, laid_out, nothing
+from viz.plotting import add_lines, laid_out, nothing, under_titles
 from viz.tables import csv_text, table
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def layer_statistics(trace: Trace, *, theme: Theme = "light") -> go.Figure:
     add_lines(figure, series.kept_cubes(trace), theme, column=1)
     add_lines(figure, series.passed_tokens(trace), theme, column=2)
     figure = laid_out(figure, theme, "What each layer selects", "Layer", "")
-    figure.update_annotations(font={"size": 13})
+    under_titles(figure)
     return figure.update_yaxes(range=None, rangemode="tozero", col=1)
 
 
@@ -102,7 +102,7 @@ def attention_concentration(trace: Trace, *, theme: Theme = "light") -> go.Figur
     for column, kind in enumerate(kinds, 1):
         add_lines(figure, series.concentration(trace, kind), theme, column=column)
     figure = laid_out(figure, theme, "Share of cubes that holds the attention", "Layer", "")
-    figure.update_annotations(font={"size": 13})
+    under_titles(figure)
     return figure.update_yaxes(title={"text": "Share of cubes (0 to 1)"}, col=1)
 
 
@@ -143,7 +143,7 @@ def flops_breakdown(trace: Trace, *, theme: Theme = "light") -> go.Figure:
     )
     figure.update_layout(barmode="stack")
     figure = laid_out(figure, theme, "Cost: counted, and measured", "", "")
-    figure.update_annotations(font={"size": 13})
+    under_titles(figure)
     figure.update_xaxes(title={"text": "GFLOP"}, col=1).update_xaxes(title={"text": "s"}, col=2)
     return figure.update_yaxes(range=None, autorange="reversed", rangemode="normal")
 

@@ -124,7 +124,7 @@ def _mosaic_figure(pictures: Floats, names: list[str], title: str, theme: Theme)
     style: dict[str, Any] = {"font": {"size": 10}, "showarrow": False}
     for index, (row, column) in zip(shown, places, strict=True):
         figure.add_annotation(x=column + columns / 2 - 0.5, y=row - 1, text=names[index], **style)
-    height = 90 + 900 * picture.shape[0] / picture.shape[1]
+    height = 90 + 620 * picture.shape[0] / picture.shape[1]
     figure = laid_out(figure, theme, title, "", "", height=int(min(900, max(220, height))))
     figure.update_xaxes(visible=False)
     figure.update_yaxes(scaleanchor="x", constrain="domain", constraintoward="top")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 EMBEDDED_BYTES = 8 * 2**20
 """The largest video that a report carries inside."""
+SCENE_BYTES = 8 * 2**20
+"""The most that a report spends on a scene: every layer of most runs."""
 
 _STATIC = Path(__file__).parent / "static"
 _SCRIPTS = (
@@ -46,12 +48,19 @@ def viewer_css() -> str:
     return _read("viewer.css") + _read("panels.css")
 
 
-def report(trace: Trace, *, video_path: str | Path | None = None) -> str:
+def report(
+    trace: Trace,
+    *,
+    video_path: str | Path | None = None,
+    other: Trace | None = None,
+    labels: tuple[str, str] = ("A", "B"),
+) -> str:
     """One HTML page that needs nothing else: the working viewer, charts and tables of a run.
 
-    A video of up to 8 MB (upright, playable by browsers) is embedded; without one, or with a
-    larger one, the cubes are drawn on plain ground and the page says so. The page's own security
-    policy forbids it any request.
+    With `other`, a run of the same video under other settings, the viewer also shows where the
+    two differ; `labels` name both. A video of up to 8 MB (upright, playable by browsers) is
+    embedded; without one, or with a larger one, the cubes are drawn on plain ground and the page
+    says so. The page's own security policy forbids it any request.
     """
     url, note = _embedded(video_path)
     title = text(trace.meta.get("question") or "AdaSpark run")
@@ -61,13 +70,25 @@ def report(trace: Trace, *, video_path: str | Path | None = None) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         f"<style>{css_variables()}{viewer_css()}{_read('report.css')}</style></head>\n"
         f'<body class="adaspark-page"><main>{sections.header(trace)}<div id="viewer-host"></div>'
-        f"{f'<p>{note}</p>' if note else ''}{sections.cards(trace)}{sections.charts(trace)}"
+        f"{f'<p>{note}</p>' if note else ''}{sections.cards(trace)}"
+        f"{sections.comparison((trace, other), labels) if other else ''}{sections.charts(trace)}"
         f"{sections.maps(trace)}{sections.layer_table(trace)}{sections.run_table(trace)}</main>\n"
         "<footer>Written by AdaSpark Studio. A cube kept by the selector is one that was attended "
         "to; that is not proof that it caused the answer.</footer>\n"
-        f'<script type="application/json" id="scene">{_json(scene(trace, video_url=url))}</script>'
-        f"\n<script>{viewer_script()}</script>\n<script>{_read('report.js')}</script></body></html>\n"
+        f"{_data('scene', scene(trace, video_url=url, most_bytes=SCENE_BYTES))}"
+        f"{_compared(other, labels)}"
+        f"<script>{viewer_script()}</script>\n<script>{_read('report.js')}</script></body></html>\n"
     )
+
+
+def _compared(other: Trace | None, labels: tuple[str, str]) -> str:
+    if other is None:
+        return ""
+    return _data("other", {"scene": scene(other, most_bytes=SCENE_BYTES), "labels": labels})
+
+
+def _data(name: str, value: Any) -> str:
+    return f'<script type="application/json" id="{name}">{_json(value)}</script>\n'
 
 
 def _embedded(path: str | Path | None) -> tuple[str | None, str]:

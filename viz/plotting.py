@@ -55,6 +55,11 @@ def laid_out(
     return figure.update_yaxes(title=y_title, range=[-0.02, 1.05], **axis)
 
 
+def under_titles(figure: go.Figure) -> go.Figure:
+    """Room and size for the titles of subplots below the figure's own."""
+    return figure.update_annotations(font={"size": 13}).update_layout(margin={"t": 76})
+
+
 def nothing(theme: Theme, why: str) -> go.Figure:
     """A figure that says why there is nothing to draw."""
     return laid_out(go.Figure(), theme, why, "", "")

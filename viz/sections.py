@@ -40,7 +40,7 @@ def header(trace: Trace) -> str:
         "Model": meta.get("model"),
         "Device": meta.get("device"),
         "Backend": meta.get("backend"),
-        "Cube": " x ".join(str(side) for side in config.get("cube", ())),
+        "Cube": _cube(trace),
         "Top-p attention": config.get("attn_top_p"),
         "Top-p FFN": config.get("ffn_top_p"),
         "Video": (meta.get("clip") or {}).get("name"),
@@ -72,11 +72,34 @@ def cards(trace: Trace) -> str:
     return tag("dl", *items, class_="cards")
 
 
+def comparison(traces: Sequence[Trace], labels: Sequence[str]) -> str:
+    """Two or more runs of one question side by side: settings, answers, shares, cost."""
+    rows = {
+        "Answer": [trace.meta.get("answer") or "No answer" for trace in traces],
+        "Cube": [_cube(trace) for trace in traces],
+        "Top-p attention, FFN": [_top_p(trace) for trace in traces],
+        "Attention density": [_percent(trace.attention_density) for trace in traces],
+        "FFN density": [_percent(trace.ffn_density) for trace in traces],
+        "Fewer FLOPs, counted": [
+            _percent((trace.meta.get("flops") or {}).get("reduction")) for trace in traces
+        ],
+        "Prefill, measured": [
+            _secs((trace.meta.get("seconds") or {}).get("prefill")) for trace in traces
+        ],
+    }
+    heads = [tag("th", text(label), scope="col") for label in ("", *labels)]
+    body = [_row(name, [str(value) for value in values]) for name, values in rows.items()]
+    made = tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *body))
+    box = tag("div", made, class_="scroll", tabindex=0, role="region", aria_label="Compared runs")
+    return tag("section", tag("h2", "Compared"), box)
+
+
 def charts(trace: Trace) -> str:
     """Entropies, densities and counted FLOPs; the chart over time follows the viewer's layer."""
     parts = [
         svg.line_chart(series.entropy_by_layer(trace), "Normalised entropy by layer", "Layer"),
         svg.line_chart(series.layer_density(trace), "Share computed, by layer", "Layer"),
+        *_cube_charts(trace),
     ]
     for layer in range(len(trace.computed_pairs) if len(trace.bounds) else 0):
         title = f"Normalised entropy over time, layer {layer}"
@@ -87,6 +110,23 @@ def charts(trace: Trace) -> str:
     if rows:
         parts.append(svg.bar_chart(rows, PART_ROLES, series.flops_title(trace)))
     return tag("section", tag("h2", "Figures"), *parts, class_="charts")
+
+
+def _cube_charts(trace: Trace) -> list[str]:
+    """How many cubes each layer attends to, and how few hold most of its attention."""
+    total = len(trace.bounds)
+    if not total:
+        return []
+    counts = {
+        f"Cubes a query attends to, of {total}": series.kept_cubes(trace),
+        f"Effective cubes, of {total}": series.effective_cubes(trace),
+    }
+    charts = [svg.line_chart(lines, name, "Layer", top=total) for name, lines in counts.items()]
+    for kind in shares.kinds(trace):
+        if kind != "video":
+            title = f"Share of cubes that holds the attention, {series.QUERY_NAMES[kind].lower()}"
+            charts.append(svg.line_chart(series.concentration(trace, kind), title, "Layer"))
+    return charts
 
 
 def maps(trace: Trace) -> str:
@@ -158,6 +198,15 @@ def _map(layer: int, values: Any) -> str:
     label = f"Layer {layer}, mean kept share {values.mean():.2f}"
     picture = f'<img src="{url}" alt="{label}">'
     return tag("figure", picture, tag("figcaption", str(layer)))
+
+
+def _cube(trace: Trace) -> str:
+    return " x ".join(str(side) for side in (trace.meta.get("config") or {}).get("cube", ()))
+
+
+def _top_p(trace: Trace) -> str:
+    config = trace.meta.get("config") or {}
+    return ", ".join(str(config.get(f"{half}_top_p", "-")) for half in ("attn", "ffn"))
 
 
 def _percent(share: Any) -> str:

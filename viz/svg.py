@@ -19,14 +19,15 @@ _DASHES = {"solid": None, "dash": "8 5", "dot": "2 4", "dashdot": "8 4 2 4"}
 Bars = dict[str, dict[str, float]]
 
 
-def line_chart(lines: Sequence[Line], title: str, x_title: str) -> str:
-    """Lines of shares on a fixed scale from 0 to 1, with a legend. `title` names it to readers."""
+def line_chart(lines: Sequence[Line], title: str, x_title: str, *, top: float = 1.0) -> str:
+    """Lines on a scale from 0 to `top`, with a legend. `title` names it to readers."""
     xs = [x for line in lines for x in line.x] or [0.0]
     low, high = min(xs), max(max(xs), min(xs) + 1e-9)
-    body = _grid(low, high, x_title)
+    body = _grid(low, high, x_title, top)
     for line in lines:
         pairs = zip(line.x, line.y, strict=True)
-        body += _polyline(line, [(_x(x, low, high), _y(y), y) for x, y in pairs if y is not None])
+        points = [(_x(x, low, high), _y(y / top), y) for x, y in pairs if y is not None]
+        body += _polyline(line, points)
     return _figure(title, body, legend((line.name, line.role) for line in lines))
 
 
@@ -98,11 +99,11 @@ def _rule(role: str, path: str, thickness: float = 2.2) -> str:
     return tag("path", d=path, fill="none", stroke_dasharray=dash, style=style)
 
 
-def _grid(low: float, high: float, x_title: str) -> str:
+def _grid(low: float, high: float, x_title: str, top: float) -> str:
     body = _text((LEFT + WIDTH) / 2, HEIGHT - 4, x_title, "middle")
     for share in (0, 0.25, 0.5, 0.75, 1):
         body += tag("path", class_="rule", d=f"M{LEFT} {_y(share):.1f}H{WIDTH - RIGHT}")
-        body += _text(LEFT - 8, _y(share) + 4, f"{share:g}", "end")
+        body += _text(LEFT - 8, _y(share) + 4, f"{share * top:.3g}", "end")
     for at in _ticks(low, high):
         body += _text(_x(at, low, high), HEIGHT - 22, f"{at:g}", "middle")
     return body

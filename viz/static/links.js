@@ -77,9 +77,10 @@ class Sources {
   /** Ask for what drawing this view wants and does not have, and for the layers beside it. */
   fetchFor({ layer, query }) {
     for (const { data, source, asked } of Object.values(this.#from)) {
-      if (!data || !source || !data.choices.wants(query, layer)) continue;
+      if (!data || !source) continue;
       for (const near of [layer, layer + 1, layer - 1]) {
-        if (near >= 0 && near < data.layers && !asked.has(near)) this.#fetch(data, source, asked, near);
+        const exists = near >= 0 && near < data.layers;
+        if (exists && !asked.has(near) && data.choices.wants(query, near)) this.#fetch(data, source, asked, near);
       }
     }
   }

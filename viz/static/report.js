@@ -12,5 +12,11 @@
     }
   });
   const scene = JSON.parse(document.getElementById("scene").textContent);
-  window.AdaSparkViewer.mount(host).setScene(scene, { rev: 1 });
+  const viewer = window.AdaSparkViewer.mount(host);
+  viewer.setScene(scene, { rev: 1 });
+  const other = document.getElementById("other");
+  if (other) {
+    const compared = JSON.parse(other.textContent);
+    viewer.setOther(compared.scene, ...compared.labels);
+  }
 })();
