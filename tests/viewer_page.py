@@ -12,9 +12,9 @@ import numpy as np
 from playwright.sync_api import Browser, Page
 
 from adaspark.trace import Trace
+from viz.detail import layer_detail
 from viz.page import viewer_css, viewer_script
 from viz.palette import css_variables
-from viz.detail import layer_detail
 from viz.scene import FIRST_VIEW_BYTES, scene
 
 

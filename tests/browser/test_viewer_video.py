@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clips import is_upright, write_clip
 from coded_clip import grey_of, number_of, write_coded_clip
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
@@ -136,6 +137,26 @@ def test_cubes_lie_in_the_picture_never_on_the_bars(
         assert before == pytest.approx(after, abs=1) and before >= -0.5
     share = shares.kept(trace, "question")[1]
     kept, (cubes, places) = surely_kept(share), cube_middles(trace, 0)
+    for cube, alpha in zip(cubes, alphas_at(page, places), strict=True):
+        assert (alpha == 0) == kept.get(cube, alpha == 0)
+    page.close()
+
+
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_cubes_lie_on_the_upright_picture_of_a_turned_clip(
+    chromium: Browser, tmp_path: Path, turn: int
+) -> None:
+    clip = write_clip(tmp_path / "turned.mp4", frames=4, size=(96, 160), turn=turn)
+    page = open_viewer(chromium)
+    trace = make_trace(grids=((2, 10, 6),), cube=(2, 4, 4), layers=2)
+    show(page, trace, clip=clip)
+    page.evaluate("viewer.set({layer: 1, mode: 'outline'})")
+    box = page.locator("#viewer canvas.overlay").bounding_box()
+    assert box and box["width"] / box["height"] == pytest.approx(96 / 160, rel=0.01)
+    shown = screenshot(page).transpose(2, 0, 1)
+    assert is_upright(shown)
+    page.evaluate("viewer.set({mode: 'spotlight'})")
+    kept, (cubes, places) = surely_kept(shares.kept(trace, "question")[1]), cube_middles(trace, 0)
     for cube, alpha in zip(cubes, alphas_at(page, places), strict=True):
         assert (alpha == 0) == kept.get(cube, alpha == 0)
     page.close()
