@@ -13,10 +13,20 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from adaspark.attention import Choice, Observer, cube_means, cube_probs
+from adaspark.attention import Choice, Observer, cube_probs
 from adaspark.kernels import gpu_gate, gpu_merge, gpu_union
-from adaspark.kernels.gpu_plan import Plan, plan
-from adaspark.kernels.gpu_tables import KeyBlocks, Rows, Source, chunks, pack, shape_for, unpack
+from adaspark.kernels.gpu_plan import Plan, agreement, plan
+from adaspark.kernels.gpu_tables import (
+    NO_TOKEN,
+    WORD,
+    KeyBlocks,
+    Rows,
+    Source,
+    chunks,
+    pack,
+    shape_for,
+    unpack,
+)
 from adaspark.rules import Rule
 from adaspark.selection import keep_cubes
 from adaspark.sequence import SequenceMap
@@ -47,6 +57,9 @@ def sparse_attention(
     observe: Observer | None = None,
 ) -> Tensor:
     """AdaS-Attn for the last queries of a sequence, [H, S, D] in and out, without gradients."""
+    queries, keys, values = (
+        t if t.stride(-1) == 1 else t.contiguous() for t in (queries, keys, values)
+    )
     means = cube_means(keys, sequence) if means is None else means
     heads, count, width = queries.shape
     share = heads // keys.shape[0]
@@ -62,6 +75,19 @@ def sparse_attention(
         if observe is not None:
             _report(observe, queries, means, start, blocks, rows, work, scale)
     return output.reshape(queries.shape)
+
+
+def cube_means(keys: Tensor, sequence: SequenceMap) -> Tensor:
+    """Mean key of each cube, fp32 [G, C, D], from keys [G, N, D]: the same bits in every run.
+
+    (`index_add`, as `attention.cube_means` has it, adds in any order on a GPU.)
+    """
+    blocks = KeyBlocks.of(sequence)
+    real = (blocks.tokens != NO_TOKEN).view(blocks.cubes, blocks.slots, 1)
+    at = blocks.positions[: blocks.text_start]
+    shape = (blocks.cubes, blocks.slots, keys.shape[2])
+    cubes = [k.index_select(0, at).view(shape) for k in keys]
+    return torch.stack([(cube.float() * real).sum(1) for cube in cubes]) / real.sum(1)
 
 
 def _chunks(sequence: SequenceMap, start: int, heads: int, share: int) -> list[Rows]:
@@ -181,3 +207,10 @@ def _report(
         probs = cube_probs(asked, means[:, : segment.end_cube], segment.candidates, scale=scale)
         observe(segment, Choice(probs, kept, int(executed[:, first:end].sum())))
         first = end
+
+
+def try_one(device: torch.device) -> None:
+    """Compile and run a small kernel; raises whatever keeps it from running."""
+    wishes = pack(torch.ones(1, WORD, 1, dtype=torch.bool, device=device))
+    if int(agreement(wishes, size=WORD)) != WORD:
+        raise RuntimeError(f"a kernel that counts {WORD} rows counts otherwise")

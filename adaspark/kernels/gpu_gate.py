@@ -211,7 +211,7 @@ def _choose_resident(
         **_search(p, width),
         TERMS=len(terms),
         D=queries.shape[2],
-        BLOCK_D=16 if width > 512 else 32,  # the means of one step fit shared memory
+        BLOCK_D=min(queries.shape[2], 16 if width > 512 else 32),  # means that fit shared memory
         BLOCK_C=width,
         num_warps=8 if width > 256 else 4,
         num_stages=2,

@@ -20,7 +20,7 @@ from adaspark.kernels.gpu_plan import Plan
 from adaspark.kernels.gpu_tables import WORD, KeyBlocks, Pairs, Rows, Source
 
 GATHERED_ROWS = 64
-"""Rows that meet a cube at a time."""
+"""Most rows that meet a cube at a time."""
 BLOCK_C = 32
 """Cubes whose wishes are unpacked at a time."""
 
@@ -188,10 +188,11 @@ def gather(
     pair_row, pair_slot = integers(count), integers(count)
     _fill_kernel[heads, groups](*wishes, row_first, cube_first, pair_row, pair_slot, *sizes)
 
-    cell_first = torch.cat([cube_first.view(-1, groups)[:, 0], cube_first.new_tensor([count])])
-    items = (cell_first.diff() + GATHERED_ROWS - 1) // GATHERED_ROWS
+    at_once = min(GATHERED_ROWS, plan.size)
+    cell_first = torch.cat([cube_first[:, 0], cube_first.new_full((1,), count)])
+    items = (cell_first.diff() + at_once - 1) // at_once
     item_end = items.cumsum(0, dtype=torch.int32)
-    most = count // GATHERED_ROWS + min(count, len(items))
+    most = count // at_once + min(count, len(items))  # the exact number is on the device
     item_cell = torch.searchsorted(
         item_end, torch.arange(most, device=item_end.device, dtype=torch.int32), right=True
     ).int()
@@ -221,7 +222,7 @@ def gather(
         cubes,
         SLOTS=blocks.slots,
         KEYS=blocks.block,
-        ROWS=GATHERED_ROWS,
+        ROWS=at_once,
         D=queries.shape[2],
         GATHER=source.gathered,
         num_warps=4,

@@ -82,19 +82,30 @@ def _list_kernel(agree, least, whole_cubes, cubes, counts, T, C, BLOCK_C: tl.con
 
 def plan(wanted: Tensor, blocks: KeyBlocks, rows: Rows, *, size: int, gather: bool) -> Plan:
     """The work of tiles of `size` rows; `gather` allows entries to be gathered."""
-    heads, words, cubes = wanted.shape
+    heads, _, cubes = wanted.shape
     whole, _ = rows.tiles(size)
     tiles = len(whole)
-    agree = torch.empty(heads, tiles, cubes, dtype=torch.uint8, device=wanted.device)
-    width = min(1024, triton.next_power_of_2(max(cubes, 16)))
-    if cubes:
-        grid = (heads, tiles, triton.cdiv(cubes, width))
-        _agree_kernel[grid](wanted, agree, words, tiles, cubes, size // WORD, width)
+    agree = agreement(wanted, size=size)
     least = _least(agree, size, blocks.slots) if gather else _at_least_one(agree)
     listed = torch.empty(heads, tiles, cubes, dtype=torch.int32, device=wanted.device)
     counts = torch.empty(heads, tiles, 2, dtype=torch.int32, device=wanted.device)
-    _list_kernel[heads, tiles](agree, least, whole, listed, counts, tiles, cubes, width)
+    _list_kernel[heads, tiles](agree, least, whole, listed, counts, tiles, cubes, _width(cubes))
     return Plan(wanted, agree, least, listed, counts, size)
+
+
+def agreement(wanted: Tensor, *, size: int) -> Tensor:
+    """uint8 [H, T, C]: how many rows of each tile of `size` rows want a cube."""
+    heads, words, cubes = wanted.shape
+    tiles = triton.cdiv(words * WORD, size)
+    agree = torch.empty(heads, tiles, cubes, dtype=torch.uint8, device=wanted.device)
+    if cubes:
+        grid = (heads, tiles, triton.cdiv(cubes, _width(cubes)))
+        _agree_kernel[grid](wanted, agree, words, tiles, cubes, size // WORD, _width(cubes))
+    return agree
+
+
+def _width(cubes: int) -> int:
+    return int(min(1024, triton.next_power_of_2(max(cubes, 16))))
 
 
 def _at_least_one(agree: Tensor) -> Tensor:

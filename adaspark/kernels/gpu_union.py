@@ -235,7 +235,7 @@ def _splits(programs: int, device: torch.device) -> int:
     if device.type != "cuda":
         return 1
     units = torch.cuda.get_device_properties(device).multi_processor_count
-    return min(MOST_SPLITS, triton.next_power_of_2(triton.cdiv(units, programs)))
+    return int(min(MOST_SPLITS, triton.next_power_of_2(triton.cdiv(units, programs))))
 
 
 def _joined(parts: Tensor, log_sums: Tensor) -> Tensor:

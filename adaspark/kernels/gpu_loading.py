@@ -1,0 +1,56 @@
+"""Whether the GPU kernels can run, and if not, why: Triton is optional and loaded at first use."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+WIDTHS = (16, 32, 64, 128)
+"""Head dimensions that the kernels are made for."""
+DTYPES = (torch.bfloat16, torch.float16, torch.float32)
+LEAST_CAPABILITY = (8, 0)
+"""CUDA compute capability from which on there are the instructions that the kernels need."""
+
+
+class Loaded(NamedTuple):
+    """The module `gpu`, or None, and what there is to say about it."""
+
+    gpu: Any
+    why: str
+
+
+def usable(queries: Tensor, keys: Tensor, values: Tensor) -> Any:
+    """The module `gpu` where it can compute with these tensors, else None."""
+    tensors = (queries, keys, values)
+    if queries.device.type != "cuda" or queries.shape[-1] not in WIDTHS:
+        return None
+    if queries.dtype not in DTYPES or any(t.dtype != queries.dtype for t in tensors):
+        return None
+    if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
+        return None
+    return load(queries.device).gpu
+
+
+@cache
+def load(device: torch.device) -> Loaded:
+    """Import the kernels and try one on a CUDA `device`: seconds, the first time on a machine."""
+    capability = torch.cuda.get_device_capability(device)
+    number = ".".join(map(str, capability))
+    if capability < LEAST_CAPABILITY:
+        needed = ".".join(map(str, LEAST_CAPABILITY))
+        return Loaded(None, f"compute capability {number}, and the kernels need {needed}")
+    try:
+        import triton
+
+        from adaspark.kernels import gpu
+
+        with torch.cuda.device(device):
+            gpu.try_one(device)
+        name = torch.cuda.get_device_name(device)
+        return Loaded(gpu, f"Triton {triton.__version__}, {name} (compute capability {number})")
+    except Exception as error:  # compilers and drivers fail in many ways; none may cost the answer
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return Loaded(None, f"the Triton kernels do not load: {reason}")

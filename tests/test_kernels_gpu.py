@@ -1,0 +1,283 @@
+"""AdaS-Attn by the GPU kernels against exact selection and plain attention, on odd shapes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import interpreted
+import pytest
+import torch
+from geometry import ODD, Scene, tensors
+from torch import Tensor
+
+from adaspark.attention import Choice
+from adaspark.kernels import gpu, gpu_gate, gpu_merge, gpu_plan, gpu_tables, gpu_union
+from adaspark.rules import CUBE_RULES, Rule, top_p
+from adaspark.sequence import Segment, SequenceMap
+
+DEVICE = interpreted.DEVICE
+BIG = Scene(((4, 5, 10), (3, 4, 6)), (5, 2, 3), (4, 5, 5))  # cubes of 100 tokens: two blocks
+SMALL = ODD["two videos, text between"]
+
+
+@dataclass
+class Ran:
+    """One call: what went in, what came out, what was heard."""
+
+    sequence: SequenceMap
+    qkv: tuple[Tensor, Tensor, Tensor]
+    rule: Rule
+    output: Tensor
+    heard: list[tuple[Segment, Choice]]
+
+    @property
+    def scale(self) -> float:
+        return float(self.qkv[0].shape[-1] ** -0.5)
+
+    def exact(self, *, dtype: torch.dtype = torch.float64) -> Tensor:
+        """Plain attention over what the choices allow, by position alone."""
+        queries, keys, values = (t.to(dtype) for t in self.qkv)
+        heads = queries.shape[0]
+        keys, values = (t.repeat_interleave(heads // t.shape[0], 0) for t in (keys, values))
+        scores = (queries @ keys.mT * self.scale).masked_fill(~self.allowed(), -torch.inf)
+        weights = scores.softmax(-1, dtype=torch.promote_types(dtype, torch.float32))
+        return weights.nan_to_num(0.0).to(dtype) @ values
+
+    def allowed(self) -> Tensor:
+        """bool [H, S, N]."""
+        heads, count, _ = self.qkv[0].shape
+        length, layout = self.sequence.length, self.sequence.layout
+        mask = torch.zeros(heads, length, length, dtype=torch.bool, device=DEVICE)
+        for segment, choice in self.heard:
+            chosen = choice.kept | segment.own_mask
+            rows = torch.zeros(*chosen.shape[:2], length, dtype=torch.bool, device=DEVICE)
+            rows[..., self.sequence.text_positions] = True
+            seen = layout.cube_from_token < segment.end_cube
+            cube = layout.cube_from_token[seen]
+            rows[..., self.sequence.video_positions[seen]] = chosen[..., cube]
+            mask[:, segment.positions] = rows
+        return mask.tril()[:, length - count :]
+
+    def check(self, tolerance: float = 2e-5) -> None:
+        """The output is that of plain attention given the choice; the choice is the rule's."""
+        torch.testing.assert_close(
+            self.output.double(), self.exact(), atol=tolerance, rtol=tolerance
+        )
+        if self.rule.name == "top_p":
+            assert self.wrong_choices() == 0
+
+    def wrong_choices(self) -> int:
+        """Rows that chose otherwise than a sort in fp64, margins under 1e-5 aside."""
+        queries, keys, _ = (t.double() for t in self.qkv)
+        start = self.sequence.length - queries.shape[1]
+        layout = self.sequence.layout
+        means = torch.stack(
+            [
+                keys[:, self.sequence.video_positions[layout.cube_from_token == cube]].mean(1)
+                for cube in range(layout.cubes)
+            ]
+            or [keys[:, 0]],
+            1,
+        ).repeat_interleave(queries.shape[0] // keys.shape[0], 0)
+        wrong = 0
+        for segment, choice in self.heard:
+            scores = queries[:, segment.positions - start] @ means[:, : segment.end_cube].mT
+            scores = (scores * self.scale).masked_fill(~segment.candidates, -torch.inf)
+            mass = scores.softmax(-1).nan_to_num(0.0)
+            order = mass.sort(dim=-1, descending=True, stable=True)
+            before = order.values.cumsum(-1) - order.values
+            kept = torch.zeros_like(choice.kept).scatter(
+                -1, order.indices, (before < self.rule.amount) & (order.values > 0)
+            )
+            if self.rule.amount >= 1:
+                kept = segment.candidates.expand_as(kept)
+            margin = (before - self.rule.amount).abs().amin(-1) if segment.end_cube else None
+            differs = (kept != choice.kept).any(-1)
+            wrong += int((differs & (margin > 1e-5)).sum()) if margin is not None else 0
+        return wrong
+
+
+def run(
+    scene: Scene | SequenceMap,
+    *,
+    heads: int = 4,
+    groups: int = 2,
+    width: int = 64,
+    dtype: torch.dtype = torch.float32,
+    rule: Rule | float = 0.6,
+    last: int | None = None,
+) -> Ran:
+    """The kernels on random tensors, as peaked as trained ones."""
+    sequence = on_device(scene) if isinstance(scene, Scene) else scene
+    drawn = tensors(sequence, heads=heads, groups=groups, width=width, dtype=dtype, last=last)
+    qkv = (drawn[0].to(DEVICE), drawn[1].to(DEVICE), drawn[2].to(DEVICE))
+    rule = rule if isinstance(rule, Rule) else top_p(rule)
+    ran = Ran(sequence, qkv, rule, torch.empty(0), [])
+    with torch.inference_mode():
+        ran.output = gpu.sparse_attention(
+            *qkv,
+            sequence,
+            rule=rule,
+            scale=ran.scale,
+            observe=lambda segment, choice: ran.heard.append((segment, choice)),
+        )
+    return ran
+
+
+def on_device(scene: Scene) -> SequenceMap:
+    is_video = scene.is_video.to(DEVICE)
+    is_real = torch.arange(len(is_video), device=DEVICE) >= scene.padding
+    return SequenceMap.build(is_video, scene.grids, scene.cube, is_real=is_real)
+
+
+@pytest.mark.usefixtures("poisoned_memory")
+@pytest.mark.parametrize("name", ODD)
+def test_odd_shapes(name: str) -> None:
+    run(ODD[name]).check()
+
+
+@pytest.mark.usefixtures("poisoned_memory")
+@pytest.mark.parametrize("p", [0.0, 0.3, 0.95, 1.0])
+def test_thresholds(p: float) -> None:
+    run(SMALL, rule=p).check()
+
+
+@pytest.mark.usefixtures("poisoned_memory")
+@pytest.mark.parametrize("name", [name for name in CUBE_RULES if name != "top_p"])
+def test_other_rules_choose_as_everywhere(name: str) -> None:
+    from adaspark import attention
+
+    ran = run(SMALL, rule=Rule(name, 0.5))
+    ran.check()
+    queries, keys, _ = ran.qkv
+    means = attention.cube_means(keys, ran.sequence)
+    for segment, choice in ran.heard:
+        _, expected = attention.decide(queries, segment, means, 0, rule=ran.rule, scale=ran.scale)
+        assert torch.equal(choice.kept, expected.kept)
+
+
+@pytest.mark.usefixtures("poisoned_memory")
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+@pytest.mark.parametrize("width, groups", [(64, 1), (128, 2)])
+def test_the_error_is_at_most_twice_that_of_plain_attention(
+    dtype: torch.dtype, width: int, groups: int
+) -> None:
+    ran = run(ODD["one slice"], heads=7 * groups, groups=groups, width=width, dtype=dtype)
+    exact = ran.exact()
+    mine = (ran.output.double() - exact).square().mean().sqrt()
+    theirs = (ran.exact(dtype=dtype).double() - exact).square().mean().sqrt()
+    assert ran.output.dtype == dtype and mine <= 2 * theirs, f"{mine:.2e} against {theirs:.2e}"
+    assert ran.wrong_choices() == 0
+
+
+@pytest.mark.usefixtures("poisoned_memory")
+@pytest.mark.parametrize("last", [1, 4])
+@pytest.mark.parametrize("splits", [1, 4])
+def test_few_queries_read_keys_once_for_a_group(
+    monkeypatch: pytest.MonkeyPatch, last: int, splits: int
+) -> None:
+    """The heads of a group are rows of one tile, whose cubes several programs may share."""
+    monkeypatch.setattr(gpu_union, "_splits", lambda *_: splits)
+    run(SMALL, heads=14, last=last).check()
+
+
+def test_decoding_continues_what_was_prefilled() -> None:
+    sequence = on_device(SMALL)
+    run(sequence.continued(sequence.length, 1), last=1).check()
+
+
+@pytest.mark.usefixtures("poisoned_memory")
+@pytest.mark.parametrize("scene", [BIG, ODD["ragged"]], ids=["big cubes", "ragged"])
+def test_keys_that_are_copied_cube_by_cube(monkeypatch: pytest.MonkeyPatch, scene: Scene) -> None:
+    monkeypatch.setattr(gpu_tables, "COPY_FROM", 1)
+    run(scene, heads=2, groups=1).check()
+
+
+@pytest.mark.usefixtures("poisoned_memory")
+@pytest.mark.parametrize("most_pairs", [1, 2**21], ids=["tile by tile", "at once"])
+@pytest.mark.parametrize("scene", [BIG, ODD["ragged"]], ids=["big cubes", "ragged"])
+def test_what_few_rows_want_may_be_gathered(
+    monkeypatch: pytest.MonkeyPatch, scene: Scene, most_pairs: int
+) -> None:
+    monkeypatch.setattr(gpu, "GATHER_FROM", 1)
+    monkeypatch.setattr(gpu, "MOST_PAIRS", most_pairs)
+    monkeypatch.setattr(gpu_plan, "PAIR_KEYS", 16)
+    monkeypatch.setattr(gpu_plan, "LEAST_GAIN", -1.0)
+    pairs = 0
+    usual = gpu_merge.gather
+
+    def counted(*args: object, **rest: object) -> gpu_tables.Pairs:
+        nonlocal pairs
+        found = usual(*args, **rest)  # type: ignore[arg-type]
+        pairs += int(found.count.sum())
+        return found
+
+    monkeypatch.setattr(gpu_merge, "gather", counted)
+    ran = run(scene, heads=2, groups=1)
+    ran.check()
+    assert pairs > 50
+
+
+@pytest.mark.usefixtures("poisoned_memory")
+def test_small_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = run(SMALL, heads=2).output
+    monkeypatch.setattr(gpu, "WISH_BYTES", 1)
+    torch.testing.assert_close(run(SMALL, heads=2).output, whole, atol=2e-6, rtol=1e-5)
+
+
+@pytest.mark.usefixtures("poisoned_memory")
+@pytest.mark.parametrize("most_cubes", [32, 2**15])
+def test_scores_that_pass_through_memory(monkeypatch: pytest.MonkeyPatch, most_cubes: int) -> None:
+    monkeypatch.setattr(gpu_gate, "RESIDENT", 0)
+    monkeypatch.setattr(gpu_gate, "SCORE_BYTES", 1)
+    monkeypatch.setattr(gpu_gate, "MOST_CUBES", most_cubes)
+    run(SMALL, heads=2).check()
+
+
+def test_recording_changes_no_bit() -> None:
+    ran = run(SMALL, heads=2)
+    silent = gpu.sparse_attention(*ran.qkv, ran.sequence, rule=ran.rule, scale=ran.scale)
+    assert torch.equal(silent, ran.output)
+
+
+@pytest.mark.parametrize("gathers", [False, True])
+def test_executed_pairs_count_what_the_tiles_multiply(
+    monkeypatch: pytest.MonkeyPatch, gathers: bool
+) -> None:
+    """Every row of a tile meets the union of its cubes, padded, and the text up to its last row."""
+    if gathers:
+        monkeypatch.setattr(gpu, "GATHER_FROM", 1)
+        monkeypatch.setattr(gpu_plan, "PAIR_KEYS", 16)
+        monkeypatch.setattr(gpu_plan, "LEAST_GAIN", -1.0)
+    ran = run(SMALL, heads=2, groups=1)
+    blocks = gpu_tables.KeyBlocks.of(ran.sequence)
+    size = gpu_tables.shape_for(torch.float32, ran.sequence.length).rows
+    wishes = torch.cat(
+        [
+            torch.nn.functional.pad(c.kept | s.own_mask, (0, blocks.cubes - s.end_cube))
+            for s, c in ran.heard
+        ],
+        1,
+    )
+    text = torch.cat([torch.full_like(s.positions, s.end_text) for s, _ in ran.heard])
+    fewest = size * blocks.slots // (blocks.slots + 16) if gathers else 1
+    expected = 0
+    for tile, seen in zip(wishes.split(size, 1), text.split(size), strict=True):
+        agree = tile.sum(1)
+        met = (agree >= fewest).sum() * tile.shape[1] + (agree * (agree < fewest)).sum()
+        padded = -(-int(seen.max()) // blocks.block) * blocks.block
+        expected += int(met) * blocks.slots + 2 * tile.shape[1] * padded
+    assert sum(choice.executed_pairs for _, choice in ran.heard) == expected
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(DEVICE == "cpu", reason="needs a CUDA device")
+@pytest.mark.parametrize("cube", [(4, 4, 4), (2, 8, 8), (4, 8, 8), (3, 5, 6)])
+@pytest.mark.parametrize("p", [0.3, 0.9])
+def test_a_real_size(cube: tuple[int, int, int], p: float) -> None:
+    scene = Scene(((24, 16, 18),), (33, 45), cube)
+    ran = run(scene, heads=28, groups=4, width=128, dtype=torch.bfloat16, rule=p)
+    exact = ran.exact(dtype=torch.float32)
+    mine = (ran.output.float() - exact).square().mean().sqrt()
+    assert mine < 4e-3 * exact.square().mean().sqrt(), f"{mine:.2e}"
+    assert ran.wrong_choices() == 0

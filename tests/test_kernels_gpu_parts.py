@@ -1,0 +1,149 @@
+"""Parts of the GPU path: ties at the threshold, packed wishes, key blocks, the FFN."""
+
+from __future__ import annotations
+
+from math import ceil
+
+import interpreted
+import pytest
+import torch
+from geometry import ODD, scenes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_kernels_gpu import SMALL, on_device
+
+from adaspark import ffn
+from adaspark.kernels import gpu, gpu_ffn, gpu_gate, gpu_tables
+from adaspark.rules import TOKEN_RULES, Rule, top_p
+from adaspark.selection import nucleus
+from adaspark.sequence import SequenceMap
+
+DEVICE = interpreted.DEVICE
+
+
+def chosen(sequence: SequenceMap, scores: torch.Tensor, p: float) -> list[torch.Tensor]:
+    """Rows x cubes, a segment each, that the gate keeps where `scores` [R, C] are the logits."""
+    blocks = gpu_tables.KeyBlocks.of(sequence)
+    rows = gpu_tables.Rows.of(sequence.segments(0), 0)
+    width = max(16, 1 << (scores.shape[1] - 1).bit_length())
+    means = torch.eye(scores.shape[1], width, device=DEVICE)[None]
+    queries = torch.zeros(1, sequence.length, width, device=DEVICE)
+    queries[0, :, : scores.shape[1]] = scores
+    words = gpu_gate.choose(queries, means[None], blocks, rows, p=p, scale=1.0)
+    wishes = gpu_tables.unpack(words, torch.arange(rows.count, device=DEVICE))[0]
+    own = torch.cat([s.own_cube for s in rows.segments])[:, None]
+    wishes &= torch.arange(blocks.cubes, device=DEVICE) != own
+    return list(wishes.split([len(s.positions) for s in rows.segments]))
+
+
+@pytest.mark.parametrize("resident", [0, 1024])
+@pytest.mark.parametrize("p", [0.05, 0.5, 0.75, 0.999])
+def test_ties_go_to_the_lower_cube(
+    monkeypatch: pytest.MonkeyPatch, p: float, resident: int
+) -> None:
+    """Few levels that sum exactly: the kept set must be that of a stable sort, member by member."""
+    monkeypatch.setattr(gpu_gate, "RESIDENT", resident)
+    sequence = on_device(SMALL)
+    cubes = sequence.layout.cubes
+    generator = torch.Generator().manual_seed(1)
+    levels = torch.randint(0, 2, (sequence.length, cubes), generator=generator).to(DEVICE)
+    scores = levels * 200.0 - 100.0  # a weight of one or of nothing
+    kept = chosen(sequence, scores, p)
+    for segment, mine in zip(sequence.segments(0), kept, strict=True):
+        visible = scores[segment.positions, : segment.end_cube]
+        visible = visible.masked_fill(~segment.candidates, -torch.inf)
+        mass = visible.softmax(-1).nan_to_num(0.0)
+        expected = nucleus(mass, p, candidates=segment.candidates)
+        assert torch.equal(mine[:, : segment.end_cube], expected)
+        assert not mine[:, segment.end_cube :].any()
+
+
+def test_a_flat_gate_keeps_the_first_cubes() -> None:
+    sequence = on_device(SMALL)
+    cubes = sequence.layout.cubes
+    kept = chosen(sequence, torch.zeros(sequence.length, cubes, device=DEVICE), 0.5)
+    for segment, mine in zip(sequence.segments(0), kept, strict=True):
+        count = segment.candidates.sum(-1)
+        first = segment.candidates.cumsum(-1) <= (count[:, None] / 2).ceil()
+        assert torch.equal(mine[:, : segment.end_cube], segment.candidates & first)
+
+
+@pytest.mark.parametrize("p", [1e-30, 1e-6, 0.5, 0.99, 1 - 1e-7])
+@pytest.mark.parametrize("cubes", [1, 16, 32768])
+def test_the_search_reaches_every_weight(p: float, cubes: int) -> None:
+    """From its start, the steps halve the bits of all weights down to one."""
+    found = gpu_gate._search(p, cubes)
+    assert 0 < found["lowest"] < gpu_gate.ONE
+    assert 2 ** found["steps"] >= gpu_gate.ONE + 1 - found["lowest"]
+    lowest = torch.tensor(found["lowest"], dtype=torch.int32).view(torch.float32)
+    assert float(lowest) * cubes < 1 - p
+
+
+@given(st.integers(1, 3), st.integers(1, 70), st.integers(0, 9), st.integers(0, 99))
+def test_packing_can_be_undone(heads: int, rows: int, cubes: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    wishes = torch.rand(heads, rows, cubes, generator=generator) < 0.5
+    words = gpu_tables.pack(wishes)
+    assert words.shape == (heads, ceil(rows / 32), cubes) and words.dtype == torch.int32
+    assert torch.equal(gpu_tables.unpack(words, torch.arange(rows)), wishes)
+
+
+@given(scenes())
+@settings(max_examples=60)
+def test_key_blocks_hold_every_key_once(scene: object) -> None:
+    sequence: SequenceMap = scene.build()  # type: ignore[attr-defined]
+    blocks = gpu_tables.KeyBlocks.of(sequence)
+    layout = sequence.layout
+    real = blocks.tokens != gpu_tables.NO_TOKEN
+    assert blocks.slots % blocks.block == 0
+    assert sorted(blocks.tokens[real].tolist()) == list(range(layout.tokens))
+    cube = torch.arange(len(real)) // blocks.slots
+    assert torch.equal(layout.cube_from_token[blocks.tokens[real].long()], cube[real])
+    video = blocks.positions[: blocks.text_start][real]
+    assert torch.equal(video, sequence.video_positions[blocks.tokens[real].long()])
+    assert torch.equal(blocks.positions[blocks.text_start :], sequence.text_positions)
+    assert blocks.ragged == bool((~real).any()) or not layout.cubes
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_means_are_those_of_every_cube(name: str) -> None:
+    sequence = on_device(ODD[name])
+    keys = torch.randn(2, sequence.length, 8, generator=torch.Generator().manual_seed(0))
+    means = gpu.cube_means(keys.to(DEVICE), sequence).cpu()
+    for cube in range(sequence.layout.cubes):
+        at = sequence.video_positions[sequence.layout.cube_from_token == cube].cpu()
+        torch.testing.assert_close(means[:, cube], keys[:, at].mean(1))
+
+
+@pytest.mark.parametrize("skipped", ["mean", "bypass"])
+@pytest.mark.parametrize("rule", [top_p(0.0), top_p(1.0), *(Rule(n, 0.4) for n in TOKEN_RULES)])
+@pytest.mark.parametrize("name", ["ragged", "padded", "two videos, none between", "no video"])
+def test_the_ffn_is_that_of_the_plain_path(name: str, rule: Rule, skipped: str) -> None:
+    sequence = on_device(ODD[name])
+    generator = torch.Generator().manual_seed(2)
+    hidden = torch.randn(sequence.length, 20, generator=generator).to(DEVICE)
+    weight = torch.randn(20, 20, generator=generator).to(DEVICE)
+    inputs = (hidden, hidden.norm(dim=-1), sequence, lambda rows: (rows @ weight).relu())
+    output, kept, weights = gpu_ffn.sparse_ffn(*inputs, rule=rule, skipped=skipped)
+    expected, chosen_there, importance = ffn.sparse_ffn(*inputs, rule=rule, skipped=skipped)
+    assert torch.equal(kept, chosen_there)
+    torch.testing.assert_close(output, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(weights, importance)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_the_ffn_keeps_the_dtype_and_computes_only_a_bucket(dtype: torch.dtype) -> None:
+    sequence = on_device(ODD["ragged"])
+    hidden = torch.ones(sequence.length, 16, dtype=dtype, device=DEVICE)
+    seen: list[int] = []
+
+    def branch(rows: torch.Tensor) -> torch.Tensor:
+        seen.append(len(rows))
+        return rows * 3
+
+    output, kept, _ = gpu_ffn.sparse_ffn(
+        hidden, hidden.float().norm(dim=-1), sequence, branch, rule=Rule("top_k", 0.5)
+    )
+    computed = int(kept.sum()) + len(sequence.text_positions)
+    assert output.dtype == dtype and output.eq(3).all()
+    assert seen == [ceil(computed / gpu_ffn.BUCKET) * gpu_ffn.BUCKET]
