@@ -129,5 +129,7 @@ def test_small_runs_travel_whole_and_large_ones_layer_by_layer() -> None:
     small = scene(make_trace(layers=3))
     assert [detail["layer"] for detail in small["details"]] == [0, 1, 2]
     assert small["word_kept"] is None
+    embedded = scene(make_trace(layers=3), video_url="data:," + "x" * 400_000)
+    assert embedded["details"] == small["details"] and embedded["videos"][0]["url"]
     large = scene(make_trace(**LARGE | {"layers": 28, "question": [" w"] * 40}))
     assert large["details"] is None and large["word_kept"] is not None

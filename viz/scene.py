@@ -45,7 +45,7 @@ def scene(
     - `word_kept` [L, W', C], where they do not: share of heads in which each word chose a cube.
 
     `word_kept`, `ffn_kept` and `details` are null where they would pass their budget: the viewer
-    then asks for a layer's detail when it needs it.
+    then asks for a layer's detail when it needs it. The URL is not counted.
     """
     meta = {name: trace.meta[name] for name in _COPIED + _COPIED_TOO if name in trace.meta}
     rows = shown_words(trace)
@@ -54,7 +54,7 @@ def scene(
         **meta,
         "layers": len(trace.computed_pairs),
         "heads": trace.word_probs.shape[2] if rows else 0,
-        "videos": _videos(trace, video_url),
+        "videos": _videos(trace),
         "frame_times": [[_rounded(t, 6) for t in row] for row in trace.frame_times.tolist()],
         "cubes": packed(trace.bounds, 16),
         "kinds": shares.kinds(trace),
@@ -70,14 +70,15 @@ def scene(
     word_kept = None
     if details is None:
         word_kept = packed_within(shares.word_kept(trace, rows), WORDS_BYTES)
+    for video in ready["videos"][:1]:
+        video["url"] = video_url
     return {**ready, "details": details, "word_kept": word_kept}
 
 
-def _videos(trace: Trace, url: str | None) -> list[dict[str, Any]]:
+def _videos(trace: Trace) -> list[dict[str, Any]]:
     sides, first, videos = shares.grids(trace), 0, []
-    for index, (slices, rows, columns) in enumerate(sides):
-        grid = [slices, rows, columns]
-        videos.append({"grid": grid, "first_slice": first, "url": url if index == 0 else None})
+    for slices, rows, columns in sides:
+        videos.append({"grid": [slices, rows, columns], "first_slice": first, "url": None})
         first += slices
     return videos
 
