@@ -87,8 +87,9 @@ def _add_world(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("where", choices=["cpu"], metavar="cpu")
+    parser.add_argument("where", choices=["cpu", "gpu"], metavar="cpu|gpu")
     parser.add_argument("--tokens", type=whole, nargs="+", metavar="N", help="video tokens")
+    parser.add_argument("--quick", action="store_true", help="fewer settings (gpu)")
     parser.add_argument("--repeats", type=whole, default=9, metavar="N")
     parser.add_argument("--json", metavar="PATH", help="write the figures")
     parser.set_defaults(run=_bench)
@@ -206,9 +207,14 @@ def _calibrate(arguments: argparse.Namespace) -> int:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
-    from adaspark.bench.cpu import run
+    given = {"repeats": arguments.repeats, "json_path": arguments.json}
+    if arguments.where == "gpu":
+        from adaspark.bench import gpu
 
-    return run(tokens=arguments.tokens, repeats=arguments.repeats, json_path=arguments.json)
+        return gpu.run(tokens=arguments.tokens, quick=arguments.quick, **given)
+    from adaspark.bench import cpu
+
+    return cpu.run(tokens=arguments.tokens, **given)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

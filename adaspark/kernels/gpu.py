@@ -69,9 +69,9 @@ def sparse_attention(
     blocks = KeyBlocks.of(sequence)
     source = Source.of(keys, values, blocks, queries=count)
     start = sequence.length - count
-    for rows in _chunks(sequence, start, heads, share if folds else 1):
-        wanted = _choose(asked, means, blocks, rows, rule, scale)
-        work = _attend(asked, source, output, blocks, rows, wanted, scale)
+    for rows in row_chunks(sequence, start, heads, share if folds else 1):
+        wanted = choose(asked, means, blocks, rows, rule, scale)
+        work = attend(asked, source, output, blocks, rows, wanted, scale)
         if observe is not None:
             _report(observe, queries, means, start, blocks, rows, work, scale)
     return output.reshape(queries.shape)
@@ -90,7 +90,7 @@ def cube_means(keys: Tensor, sequence: SequenceMap) -> Tensor:
     return torch.stack([(cube.float() * real).sum(1) for cube in cubes]) / real.sum(1)
 
 
-def _chunks(sequence: SequenceMap, start: int, heads: int, share: int) -> list[Rows]:
+def row_chunks(sequence: SequenceMap, start: int, heads: int, share: int) -> list[Rows]:
     """The queries from `start` on, a chunk at a time, made once for all layers.
 
     With a `share` above 1, the heads of a KV group are rows, as in queries [G, share * S, D].
@@ -103,7 +103,7 @@ def _chunks(sequence: SequenceMap, start: int, heads: int, share: int) -> list[R
     return found[start, heads, share]
 
 
-def _choose(
+def choose(
     queries: Tensor, means: Tensor, blocks: KeyBlocks, rows: Rows, rule: Rule, scale: float
 ) -> Tensor:
     """int32 [H, W, C]: the cubes that each row attends to, its own too, as in `gpu_gate.choose`."""
@@ -123,7 +123,7 @@ def _choose(
     return torch.cat(found, 1)
 
 
-def _attend(
+def attend(
     queries: Tensor,
     source: Source,
     output: Tensor,
@@ -131,7 +131,7 @@ def _attend(
     rows: Rows,
     wanted: Tensor,
     scale: float,
-) -> _Work:
+) -> Work:
     """Write the output of `rows`."""
     shape = shape_for(queries.dtype, rows.count)
     gathers = rows.count >= GATHER_FROM
@@ -148,7 +148,7 @@ def _attend(
             shape=shape,
             pairs=pairs,
         )
-    return _Work(work, gathered)
+    return Work(work, gathered)
 
 
 def _parts(work: Plan) -> list[tuple[slice, int]]:
@@ -164,7 +164,7 @@ def _parts(work: Plan) -> list[tuple[slice, int]]:
 
 
 @dataclass(frozen=True)
-class _Work:
+class Work:
     """What was planned for a chunk, and by first row the number of pairs gathered of each row."""
 
     plan: Plan
@@ -189,7 +189,7 @@ def _report(
     start: int,
     blocks: KeyBlocks,
     rows: Rows,
-    work: _Work,
+    work: Work,
     scale: float,
 ) -> None:
     """Tell of each segment's choice: what the kernels read, and probabilities made for this."""

@@ -1,0 +1,208 @@
+"""What `adaspark bench gpu` times: dense attention, choosing, planted attention, FFN, decoding.
+
+Times are seconds. Axes: H heads, G KV heads, N tokens, D head dimension.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import linear, scaled_dot_product_attention, silu
+
+from adaspark.bench.planted import TEXT, Planted, video_sequence
+from adaspark.kernels import gpu, gpu_ffn, gpu_tables
+from adaspark.kernels.gpu_plan import plan
+from adaspark.rules import Rule, top_p
+from adaspark.sequence import SequenceMap
+
+HEADS, GROUPS, WIDTH, DTYPE = 28, 4, 128, torch.bfloat16
+HIDDEN, INNER = 3584, 18944
+SCALE = WIDTH**-0.5
+TOP_P = 0.9
+"""The threshold that choosing and decoding are timed with."""
+FFN_SHARE = 0.5
+BACKENDS = {"flash": SDPBackend.FLASH_ATTENTION, "cudnn": SDPBackend.CUDNN_ATTENTION}
+
+
+def seconds(work: Callable[[], object], repeats: int) -> float:
+    """Median time of `work` on the device, after one run that compiles and warms."""
+    work()
+    events = []
+    for _ in range(repeats):
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+        begin.record()
+        work()
+        end.record()
+        events.append((begin, end))
+    torch.cuda.synchronize()
+    return float(statistics.median(begin.elapsed_time(end) for begin, end in events)) / 1e3
+
+
+@dataclass(frozen=True)
+class Arena:
+    """Random queries [H, N, D], keys and values [G, N, D] of one length."""
+
+    tokens: int
+    queries: Tensor
+    keys: Tensor
+    values: Tensor
+
+    @classmethod
+    def of(cls, tokens: int, device: torch.device) -> Arena:
+        """`tokens` of video, with text before and after."""
+        generator = torch.Generator(device).manual_seed(0)
+        length = tokens + 2 * TEXT
+
+        def draw(heads: int) -> Tensor:
+            shape = (heads, length, WIDTH)
+            return torch.randn(shape, device=device, dtype=DTYPE, generator=generator)
+
+        return cls(tokens, draw(HEADS), draw(GROUPS), draw(GROUPS))
+
+    @property
+    def qkv(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys, values."""
+        return self.queries, self.keys, self.values
+
+    def dense(self, repeats: int) -> dict[str, float]:
+        """Causal attention by each of PyTorch's backends that runs here."""
+        found = {}
+        for name, backend in BACKENDS.items():
+            try:
+                with sdpa_kernel(backend):
+                    found[name] = seconds(self._dense, repeats)
+            except RuntimeError as error:
+                print(f"{name} does not run: {str(error).splitlines()[0]}")
+        if not found:
+            raise RuntimeError("No dense backend runs: there is nothing to compare with.")
+        print("dense", "  ".join(f"{name} {time * 1e3:.2f} ms" for name, time in found.items()))
+        return found
+
+    def _dense(self) -> Tensor:
+        queries, keys, values = (t[None] for t in self.qkv)
+        return scaled_dot_product_attention(queries, keys, values, is_causal=True, enable_gqa=True)
+
+    def choosing(self, cube: int, repeats: int) -> float:
+        """Means, scores, nucleus: everything up to the wishes."""
+        sequence = self._sequence(cube)
+        blocks = gpu_tables.KeyBlocks.of(sequence)
+
+        def work() -> None:
+            means = gpu.cube_means(self.keys, sequence)
+            for rows in gpu.row_chunks(sequence, 0, HEADS, 1):
+                gpu.choose(self.queries, means, blocks, rows, top_p(TOP_P), SCALE)
+
+        return seconds(work, repeats)
+
+    def sparse(self, cube: int, density: float, inflation: float, repeats: int) -> dict[str, Any]:
+        """Planning and attending on planted wishes; the same with unions alone."""
+        sequence = self._sequence(cube)
+        planted = Planted.draw(sequence, HEADS, density, inflation, most_bytes=gpu.WISH_BYTES)
+        output = torch.empty_like(self.queries)
+        blocks = gpu_tables.KeyBlocks.of(sequence)
+        works: list[gpu.Work] = []
+
+        def planning() -> None:
+            for rows, wanted in planted.chunks:
+                shape = gpu_tables.shape_for(DTYPE, rows.count)
+                gathers = rows.count >= gpu.GATHER_FROM
+                plan(wanted, blocks, rows, size=shape.rows, gather=gathers)
+
+        def attending() -> None:
+            works.clear()
+            source = gpu_tables.Source.of(self.keys, self.values, blocks, queries=self.tokens)
+            for rows, wanted in planted.chunks:
+                works.append(gpu.attend(self.queries, source, output, blocks, rows, wanted, SCALE))
+
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        attending()
+        workspace = torch.cuda.max_memory_allocated() - before
+        planned, whole = seconds(planning, repeats), seconds(attending, repeats)
+        length = sequence.length
+        row = {
+            "tokens": self.tokens,
+            "cube": cube,
+            "density": planted.pairs / (HEADS * length * (length + 1) / 2),
+            "inflation": _inflation(works),
+            "gathered": _gathered(works),
+            "plan": planned,
+            "attend": whole - planned,
+            "workspace": workspace + sum(wanted.nbytes for _, wanted in planted.chunks[-1:]),
+        }
+        usual, gpu.GATHER_FROM = gpu.GATHER_FROM, 2**62
+        try:
+            return {**row, "union": seconds(attending, repeats) - planned}
+        finally:
+            gpu.GATHER_FROM = usual
+
+    def _sequence(self, cube: int) -> SequenceMap:
+        return video_sequence(self.tokens, cube, self.queries.device)
+
+
+def _inflation(works: list[gpu.Work]) -> float:
+    """(row, cube) pairs of whole unions over those that were asked for."""
+    asked = sum(int(work.plan.agree.sum()) for work in works)
+    return sum(int((work.plan.agree > 0).sum()) * work.plan.size for work in works) / max(asked, 1)
+
+
+def _gathered(works: list[gpu.Work]) -> float:
+    """The share of the pairs asked for that was gathered."""
+    asked = sum(int(work.plan.agree.sum()) for work in works)
+    return sum(int(pairs.sum()) for work in works for _, pairs in work.gathered) / max(asked, 1)
+
+
+def ffn(tokens: int, repeats: int, device: torch.device) -> dict[str, Any]:
+    """The 7B model's FFN: of every token, and of a share of the video's by both kinds of rule."""
+    sequence = video_sequence(tokens, 64, device)
+    generator = torch.Generator(device).manual_seed(0)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(shape, device=device, dtype=DTYPE, generator=generator) * 0.02
+
+    gate, up, down = draw(INNER, HIDDEN), draw(INNER, HIDDEN), draw(HIDDEN, INNER)
+    hidden = draw(sequence.length, HIDDEN)
+    norms = hidden.float().norm(dim=-1)
+
+    def branch(rows: Tensor) -> Tensor:
+        return linear(silu(linear(rows, gate)) * linear(rows, up), down)
+
+    def by(rule: Rule) -> Callable[[], object]:
+        return lambda: gpu_ffn.sparse_ffn(hidden, norms, sequence, branch, rule=rule)
+
+    return {
+        "ffn tokens": tokens,
+        "dense ms": seconds(lambda: branch(hidden), repeats) * 1e3,
+        "top_k ms": seconds(by(Rule("top_k", FFN_SHARE)), repeats) * 1e3,
+        "top_p ms": seconds(by(top_p(FFN_SHARE)), repeats) * 1e3,
+    }
+
+
+def decoding(tokens: int, repeats: int, device: torch.device) -> dict[str, Any]:
+    """One layer's attention of one new token after the video."""
+    arena = Arena.of(tokens, device)
+    sequence = video_sequence(tokens, 64, device)
+    step = sequence.continued(sequence.length - 1, 1)
+    query = arena.queries[:, -1:]
+    means = gpu.cube_means(arena.keys, sequence)
+
+    def sparse() -> Tensor:
+        return gpu.sparse_attention(
+            query, arena.keys, arena.values, step, rule=top_p(TOP_P), scale=SCALE, means=means
+        )
+
+    def dense() -> Tensor:
+        keys, values = arena.keys[None], arena.values[None]
+        return scaled_dot_product_attention(query[None], keys, values, enable_gqa=True)
+
+    return {
+        "decode tokens": tokens,
+        "dense ms": seconds(dense, repeats) * 1e3,
+        "sparse ms": seconds(sparse, repeats) * 1e3,
+    }

@@ -1,0 +1,115 @@
+"""`adaspark bench gpu`: parity that can fail, planted selections that are what they say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import interpreted
+import pytest
+import torch
+
+from adaspark import cli
+from adaspark.bench import gpu, gpu_parity
+from adaspark.bench.planted import TILE, Planted, video_sequence
+from adaspark.kernels import gpu_plan, gpu_tables, gpu_union
+
+DEVICE = torch.device(interpreted.DEVICE)
+GRID = (4, 5, 6)
+
+
+@pytest.fixture(autouse=True)
+def few_heads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_parity, "HEADS", gpu_parity.GROUPS)
+
+
+def test_parity_holds() -> None:
+    found = list(gpu_parity.errors(DEVICE, grid=GRID))
+    assert len(found) == 5
+    for name, error, limit in found:
+        assert error <= limit, name
+
+
+def test_parity_sees_a_wrong_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = gpu_union.attend
+
+    def wrong(queries: torch.Tensor, source: object, output: torch.Tensor, *rest, **named) -> None:
+        right(queries, source, output, *rest, **named)
+        output.mul_(1.05)
+
+    monkeypatch.setattr(gpu_union, "attend", wrong)
+    assert any(error > limit for _, error, limit in gpu_parity.errors(DEVICE, grid=GRID))
+
+
+@pytest.mark.parametrize("cube", [64, 128, 256])
+@pytest.mark.parametrize("density, inflation", [(0.1, 1.0), (0.25, 2.0), (0.2, 4.0)])
+def test_planted_selections_have_the_density_and_inflation_they_were_asked_for(
+    cube: int, density: float, inflation: float
+) -> None:
+    sequence = video_sequence(16384, cube, torch.device("cpu"))
+    planted = Planted.draw(sequence, 2, density, inflation, most_bytes=2**16)
+    assert len(planted.chunks) > 1
+    chosen = met = before = 0
+    for rows, words in planted.chunks:
+        own = torch.arange(rows.end_cube) == rows.own_cube[:, None]
+        wishes = gpu_tables.unpack(words, torch.arange(rows.count)) & ~own
+        short = -rows.count % TILE
+        tiled = torch.nn.functional.pad(wishes, (0, 0, 0, short)).unflatten(1, (-1, TILE))
+        chosen, met = chosen + int(wishes.sum()), met + TILE * int(tiled.any(2).sum())
+        before += 2 * int(rows.whole_cubes.sum())
+    assert met / chosen == pytest.approx(inflation, rel=0.15)
+    assert chosen / before == pytest.approx(density, rel=0.15)
+
+
+def test_planted_pairs_are_counted_key_by_key() -> None:
+    sequence = video_sequence(2048, 64, torch.device("cpu"))
+    planted = Planted.draw(sequence, 2, 0.3, 1.5, most_bytes=2**30)
+    ((rows, words),) = planted.chunks
+    allowed = torch.zeros(2, rows.count, sequence.length, dtype=torch.bool)
+    wishes = gpu_tables.unpack(words, torch.arange(rows.count))
+    allowed[..., sequence.video_positions] = wishes[..., sequence.layout.cube_from_token]
+    allowed[..., sequence.text_positions] = True
+    seen = torch.arange(sequence.length) <= rows.positions[:, None]
+    assert planted.pairs == int((allowed & seen).sum())
+
+
+def test_gathering_pays_where_tiles_disagree() -> None:
+    """The rule that routes, on planted selections: unions alone at inflation 1, not at 4."""
+    sequence = video_sequence(8192, 256, DEVICE)
+    for inflation, gathers in ((1.0, False), (4.0, True)):
+        planted = Planted.draw(sequence, 2, 0.2, inflation, most_bytes=2**30)
+        ((_, words),) = planted.chunks
+        agree = gpu_plan.agreement(words, size=TILE)
+        assert bool((gpu_plan._least(agree, TILE, 256) > 1).all()) == gathers
+
+
+def test_speed_is_against_the_best_dense_backend() -> None:
+    row = {"plan": 0.1, "attend": 0.5, "density": 0.25}
+    found = gpu._against(row, 0.2, {"flash": 2.4, "cudnn": 1.6})
+    assert found["speed"] == pytest.approx(2.0) and found["ideal"] == 4.0
+    assert found["rate"] == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("options", [["--tokens", "100"], ["--tokens", "1025"], ["--repeats", "0"]])
+def test_sizes_that_mean_nothing_are_refused(
+    options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["bench", "gpu", *options]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.skipif(DEVICE.type == "cuda", reason="a CUDA device is here")
+def test_without_a_device_the_bench_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["bench", "gpu"]) == 2
+    assert "bench cpu" in capsys.readouterr().err
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(DEVICE.type == "cpu", reason="needs a CUDA device")
+def test_a_small_bench_is_written(tmp_path: Path) -> None:
+    out = tmp_path / "bench.json"
+    options = ["--quick", "--tokens", "4096", "--repeats", "1", "--json", str(out)]
+    assert cli.main(["bench", "gpu", *options]) == 0
+    result = json.loads(out.read_text("utf-8"))
+    assert result["setting"]["accelerator"] != "none"
+    assert {row["cube"] for row in result["rows"]} == {64, 128}
