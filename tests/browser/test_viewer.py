@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 from trace_factory import make_trace
-from viewer_page import alphas_at, cube_middles, open_viewer, show, snapshot, surely_kept
+from viewer_page import alphas_at, compare, cube_middles, open_viewer, show, snapshot, surely_kept
 
 from adaspark.trace import Trace
 from viz import shares
@@ -198,6 +198,8 @@ def test_lanes_go_to_the_layer_and_slice_clicked(page: Page, trace: Trace) -> No
 def test_lanes_are_coloured_by_the_share_of_each_layer_and_slice(page: Page, trace: Trace) -> None:
     show(page, trace)
     share = shares.by_slice(trace, shares.kept(trace, "question"))
+    lanes = page.locator("#viewer .lanes").bounding_box()
+    assert lanes
     reading = """([x, y]) => {
         const lanes = document.querySelector('#viewer .lanes');
         const copy = new OffscreenCanvas(lanes.width, lanes.height).getContext('2d');
@@ -206,6 +208,10 @@ def test_lanes_are_coloured_by_the_share_of_each_layer_and_slice(page: Page, tra
         return [...copy.getImageData(...at, 1, 1).data.slice(0, 3)];
     }"""
     for layer, slice_ in ((1, 2), (3, 7)):
+        place = {"x": (slice_ + 0.5) / 8 * lanes["width"], "y": (3.5 - layer) / 4 * lanes["height"]}
+        page.locator("#viewer .lanes").hover(position=place)  # type: ignore[arg-type]
+        tip = f"Layer {layer}, slice {slice_}: {100 * share[layer, slice_]:.0f} %"
+        expect(page.locator("#viewer .lanes")).to_have_attribute("title", tip)
         pixel = page.evaluate(reading, [(slice_ + 0.5) / 8, (3 - layer + 0.4) / 4])
         assert np.abs(np.array(pixel) - cividis(share[layer, slice_]).astype(int)).max() <= 3
 
@@ -302,8 +308,12 @@ def test_looking_around_asks_no_server(page: Page, trace: Trace) -> None:
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
     page.evaluate("viewer.goTo(3, {layer: 1})")
-    for name in ("Heat", "FFN", "Outline", "Answer", "circle"):
+    compare(page, make_trace(grids=((8, 6, 10),), cube=(2, 4, 4), layers=4, seed=1))
+    for name in ("Heat", "FFN", "Difference", "Outline", "Answer", "circle", "3-D cube stack"):
         press(page, name)
+    page.get_by_label("Head", exact=True).select_option("1")
+    page.evaluate("viewer.preview({attn_top_p: 0.5, ffn_top_p: 0.5})")
+    page.mouse.move(300, 300)
     assert requests == []
 
 

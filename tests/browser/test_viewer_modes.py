@@ -44,7 +44,7 @@ def preview(page: Page, attn: float, ffn: float) -> None:
 @pytest.mark.parametrize("on_demand", [False, True], ids=["at once", "on demand"])
 def test_a_head_shows_what_it_alone_chose(page: Page, trace: Trace, on_demand: bool) -> None:
     show(page, trace, on_demand=on_demand)
-    page.get_by_label("Head").select_option("2")
+    page.get_by_label("Head", exact=True).select_option("2")
     page.wait_for_function("viewer.data.choices.details[0] !== null")
     mask = trace.word_mask()
     expected = mask[0, rows_of(trace, "question"), 2].mean(0)
@@ -53,7 +53,7 @@ def test_a_head_shows_what_it_alone_chose(page: Page, trace: Trace, on_demand: b
     assert snapshot(page)["kept"][0] == mask[0, -1, 2].astype(float).tolist()
     expect(page.locator("#viewer")).to_have_attribute("data-head", "2")
     page.get_by_role("button", name="Video", exact=True).click()
-    expect(page.get_by_label("Head")).to_be_disabled()
+    expect(page.get_by_label("Head", exact=True)).to_be_disabled()
 
 
 def test_a_layer_is_asked_for_once_and_only_when_it_is_wanted(page: Page, trace: Trace) -> None:

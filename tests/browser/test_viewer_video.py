@@ -206,7 +206,9 @@ def test_the_report_works_offline_with_its_video(
 ) -> None:
     trace = uneven_trace()
     file = tmp_path / "report.html"
-    file.write_text(report(trace, video_path=clip), "utf-8")
+    other = make_trace(grids=((12, 4, 6),), cube=(1, 2, 2), layers=2, attn_top_p=0.4)
+    page_text = report(trace, video_path=clip, other=other, labels=("sparse", "<sparser>"))
+    file.write_text(page_text, "utf-8")
     context = chromium.new_context(viewport={"width": 390, "height": 800}, color_scheme="dark")
     page, asked, errors = context.new_page(), [], []
     page.on("request", lambda request: asked.append(request.url))
@@ -220,6 +222,12 @@ def test_the_report_works_offline_with_its_video(
     page.evaluate("document.querySelector('[aria-label=\"Next slice\"]').click()")
     expect(page.locator("#viewer")).to_have_attribute("data-slice", "1")
     assert frame_on_screen(page) == 2
+    for name in ("Difference", "3-D cube stack"):
+        page.get_by_role("button", name=name, exact=True).click()
+    page.get_by_label("Head", exact=True).select_option("3")
+    expect(page.locator("#viewer .legend")).to_contain_text("only B keeps: <sparser>")
+    expect(page.locator("#viewer .stack")).to_be_visible()
+    expect(page.locator("#viewer")).to_have_attribute("data-head", "3")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(14, 19, 27)"
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []

@@ -19,6 +19,9 @@ function listen(viewer) {
     const { slice, layer } = laneAt(event, viewer.data);
     viewer.goTo(slice, { layer });
   });
+  parts.lanes.addEventListener("pointermove", (event) => {
+    if (viewer.data?.slices) parts.lanes.title = laneTip(fullView(viewer), laneAt(event, viewer.data));
+  });
   parts.stage.addEventListener("pointermove", (event) => viewer.hoverAt(event));
   parts.stage.addEventListener("pointerleave", () => viewer.hoverAt(null));
   parts.stage.addEventListener("click", (event) => viewer.pin(cubeUnder(viewer, event)));

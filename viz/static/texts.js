@@ -34,7 +34,7 @@ function queryName({ query, data }) {
 }
 
 function unit(view) {
-  const { kind, word, head } = view.query, one = head == null ? "" : `, head ${head}`;
+  const { kind, word, head } = view.query, one = head == null ? "" : ` (head ${head})`;
   if (word !== undefined) return head == null ? `the heads of ${queryName(view)}` : `${queryName(view)}${one}`;
   return { video: "the video tokens", question: "the question's words", answer: "the answer's words" }[kind] + one;
 }
@@ -96,7 +96,11 @@ function laneTitle(view) {
   if (view.mode === "difference") return `Where A and B differ, by ${view.compared === "ffn" ? "FFN tokens" : "cubes"}`;
   const recorded = view.data.choices.settings && !view.data.choices.complete ? ", as recorded" : "";
   if (view.mode === "ffn") return `Tokens that pass through the FFN${recorded}`;
-  return `How many of ${unit(view)} keep a cube${recorded}`;
+  return `Share of ${unit(view)} that keep a cube${recorded}`;
+}
+
+function laneTip(view, { layer, slice }) {
+  return `Layer ${layer}, slice ${slice}: ${percent(laneShare(view, layer, slice))}`;
 }
 
 function laneLabel(view) {
