@@ -35,8 +35,17 @@ _POLICY = (
 def viewer_script() -> str:
     """The viewer as one classic script; it defines `window.AdaSparkViewer` and no other global.
 
-    `const viewer = AdaSparkViewer.mount(element); viewer.show(scene, {rev, state})` draws a
-    scene; `viewer.setState(state, message)` and `viewer.preview(url)` are for what comes before.
+    `const viewer = AdaSparkViewer.mount(element)`, then:
+
+    - `viewer.setScene(scene, {rev, state, layerSource})` draws a `viz.scene`; a `rev` below the
+      newest is dropped, `layerSource(layer)` promises a `viz.detail` where the scene has none;
+    - `viewer.setOther(scene, labelA, labelB)` adds Difference; `setOther(null)` takes it away;
+    - `viewer.preview({attn_top_p, ffn_top_p})` re-thresholds what was recorded; null goes back;
+    - `viewer.open(url, secs)` shows a video before any run, `viewer.setState(state, message)`
+      says how a run fares, `viewer.picture("png" | "svg", "overlay" | "lanes" | "stack")`
+      promises a Blob;
+    - on window, `adaspark:select` {layer, head, slice, cube, word} is said when the selection
+      changes and obeyed when another panel says it, with any of these names.
     """
     colours = json.dumps({**OVERLAY, "cividis": CIVIDIS})
     parts = [_read(f"{name}.js") for name in _SCRIPTS]
