@@ -15,6 +15,7 @@ from torch import Tensor
 
 from adaspark.attention import Choice, Observer, cube_probs
 from adaspark.kernels import gpu_gate, gpu_merge, gpu_union
+from adaspark.kernels.gpu_ffn import sparse_ffn
 from adaspark.kernels.gpu_plan import Plan, agreement, plan
 from adaspark.kernels.gpu_tables import (
     NO_TOKEN,
@@ -41,6 +42,8 @@ MOST_PAIRS = 2**21
 """Bounds the partial results in memory."""
 ROWS_AT_ONCE = 1024
 """Rows that rules other than top-p choose for at a time."""
+
+__all__ = ["cube_means", "sparse_attention", "sparse_ffn", "try_one"]
 
 _known: WeakKeyDictionary[SequenceMap, dict[tuple[int, int, int], list[Rows]]] = WeakKeyDictionary()
 

@@ -20,6 +20,8 @@ from adaspark.kernels.gpu_tables import WORD, KeyBlocks, Rows
 
 RESIDENT = 1024
 """Most cubes whose scores for 32 rows fit the registers of a program."""
+LEAST_CUBES = 64
+"""As many at least are scored, cubes or not: fewer variants to compile."""
 MOST_CUBES = 2**15
 """Most cubes whose scores for one row do."""
 SCORE_BYTES = 2**28
@@ -189,7 +191,7 @@ def _choose_resident(
     scale: float,
 ) -> None:
     heads, words, cubes = wanted.shape
-    width = triton.next_power_of_2(max(cubes, 16))
+    width = triton.next_power_of_2(max(cubes, LEAST_CUBES))
     _resident_kernel[heads, words](
         queries,
         terms,

@@ -22,16 +22,25 @@ class Loaded(NamedTuple):
     why: str
 
 
-def usable(queries: Tensor, keys: Tensor, values: Tensor) -> Any:
-    """The module `gpu` where it can compute with these tensors, else None."""
+def for_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Any:
+    """The module `gpu` where its `sparse_attention` can compute these, else None."""
     tensors = (queries, keys, values)
-    if queries.device.type != "cuda" or queries.shape[-1] not in WIDTHS:
-        return None
-    if queries.dtype not in DTYPES or any(t.dtype != queries.dtype for t in tensors):
+    if queries.shape[-1] not in WIDTHS or any(t.dtype != queries.dtype for t in tensors):
         return None
     if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
         return None
-    return load(queries.device).gpu
+    return _for(queries)
+
+
+def for_ffn(hidden: Tensor) -> Any:
+    """The module `gpu` where its `sparse_ffn` can compute this, else None."""
+    return None if torch.is_grad_enabled() else _for(hidden)
+
+
+def _for(tensor: Tensor) -> Any:
+    if tensor.device.type != "cuda" or tensor.dtype not in DTYPES:
+        return None
+    return load(tensor.device).gpu
 
 
 @cache

@@ -1,0 +1,59 @@
+"""A whole model on the GPU kernels: the answers and the trace of the PyTorch path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import interpreted
+import numpy as np
+import pytest
+import torch
+from models import prompt, tiny_model
+
+from adaspark import attention, ffn, record, sparsify
+from adaspark.config import AdaSparkConfig
+from adaspark.kernels import gpu
+from adaspark.trace import Trace
+
+DEVICE = interpreted.DEVICE
+
+
+@contextmanager
+def gpu_kernels() -> Iterator[None]:
+    """The model computes by the GPU kernels, on whatever device."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attention, "sparse_attention", gpu.sparse_attention)
+        patch.setattr(ffn, "sparse_ffn", gpu.sparse_ffn)
+        yield
+
+
+def answered(model: Any, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, Trace]:
+    with torch.no_grad(), record(model) as trace:
+        written = model.generate(
+            **inputs,
+            max_new_tokens=2,
+            do_sample=False,
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+    return torch.stack(written.logits), trace
+
+
+@pytest.mark.parametrize("grids", [[(3, 3, 2)], [(2, 2, 3), (2, 2, 1)]], ids=["one", "two videos"])
+def test_prefill_decode_and_trace_are_those_of_the_pytorch_path(
+    grids: list[tuple[int, int, int]],
+) -> None:
+    model = sparsify(
+        tiny_model(heads=4, kv_heads=2, layers=1, head_dim=16), AdaSparkConfig((2, 2, 2), 0.6, 0.5)
+    )
+    model.to(DEVICE)
+    inputs = {name: value.to(DEVICE) for name, value in prompt(grids).items()}
+    expected, plain = answered(model, inputs)
+    with gpu_kernels():
+        logits, trace = answered(model, inputs)
+    torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
+    for name in ("kept_share", "word_kept", "ffn_kept", "computed_pairs"):
+        np.testing.assert_array_equal(getattr(trace, name), getattr(plain, name), name)
+    assert (trace.executed_pairs >= trace.computed_pairs).all()
