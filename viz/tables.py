@@ -40,10 +40,12 @@ def csv_text(rows: Sequence[Row]) -> str:
 def _lines(lines: Sequence[series.Line], x: str) -> list[Row]:
     """One row an x, one column a line."""
     xs = lines[0].x if lines else []
-    return [
-        {x: int(at) if at == int(at) else at} | {line.name: line.y[i] for line in lines}
-        for i, at in enumerate(xs)
-    ]
+    rows: list[Row] = []
+    for i, at in enumerate(xs):
+        row: Row = {x: int(at) if at == int(at) else at}
+        row.update({line.name: line.y[i] for line in lines})
+        rows.append(row)
+    return rows
 
 
 def _over_time(trace: Trace, layer: int) -> list[Row]:
