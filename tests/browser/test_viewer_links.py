@@ -83,7 +83,7 @@ def test_a_held_cube_lists_the_words_layers_and_heads_that_used_it(
         order.remove(match)
         totals.append(mask[:, match].mean(1).sum())
         assert numbers(layers) == np.flatnonzero(mask[:, match].any(1)).tolist()
-        assert numbers(heads.split(" of")[0]) == np.flatnonzero(mask[2, match]).tolist()
+        assert numbers(heads.split(" (")[0]) == np.flatnonzero(mask[2, match]).tolist()
         assert share == f"{100 * mask[2, match].mean():.0f} %"
     assert totals == sorted(totals, reverse=True)
 

@@ -81,7 +81,7 @@ function wordLink(data, word, on) {
 function headsText(data, word, layer, cube) {
   const heads = data.choices.headsOf(word, layer, cube);
   if (heads === null) return "\u2026";
-  return heads.length ? `${spans(heads)} of ${data.scene.heads}` : "none";
+  return heads.length ? `${spans(heads)} (of ${data.scene.heads})` : "none";
 }
 
 /** The cubes that the held word chose in this layer, by time; a click goes there. */
