@@ -15,12 +15,10 @@ import torch
 from torch import Tensor
 
 from adaspark.config import DENSE
-from adaspark.errors import UserError
 from adaspark.eval.arms import Arm
 from adaspark.eval.attention_report import SHARES, draw, summarise
-from adaspark.eval.clips import Length
-from adaspark.eval.context import Context, option
-from adaspark.eval.layerwise import batches
+from adaspark.eval.clipwise import ClipPlan, batches
+from adaspark.eval.context import Context
 from adaspark.eval.rows import Rows, kinds_of, rows_of
 from adaspark.eval.runner import Heard, Record
 
@@ -31,30 +29,18 @@ BY_TOKEN = Arm("dense", replace(DENSE, cube=(1, 1, 1)))
 
 
 @dataclass(frozen=True)
-class Plan:
-    """`items` questions of each family at each length, `video_rows` video queries a clip."""
-
-    items: int = option(40, "questions of each family at each length")
-    lengths: tuple[str, ...] = option(
-        ("148x224", "64x224", "16x112"), "frames at 4 a second, x, pixels square"
-    )
-    video_rows: int = option(32, "video queries that are looked at in each clip")
-
-    def __post_init__(self) -> None:
-        if self.items < 1 or self.video_rows < 1:
-            raise UserError("Ask at least 1 item of a family, and look at 1 video query or more.")
-        for length in self.lengths:
-            Length.parse(length)
+class Plan(ClipPlan):
+    """The full run."""
 
     @classmethod
     def quick(cls) -> Plan:
         """Few questions, shorter clips."""
-        return cls(items=10, lengths=("64x112", "16x112"), video_rows=16)
+        return cls(items=15, lengths=("64x112", "16x112"), video_rows=16)
 
 
 def run(plan: Plan, context: Context) -> None:
     """Read every clip densely, and add one item a clip."""
-    for length, clips in batches(context, plan.lengths, plan.items):
+    for length, clips in batches(context, plan):
 
         def hear(heard: Heard, length: str = length) -> None:
             for row, clip in enumerate(heard.clips):

@@ -12,6 +12,7 @@ from adaspark.eval.layerwise import (
     apart,
     by_layer,
     extremes,
+    few_clips,
     layer_names,
     lengths_of,
     over_layers,
@@ -61,7 +62,11 @@ def draw(results: Results) -> None:
         title="Where attention lies, and what the FFN moves",
         paper="Fig. 1",
         seen=list(findings(results.items)),
-        failed=[*failures(results.items), *said_left_out(results.data)],
+        failed=[
+            *failures(results.items),
+            *few_clips(results.items),
+            *said_left_out(results.data),
+        ],
     )
 
 

@@ -24,6 +24,7 @@ from adaspark.eval.results import RUNS, Results, load
 COMMANDS = {
     "attention": "Fig. 1: where attention lies, and what the FFN moves",
     "layers": "Fig. 4: kept cubes and tokens by layer, kind of query and family",
+    "fidelity": "beyond the paper: how near the sparse computation stays to the dense one",
     "families": "main tables: ten families of questions at three lengths, dense and sparse",
     "niah": "Fig. 3: a needle in a haystack, frames by depth, four ways of choosing",
     "case": "Fig. 5: chosen cubes on the frames, for chosen words",
@@ -52,7 +53,7 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
     module: Any = import_module(f"adaspark.eval.{name}")
     given = command_parser(name, module.Plan).parse_args(arguments)
     if given.redraw is None:
-        typed = f"{_program(name)} {shlex.join(arguments)}".rstrip()
+        typed = f"{_program(name)} {shlex.join(_what(arguments))}".rstrip()
         results = _computed(name, module, given, typed, started)
     else:
         results = load(given.redraw)
@@ -132,6 +133,15 @@ def _computed(
     deadline = None if given.budget_secs is None else started + given.budget_secs
     module.run(plan, Context(loaded, config, results, given.seed, deadline))
     return results
+
+
+def _what(arguments: Sequence[str]) -> list[str]:
+    """The options without --out: where results lie is not part of what they are."""
+    kept = list(arguments)
+    while "--out" in kept:
+        at = kept.index("--out")
+        del kept[at : at + 2]
+    return [each for each in kept if not each.startswith("--out=")]
 
 
 def _program(name: str) -> str:

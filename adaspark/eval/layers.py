@@ -11,16 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from adaspark.errors import UserError
 from adaspark.eval.arms import Arm, Clip
 from adaspark.eval.asking import Span
-from adaspark.eval.clips import Length
+from adaspark.eval.clipwise import ClipPlan, batches
 from adaspark.eval.context import Context, option
+from adaspark.eval.correlation import correlation
 from adaspark.eval.layers_report import draw, summarise
-from adaspark.eval.layerwise import batches, rounded
+from adaspark.eval.layerwise import rounded
 from adaspark.eval.rows import Rows, kinds_of, rows_of, text_rows
 from adaspark.eval.runner import Heard, Record
 from adaspark.mini.tasks import question_stream, questions
@@ -30,20 +29,10 @@ __all__ = ["Plan", "draw", "run", "summarise"]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """`items` questions of each family at each length, `video_rows` video queries a clip."""
+class Plan(ClipPlan):
+    """The full run; kept cubes vary more among questions than attention does, so it asks more."""
 
     items: int = option(100, "questions of each family at each length")
-    lengths: tuple[str, ...] = option(
-        ("148x224", "64x224", "16x112"), "frames at 4 a second, x, pixels square"
-    )
-    video_rows: int = option(64, "video queries that are looked at in each clip")
-
-    def __post_init__(self) -> None:
-        if self.items < 1 or self.video_rows < 1:
-            raise UserError("Ask at least 1 item of a family, and look at 1 video query or more.")
-        for length in self.lengths:
-            Length.parse(length)
 
     @classmethod
     def quick(cls) -> Plan:
@@ -54,7 +43,7 @@ class Plan:
 def run(plan: Plan, context: Context) -> None:
     """Answer every clip sparsely, and add one item a clip."""
     arm = Arm("AdaSpark", context.config)
-    for length, clips in batches(context, plan.lengths, plan.items, changed=with_needle):
+    for length, clips in batches(context, plan, changed=with_needle):
 
         def hear(heard: Heard, length: str = length) -> None:
             for row, clip in enumerate(heard.clips):
@@ -72,23 +61,6 @@ def with_needle(clip: Clip) -> Clip:
         return clip
     more = questions(clip.scene, question_stream(clip.scene), count=1, families=["needle"])
     return replace(clip, questions=(*clip.questions, *more))
-
-
-def correlation(a: Tensor, b: Tensor) -> Tensor:
-    """Pearson's correlation over the last axis, NaN entries of either left out: [...].
-
-    NaN where fewer than three pairs are left or one side does not vary.
-    """
-    known = a.isfinite() & b.isfinite()
-    count = known.sum(-1)
-    centred = []
-    for values in (a, b):
-        values = values.masked_fill(~known, 0.0).double()
-        mean = values.sum(-1, keepdim=True) / count.clamp(min=1)[..., None]
-        centred.append((values - mean).masked_fill(~known, 0.0))
-    one, two = centred
-    scale = (one.square().sum(-1) * two.square().sum(-1)).sqrt()
-    return torch.where((count >= 3) & (scale > 0), (one * two).sum(-1) / scale, torch.nan)
 
 
 def kept_shares(rows: Rows) -> Tensor:

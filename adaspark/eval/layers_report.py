@@ -12,6 +12,7 @@ from adaspark.eval.layerwise import (
     apart,
     by_layer,
     extremes,
+    few_clips,
     lengths_of,
     mean_of,
     over_layers,
@@ -52,7 +53,11 @@ def draw(results: Results) -> None:
         title="What each layer keeps",
         paper="Fig. 4",
         seen=list(findings(results.items)),
-        failed=[*failures(results.items), *said_left_out(results.data)],
+        failed=[
+            *failures(results.items),
+            *few_clips(results.items),
+            *said_left_out(results.data),
+        ],
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,15 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adaspark.eval.arms import Clip
-from adaspark.eval.clips import Length, mixed_clips
-from adaspark.eval.context import Context
-from adaspark.eval.stats import Estimate, bootstrap_mean
+from adaspark.eval.clips import Length
+from adaspark.eval.stats import FEWEST_VIDEOS, Estimate, bootstrap_mean
 from adaspark.eval.tables import Kind, written
 
 Layers = Sequence[float | None]
 """One clip's figure of each layer; None where a layer has none."""
-Job = tuple[str, list[Clip]]
 
 
 def rounded(figures: Tensor | Sequence[Any]) -> list[float | None]:
@@ -76,23 +73,14 @@ def lengths_of(items: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]
     return {name: [item for item in items if item["key"][0] == name] for name in names}
 
 
-def batches(
-    context: Context,
-    lengths: Sequence[str],
-    items: int,
-    *,
-    changed: Callable[[Clip], Clip] = lambda clip: clip,
-) -> Iterator[Job]:
-    """Clips of every family without an item (length, seed) yet, as long as the budget lasts.
-
-    They are run as `changed` makes them.
-    """
-    jobs: list[Job] = []
-    for length in lengths:
-        clips = mixed_clips(Length.parse(length), items=items, seed=context.seed)
-        clips = [changed(c) for c in clips if not context.results.has(length, c.seed)]
-        jobs += [(length, list(batch)) for batch in context.runner.batches(clips)]
-    return context.in_time(jobs, name=lambda job: job[0])
+def few_clips(items: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """A sentence about lengths with too few clips to decide anything."""
+    for length, mine in lengths_of(items).items():
+        if len(mine) < FEWEST_VIDEOS:
+            yield (
+                f"{length}: {len(mine)} clips alone, {FEWEST_VIDEOS} are needed: what is said of "
+                "them is undecided."
+            )
 
 
 def said_left_out(data: dict[str, Any]) -> Iterator[str]:

@@ -1,0 +1,97 @@
+"""What skipping tokens costs the FFN: the error of the mean, and of doing nothing, per layer.
+
+Axes: L layers, B clips, V video tokens, C cubes, h hidden size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from adaspark.ffn import choose_tokens, importance
+from adaspark.layout import CubeLayout
+from adaspark.rules import top_p
+
+
+@dataclass
+class Branches:
+    """FFN calls in the order in which they were made: the residual stream before each, and what the
+    branch returned, both [B, rows, h].
+    """
+
+    inputs: list[Tensor] = field(default_factory=list)
+    outputs: list[Tensor] = field(default_factory=list)
+
+    def take(self, layers: int) -> tuple[Tensor, Tensor]:
+        """Inputs and outputs [L, B, rows, h] of the first pass; forgets all others."""
+        first = torch.stack(self.inputs[:layers]), torch.stack(self.outputs[:layers])
+        self.inputs.clear()
+        self.outputs.clear()
+        return first
+
+
+@contextmanager
+def listening(model: Any) -> Iterator[Branches]:
+    """Inside, the language model's FFNs are heard."""
+    heard, hooks = Branches(), []
+    for layer in model.model.language_model.layers:
+        norm, mlp = layer.post_attention_layernorm, layer.mlp
+        hooks += [
+            norm.register_forward_pre_hook(lambda _, given: heard.inputs.append(given[0])),
+            mlp.register_forward_hook(lambda _, __, output: heard.outputs.append(output)),
+        ]
+    try:
+        yield heard
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@dataclass(frozen=True)
+class SkipErrors:
+    """Per layer and clip, fp64 [L, B]: the share of video tokens that pass, and root mean square
+    errors of the skipped ones, relative to the FFN's own output (`branch`; bypass errs by 1 there)
+    and to the block's output x + FFN(x) (`mean`, `bypass`). NaN where nothing is skipped.
+    """
+
+    passed: Tensor
+    branch: Tensor
+    mean: Tensor
+    bypass: Tensor
+
+
+def skip_errors(inputs: Tensor, outputs: Tensor, layout: CubeLayout, p: float) -> SkipErrors:
+    """Errors of skipping all but the top `p` of each cube; `inputs`, `outputs` [L, B, V, h] of the
+    video in a dense run.
+    """
+    norms = inputs.float().norm(dim=-1)
+    kept = choose_tokens(importance(norms, layout), layout, rule=top_p(p))
+    outputs = outputs.float()
+    means = cube_means(outputs, kept, layout)[..., layout.cube_from_token, :]
+
+    def over_skipped(values: Tensor) -> Tensor:
+        return (values.double().square().sum(-1) * ~kept).sum(-1)
+
+    left, own = over_skipped(outputs - means), over_skipped(outputs)
+    block = over_skipped(inputs.float() + outputs)
+    return SkipErrors(
+        passed=kept.double().mean(-1),
+        branch=(left / own).sqrt(),
+        mean=(left / block).sqrt(),
+        bypass=(own / block).sqrt(),
+    )
+
+
+def cube_means(values: Tensor, kept: Tensor, layout: CubeLayout) -> Tensor:
+    """Mean of the kept tokens of each cube: [..., C, h] of `values` [..., V, h]."""
+    shape = (*values.shape[:-2], layout.cubes, values.shape[-1])
+    sums = values.new_zeros(shape).index_add(-2, layout.cube_from_token, values * kept[..., None])
+    counts = values.new_zeros(shape[:-1])
+    counts = counts.index_add(-1, layout.cube_from_token, kept.to(values.dtype))
+    means: Tensor = sums / counts[..., None]
+    return means

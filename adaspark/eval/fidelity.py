@@ -1,0 +1,168 @@
+"""`adaspark eval fidelity`: how near the sparse computation stays to the dense one, and why.
+
+Beyond the paper, at small scale. On one dense run: how much of the attention the chosen cubes hold,
+against other choices as dense; how well the router's weights rank and promise it; what skipping
+tokens costs the FFN. Against it, AdaSpark's answers: divergence and flips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+from torch import Tensor
+
+from adaspark.config import DENSE, AdaSparkConfig
+from adaspark.errors import UserError
+from adaspark.eval import recall as choice
+from adaspark.eval.arms import Arm, Clip
+from adaspark.eval.clipwise import ClipPlan, batches
+from adaspark.eval.compensation import listening, skip_errors
+from adaspark.eval.context import Context, option
+from adaspark.eval.correlation import rank_correlation
+from adaspark.eval.fidelity_report import draw, summarise
+from adaspark.eval.layerwise import rounded
+from adaspark.eval.outcomes import Outcome
+from adaspark.eval.rows import Rows, kinds_of, rows_of
+from adaspark.eval.runner import Heard, Record, Runner
+
+__all__ = ["Plan", "draw", "run", "summarise"]
+
+LOW = 0.05
+"""the share of rows that fare worse than the "5th percentile" """
+
+
+@dataclass(frozen=True)
+class Plan(ClipPlan):
+    """Every choice at each of `ps`, beside the configuration's own p."""
+
+    lengths: tuple[str, ...] = option(
+        ("148x224", "64x224"), "frames at 4 a second, x, pixels square"
+    )
+    ps: tuple[float, ...] = option((0.5, 0.7, 0.8, 0.9, 0.95), "shares of mass to promise")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not all(0 < p < 1 for p in self.ps):
+            raise UserError(f"Each p lies between 0 and 1, both excluded; got {self.ps}.")
+
+    @classmethod
+    def quick(cls) -> Plan:
+        """Few questions, shorter clips."""
+        return cls(items=15, lengths=("64x112",), ps=(0.5, 0.7, 0.9), video_rows=16)
+
+
+def run(plan: Plan, context: Context) -> None:
+    """Read every clip densely and sparsely, and add one item a clip."""
+    for length, clips in batches(context, plan):
+        parts = [_dense(plan, context, clips), _answers(context, clips)]
+        own = {"attention": str(context.config.attn_top_p), "ffn": str(context.config.ffn_top_p)}
+        for clip, *measured in zip(clips, *parts, strict=True):
+            context.results.add(length, clip.seed, own=own, **measured[0], **measured[1])
+
+
+def sparse_arms(config: AdaSparkConfig) -> list[Arm]:
+    """AdaSpark and its parts, each compared with dense answers."""
+    ffn_only = replace(config, attn_top_p=1.0)
+    return [
+        Arm("AdaSpark", config),
+        Arm("attention only", replace(config, ffn_top_p=1.0)),
+        Arm("FFN only", ffn_only),
+        Arm("FFN only, bypass", replace(ffn_only, ffn_skipped="bypass")),
+    ]
+
+
+def _dense(plan: Plan, context: Context, clips: Sequence[Clip]) -> list[dict[str, Any]]:
+    """What one dense run says of every choice, clip by clip."""
+    runner, config = context.runner, context.config
+    record = {"mass": True, "video_rows": plan.video_rows}
+    with listening(runner.model) as branches:
+        cubes, _ = _heard(runner, clips, Arm("dense", replace(DENSE, cube=config.cube)), **record)
+    video = cubes.plan.video
+    inputs, outputs = (part[:, :, video] for part in branches.take(len(cubes.decisions.layers)))
+    ps = sorted({*plan.ps, config.ffn_top_p})
+    ffn = {p: skip_errors(inputs, outputs, cubes.plan.layout, p) for p in ps}
+    runs, _ = _heard(runner, clips, Arm("dense", DENSE, runs=prod(config.cube)), **record)
+    found = []
+    for clip in range(len(clips)):
+        by_kind = {
+            kind: _choices(rows_of(cubes, clip, rows), rows_of(runs, clip, rows), plan, config)
+            for kind, rows in kinds_of(cubes, clip).items()
+        }
+        by_p = {
+            str(p): {name: rounded(part[:, clip]) for name, part in vars(errors).items()}
+            for p, errors in ffn.items()
+        }
+        found.append({"attention": by_kind, "ffn": by_p})
+    return found
+
+
+def _choices(rows: Rows, runs: Rows, plan: Plan, config: AdaSparkConfig) -> dict[str, Any]:
+    """Recall of every choice at every p, and the router's rank correlation and promise kept."""
+    by_p: dict[str, Any] = {}
+    by_layer: dict[str, Any] = {}
+    ps = sorted({*plan.ps, config.attn_top_p})
+    for p in ps:
+        kept = choice.choices(rows, p)
+        caught = {name: (rows, mask) for name, mask in kept.items()}
+        caught[choice.RUNS] = (
+            runs,
+            choice.reaching(runs, choice.tokens_read(rows, kept["top-p"])),
+        )
+        by_p[str(p)] = {name: _caught(*found) for name, found in caught.items()}
+        if p == config.attn_top_p:
+            by_layer = {name: rounded(choice.recall(*c).mean((1, 2))) for name, c in caught.items()}
+    ranked = rank_correlation(rows.probs, rows.mass, rows.candidates)
+    kept_promise = {str(p): rounded(choice.realised(rows, p).nanmean((1, 2))) for p in ps}
+    return {
+        "recall": by_p,
+        "layers": by_layer,
+        "ranks": rounded(ranked.nanmean((1, 2))),
+        "realised": kept_promise,
+    }
+
+
+def _caught(rows: Rows, kept: Tensor) -> dict[str, float | None]:
+    """Density, mean recall and its 5th percentile over layers, heads and rows."""
+    recall = choice.recall(rows, kept).flatten().double()
+    figures = [choice.density(rows, kept), recall.mean(), recall.quantile(LOW)]
+    return dict(zip(("density", "mean", "low"), rounded(figures), strict=True))
+
+
+def _answers(context: Context, clips: Sequence[Clip]) -> list[dict[str, Any]]:
+    """How each sparse arm's answers differ from the dense ones, clip by clip."""
+    runner = context.runner
+    dense, right = _heard(runner, clips, Arm("dense"))
+    found: list[dict[str, Any]] = [
+        {"questions": [{"family": question.family, "arms": {}} for question in clip.questions]}
+        for clip in clips
+    ]
+    for arm in sparse_arms(context.config):
+        sparse, outcomes = _heard(runner, clips, arm)
+        for row, item in enumerate(found):
+            for index, question in enumerate(item["questions"]):
+                pair = dense.log_probs[row][index], sparse.log_probs[row][index]
+                lost = right[row][index].logprob - outcomes[row][index].logprob
+                question["arms"][arm.name] = {**divergence(*pair), "lost": round(lost, 5)}
+    return found
+
+
+def divergence(dense: Tensor, sparse: Tensor) -> dict[str, Any]:
+    """KL(dense || sparse) in nats, mean over an answer's tokens, and whether the first choice
+    changes at its first token and at any; log probabilities [answer tokens, vocabulary].
+    """
+    kl = (dense.exp() * (dense - sparse)).sum(-1).mean()
+    flips = dense.argmax(-1) != sparse.argmax(-1)
+    return {"kl": round(float(kl), 6), "first": bool(flips[0]), "any": bool(flips.any())}
+
+
+def _heard(
+    runner: Runner, clips: Sequence[Clip], arm: Arm, **wanted: Any
+) -> tuple[Heard, list[list[Outcome]]]:
+    """Decisions and outcomes of clips that fit in one batch, as the runner's batches do."""
+    heard: list[Heard] = []
+    outcomes = runner.run(clips, arm, record=Record(heard.append, **wanted))
+    (batch,) = heard
+    return batch, outcomes
