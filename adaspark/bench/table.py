@@ -3,21 +3,69 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from adaspark.eval.results import Results, load
+from adaspark.eval.tables import Cell, written
 
 RESULTS = Path(__file__).parents[2] / "assets" / "results"
 
 
 def figures() -> str:
     """Both tables in Markdown, each with its command, hardware and commit."""
-    bench = _read("bench/cpu.json")
-    families = [_read(f"families/{name}.json") for name in ("frames16_px112", "frames64_px224")]
-    return f"{_families(families)}\n\n{_bench(bench)}\n"
+    return f"{_families()}\n\n{_bench(_read('bench/cpu.json'))}\n"
 
 
-def _families(results: Sequence[dict[str, Any]]) -> str:
+def _families() -> str:
+    if (RESULTS / "families" / "results.json").exists():
+        return families_table(load(RESULTS / "families"))
+    old = [_read(f"families/{name}.json") for name in ("frames16_px112", "frames64_px224")]
+    return _old_families(old)
+
+
+def families_table(results: Results) -> str:
+    """Right answers by length, arm and family, with densities and FLOPs, from saved tables."""
+    answers = [table for table in results.tables if table.title.startswith("Answers, ")]
+    costs = next(table.rows for table in results.tables if table.title == "Cost")
+    names = [str(row[0]) for row in answers[0].rows]
+    titles = ["frames, pixels", "", *names, "attention density", "FFN density", "FLOPs"]
+    lines = [_row(*titles), _row("---", "---", *["---:"] * (len(titles) - 2))]
+    for table, length in zip(answers, dict.fromkeys(row[0] for row in costs), strict=True):
+        shares: dict[str, list[Cell]] = {"dense": [1.0, 1.0, 1.0]}
+        shares |= {str(row[1]): [row[2], row[4], row[5]] for row in costs if row[0] == length}
+        for arm, (attention, ffn, flops) in shares.items():
+            column = list(table.columns).index(arm)
+            right = [written(_value(row[column]), "percent") for row in table.rows]
+            densities = written(attention, "share"), written(ffn, "share")
+            cells = [*right, *densities, written(flops, "percent")]
+            lines.append(_row(str(length).replace("x", ", "), arm, *cells))
+    return "\n".join(
+        [
+            f"Right answers on held-out SparkWorld clips, {results.plan['items']} questions of "
+            "each family at each length, and what the prefill computes as a share of dense. "
+            f"Grounding is mIoU. {_dials(results.config)} Small model, synthetic video.",
+            "",
+            *lines,
+            "",
+            f"`{results.command}`, intervals and paired tests in `assets/results/families`; "
+            f"{_where({'setting': results.setting})}.",
+        ]
+    )
+
+
+def _value(cell: Cell) -> Cell:
+    """A cell without its interval."""
+    return cell[0] if isinstance(cell, tuple | list) else cell
+
+
+def _dials(config: Mapping[str, Any]) -> str:
+    cube = " x ".join(str(side) for side in config["cube"])
+    return f"Cubes of {cube}, p {config['attn_top_p']} and {config['ffn_top_p']}."
+
+
+def _old_families(results: Sequence[dict[str, Any]]) -> str:
     names = list(results[0]["families"])
     lines = [
         _row("frames, pixels", "", *names, "attention density", "FFN density", "FLOPs"),

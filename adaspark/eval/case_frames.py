@@ -49,8 +49,9 @@ def case_of(clip: Clip, item: Mapping[str, Any], layer: int, cube: Sequence[int]
     secs = [_seen_secs(clip.scene.events[index], TEMPORAL_PATCH * at / FPS) for at in slices]
     pictures = render([clip.scene], secs, clip.size)[0].permute(0, 2, 3, 1)
     return Case(
-        f"“{item['question'].strip()}”, at “{item['word']}”: {_percent(item['recall'][layer])} of "
-        f"the object, {_percent(item['share'][layer])} of the video",
+        f"“{item['question'].strip()}” ({'right' if item['correct'] else 'wrong'}) at "
+        f"“{item['word']}”: object {_percent(item['recall'][layer])}, video "
+        f"{_percent(item['share'][layer])}",
         pictures.numpy(),
         [f"{sec:g} s" for sec in secs],
         chosen[slices].numpy(),

@@ -15,6 +15,7 @@ from adaspark.eval.families_tables import (
     study,
     tables,
 )
+from adaspark.eval.layerwise import said_left_out
 from adaspark.eval.page import write_page
 from adaspark.eval.results import Figure, Results
 from adaspark.eval.tables import written
@@ -29,7 +30,10 @@ def draw(results: Results) -> None:
         title="Ten families of questions, dense and sparse",
         paper="the main tables",
         seen=[sentence for answers in reversed(studied) for sentence in findings(answers)],
-        failed=[sentence for answers in reversed(studied) for sentence in failures(answers)],
+        failed=[
+            *(said for answers in reversed(studied) for said in failures(answers)),
+            *said_left_out(results.data),
+        ],
     )
 
 

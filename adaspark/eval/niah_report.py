@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from adaspark.eval import stats
 from adaspark.eval.clips import Length
+from adaspark.eval.layerwise import said_left_out
 from adaspark.eval.page import write_page
 from adaspark.eval.results import Figure, Results
 from adaspark.eval.tables import Cell, Kind, Table, written
@@ -79,7 +80,10 @@ def draw(results: Results) -> None:
         title="Needle in a haystack: frames by depth",
         paper="Fig. 3",
         seen=[sentence for haystack in studied for sentence in findings(haystack)],
-        failed=[sentence for haystack in studied for sentence in failures(haystack)],
+        failed=[
+            *(said for haystack in studied for said in failures(haystack)),
+            *said_left_out(results.data),
+        ],
     )
 
 
