@@ -70,7 +70,7 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
 
 def command_parser(name: str, plan: Any) -> argparse.ArgumentParser:
     """The options that all commands share, the dials, and one for each option of the plan."""
-    parser = Parser(prog=_program(name))
+    parser = Parser(prog=_program(name), allow_abbrev=False)
     parser.add_argument("--quick", action="store_true", help="a small plan, for 3 minutes on a CPU")
     parser.add_argument("--model", default="mini", metavar="mini|mini-sparse|FOLDER")
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
