@@ -65,7 +65,7 @@ def test_tokens_hold_what_their_cubes_hold() -> None:
     runner = context(folder(), PLAN).runner
     record = Record(heard.append, mass=True, video_rows=7)
     for arm in (attention.BY_TOKEN, Arm("dense", replace(DENSE, cube=(2, 3, 2)))):
-        runner.run(clips, arm, record=record)
+        runner.listen(clips, arm, record)
     tokens, cubes = heard
     for kind, wanted in kinds_of(tokens, 0).items():
         one, many = rows_of(tokens, 0, wanted), rows_of(cubes, 0, wanted)
@@ -80,7 +80,7 @@ def test_what_the_ffn_moves_is_what_its_modules_return() -> None:
     running = context(folder(), PLAN)
     clips = mixed_clips(Length(16, 84), items=PLAN.items)
     with listening(running.runner.model) as branches:
-        running.runner.run(clips, attention.BY_TOKEN)
+        running.runner.listen(clips, attention.BY_TOKEN, Record(lambda _: None))
     inputs, outputs = branches.take(6)
     ratio = (outputs.norm(dim=-1) / inputs.norm(dim=-1))[:, :, -72:]  # the video ends the prefix
     stored = {item["key"][1]: item["ffn"]["video"] for item in items() if item["key"][0] == "16x84"}

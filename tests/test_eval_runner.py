@@ -133,6 +133,17 @@ def test_batches_change_nothing() -> None:
             assert a.density == pytest.approx(b.density) and a.flops == pytest.approx(b.flops)
 
 
+def test_listening_hears_what_running_tells() -> None:
+    told: list[Heard] = []
+    runner().run(clips(), SPARSE, record=Record(told.append, video_rows=3))
+    runner().listen(clips(), SPARSE, Record(told.append, video_rows=3))
+    ran, read = told
+    for one, two in zip(ran.decisions.layers, read.decisions.layers, strict=True):
+        assert torch.equal(one.kept, two.kept) and torch.equal(one.pairs, two.pairs)
+    for mine, theirs in zip(ran.log_probs, read.log_probs, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
+
+
 def test_a_clip_without_questions_has_no_outcomes() -> None:
     empty = Clip(clips()[0].scene, FRAMES, SIZE, (), 1)
     assert runner().run([empty], SPARSE) == [[]]

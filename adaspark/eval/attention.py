@@ -53,7 +53,7 @@ def run(plan: Plan, context: Context) -> None:
                 )
 
         record = Record(hear, mass=True, norms=True, video_rows=plan.video_rows)
-        context.runner.run(clips, BY_TOKEN, record=record)
+        context.runner.listen(clips, BY_TOKEN, record)
 
 
 def tokens_to_mass(mass: Tensor, shares: Iterable[float]) -> list[Tensor]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from adaspark.config import DENSE, AdaSparkConfig
@@ -24,7 +25,6 @@ from adaspark.eval.context import Context, option
 from adaspark.eval.correlation import rank_correlation
 from adaspark.eval.fidelity_report import draw, summarise
 from adaspark.eval.layerwise import rounded
-from adaspark.eval.outcomes import Outcome
 from adaspark.eval.rows import Rows, kinds_of, rows_of
 from adaspark.eval.runner import Heard, Record, Runner
 
@@ -79,12 +79,12 @@ def _dense(plan: Plan, context: Context, clips: Sequence[Clip]) -> list[dict[str
     runner, config = context.runner, context.config
     record = {"mass": True, "video_rows": plan.video_rows}
     with listening(runner.model) as branches:
-        cubes, _ = _heard(runner, clips, Arm("dense", replace(DENSE, cube=config.cube)), **record)
+        cubes = _heard(runner, clips, Arm("dense", replace(DENSE, cube=config.cube)), **record)
     video = cubes.plan.video
     inputs, outputs = (part[:, :, video] for part in branches.take(len(cubes.decisions.layers)))
     ps = sorted({*plan.ps, config.ffn_top_p})
     ffn = {p: skip_errors(inputs, outputs, cubes.plan.layout, p) for p in ps}
-    runs, _ = _heard(runner, clips, Arm("dense", DENSE, runs=prod(config.cube)), **record)
+    runs = _heard(runner, clips, Arm("dense", DENSE, runs=prod(config.cube)), **record)
     found = []
     for clip in range(len(clips)):
         by_kind = {
@@ -113,8 +113,9 @@ def _choices(rows: Rows, runs: Rows, plan: Plan, config: AdaSparkConfig) -> dict
         )
         by_p[str(p)] = {name: _caught(*found) for name, found in caught.items()}
         if p == config.attn_top_p:
-            by_layer = {name: rounded(choice.recall(*c).mean((1, 2))) for name, c in caught.items()}
-    ranked = rank_correlation(rows.probs, rows.mass, rows.candidates)
+            by_layer = {n: rounded(choice.recall(*c).nanmean((1, 2))) for n, c in caught.items()}
+    looking = rows.mass.sum(-1, keepdim=True) > 0  # some heads attend to text alone
+    ranked = rank_correlation(rows.probs, rows.mass, rows.candidates & looking)
     kept_promise = {str(p): rounded(choice.realised(rows, p).nanmean((1, 2))) for p in ps}
     return {
         "recall": by_p,
@@ -127,42 +128,49 @@ def _choices(rows: Rows, runs: Rows, plan: Plan, config: AdaSparkConfig) -> dict
 def _caught(rows: Rows, kept: Tensor) -> dict[str, float | None]:
     """Density, mean recall and its 5th percentile over layers, heads and rows."""
     recall = choice.recall(rows, kept).flatten().double()
-    figures = [choice.density(rows, kept), recall.mean(), recall.quantile(LOW)]
+    figures = [choice.density(rows, kept), recall.nanmean(), recall.nanquantile(LOW)]
     return dict(zip(("density", "mean", "low"), rounded(figures), strict=True))
 
 
 def _answers(context: Context, clips: Sequence[Clip]) -> list[dict[str, Any]]:
     """How each sparse arm's answers differ from the dense ones, clip by clip."""
     runner = context.runner
-    dense, right = _heard(runner, clips, Arm("dense"))
+    dense = _heard(runner, clips, Arm("dense"))
     found: list[dict[str, Any]] = [
         {"questions": [{"family": question.family, "arms": {}} for question in clip.questions]}
         for clip in clips
     ]
     for arm in sparse_arms(context.config):
-        sparse, outcomes = _heard(runner, clips, arm)
-        for row, item in enumerate(found):
-            for index, question in enumerate(item["questions"]):
+        sparse = _heard(runner, clips, arm)
+        for row, clip in enumerate(clips):
+            for index, question in enumerate(clip.questions):
+                expected = [*runner.packer.encode(question.answer), runner.packer.end_id]
                 pair = dense.log_probs[row][index], sparse.log_probs[row][index]
-                lost = right[row][index].logprob - outcomes[row][index].logprob
-                question["arms"][arm.name] = {**divergence(*pair), "lost": round(lost, 5)}
+                found[row]["questions"][index]["arms"][arm.name] = divergence(*pair, expected)
     return found
 
 
-def divergence(dense: Tensor, sparse: Tensor) -> dict[str, Any]:
-    """KL(dense || sparse) in nats, mean over an answer's tokens, and whether the first choice
-    changes at its first token and at any; log probabilities [answer tokens, vocabulary].
+def divergence(dense: Tensor, sparse: Tensor, expected: Sequence[int]) -> dict[str, Any]:
+    """How an answer's distributions differ; log probabilities [answer tokens, vocabulary].
+
+    `kl`: KL(dense || sparse) in nats, mean over the tokens; `first`, `any`: whether the first
+    choice changes at the first token, and at any; `lost`: log probability of the `expected` tokens
+    under dense less that under sparse.
     """
     kl = (dense.exp() * (dense - sparse)).sum(-1).mean()
     flips = dense.argmax(-1) != sparse.argmax(-1)
-    return {"kl": round(float(kl), 6), "first": bool(flips[0]), "any": bool(flips.any())}
+    at = torch.arange(len(expected), device=dense.device), torch.tensor(expected).to(dense.device)
+    return {
+        "kl": round(float(kl), 6),
+        "first": bool(flips[0]),
+        "any": bool(flips.any()),
+        "lost": round(float((dense[at] - sparse[at]).sum()), 5),
+    }
 
 
-def _heard(
-    runner: Runner, clips: Sequence[Clip], arm: Arm, **wanted: Any
-) -> tuple[Heard, list[list[Outcome]]]:
-    """Decisions and outcomes of clips that fit in one batch, as the runner's batches do."""
+def _heard(runner: Runner, clips: Sequence[Clip], arm: Arm, **wanted: Any) -> Heard:
+    """What is heard of clips that are one of the runner's batches."""
     heard: list[Heard] = []
-    outcomes = runner.run(clips, arm, record=Record(heard.append, **wanted))
+    runner.listen(clips, arm, Record(heard.append, **wanted))
     (batch,) = heard
-    return batch, outcomes
+    return batch

@@ -49,7 +49,7 @@ def run(plan: Plan, context: Context) -> None:
             for row, clip in enumerate(heard.clips):
                 context.results.add(length, clip.seed, **_item(heard, row))
 
-        context.runner.run(clips, arm, record=Record(hear, video_rows=plan.video_rows))
+        context.runner.listen(clips, arm, Record(hear, video_rows=plan.video_rows))
 
 
 def with_needle(clip: Clip) -> Clip:

@@ -53,7 +53,7 @@ def reaching(rows: Rows, tokens: Tensor) -> Tensor:
 
 def recall(rows: Rows, kept: Tensor) -> Tensor:
     """Share of each row's dense attention to video that lies on what it reads, own cube included:
-    fp32 [L, H, S].
+    fp32 [L, H, S], NaN for a row that attends to text alone.
     """
     return (rows.mass * (kept | rows.own)).sum(-1) / rows.mass.sum(-1)
 

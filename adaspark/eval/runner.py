@@ -62,6 +62,19 @@ class Record:
     video_rows: int = 0
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """One batch, read once under the expected answers."""
+
+    plan: Plan
+    shown: Shown
+    asked: Asked
+    decisions: Decisions
+    past: list[LayerKeys]
+    states: Tensor
+    log_probs: list[list[Tensor]]
+
+
 class Runner:
     """A checkpoint of the bundled model's kind, and the clips that it answers.
 
@@ -95,6 +108,14 @@ class Runner:
         parts = self.batches(clips)
         return [outcomes for part in parts for outcomes in self._run(part, arm, record)]
 
+    def listen(self, clips: Sequence[Clip], arm: Arm, record: Record) -> None:
+        """Read clips under the expected answers, for `record` alone: nothing is decoded, which is
+        most of the work where answers are wrong.
+        """
+        for part in self.batches(clips):
+            if any(clip.questions for clip in part):
+                self._read(part, arm, record)
+
     def batches(self, clips: Sequence[Clip]) -> list[Sequence[Clip]]:
         """Clips of one shape as they are run at once.
 
@@ -110,11 +131,9 @@ class Runner:
         return [clips[first : first + count] for first in range(0, len(clips), count)]
 
     @torch.inference_mode()
-    def _run(self, clips: Sequence[Clip], arm: Arm, record: Record | None) -> list[list[Outcome]]:
-        blocks = max(len(clip.questions) for clip in clips)
-        if blocks == 0:
-            return [[] for _ in clips]
+    def _read(self, clips: Sequence[Clip], arm: Arm, record: Record | None) -> _Reading:
         packer = self.packer.fitting(_questions(clips), answer_tokens=MOST_NEW_TOKENS)
+        blocks = max(len(clip.questions) for clip in clips)
         plan, shown = plan_for(self.features(clips, arm), packer, blocks, arm)
         asked = ask(packer, clips, plan.shape.prefix_tokens, self.device)
         decisions = _decisions(plan, record)
@@ -122,13 +141,22 @@ class Runner:
         past = forward.prefix(shown.features)
         states = forward.text(asked.ids, past)
         log_probs = _log_probs(forward, states, asked)
-        silent = SparseForward(self.model, plan, arm.config, arm.oracle)
-        answers = self._answers(silent, past, asked, states, log_probs, clips)
         if record is not None:
             record.hear(Heard(clips, plan, decisions, asked.spans, shown.truth, log_probs))
-        tally = self._tally(clips[0], plan, decisions, arm, shown)
-        wanted = asked_events([c.questions for c in clips], blocks, shown.truth.shape[-1])
-        chosen = hits(plan, decisions, shown.truth, wanted.to(self.device), asked.spans)
+        return _Reading(plan, shown, asked, decisions, past, states, log_probs)
+
+    @torch.inference_mode()
+    def _run(self, clips: Sequence[Clip], arm: Arm, record: Record | None) -> list[list[Outcome]]:
+        if not any(clip.questions for clip in clips):
+            return [[] for _ in clips]
+        read = self._read(clips, arm, record)
+        plan, asked, log_probs = read.plan, read.asked, read.log_probs
+        silent = SparseForward(self.model, plan, arm.config, arm.oracle)
+        answers = self._answers(silent, read.past, asked, read.states, log_probs, clips)
+        tally = self._tally(clips[0], plan, read.decisions, arm, read.shown)
+        truth = read.shown.truth
+        wanted = asked_events([c.questions for c in clips], asked.ids.shape[1], truth.shape[-1])
+        chosen = hits(plan, read.decisions, truth, wanted.to(self.device), asked.spans)
         return [
             [
                 _outcome(clip, i, answers[row, i], log_probs[row][i], tally, asked, chosen, row)
