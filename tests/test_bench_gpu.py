@@ -75,9 +75,9 @@ def test_planted_pairs_are_counted_key_by_key() -> None:
 
 def test_gathering_pays_where_tiles_disagree() -> None:
     """The rule that routes, on planted selections: unions alone at inflation 1, not at 4."""
-    sequence = video_sequence(8192, 256, DEVICE)
+    sequence = video_sequence(4096, 256, DEVICE)
     for inflation, gathers in ((1.0, False), (4.0, True)):
-        planted = Planted.draw(sequence, 2, 0.2, inflation, most_bytes=2**30)
+        planted = Planted.draw(sequence, 1, 0.2, inflation, most_bytes=2**30)
         ((_, words),) = planted.chunks
         agree = gpu_plan.agreement(words, size=TILE)
         assert bool((gpu_plan._least(agree, TILE, 256) > 1).all()) == gathers

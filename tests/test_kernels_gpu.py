@@ -16,7 +16,7 @@ from adaspark.rules import CUBE_RULES, Rule, top_p
 from adaspark.sequence import Segment, SequenceMap
 
 DEVICE = interpreted.DEVICE
-BIG = Scene(((4, 5, 10), (3, 4, 6)), (5, 2, 3), (4, 5, 5))  # cubes of 100 tokens: two blocks
+BIG = Scene(((4, 5, 9), (1, 4, 6)), (5, 2, 3), (4, 5, 5))  # cubes of 100 tokens: two blocks
 SMALL = ODD["two videos, text between"]
 
 
@@ -139,7 +139,7 @@ def test_odd_shapes(name: str) -> None:
 @pytest.mark.usefixtures("poisoned_memory")
 @pytest.mark.parametrize("p", [0.0, 0.3, 0.95, 1.0])
 def test_thresholds(p: float) -> None:
-    run(SMALL, rule=p).check()
+    run(SMALL, heads=2, rule=p).check()
 
 
 @pytest.mark.usefixtures("poisoned_memory")
@@ -215,7 +215,7 @@ def test_what_few_rows_want_may_be_gathered(
     monkeypatch.setattr(gpu_merge, "gather", counted)
     ran = run(scene, heads=2, groups=1)
     ran.check()
-    assert pairs > 50
+    assert pairs > 20
 
 
 @pytest.mark.usefixtures("poisoned_memory")
@@ -226,12 +226,12 @@ def test_small_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("poisoned_memory")
-@pytest.mark.parametrize("most_cubes", [32, 2**15])
+@pytest.mark.parametrize("most_cubes", [64, 2**15], ids=["some rows at a time", "all rows"])
 def test_scores_that_pass_through_memory(monkeypatch: pytest.MonkeyPatch, most_cubes: int) -> None:
     monkeypatch.setattr(gpu_gate, "RESIDENT", 0)
     monkeypatch.setattr(gpu_gate, "SCORE_BYTES", 1)
     monkeypatch.setattr(gpu_gate, "MOST_CUBES", most_cubes)
-    run(SMALL, heads=2).check()
+    run(ODD["no text after"], heads=2).check()
 
 
 def test_recording_changes_no_bit() -> None:

@@ -54,7 +54,8 @@ def _agree_kernel(wanted, agree, W, T, C, WORDS: tl.constexpr, BLOCK_C: tl.const
     for i in tl.static_range(WORDS):
         group = tile * WORDS + i
         line = (head * W + group).to(tl.int64) * C
-        word = tl.load(wanted + line + cubes, mask=(cubes < C) & (group < W), other=0)
+        known = tl.where(group < W, C, 0)  # the last tile may have fewer groups
+        word = tl.load(wanted + line + cubes, mask=cubes < known, other=0)
         rows += popcount(word)
     line = (head * T + tile).to(tl.int64) * C
     tl.store(agree + line + cubes, rows.to(tl.uint8), mask=cubes < C)
