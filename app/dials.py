@@ -11,13 +11,15 @@ from typing import Any
 
 import gradio as gr
 
+from adaspark.config import AdaSparkConfig
+
 PRIVATE = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "multiple"}
 CUSTOM = "custom"
 PRESETS = {
-    "Small 2 x 2 x 2": (2, 2, 2),
-    "Even 4 x 4 x 4": (4, 4, 4),
-    "Flat 1 x 8 x 8": (1, 8, 8),
-    "Tube 16 x 2 x 2": (16, 2, 2),
+    "2 x 2 x 2": (2, 2, 2),
+    "4 x 4 x 4": (4, 4, 4),
+    "1 x 8 x 8, flat": (1, 8, 8),
+    "16 x 2 x 2, tube": (16, 2, 2),
 }
 """Names of cube shapes; the last three have the same volume."""
 
@@ -39,12 +41,10 @@ class Dials:
         return [*self.thresholds, *self.cube, *self.sampling, self.words]
 
 
-def build_dials(config: Any, has_budget: bool) -> Dials:
+def build_dials(config: AdaSparkConfig, calibration: Sequence[dict[str, float]]) -> Dials:
     """The controls at a configuration's values; the budget dial only where it is calibrated."""
     with gr.Column(elem_classes="dial-card"):
-        budget = (
-            _slider("Budget", 1, "Share of dense FLOPs; sets both Top-p") if has_budget else None
-        )
+        budget = _budget(config, calibration) if calibration else None
         with gr.Row():
             attn = _slider("Top-p attention", config.attn_top_p, "Of the mass")
             ffn = _slider("Top-p FFN", config.ffn_top_p, "Of the importance")
@@ -53,7 +53,8 @@ def build_dials(config: Any, has_budget: bool) -> Dials:
                 preset_choices(config.cube),
                 value=_text(config.cube),
                 label="Cube preset",
-                min_width=180,
+                min_width=150,
+                scale=2,
             )
             cube = [
                 gr.Number(side, label=f"Cube {axis}", precision=0, min_width=60, step=1)
@@ -102,14 +103,14 @@ def _text(sides: tuple[int, int, int]) -> str:
     return ",".join(map(str, sides))
 
 
-def _budget(config: Any, points: Sequence[dict[str, float]]) -> Any:
+def _budget(config: AdaSparkConfig, points: Sequence[dict[str, float]]) -> Any:
     """A dial over the measured budgets, at the one whose thresholds are nearest to our own."""
 
     def distance(point: dict[str, float]) -> float:
         attn, ffn = point["attn_top_p"], point["ffn_top_p"]
         return abs(attn - config.attn_top_p) + abs(ffn - config.ffn_top_p)
 
-    nearest = min(points, key=distance)["budget"]
+    nearest: float = min(points, key=distance)["budget"]
     ends = points[0]["budget"], points[-1]["budget"]
     return _slider("Budget", nearest, "Share of dense FLOPs; sets both Top-p", ends)
 

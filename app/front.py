@@ -13,8 +13,8 @@ from viz.palette import css_variables
 
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = (
-    "studio.js", "header.js", "export.js", "picker.js", "chips.js", "dials.js", "run.js",
-    "progress.js", "figures.js",
+    "studio.js", "header.js", "export.js", "picker.js", "chips.js", "dials.js", "look.js", "run.js",
+    "progress.js", "data.js", "beside.js", "compare.js", "figures.js",
 )  # fmt: skip
 
 
@@ -85,6 +85,21 @@ FIGURES = """
 <section class="figures" aria-label="Figures">
   <div role="tablist" aria-label="Figures"></div>
   <div class="figure-panels"></div>
+  <template><div class="how">
+    <h3>1. Choose</h3><p>The video's tokens are grouped into cubes of time, height and width. In
+    every layer and head, each token scores the mean key of every cube it may see, and keeps the
+    fewest cubes whose share of the attention reaches Top-p.</p>
+    <h3>2. Attend</h3><p>It then attends exactly to the text, to its own cube and to the cubes it
+    kept. What is dropped is not computed.</p>
+    <h3>3. Pass</h3><p>In each cube, the tokens that hold Top-p of the norm pass through the FFN;
+    the others move by their mean.</p>
+    <h3>4. Read the pictures</h3><p>Bright is kept, dark is dropped, hatched skips the FFN. A kept
+    cube was attended to; that is not proof that it caused the answer. FLOPs are counted, seconds
+    are measured on this machine: they are never the same figure.</p>
+    <h3>What is yours</h3><p>An uploaded video and the answers about it stay on this server,
+    out of other visitors' sight, until space is needed or it stops. The page asks nothing of any
+    other host.</p>
+  </div></template>
 </section>
 """
 

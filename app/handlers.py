@@ -7,13 +7,14 @@ or in the service, and no path in it is followed unless it lies in the folder of
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from adaspark.errors import UserError
+from app.compare import compare
 from app.progress import Report, reported
 from app.recipe import Recipe, read_recipe
 from app.results import Message
@@ -103,6 +104,12 @@ class Handlers:
         settings = Settings(*values)
         yield from _numbered(event, self.service.retune(_visitor(request), settings))
 
+    def compare(self, event: gr.EventData, request: gr.Request) -> Iterator[Message]:
+        """Stream the states of a run that the one in view is compared with."""
+        data, visitor = _data(event), _visitor(request)
+        states = compare(self.service, visitor, data.get("key"), data.get("rival"))
+        yield from _numbered(event, ({**state, "panel": "compare"} for state in states))
+
     def stop(self, request: gr.Request) -> None:
         """Stop the visitor's run."""
         self.service.stop(_visitor(request))
@@ -127,7 +134,7 @@ def _card(event: gr.EventData, choose: Callable[[], Message | None]) -> Message:
         return {"error": sentence(error), **pick}
 
 
-def _numbered(event: gr.EventData, messages: Iterator[Message]) -> Iterator[Message]:
+def _numbered(event: gr.EventData, messages: Iterable[Message]) -> Iterator[Message]:
     """The messages with the page's own number of the run, by which it drops late ones."""
     number = _data(event).get("run")
     for message in messages:

@@ -17,12 +17,15 @@ Message = dict[str, Any]
 
 @dataclass(frozen=True)
 class Finished:
-    """A run that has ended. `url` is where the browser finds its video."""
+    """A run that has ended, and the options it ran with. `url` is where the browser finds its
+    video.
+    """
 
     key: str
     video: Video
     url: str
     result: Result
+    options: Options
     scene_json: str
     is_recorded: bool
 
@@ -57,12 +60,15 @@ class Results:
         self._made: ByteStore[Finished] = ByteStore(limit_bytes)
         self._recorded: dict[str, Finished] = {}
 
-    def add(self, video: Video, url: str, result: Result, *, recorded: bool = False) -> Finished:
+    def add(
+        self, video: Video, url: str, result: Result, options: Options, *, recorded: bool = False
+    ) -> Finished:
         """Keep a result under a new key."""
         trace = result.trace
         trace.meta["clip"] = _named_clip(video, trace.meta.get("clip") or {})
         text = json.dumps(scene(trace, video_url=url))
-        finished = Finished(secrets.token_urlsafe(16), video, url, result, text, recorded)
+        key = secrets.token_urlsafe(16)
+        finished = Finished(key, video, url, result, options, text, recorded)
         if recorded:
             self._recorded[finished.key] = finished
         else:

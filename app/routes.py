@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Container
 from pathlib import Path
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
@@ -11,10 +13,11 @@ from starlette.routing import Route
 
 from adaspark.errors import UserError
 from app.exports import Exports, download_name
-from app.pictures import draw_figure
 from app.results import Finished, Results
 from app.runs import sentence
+from viz import figures
 from viz.detail import layer_detail
+from viz.palette import Theme
 
 GONE = "This result is no longer on the server; ask again."
 _UNCHANGING = {"Cache-Control": "private, max-age=3600, immutable"}
@@ -47,14 +50,24 @@ def routes(results: Results, exports: Exports) -> list[Route]:
         return _download(path, finished, f"-layer-{layer}")
 
     def figure(finished: Finished, request: Request) -> Response:
-        name, theme = (request.query_params.get(key, "") for key in ("name", "theme"))
-        text = draw_figure(finished.result, name, layer=_layer(request), theme=theme)
-        return Response(text, media_type="application/json", headers=_UNCHANGING)
+        theme: Theme = "dark" if request.query_params.get("theme") == "dark" else "light"
+        trace, name = finished.result.trace, _name(request, figures.FIGURES)
+        drawn = figures.draw(name, trace, layer=_layer(request), theme=theme)
+        return Response(drawn.to_json(), media_type="application/json", headers=_UNCHANGING)
+
+    def table(finished: Finished, request: Request) -> Response:
+        return JSONResponse(_rows(finished, request), headers=_UNCHANGING)
+
+    def table_csv(finished: Finished, request: Request) -> Response:
+        text = figures.csv_text(_rows(finished, request))
+        return Response(text, media_type="text/csv", headers=_UNCHANGING)
 
     files = {
         "scene.json": scene,
         "layer.json": layer,
         "figure.json": figure,
+        "table.json": table,
+        "table.csv": table_csv,
         "trace.npz": trace,
         "report.html": report,
         "overlay.mp4": video,
@@ -75,6 +88,24 @@ def _of(results: Results, serve: Serve) -> Callable[[Request], Response]:
             return PlainTextResponse(sentence(error), 400)
 
     return answer
+
+
+def _rows(finished: Finished, request: Request) -> list[dict[str, Any]]:
+    name = _name(request, figures.FIGURES)
+    rows: list[dict[str, Any]] = figures.table(name, finished.result.trace, layer=_layer(request))
+    return [{key: _defined(value) for key, value in row.items()} for row in rows]
+
+
+def _defined(value: Any) -> Any:
+    """JSON and CSV know no NaN."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _name(request: Request, known: Container[str]) -> str:
+    name = request.query_params.get("name", "")
+    if name not in known:
+        raise UserError(f"There is no figure named {name!r}.")
+    return name
 
 
 def _layer(request: Request) -> int:

@@ -7,7 +7,9 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
@@ -119,13 +121,14 @@ class Studio:
 
         Raises what loading the model raised.
         """
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # by way of __exit__
-        self._engine.join()
-        if self._engine.state == "failed":
-            self._engine.engine()
-        self._page.block_thread()
+        with suppress(KeyboardInterrupt):
+            self._engine.join()
+            if self._engine.state == "failed":
+                self._engine.engine()
+            threading.Event().wait()
 
     def __enter__(self) -> Studio:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # by way of __exit__
         return self
 
     def __exit__(

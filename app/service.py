@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from adaspark.config import AdaSparkConfig
 from adaspark.request import Options, Phase, Result, Word
 from app.limits import ServerLimits
 from app.loading import Loading
@@ -19,7 +20,7 @@ from app.samples import Sample
 from app.settings import Settings, checked_question
 from app.store import Footage
 from app.videos import Videos, sample_video
-from app.visitors import BRIEF_WORDS, Asked, Visitor, Visitors
+from app.visitors import BRIEF_WORDS, Asked, Video, Visitors
 
 
 class Service:
@@ -57,7 +58,7 @@ class Service:
         self._gate = Gate(limits.waiting_runs)
         self._warm_up = Run()
         self._recorded = {
-            name: self._add(Asked(sample_video(self.videos.samples[name]), ""), result, True)
+            name: self._add_recorded(sample_video(self.videos.samples[name]), result)
             for name, result in (gallery or {}).items()
         }
 
@@ -103,7 +104,7 @@ class Service:
         try:
             options = settings.options()
             asked = Asked(self.videos.chosen(visitor), checked_question(question))
-            yield from self._run(visitor, asked, options)
+            yield from self.run(visitor.begin(asked), asked, options)
         except Exception as error:
             yield {"state": "error", "error": sentence(error)}
 
@@ -116,7 +117,8 @@ class Service:
         try:
             if visitor.asked is not None:
                 options = visitor.asked.briefly(settings.options())
-                yield from self._run(visitor, visitor.asked, options)
+                run = visitor.begin(visitor.asked)
+                yield from self.run(run, visitor.asked, options)
         except Exception as error:
             yield {"state": "error", "error": sentence(error)}
 
@@ -126,7 +128,7 @@ class Service:
             self._warm_up.cancel()
             events = self.engine.ask(asked.video.path, asked.question, options, stop=Run().stop)
             result = next(event for event in events if isinstance(event, Result))
-            return self._add(asked, result)
+            return self._add(asked.video, result, options)
 
     def stop(self, session: str) -> None:
         """End the visitor's run; what it has so far stays."""
@@ -158,9 +160,12 @@ class Service:
         except Exception as error:
             sentence(error)
 
-    def _run(self, visitor: Visitor, asked: Asked, options: Options) -> Iterator[Message]:
+    def run(self, run: Run, asked: Asked, options: Options) -> Iterator[Message]:
+        """The states of a run that has begun, the last one final; none after it is superseded.
+
+        Raises UserError.
+        """
         self._warm_up.cancel()
-        run = visitor.begin(asked)
         state: Message = {"state": "running", "answer": "", "phase": None}
         with self._gate.enter() as ahead:
             if ahead:
@@ -171,17 +176,21 @@ class Service:
                     return
                 if isinstance(event, Result):
                     asked.words = sum(w["kind"] == "answer" for w in event.trace.words)
-                    yield self._add(asked, event).message()
+                    yield self._add(asked.video, event, options).message()
                     return
                 yield dict(_advance(state, event))
         if not run.superseded:
             yield {"state": "stopped"}
 
-    def _add(self, asked: Asked, result: Result, recorded: bool = False) -> Finished:
-        if not recorded:
-            self.rates.observe(result)
-        url = self.videos.url_from_path(asked.video.path)
-        return self.results.add(asked.video, url, result, recorded=recorded)
+    def _add(self, video: Video, result: Result, options: Options) -> Finished:
+        self.rates.observe(result)
+        url = self.videos.url_from_path(video.path)
+        return self.results.add(video, url, result, options)
+
+    def _add_recorded(self, video: Video, result: Result) -> Finished:
+        options = Options(AdaSparkConfig.from_dict(result.trace.meta["config"]))
+        url = self.videos.url_from_path(video.path)
+        return self.results.add(video, url, result, options, recorded=True)
 
 
 def _advance(state: Message, event: Phase | Word) -> Message:

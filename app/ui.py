@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from app import front
+from app.compare import RIVAL_NAMES
 from app.dials import Dials, build_dials, preset_choices, wire_dials
 from app.handlers import Handlers
 from app.recipe import QUESTION, SAMPLE, SETTINGS
@@ -35,6 +36,7 @@ def build(handlers: Handlers, facts: Facts, add_endpoints: Callable[[], None]) -
     """The page as a gr.Blocks; `add_endpoints` adds what programs call."""
     service = handlers.service
     with gr.Blocks(title="AdaSpark Studio", fill_width=True, delete_cache=(600, 3600)) as page:
+        add_endpoints()  # first: they give their names to no event of the page
         header = _header(service.engine, facts)
         with gr.Row(elem_id="studio"):
             with gr.Column(scale=7, min_width=320):
@@ -50,9 +52,10 @@ def build(handlers: Handlers, facts: Facts, add_endpoints: Callable[[], None]) -
                     front.OUTCOME, "mountOutcome(element, props)", bundled=service.engine.is_bundled
                 )
                 dials = build_dials(service.engine.default_config, facts.calibration)
-        _html(front.FIGURES, "mountFigures(element, {props})", plotly_url=facts.plotly_url)
+        figures = _figures(facts.plotly_url)
         _wire_picker(picker, handlers, dials)
         _wire_runs(viewer, handlers, question, dials)
+        figures.compare(handlers.compare, None, figures, **RUN)
         wire_dials(dials)
         for submit in submits:
             submit(None, js=_call("ask"), api_visibility="private")
@@ -61,7 +64,6 @@ def build(handlers: Handlers, facts: Facts, add_endpoints: Callable[[], None]) -
         page.load(handlers.model_loaded, None, header, **QUICK)
         _wire_greeting(page, handlers, picker, [question, *dials.controls], dials)
         page.unload(handlers.leave)
-        add_endpoints()
     return page
 
 
@@ -76,6 +78,16 @@ def _header(engine: Any, facts: Facts) -> Any:
         sample_name=SAMPLE,
         calibration=list(facts.calibration),
         presets=[text for _, text in preset_choices(engine.default_config.cube)],
+    )
+
+
+def _figures(plotly_url: str) -> Any:
+    return _html(
+        front.FIGURES,
+        "mountFigures(element, {props, trigger, watch})",
+        events=("compare",),
+        plotly_url=plotly_url,
+        rivals=RIVAL_NAMES,
     )
 
 

@@ -136,9 +136,13 @@ class Videos:
         """The visitor's video. Raises UserError where none is chosen, or it had to go."""
         if visitor.video is None:
             raise UserError(visitor.refusal or NO_VIDEO)
-        if visitor.video.upload and not self._footage.touch(visitor.video.path):
-            raise UserError(GONE)
+        self.check_present(visitor.video)
         return visitor.video
+
+    def check_present(self, video: Video) -> None:
+        """Raise UserError where an uploaded video had to go."""
+        if video.upload and not self._footage.touch(video.path):
+            raise UserError(GONE)
 
     def _take(self, session: str, video: Video, settings: Settings) -> Card:
         visitor = self._visitors.get(session)

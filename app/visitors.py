@@ -50,7 +50,8 @@ class Asked:
 class Visitor:
     """What is remembered of one open page. `refusal` says why no video is chosen.
 
-    `choices` counts the videos picked: one that takes long must not replace a later one.
+    `choices` counts the videos picked: one that takes long must not replace a later one. `beside`
+    is a run to compare with, during which the one in view stays.
     """
 
     choices: int = 0
@@ -59,6 +60,7 @@ class Visitor:
     refusal: str | None = None
     asked: Asked | None = None
     run: Run | None = None
+    beside: Run | None = None
 
     def choose(self) -> int:
         """Begin a choice of video; returns its number."""
@@ -71,16 +73,25 @@ class Visitor:
             self.video, self.refusal = video, refusal
 
     def stop(self) -> None:
-        """End the run under way; what it has so far stays."""
-        if self.run is not None:
-            self.run.stop.set()
+        """End the runs under way; what they have so far stays."""
+        for run in (self.run, self.beside):
+            if run is not None:
+                run.stop.set()
 
     def begin(self, asked: Asked) -> Run:
-        """A new run, which takes the place of the one under way."""
+        """A new run, which takes the place of those under way."""
         before, self.run, self.asked = self.run, Run(), asked
+        for run in (before, self.beside):
+            if run is not None:
+                run.cancel()
+        return self.run
+
+    def begin_beside(self) -> Run:
+        """A new run beside the one in view, in place of the last such run."""
+        before, self.beside = self.beside, Run()
         if before is not None:
             before.cancel()
-        return self.run
+        return self.beside
 
 
 class Visitors:

@@ -35,7 +35,7 @@ class FakeEngine:
     questions = ("What color is the circle?", "slow please")
     default_config = AdaSparkConfig(cube=(2, 2, 2))
 
-    def __init__(self, *, step_secs: float = 0.2, most_video_tokens: int = 1000) -> None:
+    def __init__(self, *, step_secs: float = 0.2, most_video_tokens: int = 100) -> None:
         self.step_secs = step_secs
         self.most_video_tokens = most_video_tokens
         self.asked: list[tuple[Path, str, Options]] = []
@@ -73,7 +73,7 @@ class FakeEngine:
                 return
             yield Phase("prefill", layer + 1, LAYERS)
         said: list[str] = []
-        for word in WORDS:
+        for word in words_of(options):
             if stop.wait(HOLD_SECS if said and "hold words" in question else step_secs):
                 break
             said.append(word)
@@ -84,7 +84,7 @@ class FakeEngine:
         config = options.config
         answer = "".join(said)
         trace = make_trace(
-            grids=[self.estimate(path).grid],
+            grids=[self.estimate(path, max_frames=options.max_frames).grid],
             cube=config.cube,
             layers=LAYERS,
             heads=2,
@@ -96,8 +96,13 @@ class FakeEngine:
         encoding = 0.0 if path in self._encoded else 0.2
         self._encoded.add(path)
         seconds = {"decode": 0.0, "vision": encoding, "prefill": 0.1, "generate": 0.1}
-        trace.with_meta(_meta(question, answer, seconds))
+        trace.with_meta({**_meta(question, answer, seconds), "config": config.to_dict()})
         return Result(answer, trace, seconds, stopped=len(said) < len(WORDS))
+
+
+def words_of(options: Options) -> tuple[str, ...]:
+    """What the engine says: a rule other than the method's own sees another colour."""
+    return WORDS if options.config.attn_rule == "top_p" else (*WORDS[:-1], " blue")
 
 
 def loading(engine: Any, *, started: bool = True) -> Loading:

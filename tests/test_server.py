@@ -16,6 +16,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from gradio_client import Client, handle_file
 
 ROOT = Path(__file__).parents[1]
 FAKE_APP = ROOT / "tests" / "browser" / "fake_app.py"
@@ -33,8 +34,10 @@ def started(*arguments: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "TMPDIR": str(folder)},
     )
     with process:
-        yield process
-        process.kill()
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def free_port() -> str:
@@ -61,6 +64,13 @@ def status(url: str) -> int:
             return error.code
 
 
+def wait_for_model(url: str) -> None:
+    """Until the model's facts are there; `/inspect` waits for them."""
+    clip = str(ROOT / "assets" / "samples" / "2_order.mp4")
+    client = Client(url, verbose=False)
+    client.predict(video=handle_file(clip), api_name="/inspect")
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_the_app_leaves_nothing_behind(tmp_path: Path, how: signal.Signals) -> None:
     samples, temporary = tmp_path / "samples", tmp_path / "temporary"
@@ -81,8 +91,40 @@ def test_only_what_the_page_shows_is_served(tmp_path: Path) -> None:
             assert status(f"{url}file={secret}") == 403
         with urllib.request.urlopen(url + "info") as answer:
             endpoints = json.load(answer)["named_endpoints"]
-        assert endpoints == {}
+        assert endpoints.keys() == {"/ask", "/inspect", "/trace"}
         process.send_signal(signal.SIGINT)
+
+
+def test_nothing_is_printed_but_the_address(tmp_path: Path) -> None:
+    arguments = ("-m", "app", "--no-browser", "--port", free_port())
+    with started(*arguments, folder=tmp_path) as process:
+        url = address(process)
+        wait_for_model(url)
+        process.send_signal(signal.SIGINT)
+        said, told = process.communicate(timeout=60)
+    assert (said, told, process.returncode) == ("", "", 0)
+
+
+def test_a_server_without_a_model_replays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADASPARK_REPLAY_ONLY", "1")
+    monkeypatch.setenv("ADASPARK_CACHE_DIR", str(tmp_path / "cache"))
+    arguments = ("-m", "app", "--no-browser", "--port", free_port())
+    with started(*arguments, folder=tmp_path) as process:
+        assert status(address(process)) == 200
+        assert len(list((tmp_path / "cache").iterdir())) == 1
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_limit_that_cannot_be_used_is_one_line_and_status_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADASPARK_MAX_UPLOAD_MB", "plenty")
+    with started("-m", "app", "--no-browser", folder=tmp_path) as process:
+        _, told = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert told.startswith("adaspark: ADASPARK_MAX_UPLOAD_MB must be") and told.count("\n") == 1
 
 
 def test_an_unknown_model_is_one_line_and_status_2(tmp_path: Path) -> None:

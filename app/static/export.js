@@ -86,7 +86,7 @@
   }
 
   async function saveTables() {
-    for (const { name, layer } of await studio.figuresInView()) {
+    for (const { name, layer } of studio.tablesInView()) {
       await saveFile("table.csv", { name, layer }, `-${name}`);
     }
   }

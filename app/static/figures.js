@@ -2,41 +2,57 @@
 (() => {
   "use strict";
   const studio = window.AdaSparkStudio;
-  const { make, percent } = studio;
+  const { make } = studio;
   const TABS = [
-    ["Entropy", ["entropy_by_layer", "entropy_over_time"]],
-    ["Density by layer", ["layer_density"]],
-    ["Selection maps", ["selection_maps"]],
-    ["FFN masks", ["ffn_masks"]],
+    ["Layers and cubes", ["selection_maps", "selection_map"]],
+    ["FFN tokens", ["ffn_masks"]],
+    ["Entropy", ["entropy_by_layer", "effective_cubes", "entropy_over_time"]],
+    ["Layer statistics", ["layer_statistics", "layer_density"]],
+    ["Concentration", ["concentration"]],
     ["FLOPs and time", ["flops"]],
-    ["Table", []],
+    ["Compare", []],
+    ["Data", []],
+    ["How it works", []],
   ];
-  const BY_LAYER = new Set(["entropy_over_time", "ffn_masks"]);
+  const FIRST = 2;
+  const OF_ONE_LAYER = new Set(["selection_map", "ffn_masks", "entropy_over_time"]);
+  const WIDE = new Set(["selection_maps", "selection_map", "ffn_masks", "layer_statistics", "concentration", "flops"]);
+  /** Where a click on a point leads; elsewhere it leads nowhere. */
+  const byLayer = ({ x }) => ({ layer: x });
+  const PLACES = {
+    selection_maps: ({ curveNumber, x }) => ({ layer: curveNumber, slice: Number(x) }),
+    entropy_over_time: ({ pointIndex }) => ({ slice: pointIndex }),
+    entropy_by_layer: byLayer, effective_cubes: byLayer, layer_statistics: byLayer,
+    layer_density: byLayer, concentration: byLayer,
+  };
   const CONFIG = {
     responsive: true, displaylogo: false, scrollZoom: false,
     modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],  // none that leaves the page
   };
-  const panel = { tab: 0, result: null, drawn: new Map(), visible: false, loading: null };
+  const panel = { tab: FIRST, result: null, layer: 0, drawn: new Map(), visible: false, loading: null, timer: 0 };
 
-  function mountFigures(element, { props }) {
+  function mountFigures(element, { props, trigger, watch }) {
     panel.plotly = props.plotly_url;
     panel.tabs = element.querySelector("[role=tablist]");
     panel.bodies = element.querySelector(".figure-panels");
     TABS.forEach(([title, names], index) => build(title, names, index));
+    studio.mountData(bodyOf("Data"), TABS.flatMap(([, names]) => names));
+    studio.mountCompare(bodyOf("Compare"), props.rivals, trigger);
+    watch("value", () => props.value && studio.emit("beside", props.value));
+    bodyOf("How it works").append(element.querySelector("template").content);
     panel.tabs.addEventListener("keydown", move);
-    select(0);
+    select(FIRST);
     new IntersectionObserver(([entry]) => {
       panel.visible = entry.isIntersecting;
       refresh();
     }, { rootMargin: "200px" }).observe(element);
     studio.on("result", (result) => {
       panel.result = result;
-      if (result) table(result.summary);
-      else clear();
+      if (!result) clear();
       refresh();
     });
     studio.on("theme", refresh);
-    watchLayer();
+    window.addEventListener("adaspark:select", ({ detail }) => follow(detail.layer));
   }
 
   function build(title, names, index) {
@@ -45,12 +61,13 @@
       on: { click: () => select(index) },
     });
     const body = make("div", { role: "tabpanel", id: `panel-${index}`, "aria-labelledby": `tab-${index}`, tabindex: 0 });
-    body.append(...names.map((name) => make("div", { class: "plot", "data-figure": name })));
-    if (title === "FLOPs and time") body.append(make("div", { class: "times" }));
-    if (!names.length) body.append(make("div", { class: "table-scroll" }));
+    body.append(...names.map((name) =>
+      make("div", { class: WIDE.has(name) ? "plot wide" : "plot", "data-figure": name })));
     panel.tabs.append(tab);
     panel.bodies.append(body);
   }
+
+  const bodyOf = (title) => panel.bodies.children[TABS.findIndex(([name]) => name === title)];
 
   function select(index) {
     panel.tab = index;
@@ -72,89 +89,80 @@
     panel.tabs.children[to].focus();
   }
 
-  function currentLayer() {
-    const viewer = document.getElementById("viewer");
-    return Number((viewer && viewer.dataset.layer) || 0);
+  /** The viewer owns the layer; figures of one layer follow it once it rests. */
+  function follow(layer) {
+    if (layer === undefined || layer === panel.layer) return;
+    panel.layer = layer;
+    clearTimeout(panel.timer);
+    panel.timer = setTimeout(refresh, 120);
   }
 
-  /** The viewer owns the layer; figures of one layer follow it. */
-  function watchLayer() {
-    let timer = 0;
-    const follow = () => {
-      clearTimeout(timer);
-      timer = setTimeout(refresh, 120);
-    };
-    const viewer = document.getElementById("viewer");
-    if (!viewer) return setTimeout(watchLayer, 100);
-    return new MutationObserver(follow).observe(viewer, { attributeFilter: ["data-layer"] });
-  }
+  const plotsInView = () => [...panel.bodies.children[panel.tab].querySelectorAll(".plot")];
 
+  /** Draw what is open and in sight; what is drawn already for this run, layer and theme stays. */
   async function refresh() {
     if (!panel.result || !panel.visible) return;
-    const theme = studio.isDark() ? "dark" : "light";
-    const plots = panel.bodies.children[panel.tab].querySelectorAll(".plot");
-    if (!plots.length) return;
-    const ready = loadPlotly();
-    await Promise.all([...plots].map(async (place) => {
-      const name = place.dataset.figure;
-      const layer = BY_LAYER.has(name) ? currentLayer() : 0;
-      const wanted = [panel.result.key, layer, theme].join();
-      if (panel.drawn.get(name) === wanted) return;
-      panel.drawn.set(name, wanted);
-      const answer = await studio.fetched(panel.result.key, "figure.json", { name, layer, theme });
-      const figure = await answer.json();
-      await ready;
-      if (panel.result && panel.drawn.get(name) === wanted) draw(place, figure);
-    }));
+    if (TABS[panel.tab][0] === "Data") studio.showData(panel.result, panel.layer);
+    try {
+      await Promise.all(plotsInView().map(fill));
+    } catch (error) {
+      studio.say(error.message);
+    }
   }
 
-  function draw(place, figure) {
+  async function fill(place) {
+    const name = place.dataset.figure, { key } = panel.result;
+    const theme = studio.isDark() ? "dark" : "light", layer = OF_ONE_LAYER.has(name) ? panel.layer : 0;
+    const wanted = [key, layer, theme].join();
+    if (panel.drawn.get(name) === wanted) return;
+    panel.drawn.set(name, wanted);
+    const ready = loadPlotly();
+    const answer = await studio.fetched(key, "figure.json", { name, layer, theme });
+    const figure = await answer.json();
+    await ready;
+    if (panel.result && panel.drawn.get(name) === wanted) draw(place, name, figure);
+  }
+
+  async function draw(place, name, figure) {
     const title = figure.layout.title;
     place.setAttribute("role", "group");
-    place.setAttribute("aria-label", (title && title.text) || place.dataset.figure);
-    window.Plotly.react(place, figure.data, figure.layout, CONFIG);
+    place.setAttribute("aria-label", (title && title.text) || name);
+    await window.Plotly.react(place, figure.data, figure.layout, CONFIG);
+    if (!PLACES[name]) return;
+    place.removeAllListeners("plotly_click");
+    place.on("plotly_click", ({ points: [point] }) => {
+      window.dispatchEvent(new CustomEvent("adaspark:select", { detail: PLACES[name](point) }));
+    });
   }
 
   function clear() {
     for (const place of panel.bodies.querySelectorAll(".plot")) {
       if (panel.drawn.delete(place.dataset.figure) && window.Plotly) window.Plotly.purge(place);
     }
-    for (const place of panel.bodies.querySelectorAll(".times, .table-scroll")) place.replaceChildren();
+    studio.showData(null, 0);
   }
 
   function loadPlotly() {
     panel.loading ||= new Promise((resolve, reject) => {
-      const script = make("script", { src: panel.plotly, on: { load: resolve, error: reject } });
-      document.head.append(script);
+      const lost = () => reject(new Error("The figures' library did not load; reload the page."));
+      document.head.append(make("script", { src: panel.plotly, on: { load: resolve, error: lost } }));
     });
     return panel.loading;
   }
 
-  /** The table twin of the charts, and the measured seconds beside the counted FLOPs. */
-  function table(summary) {
-    const rows = (summary.layers || []).map((layer, index) => [
-      String(index), share(layer.attention_density), share(layer.ffn_density),
-      number(layer.attention_entropy), number(layer.ffn_entropy),
-    ]);
-    const heads = ["Layer", "Attention density", "FFN density", "Attention entropy", "FFN entropy"];
-    const scroll = panel.bodies.querySelector(".table-scroll");
-    scroll.replaceChildren(grid("Each layer of the run in view", heads, rows));
-    const seconds = Object.entries(summary.seconds || {});
-    const times = seconds.map(([name, value]) => [name, value == null ? "" : `${value.toFixed(3)} s`]);
-    panel.bodies.querySelector(".times").replaceChildren(
-      grid("Measured on this machine", ["Phase", "Time"], times));
+  /** The figures of the open tab, drawn: what exports of figures are made of. */
+  async function figuresInView() {
+    const places = plotsInView();
+    if (!places.length) throw new Error("The open tab has no figure; open another one.");
+    await Promise.all(places.map(fill));
+    return places.map((place) => ({ name: place.dataset.figure, layer: panel.layer, place }));
   }
 
-  const share = (value) => (value == null ? "" : percent(value));
-  const number = (value) => (value == null || Number.isNaN(value) ? "" : value.toFixed(3));
-
-  function grid(caption, heads, rows) {
-    const cells = (values, tag, scope) => values.map((text, i) =>
-      i === 0 && tag === "td" ? make("th", { scope: "row", text }) : make(tag, { scope, text }));
-    return make("table", {}, make("caption", { text: caption }),
-      make("thead", {}, make("tr", {}, ...cells(heads, "th", "col"))),
-      make("tbody", {}, ...rows.map((row) => make("tr", {}, ...cells(row, "td")))));
+  /** The tables of the open tab: those of its figures, or the one that the Data tab shows. */
+  function tablesInView() {
+    const names = TABS[panel.tab][1];
+    return names.length ? names.map((name) => ({ name, layer: panel.layer })) : [studio.tableInView()];
   }
 
-  Object.assign(studio, { mountFigures });
+  Object.assign(studio, { mountFigures, figuresInView, tablesInView });
 })();

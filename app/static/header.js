@@ -23,10 +23,11 @@
 
   function chips({ model, state, device, dtype, backend }) {
     const chip = (name, value, options = {}) => value &&
-      make("li", options, make("span", { class: "chip-name", text: name }), make("b", { text: value }));
+      make("li", { title: value, ...options },
+        make("span", { class: "chip-name", text: name }), make("b", { text: value }));
     return [
       chip("status", STATES[state], { "data-state": state, class: "status-chip" }),
-      chip("model", model), chip("device", device), chip("numbers", dtype), chip("backend", backend),
+      chip("model", model), chip("device", device && `${device}, ${dtype}`), chip("backend", backend),
     ].filter(Boolean);
   }
 

@@ -60,5 +60,5 @@
     return `Done in ${total} s${reused}`;
   }
 
-  Object.assign(studio, { mountOutcome, progress, phaseLine, costs });
+  Object.assign(studio, { mountOutcome, progress, phaseLine, phaseText, costs });
 })();

@@ -116,6 +116,7 @@
     } catch (error) {
       return fail(error.message);
     }
+    if (message.recorded) run.view.select(studio.sharpest(window.adaspark.scene()));
     byId("answer").textContent = message.answer;
     finish(null);
     studio.costs(message);
@@ -152,5 +153,5 @@
   }
 
   Object.assign(studio, { mountViewer, ask, stop, opened, settingsTouched, samplingTouched, previewAt, lost });
-  Object.assign(studio, { viewer: () => run.view, runInView: () => ({ key: run.key, rev: run.rev }) });
+  Object.assign(studio, { layersOf, viewer: () => run.view, runInView: () => ({ key: run.key, rev: run.rev }) });
 })();

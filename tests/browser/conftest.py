@@ -53,18 +53,26 @@ def fake_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def open_page(chromium: Browser) -> Iterator[OpenPage]:
     """Opens an address in a context of its own; fails on console errors and on foreign requests.
 
-    `errors` of the page, a list, may be cleared by a test that provokes some.
+    `page.errors`, a list, may be cleared by a test that provokes some. `query` replaces the theme.
     """
     opened: list[tuple[Page, list[str]]] = []
 
-    def open_one(url: str, *, width: int = 1440, height: int = 900, theme: str = "light") -> Page:
+    def open_one(
+        url: str,
+        *,
+        width: int = 1440,
+        height: int = 900,
+        theme: str = "light",
+        query: str | None = None,
+    ) -> Page:
         context = chromium.new_context(
             viewport={"width": width, "height": height}, reduced_motion="reduce"
         )
         page = context.new_page()
         errors = _watch(page)
         opened.append((page, errors))
-        page.goto(f"{url}?__theme={theme}")
+        page.errors = errors  # type: ignore[attr-defined]
+        page.goto(url + (f"?__theme={theme}" if query is None else query))
         page.wait_for_selector("#viewer")
         return page
 

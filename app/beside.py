@@ -1,0 +1,74 @@
+"""Runs beside the one in view, which stays: the same video and question, one thing changed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from difflib import SequenceMatcher
+from typing import Any
+
+from adaspark.errors import UserError
+from adaspark.request import Options
+from app.results import Finished, Message
+from app.runs import sentence
+from app.service import Service
+from app.visitors import Asked
+
+GONE = "The run in view is no longer on the server; ask again."
+Vary = Callable[[Finished], Options]
+Tell = Callable[[Finished, Finished], Message]
+
+
+def run_beside(
+    service: Service, session: str, key: object, vary: Vary, tell: Tell
+) -> Iterator[Message]:
+    """Run what `vary` makes of a finished run: the states, the last with what `tell` says of both.
+
+    A newer run of the same visitor ends it: the last state is then "superseded". Never raises.
+    """
+    try:
+        base = service.results.get(str(key))
+        if base is None:
+            raise UserError(GONE)
+        service.videos.check_present(base.video)
+        run = service.visitors.get(session).begin_beside()
+        for message in service.run(run, Asked(base.video, base.question), vary(base)):
+            other = service.results.get(message.get("key", ""))
+            yield {**message, **tell(base, other)} if other else message
+        if run.superseded:
+            yield {"state": "superseded"}
+    except Exception as error:
+        yield {"state": "error", "error": sentence(error)}
+
+
+def sides(base: Finished, other: Finished, labels: tuple[str, str]) -> list[Message]:
+    """What the page shows of both runs: answers with their differences, densities, costs."""
+    answers = marked(base.result.answer, other.result.answer)
+    both = zip((base, other), labels, answers, strict=True)
+    return [_side(finished, label, words) for finished, label, words in both]
+
+
+def marked(first: str, second: str) -> tuple[list[Message], list[Message]]:
+    """Both texts in pieces {"text", "same"}: words that the other has in the same order, or not."""
+    a, b = (re.findall(r"\s*\S+|\s+$", text) for text in (first, second))
+    pieces: tuple[list[Message], list[Message]] = ([], [])
+    matcher = SequenceMatcher(None, [w.strip() for w in a], [w.strip() for w in b], autojunk=False)
+    for kind, *ends in matcher.get_opcodes():
+        for into, words, (start, end) in zip(pieces, (a, b), (ends[:2], ends[2:]), strict=True):
+            if start < end:
+                into.append({"text": "".join(words[start:end]), "same": kind == "equal"})
+    return pieces
+
+
+def _side(finished: Finished, label: str, answer: list[Message]) -> Message:
+    summary: dict[str, Any] = finished.result.summary()
+    return {
+        "label": label,
+        "answer": answer,
+        "tokens": summary["tokens"]["video"],
+        "attention_density": summary["attention_density"],
+        "ffn_density": summary["ffn_density"],
+        "flops": summary["flops"]["sparse"],
+        "seconds": summary["seconds"].get("prefill"),
+        "recorded": finished.is_recorded,
+    }

@@ -1,0 +1,89 @@
+/* Runs beside the one in view: what Compare and Ablate share. Newest wins, late replies drop. */
+(() => {
+  "use strict";
+  const studio = window.AdaSparkStudio;
+  const { make, percent } = studio;
+  const ROWS = [
+    ["Visual tokens", ({ tokens }) => tokens.toLocaleString("en")],
+    ["Query-key pairs computed", ({ attention_density: density }) => percent(density)],
+    ["Video tokens through the FFN", ({ ffn_density: density }) => percent(density)],
+    ["Prefill FLOPs, counted", ({ flops }) => `${(flops / 1e9).toPrecision(3)} GFLOP`],
+    ["Prefill, measured", ({ seconds, recorded }) =>
+      `${(seconds ?? 0).toFixed(2)} s${recorded ? ", when it was recorded" : ""}`],
+  ];
+
+  /** A panel of `body` that runs things beside the run in view; `controls` are its own elements,
+      `told(message)` returns more elements to show under both sides. */
+  function besidePanel(body, { name, trigger, controls, told = () => [] }) {
+    const panel = { key: "", number: 0, done: true };
+    const note = make("p", { class: "beside-note", role: "status" });
+    const place = make("div", { class: "beside" });
+    body.append(make("div", { class: "beside-controls" }, ...controls), note, place);
+
+    /** Ask the server for a run; `request` says which. */
+    panel.start = (request) => {
+      if (!panel.key) return;
+      panel.number += 1;
+      panel.done = false;
+      clear("Running…");
+      trigger(name, { run: panel.number, key: panel.key, ...request });
+    };
+
+    function clear(text) {
+      note.textContent = text;
+      place.replaceChildren();
+      studio.viewer().setOther(null);
+    }
+
+    async function receive(message) {
+      // Gradio sends an event's last value once more when the event ends.
+      if (message.panel !== name || message.run !== panel.number || panel.done) return;
+      panel.done = message.state !== "running";
+      if (message.state === "running") note.textContent = studio.phaseText(message.phase);
+      else if (message.sides) await show(message);
+      else note.textContent = message.error || "Ended before there was an answer; run it again.";
+    }
+
+    async function show({ key, run, state, sides, ...more }) {
+      place.replaceChildren(answers(sides), table(sides), ...told({ sides, ...more }));
+      note.textContent = state === "stopped" ? "Stopped early: the second answer is cut." : sameness(sides);
+      try {
+        const scene = await (await studio.fetched(key, "scene.json")).json();
+        if (run !== panel.number) return;
+        const view = studio.viewer(), labels = sides.map(({ label }) => label);
+        const comparable = view.setOther(scene, ...labels, { layerSource: studio.layersOf(key) });
+        if (comparable) view.set({ mode: "difference" });
+        else note.textContent += " Their slices differ, so the player shows no differences.";
+      } catch (error) {
+        note.textContent = error.message;
+      }
+    }
+
+    studio.on("result", (result) => {
+      panel.number += 1;
+      panel.key = result ? result.key : "";
+      clear("");
+    });
+    studio.on("beside", receive);
+    return panel;
+  }
+
+  const sameness = (sides) =>
+    (sides.every(({ answer }) => answer.every(({ same }) => same)) ? "Both answers are the same." : "The answers differ where they are underlined.");
+
+  function answers(sides) {
+    return make("div", { class: "beside-answers" }, ...sides.map(({ label, answer }) =>
+      make("section", { "aria-label": `Answer, ${label}` }, make("h3", { text: label }),
+        make("p", {}, ...answer.map(({ text, same }) => make(same ? "span" : "mark", { text }))))));
+  }
+
+  function table(sides) {
+    const head = ["", ...sides.map(({ label }) => label)].map((text) => make(text ? "th" : "td", { scope: text && "col", text }));
+    const rows = ROWS.map(([title, value]) =>
+      make("tr", {}, make("th", { scope: "row", text: title }), ...sides.map((side) => make("td", { text: value(side) }))));
+    return make("div", { class: "table-scroll" },
+      make("table", {}, make("caption", { text: "The same video and question" }), make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows)));
+  }
+
+  Object.assign(studio, { besidePanel });
+})();

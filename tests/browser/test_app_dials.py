@@ -1,0 +1,144 @@
+"""The dials on the page: preview at once, exact pictures after; budget, presets, what fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from app_page import (
+    ask,
+    expect_error,
+    expect_phase,
+    number,
+    rev,
+    scene,
+    seen,
+    slider,
+    upload,
+    wait_for_state,
+    watch_run,
+)
+from clips import write_clip
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def studio(open_page: Callable[..., Page], fake_url: str) -> Page:
+    page = open_page(fake_url)
+    wait_for_state(page, "ready")
+    return page
+
+
+def test_a_preview_is_drawn_at_once_and_marked_until_the_exact_run(studio: Page) -> None:
+    ask(studio, "hold layers")  # what follows waits for it: nothing exact can come
+    expect_phase(studio, "layer 1 of 4")
+    viewer, before = studio.locator("#viewer"), scene(studio)["kept"]
+    slider(studio, "Top-p attention").fill("0.2")
+    expect(viewer).to_have_attribute("data-tier", "preview")
+    assert scene(studio)["kept"] != before and scene(studio)["config"]["attn_top_p"] == 0.9
+    ask(studio, "quick please")
+    wait_for_state(studio, "ready", after_rev=1)
+    expect(viewer).to_have_attribute("data-tier", "exact")
+    assert scene(studio)["config"]["attn_top_p"] == pytest.approx(0.2)
+
+
+def test_the_budget_sets_both_thresholds_between_its_points(studio: Page) -> None:
+    """The table: 0.2, 0.6 and 1, with half of that for attention and that for the FFN."""
+    slider(studio, "Budget").fill("0.4")
+    wait_for_state(studio, "ready", after_rev=1)
+    expect(slider(studio, "Top-p attention")).to_have_value("0.2")
+    expect(slider(studio, "Top-p FFN")).to_have_value("0.4")
+    config = scene(studio)["config"]
+    assert (config["attn_top_p"], config["ffn_top_p"]) == (pytest.approx(0.2), pytest.approx(0.4))
+
+
+def test_the_budget_goes_by_keyboard_to_its_ends(studio: Page) -> None:
+    budget = slider(studio, "Budget")
+    assert (budget.get_attribute("min"), budget.get_attribute("max")) == ("0.2", "1")
+    budget.press("End")
+    expect(slider(studio, "Top-p FFN")).to_have_value("1")
+    wait_for_state(studio, "ready", after_rev=1)
+
+
+def test_a_preset_sets_the_sides_and_sides_name_the_preset(studio: Page) -> None:
+    preset = studio.get_by_role("combobox", name="Cube preset")
+    preset.click()
+    studio.get_by_role("option", name="4 x 4 x 4").click()
+    wait_for_state(studio, "ready", after_rev=1)
+    assert scene(studio)["config"]["cube"] == [4, 4, 4]
+    expect(number(studio, "Cube w")).to_have_value("4")
+    number(studio, "Cube w").fill("3")
+    expect(preset).to_have_value("Custom")
+    wait_for_state(studio, "ready", after_rev=2)
+    for axis in "thw":
+        number(studio, f"Cube {axis}").fill("2")
+    expect(preset).to_have_value("2 x 2 x 2 (own)")
+
+
+def test_a_single_move_runs_at_once_and_close_ones_once_they_rest(studio: Page) -> None:
+    asked: list[str] = []
+    studio.on("request", lambda r: asked.append(r.url) if "queue/join" in r.url else None)
+    dial = slider(studio, "Top-p FFN")
+    dial.focus()
+    for _ in range(20):
+        studio.keyboard.press("ArrowLeft")
+    studio.wait_for_function("adaspark.scene().config.ffn_top_p < 0.505")
+    wait_for_state(studio, "ready", after_rev=1)
+    assert len(asked) < 20 and scene(studio)["config"]["ffn_top_p"] == pytest.approx(0.5)
+
+
+def test_what_does_not_fit_is_said_before_the_run_with_what_does(
+    studio: Page, tmp_path: Path
+) -> None:
+    write_clip(tmp_path / "long.mp4", frames=64, size=(112, 112))
+    upload(studio, tmp_path / "long.mp4")
+    expect(studio.get_by_text("128 visual tokens, the model holds 100")).to_be_visible()
+    fit = studio.get_by_role("button", name="Show it 6 frames")
+    watch_run(studio)
+    fit.click()
+    expect(fit).to_be_hidden()
+    expect(studio.locator(".picker .facts")).to_contain_text("6 frames")
+    studio.get_by_role("button", name="Sampling and length").click()
+    expect(number(studio, "Frames at most")).to_have_value("6")
+    assert "running" not in seen(studio, "states")
+
+
+def test_the_cost_of_a_run_is_told_before_it(studio: Page, tmp_path: Path) -> None:
+    write_clip(tmp_path / "mine.mp4", frames=8)
+    upload(studio, tmp_path / "mine.mp4")
+    expect(studio.locator(".picker .facts")).to_contain_text("visual tokens, about")
+
+
+def test_a_video_dropped_anywhere_is_taken(studio: Page, tmp_path: Path) -> None:
+    path = tmp_path / "dropped.mp4"
+    write_clip(path, frames=8)
+    studio.evaluate(
+        """async (bytes) => {
+          const carried = new DataTransfer();
+          carried.items.add(new File([new Uint8Array(bytes)], "dropped.mp4", {type: "video/mp4"}));
+          for (const type of ["dragover", "drop"]) {
+            const options = {dataTransfer: carried, bubbles: true, cancelable: true};
+            document.querySelector(".figures").dispatchEvent(new DragEvent(type, options));
+          }
+        }""",
+        list(path.read_bytes()),
+    )
+    expect(studio.get_by_role("button", name="dropped.mp4")).to_be_visible()
+
+
+def test_a_click_in_a_figure_moves_the_viewer(studio: Page) -> None:
+    studio.get_by_role("tab", name="Entropy").scroll_into_view_if_needed()
+    place = studio.locator("[data-figure=entropy_by_layer]")
+    place.locator(".main-svg").first.wait_for()
+    place.evaluate("node => node.emit('plotly_click', {points: [{x: 3}]})")
+    expect(studio.locator("#viewer")).to_have_attribute("data-layer", "3")
+
+
+def test_a_dial_that_is_refused_leaves_the_exact_pictures(studio: Page) -> None:
+    before = rev(studio)
+    number(studio, "Cube t").fill("-3")
+    expect_error(studio, "A cube is three whole numbers")
+    assert rev(studio) == before

@@ -1,0 +1,229 @@
+"""The app's small parts: limits, the loading engine, rates, links, the budget's table."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_engine import FakeEngine, loading
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adaspark.config import AdaSparkConfig
+from adaspark.errors import UserError
+from adaspark.request import Options, Phase, Result
+from app.calibration import read_calibration
+from app.limits import SWITCHES, ServerLimits, limits_from
+from app.loading import NO_MODEL, Loading, default_config
+from app.rates import Rates
+from app.recipe import SETTINGS, read_recipe
+from app.uploads import _rounded
+from app.visitors import BRIEF_WORDS, Asked, Video
+
+VALUES = (0.9, 0.7, 2, 2, 2, 0, 0, 32)
+CONFIG = AdaSparkConfig(cube=(2, 2, 2))
+
+
+def test_every_limit_has_its_switch() -> None:
+    assert set(SWITCHES.values()) == set(ServerLimits.__dataclass_fields__)
+
+
+def test_limits_are_read_from_the_environment() -> None:
+    given = {
+        "ADASPARK_MAX_UPLOAD_MB": "20",
+        "ADASPARK_MAX_VIDEO_TOKENS": "0",
+        "ADASPARK_REPLAY_ONLY": "1",
+        "ADASPARK_CACHE_DIR": "/data",
+        "ADASPARK_MAX_WAITING": "",
+        "HOME": "/root",
+    }
+    limits = limits_from(given)
+    assert (limits.upload_mb, limits.replay_only, limits.cache_folder) == (20, True, Path("/data"))
+    assert limits.waiting_runs == ServerLimits().waiting_runs
+    assert limits_from({}) == ServerLimits()
+
+
+@pytest.mark.parametrize("name", [n for n in SWITCHES if n != "ADASPARK_CACHE_DIR"])
+@pytest.mark.parametrize("text", ["-1", "many", "1.5", "２"])
+def test_a_switch_that_cannot_be_used_is_named(name: str, text: str) -> None:
+    with pytest.raises(UserError, match=name):
+        limits_from({name: text})
+
+
+def fake(load: Any) -> Loading:
+    return Loading(load, name="fake", is_bundled=True, default_config=CONFIG)
+
+
+def test_what_is_asked_of_a_loading_model_waits_for_it(tmp_path: Path) -> None:
+    go = threading.Event()
+    engine = FakeEngine()
+    face = fake(lambda: go.wait(30) and engine)
+    assert face.state == "waiting"
+    face.start()
+    assert face.facts() == {"model": "fake", "state": "loading"}
+    events = face.ask(tmp_path, "refuse", Options(CONFIG), stop=threading.Event())
+    assert next(events) == Phase("loading", 0, 0)
+    go.set()
+    with pytest.raises(UserError, match="refused"):
+        list(events)
+    assert face.facts()["backend"] == "none" and face.state == "ready"
+
+
+def test_a_run_that_waits_for_the_model_can_be_stopped(tmp_path: Path) -> None:
+    go, stop = threading.Event(), threading.Event()
+    face = fake(lambda: go.wait(30))
+    face.start()
+    events = face.ask(tmp_path, "?", Options(CONFIG), stop=stop)
+    next(events)
+    stop.set()
+    assert list(events) == []
+    go.set()
+    face.join()
+
+
+def test_what_loading_raised_is_raised_to_whoever_asks(tmp_path: Path) -> None:
+    def load() -> None:
+        raise UserError("No such model.")
+
+    called: list[bool] = []
+    face = fake(load)
+    face.start(then=lambda: called.append(True))
+    face.join()
+    assert face.state == "failed" and face.facts()["state"] == "failed" and not called
+    with pytest.raises(UserError, match="No such model"):
+        list(face.ask(tmp_path, "?", Options(CONFIG), stop=threading.Event()))
+
+
+def test_a_server_that_only_replays_says_so(tmp_path: Path) -> None:
+    face = fake(None)
+    face.start()
+    face.join()
+    assert face.state == "replay"
+    with pytest.raises(UserError) as told:
+        list(face.ask(tmp_path, "?", Options(CONFIG), stop=threading.Event()))
+    assert str(told.value) == NO_MODEL
+
+
+def test_a_models_own_configuration_is_known_before_it_is_loaded(tmp_path: Path) -> None:
+    assert default_config(tmp_path) == AdaSparkConfig()
+    values = {"cube": [1, 2, 3], "attn_top_p": 0.5, "ffn_top_p": 0.5, "sparse": {"ffn_top_p": 0.2}}
+    (tmp_path / "adaspark.json").write_text(json.dumps(values))
+    assert default_config(tmp_path) == AdaSparkConfig((1, 2, 3), 0.5, 0.5)
+    assert default_config(tmp_path, sparse=True).ffn_top_p == 0.2
+    (tmp_path / "adaspark.json").write_text("{")
+    with pytest.raises(UserError, match="is not JSON"):
+        default_config(tmp_path)
+
+
+def observed(seconds: dict[str, float]) -> Result:
+    engine = FakeEngine()
+    result = engine._result(CLIP, "?", Options(CONFIG), [" one"] * 4)
+    return Result(result.answer, result.trace, {**result.seconds, **seconds})
+
+
+CLIP = Path(__file__).parents[1] / "assets" / "samples" / "2_order.mp4"
+
+
+def test_nothing_is_said_of_the_time_before_something_was_measured() -> None:
+    assert Rates().secs(100) is None
+
+
+def test_the_time_of_the_same_video_is_what_it_took() -> None:
+    result = observed({"decode": 1.0, "vision": 2.0, "prefill": 4.0, "generate": 0.5})
+    rates = Rates()
+    rates.observe(result)
+    assert rates.secs(len(result.trace.cube_from_token)) == pytest.approx(7.5)
+
+
+def test_a_run_on_kept_features_tells_nothing_of_encoding() -> None:
+    cached = observed({"decode": 0.0, "vision": 0.0, "prefill": 2.0, "generate": 0.5})
+    rates = Rates()
+    rates.observe(cached)
+    assert rates.secs(100) is None
+    rates.observe(observed({"decode": 1.0, "vision": 2.0, "prefill": 4.0, "generate": 0.5}))
+    rates.observe(cached)
+    assert rates.secs(len(cached.trace.cube_from_token)) == pytest.approx(5.5)
+
+
+@given(st.integers(1000, 4096), st.integers(2, 8))
+def test_a_longer_video_takes_about_as_many_times_longer_or_more(tokens: int, times: int) -> None:
+    rates = Rates()
+    rates.observe(observed({"decode": 1.0, "vision": 2.0, "prefill": 4.0, "generate": 0.0}))
+    short, long = rates.secs(tokens), rates.secs(tokens * times)
+    assert short is not None and long is not None and long > short * times * 0.95
+
+
+@pytest.mark.parametrize(
+    ("secs", "text"),
+    [(0.01, "0.1 s"), (0.64, "0.6 s"), (9.0, "9.0 s"), (42.4, "42 s"), (180.0, "3 min")],
+)
+def test_an_estimate_has_few_digits(secs: float, text: str) -> None:
+    assert _rounded(secs) == text
+
+
+@pytest.mark.parametrize(
+    ("said", "most"), [(None, 100), (0, BRIEF_WORDS), (3, BRIEF_WORDS), (40, 40), (400, 100)]
+)
+def test_a_moved_dial_writes_no_more_words_than_are_in_view(said: int | None, most: int) -> None:
+    asked = Asked(Video(CLIP, "clip"), "?", said)
+    assert asked.briefly(Options(CONFIG, max_new_tokens=100)).max_new_tokens == most
+
+
+@given(
+    st.tuples(
+        *(st.integers(0, 100).map(lambda p: p / 100),) * 2,
+        *(st.integers(1, 64),) * 3,
+        st.sampled_from([0.0, 0.5, 4.0]),
+        st.integers(0, 100),
+        st.integers(1, 512),
+    )
+)
+def test_a_recipe_survives_its_link(values: tuple[float, ...]) -> None:
+    query = dict(zip(SETTINGS, map(str, values), strict=True)) | {"sample": "one", "q": " why? "}
+    recipe = read_recipe(query, VALUES, {"one"})
+    assert recipe.values == values and recipe.is_given
+    assert (recipe.sample, recipe.question) == ("one", "why?")
+
+
+def test_a_page_without_a_link_opens_as_it_is() -> None:
+    recipe = read_recipe({"__theme": "dark", "unknown": "1"}, VALUES, ())
+    assert recipe.values == VALUES and not recipe.is_given
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ({"attn": "much"}, "not numbers"),
+        ({"attn": "1.5"}, "Top-p attention must be"),
+        ({"ffn": "nan"}, "Top-p FFN must be"),
+        ({"cube_t": "0"}, "A cube is three whole numbers"),
+        ({"words": "0"}, "Words at most"),
+        ({"q": "  "}, "question is blank"),
+        ({"sample": "../../etc/passwd"}, "is not here"),
+    ],
+)
+def test_a_link_that_cannot_be_followed_is_refused(query: dict[str, str], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        read_recipe(query, VALUES, {"one"})
+
+
+def points(*budgets: float) -> list[dict[str, float]]:
+    return [{"budget": b, "attn_top_p": b, "ffn_top_p": b} for b in budgets]
+
+
+def test_a_calibration_is_sorted_and_of_distinct_budgets(tmp_path: Path) -> None:
+    measured = [{**point, "reduction": 0.1} for point in points(0.9, 0.3, 0.3, 0.6)]
+    (tmp_path / "calibration.json").write_text(json.dumps({"points": measured}))
+    assert read_calibration(tmp_path) == points(0.3, 0.6, 0.9)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"points": [{}]}', '{"points": [{"budget": 2}]}', '{"points": 3}']
+)
+def test_a_calibration_that_cannot_be_used_is_left_out(tmp_path: Path, text: str) -> None:
+    assert read_calibration(tmp_path) == []
+    (tmp_path / "calibration.json").write_text(text)
+    assert read_calibration(tmp_path) == []

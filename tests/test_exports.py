@@ -1,0 +1,182 @@
+"""What is taken away of a run: each file, by its address, and nothing by any other."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from clips import write_clip
+from fake_engine import LAYERS, FakeEngine
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from adaspark.errors import UserError
+from adaspark.request import Options, Result
+from adaspark.trace import Trace
+from app.exports import Exports, download_name
+from app.results import Finished, Results
+from app.routes import GONE, routes
+from app.visitors import Video
+from viz.figures import FIGURES, table
+
+NASTY = '<img src=x onerror=alert(1)>${1}`".mp4'
+
+
+@pytest.fixture
+def results() -> Results:
+    return Results(2**28)
+
+
+@pytest.fixture
+def exports(tmp_path: Path) -> Exports:
+    return Exports(tmp_path / "exports")
+
+
+@pytest.fixture
+def finished(results: Results, tmp_path: Path) -> Finished:
+    clip = write_clip(tmp_path / "clip.mp4")
+    engine = FakeEngine()
+    options = Options(engine.default_config)
+    events = engine.ask(clip, "why?", options, stop=threading.Event())
+    result = next(event for event in events if isinstance(event, Result))
+    return results.add(Video(clip, NASTY), "clip.mp4", result, options)
+
+
+@pytest.fixture
+def client(results: Results, exports: Exports) -> Iterator[TestClient]:
+    with TestClient(Starlette(routes=routes(results, exports))) as made:
+        yield made
+
+
+def got(client: TestClient, finished: Finished, file: str, **query: Any) -> Any:
+    answer = client.get(f"/studio/{finished.key}/{file}", params=query)
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+def test_the_trace_comes_back_as_it_was(
+    client: TestClient, finished: Finished, tmp_path: Path
+) -> None:
+    path = tmp_path / "down.npz"
+    path.write_bytes(got(client, finished, "trace.npz").content)
+    loaded, kept = Trace.load(path), finished.result.trace
+    assert np.array_equal(loaded.word_probs, kept.word_probs)
+    assert loaded.meta["question"] == "why?" and loaded.meta["clip"]["name"] == NASTY
+
+
+def test_the_report_is_one_page_with_the_clip_inside(
+    client: TestClient, finished: Finished
+) -> None:
+    page = got(client, finished, "report.html").text
+    assert "data:video/mp4;base64," in page and "<img src=x" not in page
+    assert "default-src 'none'" in page
+
+
+def test_the_film_has_every_frame_and_the_selection_in_it(
+    client: TestClient, finished: Finished, tmp_path: Path
+) -> None:
+    def luma(name: str, content: bytes) -> list[float]:
+        path = tmp_path / name
+        path.write_bytes(content)
+        with av.open(str(path)) as opened:
+            frames = opened.decode(video=0)
+            return [float(frame.to_ndarray(format="gray").mean()) for frame in frames]
+
+    drawn = got(
+        client, finished, "overlay.mp4", layer=LAYERS - 1, kind="question", mode="spotlight"
+    )
+    before, after = luma("a.mp4", finished.video.path.read_bytes()), luma("b.mp4", drawn.content)
+    assert len(before) == len(after)
+    assert sum(after) < sum(before), "dropped cubes are dimmed"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"layer": LAYERS}, {"kind": "prompt"}, {"mode": "difference"}, {"mode": "__class__"}]
+)
+def test_a_film_of_what_the_run_does_not_have_is_refused(
+    exports: Exports, finished: Finished, wrong: dict[str, Any]
+) -> None:
+    asked: dict[str, Any] = {"layer": 0, "kind": "question", "mode": "heat", **wrong}
+    with pytest.raises(UserError, match="to draw"):
+        exports.video(finished, **asked)
+
+
+@pytest.mark.parametrize("name", list(FIGURES))
+def test_every_figure_has_its_table_in_full(
+    client: TestClient, finished: Finished, name: str
+) -> None:
+    figure = got(client, finished, "figure.json", name=name, layer=1, theme="dark").json()
+    rows = got(client, finished, "table.json", name=name, layer=1).json()
+    text = got(client, finished, "table.csv", name=name, layer=1).text
+    expected = table(name, finished.result.trace, layer=1)
+    assert figure["data"] and len(rows) == len(expected)
+    assert [list(row) for row in csv.reader(io.StringIO(text))][0] == list(expected[0])
+    assert len(list(csv.DictReader(io.StringIO(text)))) == len(expected)
+
+
+@pytest.mark.parametrize("layer", [-1, LAYERS, "x", "1e3", "٣"])
+def test_a_layer_that_is_none_changes_nothing_or_is_refused(
+    client: TestClient, finished: Finished, layer: Any
+) -> None:
+    got(client, finished, "figure.json", name="ffn_masks", layer=layer)
+    answer = client.get(f"/studio/{finished.key}/layer.json", params={"layer": layer})
+    assert answer.status_code == (400 if layer == LAYERS else 200)
+
+
+def test_each_layer_is_fetched_by_itself(client: TestClient, finished: Finished) -> None:
+    layers = [got(client, finished, "layer.json", layer=layer).json() for layer in range(LAYERS)]
+    assert [layer["layer"] for layer in layers] == list(range(LAYERS))
+
+
+def test_the_scene_is_what_the_result_holds(client: TestClient, finished: Finished) -> None:
+    assert got(client, finished, "scene.json").json() == json.loads(finished.scene_json)
+
+
+FILES = ("scene.json", "figure.json", "layer.json", "table.csv", "trace.npz", "overlay.mp4")
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("key", ["guess", "..", "%2e%2e%2f", "None"])
+def test_no_other_key_finds_anything(client: TestClient, name: str, key: str) -> None:
+    answer = client.get(f"/studio/{key}/{name}", params={"name": "flops"})
+    assert answer.status_code == 404
+    assert answer.text in (GONE, "Not Found")
+
+
+def test_an_unknown_figure_is_a_sentence(client: TestClient, finished: Finished) -> None:
+    answer = client.get(f"/studio/{finished.key}/figure.json", params={"name": "__class__"})
+    assert answer.status_code == 400
+    assert answer.text == "There is no figure named '__class__'."
+
+
+def test_a_file_is_written_once_and_its_name_says_what_it_is(
+    exports: Exports, finished: Finished
+) -> None:
+    path = exports.trace(finished)
+    first = path.stat().st_mtime_ns
+    assert exports.trace(finished) == path and path.stat().st_mtime_ns == first
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+    assert download_name(finished, ".npz") == "adaspark-img-src-x-onerror-alert-1-1.npz"
+
+
+def test_two_visitors_may_ask_for_the_same_file_at_once(
+    exports: Exports, finished: Finished
+) -> None:
+    found: list[Path] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(exports.report(finished))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(found) == 4 and len(set(found)) == 1 and found[0].stat().st_size > 1000
+    assert len(list(found[0].parent.iterdir())) == 1
