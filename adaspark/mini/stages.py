@@ -143,7 +143,7 @@ STAGES = (
         ALL,
         sentences=0.95,
         chat=1.0,
-        most_steps=2600,
+        most_steps=2900,
         pass_mark=1.1,
         position_steps=(*[1.0] * 14, 0.5, 0.97, 1.06, 1.25, 1.5, 2.0),
         scenes=_FULL,
