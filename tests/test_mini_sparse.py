@@ -174,7 +174,7 @@ def test_dense_it_is_the_dense_packed_forward(name: str) -> None:
 def test_small_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     config = CONFIGS["both halves"]
     whole, heard = packed("bundled", config, mass=True)
-    monkeypatch.setattr(plans, "CHUNK_ROWS", 7)
+    monkeypatch.setitem(plans.CHUNK_ROWS, "cpu", 7)
     parts, again = packed("bundled", config, mass=True)
     torch.testing.assert_close(parts, whole, atol=1e-4, rtol=1e-4)
     for one, other in zip(heard.layers, again.layers, strict=True):

@@ -66,24 +66,41 @@ def logits_at(forward: SparseForward, states: Tensor, places: Tensor) -> Tensor:
     return logits.float()
 
 
+def narrowed(asked: Asked, states: Tensor, wanted: Sequence[Sequence[int]]) -> tuple[Asked, Tensor]:
+    """The `wanted` questions of each clip alone, side by side, with their text states [B, R, h].
+
+    Blocks do not see each other, so nothing changes for those that stay.
+    """
+    clips, _, size = asked.ids.shape
+    index = torch.zeros(clips, max(map(len, wanted)), dtype=torch.long)
+    spans: list[list[Span]] = []
+    for clip, questions in enumerate(wanted):
+        index[clip, : len(questions)] = torch.tensor(questions, dtype=torch.long)
+        spans.append([])
+        for slot, question in enumerate(questions):
+            old, moved = asked.spans[clip][question], (slot - question) * size
+            spans[-1].append(Span(_moved(old.asked, moved), _moved(old.answer, moved)))
+    rows = torch.arange(clips)[:, None]
+    blocks = states.view(clips, -1, size, states.shape[-1])[rows, index]
+    return Asked(asked.ids[rows, index], asked.labels[rows, index], spans), blocks.flatten(1, 2)
+
+
+def _moved(rows: range, by: int) -> range:
+    return range(rows.start + by, rows.stop + by)
+
+
 def greedy_answers(
-    forward: SparseForward,
-    past: list[LayerKeys],
-    asked: Asked,
-    states: Tensor,
-    wrong: Sequence[tuple[int, int]],
-    *,
-    end_id: int,
-) -> dict[tuple[int, int], list[int]]:
-    """Greedy ids of the `wrong` questions (clip, index): what generating word by word gives.
+    forward: SparseForward, past: list[LayerKeys], asked: Asked, states: Tensor, *, end_id: int
+) -> list[list[list[int]]]:
+    """Greedy ids of each clip's questions: what generating word by word gives.
 
     `states` are those of the expected answers: up to the prompt's end they are the same. Every
     further token takes one pass of all blocks over the prefix that is already read.
     """
     size, prefix = forward.plan.block_tokens, forward.plan.shape.prefix_tokens
     ids = asked.ids.clone()
-    written: dict[tuple[int, int], list[int]] = {key: [] for key in wrong}
-    going = list(wrong)
+    written: list[list[list[int]]] = [[[] for _ in spans] for spans in asked.spans]
+    going = [(c, q) for c, spans in enumerate(asked.spans) for q in range(len(spans))]
     for step in range(MOST_NEW_TOKENS):
         if not going:
             break
@@ -97,7 +114,7 @@ def greedy_answers(
             place = row - index * size + 1
             if token == end_id:
                 continue
-            written[clip, index].append(token)
+            written[clip][index].append(token)
             if place < size:
                 ids[clip, index, place] = token
                 still.append((clip, index))

@@ -19,7 +19,15 @@ from torch import Tensor
 from adaspark.checkpoint import Checkpoint
 from adaspark.cost import vision_flops
 from adaspark.eval.arms import DENSE_ARM, Arm, Clip
-from adaspark.eval.asking import MOST_NEW_TOKENS, Asked, Span, ask, greedy_answers, logits_at
+from adaspark.eval.asking import (
+    MOST_NEW_TOKENS,
+    Asked,
+    Span,
+    ask,
+    greedy_answers,
+    logits_at,
+    narrowed,
+)
 from adaspark.eval.outcomes import Outcome, Tally, asked_events, hits
 from adaspark.eval.shown import Shown, plan_for, show
 from adaspark.mini.decisions import Decisions
@@ -125,14 +133,14 @@ class Runner:
             return []
         height, width = clips[0].size
         video = clips[0].frames // 2 * (height // 28) * (width // 28)
-        packer = self.packer.fitting(_questions(clips), answer_tokens=MOST_NEW_TOKENS)
+        packer = self._packer(clips)
         text = packer.block_tokens * max(len(clip.questions) for clip in clips)
         count = max(1, self._tokens // (video + text))
         return [clips[first : first + count] for first in range(0, len(clips), count)]
 
     @torch.inference_mode()
     def _read(self, clips: Sequence[Clip], arm: Arm, record: Record | None) -> _Reading:
-        packer = self.packer.fitting(_questions(clips), answer_tokens=MOST_NEW_TOKENS)
+        packer = self._packer(clips)
         blocks = max(len(clip.questions) for clip in clips)
         plan, shown = plan_for(self.features(clips, arm), packer, blocks, arm)
         asked = ask(packer, clips, plan.shape.prefix_tokens, self.device)
@@ -151,8 +159,7 @@ class Runner:
             return [[] for _ in clips]
         read = self._read(clips, arm, record)
         plan, asked, log_probs = read.plan, read.asked, read.log_probs
-        silent = SparseForward(self.model, plan, arm.config, arm.oracle)
-        answers = self._answers(silent, read.past, asked, read.states, log_probs, clips)
+        answers = self._answers(clips, arm, read)
         tally = self._tally(clips[0], plan, read.decisions, arm, read.shown)
         truth = read.shown.truth
         wanted = asked_events([c.questions for c in clips], asked.ids.shape[1], truth.shape[-1])
@@ -166,32 +173,38 @@ class Runner:
         ]
 
     def _answers(
-        self,
-        forward: SparseForward,
-        past: list[LayerKeys],
-        asked: Asked,
-        states: Tensor,
-        log_probs: list[list[Tensor]],
-        clips: Sequence[Clip],
+        self, clips: Sequence[Clip], arm: Arm, read: _Reading
     ) -> dict[tuple[int, int], str]:
         """Greedy answers by (clip, question).
 
         Where every token of the expected answer is the first choice, its end included, greedy
         decoding gives that answer; the others are decoded.
         """
-        answers, wrong = {}, []
+        answers: dict[tuple[int, int], str] = {}
+        wrong: list[list[int]] = [[] for _ in clips]
         for row, clip in enumerate(clips):
             for index, question in enumerate(clip.questions):
-                labels = asked.labels[row, index]
-                if torch.equal(log_probs[row][index].argmax(-1), labels[labels != IGNORE]):
+                labels = read.asked.labels[row, index]
+                if torch.equal(read.log_probs[row][index].argmax(-1), labels[labels != IGNORE]):
                     answers[row, index] = question.answer
                 else:
-                    wrong.append((row, index))
-        written = greedy_answers(forward, past, asked, states, wrong, end_id=self.packer.end_id)
-        decode = self.packer.tokenizer.decode
-        return answers | {
-            k: decode(ids, skip_special_tokens=True).strip() for k, ids in written.items()
-        }
+                    wrong[row].append(index)
+        if not any(wrong):
+            return answers
+        few, states = narrowed(read.asked, read.states, wrong)
+        blocks = few.ids.shape[1]
+        plan, _ = plan_for(self.features(clips, arm), self._packer(clips), blocks, arm)
+        forward = SparseForward(self.model, plan, arm.config, arm.oracle)
+        written = greedy_answers(forward, read.past, few, states, end_id=self.packer.end_id)
+        for row, indices in enumerate(wrong):
+            for index, ids in zip(indices, written[row], strict=True):
+                text = self.packer.tokenizer.decode(ids, skip_special_tokens=True)
+                answers[row, index] = text.strip()
+        return answers
+
+    def _packer(self, clips: Sequence[Clip]) -> Packer:
+        """Blocks that hold every question of the clips and any answer."""
+        return self.packer.fitting(_questions(clips), answer_tokens=MOST_NEW_TOKENS)
 
     def _tally(self, clip: Clip, plan: Plan, decisions: Decisions, arm: Arm, shown: Shown) -> Tally:
         slices, rows, columns = clip.frames // 2, clip.size[0] // 28, clip.size[1] // 28

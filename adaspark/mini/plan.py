@@ -17,7 +17,8 @@ from adaspark.config import Cube
 from adaspark.layout import CubeLayout
 from adaspark.mini.packing import Geometry
 
-CHUNK_ROWS = 1024
+CHUNK_ROWS = {"cuda": 1024, "cpu": 128}
+"""What a processor works on should fit in its cache."""
 CHUNK_PAIRS = 2**28
 """(clip, head, row, key) entries of a chunk: bounds its masks to about a gigabyte."""
 
@@ -114,7 +115,8 @@ class Plan:
         return {}
 
     def _cut(self, copies: int) -> list[Chunk]:
-        rows = max(1, min(CHUNK_ROWS, CHUNK_PAIRS // (copies * self.tokens)))
+        most = CHUNK_ROWS[self.layout.device.type]
+        rows = max(1, min(most, CHUNK_PAIRS // (copies * self.tokens)))
         prefix, firsts = self.shape.prefix_tokens, self.layout.first_token_from_cube.cpu()
         found = []
         for first, last in ((0, prefix), (prefix, self.tokens)):
