@@ -30,6 +30,8 @@ COMMANDS = {
     "case": "Fig. 5: chosen cubes on the frames, for chosen words",
 }
 """Name of the module, and what it asks."""
+QUICK_SECS = 150.0
+"""after which a quick run begins nothing more, so that even a slow machine ends in 3 minutes"""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -76,7 +78,10 @@ def command_parser(name: str, plan: Any) -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
     parser.add_argument("--out", metavar="FOLDER", help="results; takes up those it holds")
     parser.add_argument("--seed", type=whole, default=0, metavar="N", help="other scenes")
-    parser.add_argument("--budget-secs", type=number, metavar="S", help="begin nothing after this")
+    parser.add_argument(
+        "--budget-secs", type=number, metavar="S",
+        help=f"begin nothing after this ({QUICK_SECS:g} with --quick)",
+    )  # fmt: skip
     parser.add_argument("--redraw", metavar="FOLDER", help="draw saved results, without a model")
     add_dials(parser)
     for each in fields(plan):
@@ -130,7 +135,8 @@ def _computed(
         seed=given.seed,
         device=str(loaded.device),
     )
-    deadline = None if given.budget_secs is None else started + given.budget_secs
+    budget = QUICK_SECS if given.quick and given.budget_secs is None else given.budget_secs
+    deadline = None if budget is None else started + budget
     module.run(plan, Context(loaded, config, results, given.seed, deadline))
     return results
 

@@ -55,7 +55,7 @@ class Plan:
     @classmethod
     def quick(cls) -> Plan:
         """Few questions, shorter clips."""
-        return cls(items=20, lengths=("64x112", "16x112"), control_clips=20)
+        return cls(items=15, lengths=("32x112", "16x112"), control_clips=15)
 
 
 def run(plan: Plan, context: Context) -> None:
