@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_engine import FakeEngine, loading
+from fake_engine import FakeEngine
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,7 +47,7 @@ def test_limits_are_read_from_the_environment() -> None:
 
 
 @pytest.mark.parametrize("name", [n for n in SWITCHES if n != "ADASPARK_CACHE_DIR"])
-@pytest.mark.parametrize("text", ["-1", "many", "1.5", "２"])
+@pytest.mark.parametrize("text", ["-1", "many", "1.5", "\uff12"])
 def test_a_switch_that_cannot_be_used_is_named(name: str, text: str) -> None:
     with pytest.raises(UserError, match=name):
         limits_from({name: text})

@@ -118,7 +118,7 @@ def test_every_figure_has_its_table_in_full(
     text = got(client, finished, "table.csv", name=name, layer=1).text
     expected = table(name, finished.result.trace, layer=1)
     assert figure["data"] and len(rows) == len(expected)
-    assert [list(row) for row in csv.reader(io.StringIO(text))][0] == list(expected[0])
+    assert next(csv.reader(io.StringIO(text))) == list(expected[0])
     assert len(list(csv.DictReader(io.StringIO(text)))) == len(expected)
 
 

@@ -1,4 +1,4 @@
-"""Recorded runs: the committed ones fit their clips and the bundled model, strangers are left out."""
+"""Recorded runs: the committed ones fit their clips and the bundled model."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from app import record_gallery
 from app.gallery import read_gallery, recorded_estimate, trace_path
 from app.limits import ServerLimits
 from app.loading import default_config
-from app.record_gallery import WEIGHTS, record
 from app.recipe import Recipe
+from app.record_gallery import WEIGHTS, record
 from app.samples import Sample, read_samples, real_footage
 from app.service import Service
 from app.settings import Settings
@@ -96,7 +96,7 @@ def test_the_command_writes_what_the_page_reads(
 ) -> None:
     sample = COMMITTED[1]
     monkeypatch.setattr(record_gallery, "read_samples", lambda: [sample])
-    monkeypatch.setattr(record_gallery, "real_footage", lambda: [])
+    monkeypatch.setattr(record_gallery, "real_footage", list)
     assert record_gallery.main(["--out", str(tmp_path)]) == 0
     made, kept = Trace.load(trace_path(sample, tmp_path)), Trace.load(trace_path(sample))
     assert sample.questions[0] in capsys.readouterr().out
