@@ -87,8 +87,8 @@ def concentration(
         axes = figure.add_subplot()
         _draw(axes, layers, names, look)
         _axes(axes, layers, "layer", ylabel)
-        axes.set_ylim(top=1.05)
         _decades(axes, lambda share, _: f"{100 * share:g} %")
+        axes.set_ylim(top=1.05)
         end_labels(figure, axes, _ends(names), look)
         return png(figure)
 
