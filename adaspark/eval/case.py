@@ -18,6 +18,7 @@ from torch import Tensor
 
 from adaspark.errors import UserError
 from adaspark.eval.arms import Arm
+from adaspark.eval.asking import Span
 from adaspark.eval.case_frames import packed
 from adaspark.eval.case_report import draw, summarise
 from adaspark.eval.clips import Length, mixed_clips
@@ -80,6 +81,14 @@ def key_word(text: str) -> re.Match[str] | None:
     return max(KEYS.finditer(text), key=lambda match: match.start(), default=None)
 
 
+def key_row(packer: Packer, text: str, end: int, span: Span) -> int:
+    """The row of the packed sequence in which the word of a question that stops at `end` ends.
+
+    The tokenizer splits at words first, so a text up to a word's end is a prefix in tokens.
+    """
+    return span.asked.start + len(packer.between) + len(packer.encode(text[:end])) - 1
+
+
 def fit(chosen: Tensor, truth: Tensor) -> dict[str, list[float]]:
     """How chosen tokens bool [L, V] fit the true ones bool [V], layer by layer, in four decimals:
     `iou`, `recall` (share of the truth that is chosen) and `share` (of the video that is chosen).
@@ -105,10 +114,8 @@ def _words(
     if not truth.any():
         return
     if key is not None:
-        # The tokenizer splits at words first, so a text up to a word's end is a prefix in tokens.
-        before = len(packer.between) + len(packer.encode(question.text[: key.end()]))
-        choice = _choice(heard, clip, span.asked.start + before - 1, truth)
-        yield "key", key[0].lower(), choice
+        row = key_row(packer, question.text, key.end(), span)
+        yield "key", key[0].lower(), _choice(heard, clip, row, truth)
     yield "answer", question.answer.split()[0], _choice(heard, clip, span.asked.stop - 1, truth)
 
 
