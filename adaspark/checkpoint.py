@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
-from adaspark.video import Sampling
+from adaspark.sampling import Sampling
 
 BUNDLED = "mini"
 BUNDLED_SPARSE = "mini-sparse"  # the same model after sparse tuning

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from adaspark import image
 from adaspark.image import smart_resize
+from adaspark.sampling import Sampling as Sampling
 from adaspark.video_decode import decode_frames, tensor_from_picture
 from adaspark.video_file import DEFAULT_LIMITS, Limits
 from adaspark.video_probe import Scan, VideoInfo, probe, scan
@@ -39,23 +40,6 @@ __all__ = [
 ]
 
 OnProgress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How frames are chosen and sized: the numbers of the model's preprocessor configuration.
-
-    The defaults are those of transformers' `Qwen2VLVideoProcessor`, but for `max_frames`.
-    """
-
-    fps: float = 2.0
-    max_frames: int = 64
-    min_frames: int = 4
-    min_pixels: int = 128 * 28 * 28
-    max_pixels: int = 768 * 28 * 28
-    patch: int = 14
-    merge: int = 2
-    temporal_patch: int = 2
 
 
 @dataclass(frozen=True)

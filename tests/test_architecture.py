@@ -170,6 +170,13 @@ def test_reading_a_trace_and_drawing_it_load_no_torch() -> None:
     assert not loaded & {"torch", "transformers", "gradio"}
 
 
+def test_evaluations_are_computed_without_decoder_and_plots() -> None:
+    from adaspark.eval.cli import COMMANDS
+
+    modules = ", ".join(f"adaspark.eval.{name}" for name in COMMANDS)
+    assert not loaded_by(f"import adaspark.eval.cli, {modules}") & {"av", "matplotlib", "gradio"}
+
+
 def test_torchvision_is_never_loaded_at_run_time() -> None:
     loaded = loaded_by("import adaspark.engine, adaspark.qwen, app.service")
     assert not {name for name in loaded if name.split(".")[0] == "torchvision"}
