@@ -94,3 +94,37 @@ def mixed_clips(
             raise UserError(f"Clips of {length} answer no question of family {rarest!r}.")
         index += 1
     return clips
+
+
+def busy_clips(
+    length: Length,
+    *,
+    clips: int,
+    questions_a_family: int,
+    families: Sequence[str] = tuple(FAMILIES),
+    seed: int = 0,
+    purpose: Purpose = "evaluation",
+) -> list[Clip]:
+    """Few clips, each asked as much as it can answer: up to so many questions of every family.
+
+    A clip is read once for all its questions, so this is how to ask much in little time; intervals
+    must resample clips. Scenes are drawn for the family that was asked least so far.
+    """
+    asked: Counter[str] = Counter(dict.fromkeys(families, 0))
+    found: list[Clip] = []
+    fruitless = index = 0
+    while len(found) < clips:
+        if fruitless == _FRUITLESS:
+            raise UserError(f"Clips of {length} answer no question of {', '.join(families)}.")
+        rarest = min(families, key=asked.__getitem__)
+        scene_seed = held_out_seed(purpose, seed * SEEDS_A_RUN + index)
+        scene = sample_scene(scene_seed, settings_for(rarest, length.frames, length.size))
+        rng = question_stream(scene)
+        drawn = [questions(scene, rng, count=questions_a_family, families=[f]) for f in families]
+        kept = {(q.form, q.answer, q.text.lower().strip(" ?")): q for row in drawn for q in row}
+        index, fruitless = index + 1, fruitless + 1
+        if any(question.family == rarest for question in kept.values()):
+            asked.update(question.family for question in kept.values())
+            found.append(Clip(scene, length.frames, length.size, tuple(kept.values()), scene_seed))
+            fruitless = 0
+    return found

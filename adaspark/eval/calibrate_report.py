@@ -1,0 +1,205 @@
+"""Points, tables, findings and pictures of `adaspark calibrate`, from its items alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from adaspark.config import AdaSparkConfig
+from adaspark.eval.arms import DENSE_ARM
+from adaspark.eval.armwise import CORRECT, LOGPROB, Arms, Items
+from adaspark.eval.page import write_page
+from adaspark.eval.results import Figure, Results
+from adaspark.eval.stats import MARGIN
+from adaspark.eval.tables import Cell, Kind, Table, written
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting on all clips against dense."""
+
+    name: str
+    arms: Arms
+
+    @property
+    def config(self) -> AdaSparkConfig:
+        """Its dials."""
+        first = next(iter(self.arms.by_arm[self.name].values()))
+        return AdaSparkConfig.from_dict(first["config"])
+
+    @cached_property
+    def flops(self) -> float:
+        """FLOPs of the language model's prefill, share of dense."""
+        return self.arms.mean(self.name, "flops")
+
+    @cached_property
+    def changes(self) -> dict[str, float]:
+        """Change of the score by family."""
+        return self.arms.changes(self.name, CORRECT)
+
+    @cached_property
+    def loss(self) -> float:
+        """Nats of logprob of the right answer that are lost, every family counting alike."""
+        lost = self.arms.changes(self.name, LOGPROB).values()
+        return -sum(lost) / len(lost)
+
+    @property
+    def worst(self) -> str:
+        """The family whose score falls most."""
+        return min(self.changes, key=self.changes.__getitem__)
+
+    @property
+    def keeps(self) -> bool:
+        """Whether no family's score falls by more than a point."""
+        return self.changes[self.worst] >= -MARGIN
+
+
+def settings(items: Items) -> list[Setting]:
+    """What answered as many clips as dense did, the cheapest first. A survey's arms did not."""
+    arms = Arms(items)
+    dense = arms.by_arm.get(DENSE_ARM.name, {})
+    found = [
+        Setting(name, arms)
+        for name, clips in arms.by_arm.items()
+        if name != DENSE_ARM.name and dense.keys() <= clips.keys() and dense
+    ]
+    return sorted(found, key=lambda setting: setting.flops)
+
+
+def best(found: Sequence[Setting], budget: float) -> Setting | None:
+    """Of the settings within the budget, those that keep every family first, the least loss."""
+    within = [setting for setting in found if setting.flops <= budget]
+    return min(within, key=lambda s: (not s.keeps, s.loss), default=None)
+
+
+def chosen_points(items: Items, budgets: Sequence[float]) -> list[dict[str, Any]]:
+    """The best setting of each budget, all in the cube that is best for the first budget."""
+    found = settings(items)
+    points: list[dict[str, Any]] = []
+    for budget in budgets:
+        if points:
+            found = [s for s in found if list(s.config.cube) == points[0]["cube"]]
+        setting = best(found, budget)
+        if setting is not None:
+            points.append(_point(setting, budget))
+    return points
+
+
+def _point(setting: Setting, budget: float) -> dict[str, Any]:
+    comparison = setting.arms.compared(setting.name)
+    config = setting.config
+    return {
+        "budget": budget,
+        "cube": list(config.cube),
+        "attn_top_p": config.attn_top_p,
+        "ffn_top_p": config.ffn_top_p,
+        "reduction": round(1 - setting.flops, 4),
+        "loss": round(setting.loss, 5),
+        "accuracy": round(comparison.treated, 4),
+        "dense_accuracy": round(comparison.baseline, 4),
+        "worst_family": setting.worst,
+        "worst_change": round(setting.changes[setting.worst], 4),
+        "questions": comparison.items,
+    }
+
+
+def summarise(items: Items) -> list[Table]:
+    """Every setting that answered all clips."""
+    columns: dict[str, Kind] = {
+        "cube": "text",
+        "attn_top_p": "number",
+        "ffn_top_p": "number",
+        "FLOPs, share of dense": "percent",
+        "attention density": "share",
+        "FFN density": "share",
+        "loss, nats": "number",
+        "right answers": "percent",
+        "change, points": "points",
+        "worst family": "text",
+        "its change, points": "points",
+    }
+    rows: list[list[Cell]] = []
+    for setting in settings(items):
+        arms, name, config = setting.arms, setting.name, setting.config
+        comparison = arms.compared(name)
+        dials: list[Cell] = [_sides(config), config.attn_top_p, config.ffn_top_p]
+        shares = [arms.mean(name, figure) for figure in ("flops", "attention", "ffn")]
+        scores: list[Cell] = [setting.loss, comparison.treated, comparison.difference]
+        worst: list[Cell] = [setting.worst, setting.changes[setting.worst]]
+        rows.append([*dials, *shares, *scores, *worst])
+    note = (
+        "Loss: nats of logprob of the right answer that are lost against dense, mean over "
+        "families. 95 % interval, bootstrapped by clip. Calibration scenes; few clips, many "
+        "questions a clip."
+    )
+    return [Table("Settings that were tried", columns, rows, note)]
+
+
+def draw(results: Results) -> None:
+    """Write tables, pictures and the page of saved items."""
+    found = settings(results.items)
+    results.save(summarise(results.items), [_figure(found)] if found else [])
+    budgets = results.data.get("budgets", [])
+    write_page(
+        results,
+        title="Thresholds for a budget of FLOPs",
+        seen=[sentence for budget in budgets for sentence in findings(found, budget)],
+        failed=[sentence for budget in budgets for sentence in failures(found, budget)],
+    )
+
+
+def findings(found: Sequence[Setting], budget: float) -> Iterator[str]:
+    """What a budget buys."""
+    setting = best(found, budget)
+    if setting is None:
+        return
+    config, comparison = setting.config, setting.arms.compared(setting.name)
+    yield (
+        f"Within {written(budget, 'percent')} of the dense FLOPs: cube {_sides(config)}, "
+        f"attn_top_p {config.attn_top_p:g}, ffn_top_p {config.ffn_top_p:g}. It spends "
+        f"{written(setting.flops, 'percent')} and loses {written(setting.loss, 'number')} nats; "
+        f"{written(comparison.treated, 'percent')} right answers, dense "
+        f"{written(comparison.baseline, 'percent')}. {comparison.sentence} {setting.worst} "
+        f"changes worst ({written(setting.changes[setting.worst], 'points')} points)."
+    )
+
+
+def failures(found: Sequence[Setting], budget: float) -> Iterator[str]:
+    """What a budget does not reach."""
+    share, setting = written(budget, "percent"), best(found, budget)
+    if setting is None:
+        yield f"No setting that was tried stays within {share} of the dense FLOPs."
+    elif not setting.keeps:
+        below = "; ".join(
+            f"{family} {written(change, 'points')}"
+            for family, change in setting.changes.items()
+            if change < -MARGIN
+        )
+        yield (
+            f"Within {share} no setting keeps every family within a point of dense; the one of "
+            f"least loss changes, in points: {below}."
+        )
+
+
+def _figure(found: Sequence[Setting]) -> Figure:
+    from adaspark.eval import charts
+
+    title = "Right answers against FLOPs, by cube"
+    series: dict[str, list[Any]] = {}
+    for setting in found:
+        point = (setting.flops, setting.arms.accuracy(setting.name))
+        series.setdefault(f"cube {_sides(setting.config)}", []).append(point)
+    dense = (1.0, found[0].arms.accuracy(DENSE_ARM.name))
+    picture = charts.pareto(series, title=title, dense=dense, note="Small model, synthetic video.")
+    said = "; ".join(
+        f"{setting.name}: {written(setting.flops, 'percent')} of FLOPs, "
+        f"{written(setting.arms.accuracy(setting.name).value, 'percent')}"
+        for setting in found
+    )
+    return Figure("calibrate", picture, title, f"Settings (cube, both p): {said}.")
+
+
+def _sides(config: AdaSparkConfig) -> str:
+    return "x".join(map(str, config.cube))
