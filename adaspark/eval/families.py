@@ -17,18 +17,17 @@ from adaspark.errors import UserError
 from adaspark.eval.arms import DENSE_ARM, Arm, Clip
 from adaspark.eval.clips import Length, mixed_clips
 from adaspark.eval.context import Context, option
+from adaspark.eval.controls import BLIND, SHUFFLED, as_shown
 from adaspark.eval.families_report import draw
 from adaspark.eval.families_tables import Items, study, tables
 from adaspark.eval.outcomes import Outcome
 from adaspark.eval.runner import Runner
 from adaspark.eval.tables import Table
 from adaspark.mini.tasks import FAMILIES, Question, check_family
-from adaspark.mini.world import COLORS
 
 __all__ = ["Plan", "draw", "run", "summarise"]
 
 SPARSE_WEIGHTS = BUNDLED_FOLDER / "sparse.safetensors"
-BLIND, SHUFFLED = Arm("blind", control="blind"), Arm("shuffled", control="shuffled")
 
 
 @dataclass(frozen=True)
@@ -136,24 +135,9 @@ def _told(name: str, outcome: Outcome) -> dict[str, Any]:
 
 
 def _controls(clip: Clip, question: Question, again: dict[str, Outcome]) -> dict[str, Any]:
-    """Answers without a picture; and out of order, where order is what is asked, with `open`, the
-    number of answers that are left to guess from.
-    """
+    """Answers without a picture; and where order is what is asked, out of order."""
     told = {n: {"answer": o.answer, "correct": round(o.correct, 3)} for n, o in again.items()}
-    left = _left_open(clip, question)
-    if left is None:
+    luck = as_shown(clip, question)
+    if luck is None:
         return {"blind": told["blind"]}
-    return {"blind": told["blind"], "shuffled": told["shuffled"], "open": left}
-
-
-def _left_open(clip: Clip, question: Question) -> int | None:
-    """How many answers fit what is seen in frames without order; None where all is seen.
-
-    A motion shows its axis still, and whether there is any: its direction is one of two.
-    """
-    if question.form == "order_pair" or (question.form == "motion" and question.answer != "still"):
-        return 2
-    if question.form != "order_end":
-        return None
-    events = clip.scene.events
-    return len({e.color if question.answer in COLORS else e.shape for e in events})
+    return {"blind": told["blind"], "shuffled": {**told["shuffled"], "as_shown": round(luck, 3)}}

@@ -9,8 +9,8 @@ from adaspark.eval.families_tables import (
     Answers,
     accuracy,
     by_family,
+    by_order,
     chance,
-    guessed,
     mean,
     study,
     tables,
@@ -42,12 +42,8 @@ def findings(answers: Answers) -> Iterator[str]:
     for arm in answers.compared:
         yield _overall(answers, arm)
         yield _worst(answers, arm)
-    for what, family, found, guess in _controlled(answers):
-        if found[1] <= guess:
-            yield (
-                f"{answers.title}, {what}: {family} falls to {written(found, 'percent')}; guessing "
-                f"gets {_percent(guess)}."
-            )
+    for control, told in _controls(answers, better=False).items():
+        yield f"{answers.title}, {control}, not shown to be better than luck: {told}."
 
 
 def failures(answers: Answers) -> Iterator[str]:
@@ -63,12 +59,11 @@ def failures(answers: Answers) -> Iterator[str]:
         for family, row in rows.items():
             if row.verdict == "worse" or row.difference.value < -row.margin:
                 yield f"{answers.title}, {arm}, {family}. {row.sentence}"
-    for what, family, found, guess in _controlled(answers):
-        if found[1] > guess:
-            yield (
-                f"{answers.title}, {what}: {family} stays at {written(found, 'percent')}, above "
-                f"the {_percent(guess)} of guessing: these questions give something away."
-            )
+    for control, told in _controls(answers, better=True).items():
+        yield (
+            f"{answers.title}, {control}, better than luck, so that these questions give something "
+            f"away: {told}."
+        )
 
 
 def _overall(answers: Answers, arm: str) -> str:
@@ -98,14 +93,18 @@ def _worst(answers: Answers, arm: str) -> str:
     )
 
 
-def _controlled(answers: Answers) -> Iterator[tuple[str, str, tuple[float, float, float], float]]:
-    """Control, family, accuracy with its interval, and what guessing gets."""
+def _controls(answers: Answers, *, better: bool) -> dict[str, str]:
+    """By control: the families whose interval lies above luck, or those whose does not."""
+    told: dict[str, list[str]] = {"grey pictures": [], "frames shuffled": []}
     for family, mine in by_family([item for item in answers.items if "blind" in item]).items():
-        if family not in ("grounding", "absent"):
-            yield "grey pictures", family, accuracy(mine, "blind"), chance(mine)
         mixed = [item for item in mine if "shuffled" in item]
+        found = {"grey pictures": (accuracy(mine, "blind"), chance(mine))}
         if mixed:
-            yield "frames shuffled", family, accuracy(mixed, "shuffled"), guessed(mixed)
+            found["frames shuffled"] = (accuracy(mixed, "shuffled"), by_order(mixed))
+        for control, (right, luck) in found.items():
+            if family != "absent" and (right.low > luck) == better:
+                told[control].append(f"{family} {_percent(right.value)} (luck {_percent(luck)})")
+    return {control: ", ".join(families) for control, families in told.items() if families}
 
 
 def _bars(answers: Answers) -> Figure:

@@ -48,7 +48,9 @@ def show(model: Any, clips: Sequence[Clip], arm: Arm) -> Shown:
     if arm.frames is not None:
         shown = TEMPORAL_PATCH * max(1, round(frames * arm.frames / TEMPORAL_PATCH))
     apart = frames / shown  # sampled evenly: further apart in time, and told so
-    times = torch.tensor([_times(clip, shown, apart / FPS, arm) for clip in clips], device=device)
+    times = torch.tensor(
+        [shown_times(clip, shown, apart / FPS, arm) for clip in clips], device=device
+    )
     table = {name: rows.to(device) for name, rows in tabulate([c.scene for c in clips]).items()}
     pictures = render_table(table, times, size)
     if arm.control == "blind":
@@ -59,8 +61,8 @@ def show(model: Any, clips: Sequence[Clip], arm: Arm) -> Shown:
     return Shown(features, truth, grid, POSITION_STEP * apart)
 
 
-def _times(clip: Clip, frames: int, step_secs: float, arm: Arm) -> list[float]:
-    """When each shown frame was taken."""
+def shown_times(clip: Clip, frames: int, step_secs: float, arm: Arm) -> list[float]:
+    """When each shown frame was taken, in seconds, in the order in which they are shown."""
     times = [index * step_secs for index in range(frames)]
     if arm.control == "shuffled":
         random.Random(clip.seed).shuffle(times)

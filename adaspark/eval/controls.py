@@ -1,0 +1,40 @@
+"""Controls of the questions: grey pictures, and frames in a random order."""
+
+from __future__ import annotations
+
+import re
+
+from adaspark.eval.arms import Arm, Clip
+from adaspark.eval.shown import shown_times
+from adaspark.mini.model import FPS
+from adaspark.mini.tasks import Question
+from adaspark.mini.world import COLORS
+
+BLIND, SHUFFLED = Arm("blind", control="blind"), Arm("shuffled", control="shuffled")
+
+
+def as_shown(clip: Clip, question: Question) -> float | None:
+    """How right an answer is that is read off the shuffled frames; None where order is not asked.
+
+    What is long in sight begins early, in a true order and in a random one, so this is more than
+    guessing. Of a motion the axis stays, and of its two directions one is right.
+    """
+    if question.form == "motion":
+        return None if question.answer == "still" else 0.5
+    if question.form not in ("order_pair", "order_end"):
+        return None
+    times = shown_times(clip, clip.frames, 1 / FPS, SHUFFLED)
+    events = clip.scene.events
+    asked = question.events if question.form == "order_pair" else range(len(events))
+    begins = {
+        index: min(
+            (at for at, secs in enumerate(times) if clip.scene.in_sight(events[index], secs)),
+            default=len(times),
+        )
+        for index in asked
+    }
+    is_last = re.search(r"\blast\b", question.text, re.IGNORECASE)
+    wanted = max(begins.values()) if is_last else min(begins.values())
+    kind = "color" if question.answer in COLORS else "shape"
+    said = [getattr(events[index], kind) for index, at in begins.items() if at == wanted]
+    return said.count(question.answer) / len(said)
