@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -94,6 +95,7 @@ class Engine:
             raise UserError(f"max_new_tokens must be at least 1, got {options.max_new_tokens}.")
         estimate = self.estimate(path, fps=options.fps, max_frames=options.max_frames)
         self._check_length(estimate)
+        _check_forced(estimate, options)
 
         def work(emit: Callable[[Event], None], gone: threading.Event) -> None:
             def report(name: str, done: int, total: int) -> None:
@@ -116,7 +118,7 @@ class Engine:
     ) -> None:
         sampling = self._sampling(options.fps, options.max_frames)
         features, seconds = self._features(estimate, sampling, report)
-        sparsify(self._checkpoint.model, options.config)
+        sparsify(self._checkpoint.model, options.config, forced=options.forced)
         written = generate(
             self._checkpoint,
             features,
@@ -125,6 +127,7 @@ class Engine:
             max_new_tokens=options.max_new_tokens,
             report=report,
             on_text=lambda text: emit(Word(text)),
+            scored=options.scored,
         )
         seconds |= written.seconds
         written.trace.meta |= {
@@ -135,7 +138,7 @@ class Engine:
             **self._facts(estimate, features),
         }
         finish(written.trace, features.times_secs)
-        emit(Result(written.text, written.trace, seconds, written.stopped))
+        emit(Result(written.text, written.trace, seconds, written.stopped, written.scored_logprob))
 
     def _facts(self, estimate: Estimate, features: Features) -> dict[str, Any]:
         """What a trace should say of the model and of the video as it was shown."""
@@ -195,3 +198,10 @@ class Engine:
     def fitting_frames(self, estimate: Estimate) -> int:
         """How many frames of this video leave half of the model's tokens free; at least 2."""
         return max(2, estimate.frames * self.most_video_tokens // (2 * estimate.video_tokens))
+
+
+def _check_forced(estimate: Estimate, options: Options) -> None:
+    sides = zip(estimate.grid, options.config.cube, strict=True)
+    cubes = math.prod(-(-extent // side) for extent, side in sides)
+    if wrong := [cube for cube in options.forced if not 0 <= cube < cubes]:
+        raise UserError(f"There is no cube {wrong[0]}: this video has {cubes}, counted from 0.")

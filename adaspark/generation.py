@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,12 +22,16 @@ from adaspark.trace import Trace
 
 @dataclass(frozen=True)
 class Written:
-    """The words of one request, what was recorded, and the seconds of prefill and generation."""
+    """The words of one request, what was recorded, and the seconds of prefill and generation.
+
+    `scored_logprob` is None where nothing was to be scored.
+    """
 
     text: str
     trace: Trace
     seconds: dict[str, float]
     stopped: bool
+    scored_logprob: float | None = None
 
 
 @torch.inference_mode()
@@ -40,9 +44,11 @@ def generate(
     max_new_tokens: int,
     report: Report,
     on_text: Callable[[str], None],
+    scored: Sequence[int] = (),
 ) -> Written:
-    """Answer `question` greedily. `report` may raise Stopped: then what there is is returned, or,
-    in the prefill, Stopped goes through.
+    """Answer `question` greedily, then find the log-probability of the token ids `scored` as an
+    answer. `report` may raise Stopped: then what there is is returned, or, in the prefill, Stopped
+    goes through.
     """
     model = checkpoint.model
     rate = model.config.vision_config.tokens_per_second
@@ -51,6 +57,7 @@ def generate(
     )
     cache = DynamicCache(config=model.config.text_config)
     ids: list[int] = []
+    logprobs: list[float] = []
     shown = ""
     stopped = False
     with record(model) as trace:
@@ -58,8 +65,9 @@ def generate(
         logits = _prefill(checkpoint, prompt, features, cache, report)
         prefilled = time.perf_counter()
         try:
-            for token in _greedy(checkpoint, prompt, cache, logits, max_new_tokens):
+            for token, logprob in _greedy(checkpoint, prompt, cache, logits, max_new_tokens):
                 ids.append(token)
+                logprobs.append(logprob)
                 # A character may take several tokens: it is shown when it is whole.
                 if not (now := _text(checkpoint, ids)).endswith("\ufffd"):
                     on_text(now[len(shown) :])
@@ -68,8 +76,9 @@ def generate(
         except Stopped:
             stopped = True
     seconds = {"prefill": prefilled - start, "generate": time.perf_counter() - prefilled}
-    _name_words(checkpoint, trace, prompt, ids)
-    return Written(_text(checkpoint, ids).strip(), trace, seconds, stopped)
+    _name_words(checkpoint, trace, prompt, ids, logprobs)
+    score = _scored(checkpoint, prompt, cache, logits, scored) if scored else None
+    return Written(_text(checkpoint, ids).strip(), trace, seconds, stopped, score)
 
 
 def _prefill(
@@ -96,13 +105,14 @@ def _prefill(
 
 def _greedy(
     checkpoint: Checkpoint, prompt: Prompt, cache: Any, logits: Tensor, max_new_tokens: int
-) -> Iterator[int]:
+) -> Iterator[tuple[int, float]]:
+    """The tokens and their log-probabilities."""
     ends = _end_tokens(checkpoint)
     for step in range(max_new_tokens):
         token = int(logits.argmax())
         if token in ends:
             return
-        yield token
+        yield token, float(logits.float().log_softmax(-1)[token])
         if step + 1 == max_new_tokens:
             return
         position = torch.full((3, 1, 1), prompt.next_position + step, device=checkpoint.device)
@@ -112,6 +122,25 @@ def _greedy(
             past_key_values=cache,
         )
         logits = output.logits[0, -1]
+
+
+def _scored(
+    checkpoint: Checkpoint, prompt: Prompt, cache: Any, logits: Tensor, ids: Sequence[int]
+) -> float:
+    """Log-probability of `ids` after the prompt, whose own last logits are given."""
+    if (written := cache.get_seq_length() - prompt.input_ids.shape[1]) > 0:
+        cache.crop(-written)
+    given = torch.tensor([ids], device=checkpoint.device)
+    rows = logits[None]
+    if len(ids) > 1:
+        places = prompt.next_position + torch.arange(len(ids) - 1, device=checkpoint.device)
+        output = checkpoint.model(
+            input_ids=given[:, :-1],
+            position_ids=places.expand(3, 1, -1),
+            past_key_values=cache,
+        )
+        rows = torch.cat([rows, output.logits[0]])
+    return float(rows.float().log_softmax(-1).gather(-1, given.mT).sum())
 
 
 def _end_tokens(checkpoint: Checkpoint) -> set[int]:
@@ -140,7 +169,11 @@ def _layers_reported(model: Any, report: Report) -> Iterator[None]:
 
 
 def _name_words(
-    checkpoint: Checkpoint, trace: Trace, prompt: Prompt, answer_ids: list[int]
+    checkpoint: Checkpoint,
+    trace: Trace,
+    prompt: Prompt,
+    answer_ids: list[int],
+    logprobs: list[float],
 ) -> None:
     """The text and kind of each word; prefilled as embeddings, the model never saw an id.
 
@@ -150,5 +183,7 @@ def _name_words(
     for word in trace.words:
         word["id"] = ids[word["position"]]
         word["text"] = checkpoint.tokenizer.decode([word["id"]])
+        if word["kind"] == "answer":
+            word["logprob"] = logprobs[word["position"] - prompt.input_ids.shape[1]]
         if word["kind"] == "question" and word["position"] not in prompt.question:
             word["kind"] = "prompt"

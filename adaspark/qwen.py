@@ -8,7 +8,7 @@ FFN's live instances change class, never the shared class, so parameter names st
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,6 +25,7 @@ from adaspark.attention import Choice
 from adaspark.config import AdaSparkConfig, Cube
 from adaspark.errors import UserError
 from adaspark.recorder import active_recorder, recording
+from adaspark.rules import Rule
 from adaspark.sequence import Segment
 from adaspark.session import CannotPlace, Session, read_prompt, video_tokens
 from adaspark.trace import Trace
@@ -40,9 +41,15 @@ class _Patch:
     config: AdaSparkConfig
     previous_implementation: str
     shape: dict[str, Any]
+    forced: tuple[tuple[int, bool], ...] = ()
     session: Session | None = None
     handles: list[Any] = field(default_factory=list)
     warned: set[str] = field(default_factory=set)
+
+    @property
+    def rule(self) -> Rule:
+        """How the cubes are chosen, interventions included."""
+        return replace(self.config.attention, forced=self.forced)
 
     def fall_back(self, reason: str) -> None:
         """Run this call dense, and say why, once."""
@@ -52,20 +59,26 @@ class _Patch:
             warnings.warn(f"AdaSpark runs this call dense: {reason}.", stacklevel=3)
 
 
-def sparsify(model: Any, config: AdaSparkConfig | None = None) -> Any:
+def sparsify(
+    model: Any, config: AdaSparkConfig | None = None, *, forced: Mapping[int, bool] | None = None
+) -> Any:
     """Make a `Qwen2_5_VLForConditionalGeneration` run AdaSpark, in place; returns the model.
 
-    Calling it again only changes the configuration. Weights and parameter names are untouched;
-    `restore` undoes it. Raises UserError for any other model.
+    `forced` intervenes: a cube (by its index in the prompt) is attended to by every query of every
+    layer that may see it (True), or by none beyond its own tokens (False).
+    Calling it again only changes configuration and interventions. Weights and parameter names are
+    untouched; `restore` undoes it. Raises UserError for any other model.
     """
     config = config or AdaSparkConfig()
+    interventions = tuple(sorted((forced or {}).items()))
     if (patch := _patch_of(model)) is not None:
-        patch.config = config
+        patch.config, patch.forced = config, interventions
         return model
     text = _text_model(model)
     AttentionInterface.register(IMPLEMENTATION, _attention)
     AttentionMaskInterface.register(IMPLEMENTATION, sdpa_mask)
-    patch = _Patch(config, text.config._attn_implementation, language_shape(text.config))
+    previous = text.config._attn_implementation
+    patch = _Patch(config, previous, language_shape(text.config), interventions)
     text.set_attn_implementation(IMPLEMENTATION)
     for layer in text.layers:
         layer.self_attn.__dict__["_adaspark"] = patch
@@ -206,6 +219,8 @@ def _remember(patch: _Patch, cache: Any, ids: Tensor | None, past: int, count: i
         "grids": [list(grid) for grid in first.layout.grids],
         "shape": patch.shape,
     }
+    if patch.forced:
+        meta["forced"] = [list(one) for one in patch.forced]
     return recorder.begin(first, row_ids, layers=patch.shape["layers"], meta=meta)
 
 
@@ -225,7 +240,7 @@ def _attention(
     session = patch.session
     if session is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)  # type: ignore[no-any-return]
-    if patch.config.attention.keeps_all:
+    if patch.rule.keeps_all:
         _observe_dense(patch, module.layer_idx, query, key, scale=kwargs["scaling"])
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)  # type: ignore[no-any-return]
     kind = query.device.type
@@ -241,7 +256,7 @@ def _attention(
                 keys,
                 values,
                 sequence,
-                rule=patch.config.attention,
+                rule=patch.rule,
                 scale=kwargs["scaling"],
                 means=session.mean_keys(module.layer_idx, row, keys),
                 observe=_observer(patch, module.layer_idx) if row == 0 else None,
@@ -259,7 +274,7 @@ def _observe_dense(patch: _Patch, layer: int, query: Tensor, key: Tensor, *, sca
     start = sequence.length - query.shape[2]
     for segment in sequence.segments(start):
         asked, choice = attention.decide(
-            query[0], segment, means, start, rule=patch.config.attention, scale=scale
+            query[0], segment, means, start, rule=patch.rule, scale=scale
         )
         observe(segment, replace(choice, executed_pairs=asked.shape[0] * segment.causal_pairs))
 

@@ -33,6 +33,12 @@ def nucleus(mass: list[float], p: float, candidates: list[int]) -> set[int]:
 
 def keep(mass: list[float], candidates: list[int], rule: Rule, row: int) -> set[int]:
     """What any rule keeps of ascending candidates; `row` tells `random` one query from another."""
+    on = {cube for cube, is_on in rule.forced if is_on}
+    off = {cube for cube, is_on in rule.forced if not is_on}
+    return (_keep_by_rule(mass, candidates, rule, row) | on & set(candidates)) - off
+
+
+def _keep_by_rule(mass: list[float], candidates: list[int], rule: Rule, row: int) -> set[int]:
     if rule.name == "top_p":
         return nucleus(mass, rule.amount, candidates)
     total = len(candidates)

@@ -5,7 +5,8 @@ Apart from the engine, so that whoever passes them on need not load a model's co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from adaspark.config import AdaSparkConfig
@@ -30,12 +31,18 @@ class Word(NamedTuple):
 
 @dataclass(frozen=True)
 class Options:
-    """One request's settings; None takes the model's own sampling."""
+    """One request's settings; None takes the model's own sampling.
+
+    `forced` are interventions on cubes, as `sparsify` takes them; `scored` are the token ids of
+    some answer whose log-probability is wanted beside the one that is written.
+    """
 
     config: AdaSparkConfig
     fps: float | None = None
     max_frames: int | None = None
     max_new_tokens: int = 32
+    forced: Mapping[int, bool] = field(default_factory=dict)
+    scored: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,12 +68,32 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Result:
-    """An answer with its trace; `seconds` by phase (0 for what came from the cache)."""
+    """An answer with its trace; `seconds` by phase (0 for what came from the cache).
+
+    `scored_logprob` is the log-probability, in nats, of the tokens that the request had `scored`.
+    """
 
     answer: str
     trace: Trace
     seconds: dict[str, float]
     stopped: bool = False
+    scored_logprob: float | None = None
+
+    @property
+    def answer_ids(self) -> tuple[int, ...]:
+        """The token ids of the recorded words of the answer."""
+        return tuple(word["id"] for word in self._words)
+
+    @property
+    def logprob(self) -> float | None:
+        """The log-probability of `answer_ids`, in nats; None where it was not recorded."""
+        found = [word.get("logprob") for word in self._words]
+        known = [value for value in found if value is not None]
+        return sum(known) if known and len(known) == len(found) else None
+
+    @property
+    def _words(self) -> list[dict[str, Any]]:
+        return [word for word in self.trace.words if word["kind"] == "answer"]
 
     def summary(self) -> dict[str, Any]:
         """The command line's JSON."""

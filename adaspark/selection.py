@@ -20,6 +20,14 @@ def keep_cubes(
     `mass` fp32 [..., n, C] over the cubes, `candidates` bool, broadcastable to it; `positions`
     int64 [n] of the queries in their sequence tell `random` one query from another.
     """
+    kept = _kept_by_rule(mass, candidates, rule, positions)
+    for cube, on in rule.forced:
+        if cube < kept.shape[-1]:  # else no query here sees it yet
+            kept[..., cube] = candidates.expand_as(kept)[..., cube] & on
+    return kept
+
+
+def _kept_by_rule(mass: Tensor, candidates: Tensor, rule: Rule, positions: Tensor | None) -> Tensor:
     if rule.name == "top_p":
         return nucleus(mass, rule.amount, candidates=candidates)
     candidates = candidates.expand_as(mass)

@@ -273,7 +273,8 @@ def test_characters_of_several_tokens_are_shown_when_they_are_whole(
 ) -> None:
     said = "é 視 👩 x"
     ids = tokenizer().encode(said, add_special_tokens=False)
-    monkeypatch.setattr(generation, "_greedy", lambda *_: iter(ids))
+    written = [(token, 0.0) for token in ids]
+    monkeypatch.setattr(generation, "_greedy", lambda *_: iter(written))
     events = list(engine.ask(CLIP, QUESTION, options(max_new_tokens=len(ids))))
     words = [event.text for event in events if isinstance(event, Word)]
     assert "".join(words) == result_of(events).answer == said

@@ -111,7 +111,7 @@ def choose(
 ) -> Tensor:
     """int32 [H, W, C]: the cubes that each row attends to, its own too, as in `gpu_gate.choose`."""
     cubes = rows.end_cube
-    if rule.name == "top_p" and 0 < rule.amount < 1 and cubes <= gpu_gate.MOST_CUBES:
+    if rule.is_plain_nucleus and cubes <= gpu_gate.MOST_CUBES:
         terms = gpu_gate.mean_terms(means, queries.dtype)
         return gpu_gate.choose(queries, terms, blocks, rows, p=rule.amount, scale=scale)
     found = []
