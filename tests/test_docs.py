@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from models import prompt, tiny_model
 
 from adaspark import Trace, cli
 from adaspark.bench.table import figures
+from adaspark.eval.cli import command_parser
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -51,7 +53,12 @@ def test_its_commands_parse(command: str) -> None:
     _, *arguments = shlex.split(command, comments=True)
     parsed, rest = cli.build_parser().parse_known_args(arguments)
     assert callable(parsed.run)
-    assert not rest or arguments[0] == "app"
+    if arguments[0] in ("eval", "calibrate"):
+        name, *options = arguments[arguments[0] == "eval" :]
+        plan = import_module(f"adaspark.eval.{name}").Plan
+        assert command_parser(name, plan).parse_args(options)
+    else:
+        assert not rest or arguments[0] == "app"
 
 
 def test_its_first_question_is_answered(
