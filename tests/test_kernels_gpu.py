@@ -219,6 +219,19 @@ def test_what_few_rows_want_may_be_gathered(
 
 
 @pytest.mark.usefixtures("poisoned_memory")
+@pytest.mark.parametrize("step", [1, 2])
+@pytest.mark.parametrize("splits", [1, 3])
+def test_cubes_may_be_met_two_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, step: int, splits: int
+) -> None:
+    """Odd numbers of blocks included: the last one has no second."""
+    monkeypatch.setattr(gpu_union, "_splits", lambda *_: splits)
+    shape = gpu_tables.Shape(64, 4, 1, step)
+    monkeypatch.setattr(gpu, "shape_for", lambda *_: shape)
+    run(ODD["ragged"], heads=2, groups=1).check()
+
+
+@pytest.mark.usefixtures("poisoned_memory")
 def test_small_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run(SMALL, heads=2).output
     monkeypatch.setattr(gpu, "WISH_BYTES", 1)

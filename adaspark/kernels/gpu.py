@@ -60,24 +60,25 @@ def sparse_attention(
     observe: Observer | None = None,
 ) -> Tensor:
     """AdaS-Attn for the last queries of a sequence, [H, S, D] in and out, without gradients."""
-    queries, keys, values = (
-        t if t.stride(-1) == 1 else t.contiguous() for t in (queries, keys, values)
-    )
-    means = cube_means(keys, sequence) if means is None else means
-    heads, count, width = queries.shape
-    share = heads // keys.shape[0]
-    folds = count * share <= FOLD_ROWS
-    asked = queries.reshape(-1, share * count, width) if folds else queries
-    output = torch.zeros_like(asked)
-    blocks = KeyBlocks.of(sequence)
-    source = Source.of(keys, values, blocks, queries=count)
-    start = sequence.length - count
-    for rows in row_chunks(sequence, start, heads, share if folds else 1):
-        wanted = choose(asked, means, blocks, rows, rule, scale)
-        work = attend(asked, source, output, blocks, rows, wanted, scale)
-        if observe is not None:
-            _report(observe, queries, means, start, blocks, rows, work, scale)
-    return output.reshape(queries.shape)
+    with torch.cuda.device_of(queries):  # Triton launches where torch is
+        queries, keys, values = (
+            t if t.stride(-1) == 1 else t.contiguous() for t in (queries, keys, values)
+        )
+        means = cube_means(keys, sequence) if means is None else means
+        heads, count, width = queries.shape
+        share = heads // keys.shape[0]
+        folds = count * share <= FOLD_ROWS
+        asked = queries.reshape(-1, share * count, width) if folds else queries
+        output = torch.zeros_like(asked)
+        blocks = KeyBlocks.of(sequence)
+        source = Source.of(keys, values, blocks, queries=count)
+        start = sequence.length - count
+        for rows in row_chunks(sequence, start, heads, share if folds else 1):
+            wanted = choose(asked, means, blocks, rows, rule, scale)
+            work = attend(asked, source, output, blocks, rows, wanted, scale)
+            if observe is not None:
+                _report(observe, queries, means, start, blocks, rows, work, scale)
+        return output.reshape(queries.shape)
 
 
 def cube_means(keys: Tensor, sequence: SequenceMap) -> Tensor:

@@ -23,7 +23,7 @@ def fold(acc, top, total, scores, scale, values, wants):
     """One block of keys into the running softmax: weighted sum, top score, sum of weights.
 
     `scores` [rows, keys] become powers of two times `scale`, -inf where a key is hidden; `wants`
-    bool [rows].
+    bool [rows]: a row that does not want the block shifts its exponents to nothing.
     """
     high = tl.where(wants, tl.maximum(top, tl.max(scores, 1) * scale), top)
     shift = tl.where(wants, high, float("inf"))
@@ -31,6 +31,21 @@ def fold(acc, top, total, scores, scale, values, wants):
     fade = tl.exp2(top - high)
     total = total * fade + tl.sum(weights, 1)
     acc = tl.dot(weights.to(values.dtype), values, acc * fade[:, None], input_precision="tf32x3")
+    return acc, high, total
+
+
+@triton.jit
+def fold_two(acc, top, total, scores, values, wants, scores2, values2, wants2, scale):
+    """Two blocks at once, as `fold`: what fades, and who waits for whom, is halved."""
+    least = -float("inf")
+    high = tl.where(wants, tl.max(scores, 1), least)
+    high = tl.maximum(top, tl.maximum(high, tl.where(wants2, tl.max(scores2, 1), least)) * scale)
+    fade = tl.exp2(top - high)
+    weights = tl.exp2(scores * scale - tl.where(wants, high, float("inf"))[:, None])
+    weights2 = tl.exp2(scores2 * scale - tl.where(wants2, high, float("inf"))[:, None])
+    total = total * fade + tl.sum(weights, 1) + tl.sum(weights2, 1)
+    acc = tl.dot(weights.to(values.dtype), values, acc * fade[:, None], input_precision="tf32x3")
+    acc = tl.dot(weights2.to(values.dtype), values2, acc, input_precision="tf32x3")
     return acc, high, total
 
 
@@ -56,6 +71,51 @@ def load_block(
         key = tl.load(keys + slot * key_row + offset[None, :] * key_row + width[:, None])
         value = tl.load(values + slot * value_row + offset[:, None] * value_row + width[None, :])
     return key, value
+
+
+@triton.jit
+def meet_block(
+    query,
+    keys,
+    values,
+    key_row,
+    value_row,
+    positions,
+    tokens,
+    cubes,
+    word,
+    bit,
+    before,
+    i,
+    end,
+    SLOTS: tl.constexpr,
+    KEYS: tl.constexpr,
+    D: tl.constexpr,
+    GATHER: tl.constexpr,
+    RAGGED: tl.constexpr,
+    CAUSAL: tl.constexpr,
+):
+    """Block `i` of a list of cubes: scores, -inf where hidden, values, and which rows want it.
+
+    `word` points at the rows' wishes for cube 0, `bit` is theirs in it; no row wants a block from
+    `end` on. `before` int32 [rows]: the video tokens that a row may see.
+    """
+    BLOCKS: tl.constexpr = SLOTS // KEYS
+    at = tl.minimum(i, end - 1)
+    cube = tl.load(cubes + at // BLOCKS).to(tl.int64)
+    slot = cube * SLOTS + at % BLOCKS * KEYS
+    key, value = load_block(
+        keys, values, key_row, value_row, positions, slot, tl.arange(0, D), KEYS, GATHER
+    )
+    wants = (((tl.load(word + cube) >> bit) & 1) > 0) & (i < end)
+    scores = tl.dot(query, key, input_precision="tf32x3")
+    if CAUSAL:
+        token = tl.load(tokens + slot + tl.arange(0, KEYS))
+        scores = tl.where(token[None, :] < before[:, None], scores, -float("inf"))
+    elif RAGGED:
+        token = tl.load(tokens + slot + tl.arange(0, KEYS))
+        scores = tl.where((token < 0x7FFFFFFF)[None, :], scores, -float("inf"))
+    return scores, value, wants
 
 
 @triton.jit

@@ -111,6 +111,7 @@ def _spread(computed: Tensor, output: Tensor, place: Tensor, slot: Tensor, *, me
         return
     width = output.shape[1]
     block = min(256, triton.next_power_of_2(width))
-    _spread_kernel[cubes, triton.cdiv(width, block)](
-        computed, output, place, slot, most, width, MEAN=mean, ROWS=32, BLOCK=block
-    )
+    with torch.cuda.device_of(computed):  # Triton launches where torch is
+        _spread_kernel[cubes, triton.cdiv(width, block)](
+            computed, output, place, slot, most, width, MEAN=mean, ROWS=32, BLOCK=block
+        )

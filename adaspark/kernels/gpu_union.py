@@ -15,7 +15,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from adaspark.kernels.gpu_device import NOTHING, fold, load_block, meet_pairs
+from adaspark.kernels.gpu_device import NOTHING, fold, fold_two, meet_block, meet_pairs
 from adaspark.kernels.gpu_plan import Plan
 from adaspark.kernels.gpu_tables import KeyBlocks, Pairs, Rows, Shape, Source
 
@@ -69,6 +69,7 @@ def _union_kernel(
     RAGGED: tl.constexpr,
     PAIRS: tl.constexpr,
     SPLITS: tl.constexpr,
+    STEP: tl.constexpr,
 ):
     """One head, one tile of rows, one part of its cubes; the last tiles, which see most, first."""
     head, part = tl.program_id(0), tl.program_id(2)
@@ -114,33 +115,33 @@ def _union_kernel(
     begin = part * tl.cdiv(count, SPLITS)
     end = tl.minimum(begin + tl.cdiv(count, SPLITS), count)
     cubes += line * C
-    word = wanted + (head.to(tl.int64) * W + rows // 32) * C
-    BLOCKS: tl.constexpr = SLOTS // KEYS
-    for i in range(begin * BLOCKS, tl.minimum(whole, end) * BLOCKS):
-        cube = tl.load(cubes + i // BLOCKS).to(tl.int64)
-        slot = cube * SLOTS + i % BLOCKS * KEYS
-        key, value = load_block(
-            keys, values, key_row, value_row, positions, slot, width, KEYS, GATHER
-        )
-        wants = (tl.load(word + cube, mask=inside, other=0) >> (rows % 32)) & 1
-        scores = tl.dot(query, key, input_precision="tf32x3")
-        if RAGGED:
-            real = tl.load(tokens + slot + offset) < 0x7FFFFFFF
-            scores = tl.where(real[None, :], scores, -float("inf"))
-        acc, top, total = fold(acc, top, total, scores, scale, value, wants > 0)
-
+    # Rows outside have no wishes, in the last word or beyond: they may read those of another.
+    word = wanted + (head.to(tl.int64) * W + tl.minimum(rows // 32, W - 1)) * C
+    bit = rows % 32
     before = tl.load(video_before + rows, mask=inside, other=0)
+    BLOCKS: tl.constexpr = SLOTS // KEYS
+    last = tl.minimum(whole, end) * BLOCKS
+    for i in range(begin * BLOCKS, last, STEP):
+        scores, value, wants = meet_block(
+            query, keys, values, key_row, value_row, positions, tokens, cubes, word, bit, before,
+            i, last, SLOTS, KEYS, D, GATHER, RAGGED, False,
+        )  # fmt: skip
+        if STEP == 1:
+            acc, top, total = fold(acc, top, total, scores, scale, value, wants)
+        else:
+            scores2, value2, wants2 = meet_block(
+                query, keys, values, key_row, value_row, positions, tokens, cubes, word, bit,
+                before, i + 1, last, SLOTS, KEYS, D, GATHER, RAGGED, False,
+            )  # fmt: skip
+            acc, top, total = fold_two(
+                acc, top, total, scores, value, wants, scores2, value2, wants2, scale
+            )
     for i in range(tl.maximum(whole, begin) * BLOCKS, end * BLOCKS):
-        cube = tl.load(cubes + i // BLOCKS).to(tl.int64)
-        slot = cube * SLOTS + i % BLOCKS * KEYS
-        key, value = load_block(
-            keys, values, key_row, value_row, positions, slot, width, KEYS, GATHER
-        )
-        wants = (tl.load(word + cube, mask=inside, other=0) >> (rows % 32)) & 1
-        scores = tl.dot(query, key, input_precision="tf32x3")
-        seen = tl.load(tokens + slot + offset)[None, :] < before[:, None]
-        scores = tl.where(seen, scores, -float("inf"))
-        acc, top, total = fold(acc, top, total, scores, scale, value, wants > 0)
+        scores, value, wants = meet_block(
+            query, keys, values, key_row, value_row, positions, tokens, cubes, word, bit, before,
+            i, end * BLOCKS, SLOTS, KEYS, D, GATHER, RAGGED, True,
+        )  # fmt: skip
+        acc, top, total = fold(acc, top, total, scores, scale, value, wants)
 
     met = total > 0
     acc = acc / tl.where(met, total, 1.0)[:, None]
@@ -223,6 +224,7 @@ def attend(
         RAGGED=blocks.ragged,
         PAIRS=pairs is not None,
         SPLITS=splits,
+        STEP=shape.step,
         num_warps=shape.warps,
         num_stages=shape.stages,
     )
