@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adaspark.eval import layers
+from adaspark.eval.adaptivity import gaps
 from adaspark.eval.arms import Arm
 from adaspark.eval.clips import Length, mixed_clips
 from adaspark.eval.correlation import correlation, rank_correlation
@@ -98,16 +99,18 @@ def test_a_flat_router_keeps_more() -> None:
 
 
 def test_a_question_about_the_whole_clip_keeps_more_than_one_about_an_object() -> None:
-    """Adaptivity, where the answer is decided; the report says the same."""
-    gaps = []
-    for item in items():
-        kept = {question["family"]: question["last"] for question in item["questions"]}
-        if {"aggregate", "needle"} <= kept.keys():
-            gaps.append(np.mean(kept["aggregate"]) - np.mean(kept["needle"]))
-    assert len(gaps) >= 10 and np.mean(gaps) > 0
+    """Adaptivity, in the layers that read the clip: a choice that did not look at the question
+    would keep as many for both in every layer.
+    """
+    last = next(gap for gap in gaps(items()) if gap.rows == "last")
+    assert last.clips >= 10 and last.more
+    pairs = [{q["family"]: q["last"] for q in item["questions"]} for item in items()]
+    pairs = [kept for kept in pairs if kept.keys() >= {"aggregate", "needle"}]
+    differences = np.array([np.subtract(kept["aggregate"], kept["needle"]) for kept in pairs])
+    assert last.clips == len(pairs) and last.mean.value == pytest.approx(differences.mean())
+    np.testing.assert_allclose([gap.value for gap in last.layers], differences.mean(0))
     table = next(t for t in summarise(items()) if t.title.startswith("Is the choice adaptive"))
-    (row,) = [r for r in table.rows if "first token" in str(r[1])]
-    assert row[2] == len(gaps) and row[3][0] == pytest.approx(np.mean(gaps))  # type: ignore[index]
+    assert [row[3] for row in table.rows] == [gap.mean for gap in gaps(items())]
 
 
 def test_a_clip_is_asked_for_a_needle_beside_the_most_common() -> None:
@@ -120,7 +123,7 @@ def test_a_clip_is_asked_for_a_needle_beside_the_most_common() -> None:
 
 def test_the_page_is_drawn_from_saved_items() -> None:
     page = (folder() / "index.html").read_text("utf-8")
-    assert "Fig. 4" in page and page.count("<img") == 2
+    assert "Fig. 4" in page and page.count("<img") == 3
     results = load(folder())
     layers.draw(results)
     assert (folder() / "index.html").read_text("utf-8") == page
@@ -138,8 +141,10 @@ def test_sentences_follow_the_numbers() -> None:
             made.append(item)
         return made
 
-    assert " ".join(findings(with_gap(0.1))).count("adaptive. In") == 3
+    said = " ".join(findings(with_gap(0.1)))
+    assert said.count("adaptive over all layers") == said.count("adaptive in some layers") == 3
     assert not [s for s in failures(with_gap(0.1)) if "adaptiv" in s]
     assert " ".join(failures(with_gap(-0.1))).count("the wrong way round") == 3
+    assert " ".join(failures(with_gap(-0.1))).count("fewer in layers 0, 1, 2, 3, 4 and 5") == 3
     assert " ".join(failures(with_gap(0.0))).count("adaptivity is not shown") == 3
     assert " ".join(failures(with_gap(0.1)[:5])).count("undecided") == 3

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from adaspark.eval import adaptivity
+from adaspark.eval.adaptivity import ROWS
 from adaspark.eval.layerwise import (
     Layers,
     apart,
@@ -22,24 +24,18 @@ from adaspark.eval.layerwise import (
 from adaspark.eval.page import write_page
 from adaspark.eval.results import Figure, Results
 from adaspark.eval.rows import KINDS
-from adaspark.eval.stats import FEWEST_VIDEOS, Estimate
+from adaspark.eval.stats import Estimate
 from adaspark.eval.tables import Cell, Kind, Table, written
 from adaspark.mini.tasks import FAMILIES
 
 Items = Sequence[dict[str, Any]]
-
-ROWS = {
-    "question": "the question's rows",
-    "last": "the row that gives the answer's first token",
-    "answer": "the answer's rows",
-}
 
 
 def summarise(items: Items) -> list[Table]:
     """Kept shares by length, by layer and by family, and whether the choice is adaptive."""
     if not items:
         return []
-    tables = [_by_length(items), _adaptive(items)]
+    tables = [_by_length(items), adaptivity.table(items)]
     for length, mine in reversed(lengths_of(items).items()):
         tables += [_by_layer(length, mine), _by_family(length, mine)]
     return tables
@@ -77,43 +73,27 @@ def findings(items: Items) -> Iterator[str]:
         passed = by_layer([item["ffn"] for item in mine])
         flat = "" if apart(passed) else "; no layer differs clearly"
         yield f"{length}: of the video tokens, {extremes(passed)} pass through the FFN{flat}."
-        for rows, gap, clips in _gaps(mine):
-            if gap.low > 0 and clips >= FEWEST_VIDEOS:
-                yield f"{length}: adaptive. {_said(rows, gap, 'more')}"
+        yield f"{length}: {_said_families(mine)}"
+        yield from adaptivity.seen(length, mine)
 
 
 def failures(items: Items) -> Iterator[str]:
     """Where a question about the whole clip does not keep more than one about an object."""
     for length, mine in reversed(lengths_of(items).items()):
-        for rows, gap, clips in _gaps(mine):
-            if clips < FEWEST_VIDEOS:
-                yield (
-                    f"{length}: adaptivity in {ROWS[rows]} is undecided: {clips} clips are asked "
-                    f"both kinds of question, {FEWEST_VIDEOS} are needed."
-                )
-            elif gap.high < 0:
-                yield f"{length}: the wrong way round. {_said(rows, gap, 'fewer')}"
-            elif not gap.low > 0:
-                yield f"{length}: adaptivity is not shown. {_said(rows, gap, 'not clearly more')}"
+        yield from adaptivity.failed(length, mine)
 
 
-def _said(rows: str, gap: Estimate, more: str) -> str:
+def _said_families(items: Items) -> str:
+    """The families that keep least and most where the answer is decided."""
+    kept = {family: _of_family(items, family, "last") for family in FAMILIES}
+    found = {family: over_layers(shares) for family, shares in kept.items() if shares}
+    low = min(found, key=lambda family: found[family].value)
+    high = max(found, key=lambda family: found[family].value)
+    differ = "the families differ" if apart(list(found.values())) else "no family differs clearly"
     return (
-        f"In {ROWS[rows]}, questions for the most common keep {more} cubes than those for a single "
-        f"object of the same clip: {written(gap, 'points')} points of all cubes."
+        f"{ROWS['last']} keeps from {written(found[low], 'percent')} of the cubes for {low} to "
+        f"{written(found[high], 'percent')} for {high} questions ({differ})."
     )
-
-
-def _gaps(items: Items) -> Iterator[tuple[str, Estimate, int]]:
-    """Rows, kept share of aggregate less needle questions on the same clips, number of clips."""
-    for rows in ROWS:
-        gaps = []
-        for item in items:
-            kept = {q["family"]: q[rows] for q in item["questions"]}
-            if kept.keys() >= {"aggregate", "needle"}:
-                many, one = table_of([kept["aggregate"], kept["needle"]])
-                gaps.append(np.nanmean(many - one))
-        yield rows, mean_of(np.array(gaps)), len(gaps)
 
 
 def _of_kind(items: Items, kind: str, what: str) -> list[Layers]:
@@ -152,22 +132,6 @@ def _by_length(items: Items) -> Table:
         "together by construction; the figure says how closely."
     )
     return Table("Kept cubes by kind of query (S)", columns, rows, note)
-
-
-def _adaptive(items: Items) -> Table:
-    columns: dict[str, Kind] = {
-        "clips": "text",
-        "rows": "text",
-        "number": "count",
-        "aggregate less needle, points": "points",
-    }
-    rows: list[list[Cell]] = [
-        [length, ROWS[name], number, gap]
-        for length, mine in lengths_of(items).items()
-        for name, gap, number in _gaps(mine)
-    ]
-    note = "Kept cubes of two questions on the same clip, as shares of its cubes; paired by clip."
-    return Table("Is the choice adaptive? (S)", columns, rows, note)
 
 
 def _by_layer(length: str, items: Items) -> Table:
@@ -226,3 +190,13 @@ def _figures(items: Items) -> Iterator[Figure]:
     picture = charts.layer_grid(panels, title=title, ylabel="kept cubes")
     means = [f"{name} {extremes(panel['question'])}" for name, panel in panels.items()]
     yield Figure("layers_families", picture, title, f"Question rows: {'; '.join(means)}.")
+    shown = ("needle", "aggregate", "absent")
+    lines = {family: by_layer(_of_family(mine, family, "last")) for family in shown}
+    title = f"Kept cubes where the answer is decided, {length} (S)"
+    picture = charts.lines(
+        range(len(series["FFN"])), lines, title=title, xlabel="layer", ylabel="kept cubes",
+        percent=True, note="The row that gives the answer's first token: one object, the most "
+        "common, one that is not there.",
+    )  # fmt: skip
+    alt = "; ".join(f"{name}: {extremes(values)}" for name, values in lines.items())
+    yield Figure("layers_adaptivity", picture, title, alt + ".")

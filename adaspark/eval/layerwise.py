@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adaspark.eval.clips import Length
-from adaspark.eval.stats import FEWEST_VIDEOS, Estimate, bootstrap_mean
+from adaspark.eval.stats import CONFIDENCE, FEWEST_VIDEOS, Estimate, bootstrap_mean
 from adaspark.eval.tables import Kind, written
 
 Layers = Sequence[float | None]
@@ -40,9 +40,9 @@ def over_layers(clips: Sequence[Layers]) -> Estimate:
     return mean_of(np.array([row.mean() for row in known if len(row)]))
 
 
-def mean_of(figures: NDArray[np.float64]) -> Estimate:
+def mean_of(figures: NDArray[np.float64], *, confidence: float = CONFIDENCE) -> Estimate:
     """Mean of one figure a clip, bootstrapped; what is NaN is left out."""
-    return bootstrap_mean(figures[np.isfinite(figures)])
+    return bootstrap_mean(figures[np.isfinite(figures)], confidence=confidence)
 
 
 def layer_names(layers: Sequence[int]) -> str:
