@@ -14,7 +14,8 @@ from viz.palette import css_variables
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = (
     "studio.js", "header.js", "export.js", "picker.js", "chips.js", "dials.js", "look.js", "run.js",
-    "progress.js", "data.js", "beside.js", "compare.js", "figures.js",
+    "progress.js", "data.js", "beside.js", "compare.js", "ablate.js",
+    "figures.js",
 )  # fmt: skip
 
 
@@ -28,7 +29,7 @@ def head() -> str:
 HEADER = """
 <header class="masthead">
   <div class="brand"><h1>AdaSpark Studio</h1>
-    <p>See which parts of a video a language model reads, layer by layer.</p></div>
+    <p>See what a video model reads, layer by layer.</p></div>
   <div class="tools">
     <ul class="chips" aria-label="What is running"></ul>
     <div class="menu">

@@ -14,6 +14,7 @@ from typing import Any
 import gradio as gr
 
 from adaspark.errors import UserError
+from app.ablate import ablate
 from app.compare import compare
 from app.progress import Report, reported
 from app.recipe import Recipe, read_recipe
@@ -108,7 +109,14 @@ class Handlers:
         """Stream the states of a run that the one in view is compared with."""
         data, visitor = _data(event), _visitor(request)
         states = compare(self.service, visitor, data.get("key"), data.get("rival"))
-        yield from _numbered(event, ({**state, "panel": "compare"} for state in states))
+        yield from _numbered(event, _of_panel("compare", states))
+
+    def ablate(self, event: gr.EventData, request: gr.Request) -> Iterator[Message]:
+        """Stream the states of a run in which a cube is forced on or off."""
+        data, visitor = _data(event), _visitor(request)
+        chosen = (data.get(name) for name in ("key", "cube", "on"))
+        states = ablate(self.service, visitor, *chosen)
+        yield from _numbered(event, _of_panel("ablate", states))
 
     def stop(self, request: gr.Request) -> None:
         """Stop the visitor's run."""
@@ -139,6 +147,11 @@ def _numbered(event: gr.EventData, messages: Iterable[Message]) -> Iterator[Mess
     number = _data(event).get("run")
     for message in messages:
         yield {**message, "run": number}
+
+
+def _of_panel(name: str, messages: Iterable[Message]) -> Iterator[Message]:
+    """The messages, marked with the panel that they are for."""
+    return ({**message, "panel": name} for message in messages)
 
 
 def _data(event: gr.EventData) -> dict[str, Any]:

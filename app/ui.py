@@ -56,6 +56,7 @@ def build(handlers: Handlers, facts: Facts, add_endpoints: Callable[[], None]) -
         _wire_picker(picker, handlers, dials)
         _wire_runs(viewer, handlers, question, dials)
         figures.compare(handlers.compare, None, figures, **RUN)
+        figures.ablate(handlers.ablate, None, figures, **RUN)
         wire_dials(dials)
         for submit in submits:
             submit(None, js=_call("ask"), api_visibility="private")
@@ -85,7 +86,7 @@ def _figures(plotly_url: str) -> Any:
     return _html(
         front.FIGURES,
         "mountFigures(element, {props, trigger, watch})",
-        events=("compare",),
+        events=("compare", "ablate"),
         plotly_url=plotly_url,
         rivals=RIVAL_NAMES,
     )

@@ -97,7 +97,10 @@ class FakeEngine:
         self._encoded.add(path)
         seconds = {"decode": 0.0, "vision": encoding, "prefill": 0.1, "generate": 0.1}
         trace.with_meta({**_meta(question, answer, seconds), "config": config.to_dict()})
-        return Result(answer, trace, seconds, stopped=len(said) < len(WORDS))
+        for word in trace.words:
+            word |= {"id": len(word["text"]), "logprob": -0.25}
+        score = -0.25 * len(options.scored) - len(options.forced) if options.scored else None
+        return Result(answer, trace, seconds, len(said) < len(WORDS), score)
 
 
 def words_of(options: Options) -> tuple[str, ...]:

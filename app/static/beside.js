@@ -81,7 +81,7 @@
     const head = ["", ...sides.map(({ label }) => label)].map((text) => make(text ? "th" : "td", { scope: text && "col", text }));
     const rows = ROWS.map(([title, value]) =>
       make("tr", {}, make("th", { scope: "row", text: title }), ...sides.map((side) => make("td", { text: value(side) }))));
-    return make("div", { class: "table-scroll" },
+    return make("div", { class: "table-scroll", tabindex: 0, role: "region", "aria-label": "Both runs" },
       make("table", {}, make("caption", { text: "The same video and question" }), make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows)));
   }
 

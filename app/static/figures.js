@@ -11,6 +11,7 @@
     ["Concentration", ["concentration"]],
     ["FLOPs and time", ["flops"]],
     ["Compare", []],
+    ["Ablate", []],
     ["Data", []],
     ["How it works", []],
   ];
@@ -38,6 +39,7 @@
     TABS.forEach(([title, names], index) => build(title, names, index));
     studio.mountData(bodyOf("Data"), TABS.flatMap(([, names]) => names));
     studio.mountCompare(bodyOf("Compare"), props.rivals, trigger);
+    studio.mountAblate(bodyOf("Ablate"), trigger);
     watch("value", () => props.value && studio.emit("beside", props.value));
     bodyOf("How it works").append(element.querySelector("template").content);
     panel.tabs.addEventListener("keydown", move);

@@ -1,0 +1,37 @@
+"""Ablate: one cube forced on or off for every query, and what that does to the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from adaspark.errors import UserError
+from adaspark.request import Options
+from app.beside import run_beside, sides
+from app.compare import label
+from app.results import Finished, Message
+from app.service import Service
+
+
+def ablate(
+    service: Service, session: str, key: object, cube: object, on: object
+) -> Iterator[Message]:
+    """Run a finished run again with a cube forced: the states, the last one with both `sides` and
+    the log-probability of the first answer, in nats, `before` and `after` (None: not known).
+    """
+
+    def vary(base: Finished) -> Options:
+        if not isinstance(cube, int) or isinstance(cube, bool):
+            raise UserError("No cube is chosen; click one in the player.")
+        ids = base.result.answer_ids
+        return replace(base.options, forced={cube: bool(on)}, scored=ids)
+
+    def tell(base: Finished, other: Finished) -> Message:
+        labels = label(base), f"Cube {cube} {'on' if on else 'off'}"
+        return {
+            "sides": sides(base, other, labels),
+            "before": base.result.logprob,
+            "after": other.result.scored_logprob,
+        }
+
+    return run_beside(service, session, key, vary, tell)

@@ -1,0 +1,46 @@
+/* Ablate: the cube picked in the player, forced on or off; how the answer's probability moves. */
+(() => {
+  "use strict";
+  const studio = window.AdaSparkStudio;
+  const { make } = studio;
+
+  function mountAblate(body, trigger) {
+    const picked = make("p", { class: "ablate-cube" });
+    const force = (on) => panel.start({ cube: picked.cube, on });
+    const buttons = [["Force off", false], ["Force on", true]].map(([text, on]) =>
+      make("button", { type: "button", text, on: { click: () => force(on) } }));
+    const panel = studio.besidePanel(body, { name: "ablate", trigger, controls: [picked, ...buttons], told });
+
+    function pick(cube) {
+      const data = studio.viewer()?.data;
+      picked.cube = cube ?? null;
+      picked.textContent = data && cube != null ? describe(data, cube) : "Click a cube in the player to choose it.";
+      for (const button of buttons) button.disabled = picked.cube === null;
+    }
+
+    studio.on("result", () => pick(null));
+    window.addEventListener("adaspark:select", ({ detail }) => {
+      if (detail.cube !== undefined) pick(detail.cube);
+    });
+    pick(null);
+  }
+
+  function describe(data, index) {
+    const cube = data.cubes[index];
+    const span = (first, end) => (end - first > 1 ? `s ${first} to ${end - 1}` : ` ${first}`);
+    return `Cube ${index}: slice${span(data.firstSlice(cube), data.endSlice(cube))}, ` +
+      `row${span(cube.r0, cube.r1)}, column${span(cube.c0, cube.c1)}`;
+  }
+
+  /** How likely the first answer still is. */
+  function told({ sides: [{ label }, forced], before, after }) {
+    if (before == null || after == null) return [make("p", { text: "The first answer's probability was not recorded." })];
+    const change = after - before;
+    const times = Math.exp(change);
+    const text = `The answer of ${label} has log-probability ${before.toFixed(3)}; with ${forced.label.toLowerCase()} it has ` +
+      `${after.toFixed(3)}: ${change < 0 ? "−" : "+"}${Math.abs(change).toFixed(3)} nats, ${Number(times.toPrecision(3))} times as likely.`;
+    return [make("p", { class: "ablate-change", text })];
+  }
+
+  Object.assign(studio, { mountAblate });
+})();

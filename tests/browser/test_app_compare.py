@@ -1,0 +1,73 @@
+"""Runs beside the one in view: Compare and Ablate, over an engine without a model."""
+
+from __future__ import annotations
+
+import pytest
+from app_page import PATIENCE_MILLIS, ask, rev, scene, wait_for_state
+from playwright.sync_api import Locator, Page, expect
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def studio(open_page, fake_url: str) -> Page:  # type: ignore[no-untyped-def]
+    opened: Page = open_page(fake_url)
+    wait_for_state(opened, "ready")
+    return opened
+
+
+def panel(page: Page, name: str) -> Locator:
+    page.get_by_role("tab", name=name).click()
+    return page.get_by_role("tabpanel", name=name)
+
+
+def expect_note(place: Locator, text: str) -> None:
+    expect(place.locator(".beside-note")).to_contain_text(text, timeout=PATIENCE_MILLIS)
+
+
+def test_a_rule_is_compared_and_the_player_shows_the_differences(studio: Page) -> None:
+    before, place = rev(studio), panel(studio, "Compare")
+    place.get_by_label("Compare with").select_option("uniform")
+    place.get_by_role("button", name="Compare").click()
+    expect_note(place, "The answers differ where they are underlined.")
+    expect(place.get_by_role("region", name="Answer, AdaSpark").locator("mark")).to_have_text(
+        " red"
+    )
+    expect(place.get_by_role("region", name="Answer, Even").locator("mark")).to_have_text(" blue")
+    expect(place.get_by_role("row", name="Prefill, measured")).to_contain_text(
+        "when it was recorded"
+    )
+    expect(studio.get_by_role("button", name="Difference")).to_be_visible()
+    assert rev(studio) == before and scene(studio)["mode"] == "difference"
+
+
+def test_fewer_frames_have_no_picture_to_compare(studio: Page) -> None:
+    place = panel(studio, "Compare")
+    place.get_by_label("Compare with").select_option("frames")
+    place.get_by_role("button", name="Compare").click()
+    expect_note(place, "Both answers are the same. Their slices differ")
+    expect(studio.get_by_role("button", name="Difference")).to_be_hidden()
+
+
+def test_a_new_answer_clears_the_comparison(studio: Page) -> None:
+    place = panel(studio, "Compare")
+    place.get_by_role("button", name="Compare").click()
+    expect_note(place, "Both answers are the same.")
+    ask(studio, "what now?")
+    wait_for_state(studio, "ready", after_rev=1)
+    expect(place.locator(".beside-note")).to_be_empty()
+    expect(place.get_by_role("table")).to_have_count(0)
+    expect(studio.get_by_role("button", name="Difference")).to_be_hidden()
+
+
+def test_a_cube_clicked_in_the_player_is_forced_off(studio: Page) -> None:
+    place = panel(studio, "Ablate")
+    force = place.get_by_role("button", name="Force off")
+    expect(force).to_be_disabled()
+    studio.evaluate("AdaSparkStudio.viewer().pin(1)")
+    expect(place.get_by_text("Cube 1: slices 0 to 1, rows 0 to 1, columns 2 to 3")).to_be_visible()
+    force.click()
+    expect_note(place, "Both answers are the same.")
+    change = "log-probability -1.000; with cube 1 off it has -2.000: \u22121.000 nats, 0.368 times"
+    expect(place.get_by_text(change)).to_be_visible()
+    expect(place.get_by_role("region", name="Answer, Cube 1 off")).to_be_visible()

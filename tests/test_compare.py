@@ -1,0 +1,146 @@
+"""Runs beside the one in view: rivals, what is told of both, and runs that give way."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from clips import write_clip
+from fake_engine import FakeEngine, loading
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adaspark.config import AdaSparkConfig
+from adaspark.rivals import RIVALS
+from app.ablate import ablate
+from app.beside import GONE, marked
+from app.compare import RIVAL_NAMES, compare
+from app.results import Finished, Message
+from app.samples import read_samples
+from app.service import Service
+from app.settings import Settings
+
+DIALS = Settings(0.9, 0.7, 2, 2, 2, 0, 8)
+VISITOR = "a"
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture
+def service(engine: FakeEngine, tmp_path: Path) -> Iterator[Service]:
+    write_clip(tmp_path / "clip.mp4")
+    (tmp_path / "clip.json").write_text(json.dumps({"items": [{"question": "why?"}]}))
+    built = Service(loading(engine), tmp_path / "footage", samples=read_samples(tmp_path))
+    built.choose_sample(VISITOR, "clip", DIALS)
+    yield built
+    built.close()
+
+
+def asked(service: Service, question: str = "why?") -> Finished:
+    key = list(service.ask(VISITOR, question, DIALS))[-1]["key"]
+    finished = service.results.get(key)
+    assert finished is not None
+    return finished
+
+
+def last(messages: Iterator[Message]) -> Message:
+    return list(messages)[-1]
+
+
+def test_every_rival_has_its_name_on_the_page() -> None:
+    assert tuple(RIVAL_NAMES) == RIVALS
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_a_rival_answers_the_same_question_with_one_thing_changed(
+    service: Service, engine: FakeEngine, name: str
+) -> None:
+    base = asked(service)
+    told = last(compare(service, VISITOR, base.key, name))
+    (path, question, before), (other_path, same_question, after) = engine.asked
+    assert (path, question) == (other_path, same_question)
+    assert (before.fps, before.max_new_tokens) == (after.fps, after.max_new_tokens)
+    assert (after.max_frames == before.max_frames) == (name != "frames")
+    assert after.config.is_dense == (name in ("dense", "frames"))
+    other = service.results.get(told["key"])
+    assert other is not None and other.key != base.key
+    for side, finished in zip(told["sides"], (base, other), strict=True):
+        assert "".join(piece["text"] for piece in side["answer"]) == finished.result.answer
+        assert side["attention_density"] == finished.result.trace.attention_density
+        assert side["tokens"] == len(finished.result.trace.cube_from_token)
+
+
+def test_answers_are_marked_where_they_differ(service: Service) -> None:
+    told = last(compare(service, VISITOR, asked(service).key, "uniform"))
+    differing = [[p["text"] for p in s["answer"] if not p["same"]] for s in told["sides"]]
+    assert differing == [[" red"], [" blue"]]
+    assert [side["label"] for side in told["sides"]] == ["AdaSpark", "Even"]
+
+
+@pytest.mark.parametrize("key", ["", "unknown", None])
+def test_a_run_that_is_gone_is_said_to_be(service: Service, key: object) -> None:
+    assert last(compare(service, VISITOR, key, "dense")) == {"state": "error", "error": GONE}
+
+
+def test_an_unknown_rival_runs_nothing(service: Service, engine: FakeEngine) -> None:
+    told = last(compare(service, VISITOR, asked(service).key, "<prune>"))
+    assert "not with '<prune>'" in told["error"] and len(engine.asked) == 1
+
+
+def test_a_newer_question_ends_the_run_beside(service: Service) -> None:
+    messages = compare(service, VISITOR, asked(service).key, "dense")
+    assert next(messages)["state"] == "running"
+    newer = threading.Thread(target=asked, args=(service,))
+    newer.start()
+    run = service.visitors.get(VISITOR).beside
+    assert run is not None and run.stop.wait(10)
+    assert last(messages) == {"state": "superseded"}
+    newer.join()
+
+
+def test_a_run_beside_leaves_the_question_of_the_dials_alone(service: Service) -> None:
+    base = asked(service)
+    list(compare(service, VISITOR, base.key, "dense"))
+    retuned = last(service.retune(VISITOR, DIALS))
+    finished = service.results.get(retuned["key"])
+    assert finished is not None
+    assert finished.result.trace.meta["config"] == AdaSparkConfig((2, 2, 2), 0.9, 0.7).to_dict()
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_marked_pieces_are_the_texts(first: str, second: str) -> None:
+    for text, pieces in zip((first, second), marked(first, second), strict=True):
+        assert "".join(piece["text"] for piece in pieces) == text
+    ours, theirs = ("".join(p["text"] for p in side if p["same"]) for side in marked(first, second))
+    assert ours.split() == theirs.split()
+    assert all(piece["same"] for side in marked(first, first) for piece in side)
+
+
+@pytest.mark.parametrize("on", [False, True])
+def test_a_cube_is_forced_and_the_first_answer_scored(
+    service: Service, engine: FakeEngine, on: bool
+) -> None:
+    base = asked(service)
+    told = last(ablate(service, VISITOR, base.key, 3, on))
+    options = engine.asked[-1][2]
+    assert options.forced == {3: on} and options.scored == base.result.answer_ids
+    assert (options.config, options.max_frames) == (base.options.config, base.options.max_frames)
+    assert told["before"] == base.result.logprob == -1 and told["after"] == -2
+    assert [side["label"] for side in told["sides"]] == [
+        "AdaSpark",
+        f"Cube 3 {'on' if on else 'off'}",
+    ]
+
+
+@pytest.mark.parametrize("cube", [None, "3", True, 1.5])
+def test_without_a_cube_nothing_is_forced(
+    service: Service, engine: FakeEngine, cube: object
+) -> None:
+    told = last(ablate(service, VISITOR, asked(service).key, cube, True))
+    assert "No cube is chosen" in told["error"] and len(engine.asked) == 1
