@@ -92,7 +92,8 @@ def failed(length: str, items: Items) -> Iterator[str]:
         elif gap.mean.high < 0:
             yield f"{length}: the wrong way round. {_said(gap, 'fewer')}"
         elif gap.mean.low <= 0:
-            yield f"{length}: over all layers adaptivity is not shown. {_said(gap, 'not clearly more')}"
+            said = _said(gap, "not clearly more")
+            yield f"{length}: over all layers adaptivity is not shown. {said}"
 
 
 def table(items: Items) -> Table:
