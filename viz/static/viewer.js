@@ -72,7 +72,7 @@ class Viewer {
   open(url, durationSecs = 0) {
     this.data = null;
     this.setOther(null);
-    Object.assign(this.view, { pinned: null, hovered: null, hoveredWord: null });
+    Object.assign(this.view, { slice: 0, pinned: null, hovered: null, hoveredWord: null });
     this.parts.words.replaceChildren();
     this.clock.load(url, durationSecs);
     this.setState("empty");
