@@ -39,7 +39,7 @@ from adaspark.eval.rows import KINDS, Rows
 from adaspark.layout import CubeLayout
 from adaspark.selection import masked_softmax
 
-PLAN = fidelity.Plan(items=4, lengths=("32x112",), ps=(0.5, 0.7), video_rows=6)
+PLAN = fidelity.Plan(items=3, lengths=("32x112",), ps=(0.5, 0.7), video_rows=6)
 
 
 @cache
@@ -250,7 +250,7 @@ def test_answers_move_the_more_the_less_is_kept() -> None:
         assert answer(items(), arm, "kl").value > 0
     harsh = context(Path(mkdtemp()), PLAN)
     harsh.config = type(harsh.config)((2, 2, 2), 0.0, 0.0)
-    clips = mixed_clips(Length(32, 112), items=2)
+    clips = mixed_clips(Length(32, 112), items=1)
     found = fidelity._answers(harsh, clips)
     lost = [q["arms"]["AdaSpark"]["kl"] for item in found for q in item["questions"]]
     assert np.mean(lost) > answer(items(), "AdaSpark", "kl").value
