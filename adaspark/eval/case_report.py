@@ -22,6 +22,8 @@ from adaspark.eval.tables import Cell, Kind, Table, written
 KINDS = {"key": "the key word", "answer": "the row that answers"}
 COVERED = 0.5
 """A case is a hit where this share of the object's tokens is chosen, a miss where none is."""
+DRAWN = 4
+"""cases in a picture: more would not fit on a page"""
 
 Items = Sequence[Mapping[str, Any]]
 
@@ -103,12 +105,12 @@ def lift(items: Items, layer: int) -> stats.Estimate:
     """Share of the truth that is chosen, less the share of the video: 0 where cubes are drawn by
     lot.
     """
-    recall, share = ([item[name][layer] for item in items] for name in ("recall", "share"))
-    return stats.paired_difference(recall, share, [item["key"][0] for item in items])
+    more = [item["recall"][layer] - item["share"][layer] for item in items]
+    return stats.bootstrap_mean(more, [item["key"][0] for item in items])
 
 
 def cases(items: Items, layer: int) -> tuple[Items, Items]:
-    """The first hit of each family, by seed, and the first miss."""
+    """The first hit of each family, by seed, and the first miss; at most `DRAWN` of each."""
     hits: dict[str, Mapping[str, Any]] = {}
     misses: dict[str, Mapping[str, Any]] = {}
     for item in sorted(items, key=lambda item: item["key"][:2]):
@@ -117,7 +119,7 @@ def cases(items: Items, layer: int) -> tuple[Items, Items]:
             hits.setdefault(item["family"], item)
         elif recall == 0:
             misses.setdefault(item["family"], item)
-    return list(hits.values()), list(misses.values())
+    return list(hits.values())[:DRAWN], list(misses.values())[:DRAWN]
 
 
 def families(items: Items) -> dict[str, Items]:
