@@ -66,6 +66,13 @@ def sparse_ffn(
     return output, kept, weights
 
 
+def inertia(output: Tensor, norms: Tensor) -> Tensor:
+    """How far the FFN moves each token: fp32 [N], the L2 norm of its output [N, h] over the norm
+    fp32 [N] of the residual stream that entered the block (the paper's Fig. 1b).
+    """
+    return output.detach().float().norm(dim=-1) / norms.clamp_min(torch.finfo(norms.dtype).tiny)
+
+
 def _cube_means(rows: Tensor, cube_from_row: Tensor, cubes: int) -> Tensor:
     """fp32 [C, h]: mean of the rows of each cube; every cube has one at least."""
     sums = torch.zeros(cubes, rows.shape[1], dtype=torch.float32, device=rows.device)

@@ -310,11 +310,14 @@ class _SparseMLP(Qwen2MLP):  # type: ignore[misc]
         recorder = active_recorder(patch)
         config = patch.config
         if config.ffn.keeps_all:
+            passed: Tensor = super().forward(hidden)
             if recorder is not None:
                 sequence = session.rows[0]
                 weights = ffn.importance(norms[0, sequence.video_positions], sequence.layout)
-                recorder.ffn(self._layer, torch.ones_like(weights, dtype=torch.bool), weights)
-            return super().forward(hidden)  # type: ignore[no-any-return]
+                everything = torch.ones_like(weights, dtype=torch.bool)
+                ratios = ffn.inertia(passed[0], norms[0])
+                recorder.ffn(self._layer, everything, weights, ratios)
+            return passed
         output = torch.empty_like(hidden)
         for row, sequence in enumerate(session.rows):
             output[row], kept, weights = ffn.sparse_ffn(
@@ -326,5 +329,5 @@ class _SparseMLP(Qwen2MLP):  # type: ignore[misc]
                 skipped=config.ffn_skipped,
             )
             if row == 0 and recorder is not None:
-                recorder.ffn(self._layer, kept, weights)
+                recorder.ffn(self._layer, kept, weights, ffn.inertia(output[0], norms[0]))
         return output

@@ -53,6 +53,7 @@ class _Layer:
     words: list[tuple[NDArray[Any], Tensor, Tensor]] = field(default_factory=list)
     ffn_kept: Tensor | None = None
     importance: Tensor | None = None
+    ffn_ratios: Tensor | None = None
     computed_pairs: int = 0
     executed_pairs: int = 0
     causal_pairs: int = 0
@@ -112,10 +113,11 @@ class Recorder:
         if self._words[-1]["kind"] != "answer":
             self._count_pairs(into, segment, kept, executed)
 
-    def ffn(self, layer: int, kept: Tensor, importance: Tensor) -> None:
-        """One layer's FFN choice: bool [V] and fp32 [V]."""
+    def ffn(self, layer: int, kept: Tensor, importance: Tensor, ratios: Tensor) -> None:
+        """One layer's FFN choice, bool [V] and fp32 [V], and its `inertia`, fp32 [N]."""
         self._layers[layer].ffn_kept = kept
         self._layers[layer].importance = importance
+        self._layers[layer].ffn_ratios = ratios
 
     @property
     def _positions(self) -> NDArray[np.int64]:
@@ -221,6 +223,8 @@ class Recorder:
         kept = torch.stack([layer.ffn_kept for layer in heard if layer.ffn_kept is not None])
         weights = [layer.importance for layer in heard if layer.importance is not None]
         trace.ffn_kept = np.packbits(kept.cpu().numpy(), axis=-1)
+        ratios = torch.stack([layer.ffn_ratios for layer in heard if layer.ffn_ratios is not None])
+        self._finish_inertia(trace, ratios, kept)
         trace.ffn_importance = torch.stack(weights).cpu().numpy().astype(np.float16)
         assert self._sequence is not None
         table = self._sequence.layout.tokens_from_cube
@@ -228,3 +232,11 @@ class Recorder:
         rows = [w[table.clamp_min(0)].masked_fill(table < 0, 0.0) for w in weights]
         spread = [normalised_entropy(row, sizes) for row in rows]
         trace.ffn_entropy = torch.stack(spread).cpu().numpy()
+
+    def _finish_inertia(self, trace: Trace, ratios: Tensor, kept: Tensor) -> None:
+        """`ratios` fp32 [L, N] and `kept` bool [L, V]: what a skipped token would do is unknown."""
+        assert self._sequence is not None
+        video = ratios[:, self._sequence.video_positions].masked_fill(~kept, torch.nan)
+        trace.ffn_ratio = video.cpu().numpy().astype(np.float16)
+        text = ratios[:, self._sequence.text_positions]
+        trace.text_ffn_ratio = text.cpu().numpy().astype(np.float16)

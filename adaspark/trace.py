@@ -1,7 +1,8 @@
 """What was decided in one run: which cubes, which tokens, how certain; and the file it goes to.
 
-Axes: L layers, V video tokens, C cubes, Q sampled query cubes, W words (text tokens), H query
-heads, S slices of all videos, F frames of a slice. numpy only: the viewer reads this.
+Axes: L layers, V video tokens, X text tokens of the prompt, C cubes, Q sampled query cubes,
+W words (text tokens), H query heads, S slices of all videos, F frames of a slice. numpy only: the
+viewer reads this.
 """
 
 from __future__ import annotations
@@ -43,11 +44,13 @@ class LayerStats:
     ffn_entropy: float
 
 
-def _array(dtype: str, shape: str) -> Any:
-    """An array field; its dtype and axes are part of the file format."""
+def _array(dtype: str, shape: str, *, is_optional: bool = False) -> Any:
+    """An array field; its dtype and axes are part of the file format. Files written before an
+    optional one was recorded load with an empty array.
+    """
     return field(
         default_factory=lambda: np.zeros((0,) * len(shape.split()), dtype),
-        metadata={"dtype": dtype, "shape": shape},
+        metadata={"dtype": dtype, "shape": shape, "is_optional": is_optional},
     )
 
 
@@ -78,6 +81,10 @@ class Trace:
     """video tokens that passed through the FFN, one bit a token"""
     ffn_importance: NDArray[np.float16] = _array("float16", "L V")
     """share of its cube's norm that each token holds"""
+    ffn_ratio: NDArray[np.float16] = _array("float16", "L V", is_optional=True)
+    """norm of the FFN's output over the norm of its input residual; NaN where a token skipped it"""
+    text_ffn_ratio: NDArray[np.float16] = _array("float16", "L X", is_optional=True)
+    """the same of the prompt's text tokens, in order"""
     cube_entropy: NDArray[np.float32] = _array("float32", "L C")
     """normalised attention entropy, mean over heads and tokens of a query cube"""
     cube_effective: NDArray[np.float32] = _array("float32", "L C")
@@ -150,7 +157,9 @@ class Trace:
                         f"{path} has trace schema {version!r}, this version reads "
                         f"{SCHEMA_VERSION}; record the run again."
                     )
-                arrays = {f.name: file[f.name] for f in fields(cls) if f.name != "meta"}
+                wanted = [f for f in fields(cls) if f.name != "meta"]
+                kept = [f for f in wanted if f.name in file or not f.metadata["is_optional"]]
+                arrays = {f.name: file[f.name] for f in kept}
         except UserError:
             raise
         except _UNREADABLE as error:

@@ -216,6 +216,7 @@ def test_arrays_have_the_dtypes_and_axes_of_the_format(run: tuple[Trace, Spy, li
     cubes, words = len(trace.bounds), len(trace.words)
     tokens = len(trace.cube_from_token)
     axes = {"L": LAYERS, "C": cubes, "Q": cubes, "V": tokens, "W": words, "H": HEADS}
+    axes |= {"X": sum(word["kind"] != "answer" for word in trace.words)}
     axes |= {"S": sum(grid[0] for grid in GRIDS), "F": 2, "7": 7}
     for field in fields(trace):
         if field.name == "meta":

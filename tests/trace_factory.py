@@ -72,6 +72,8 @@ def make_trace(
         word_probs=probs.astype(np.float16),
         ffn_kept=np.packbits(passed, axis=-1),
         ffn_importance=importance.astype(np.float16),
+        ffn_ratio=np.where(passed, importance, np.nan).astype(np.float16),
+        text_ffn_ratio=rng.uniform(0.5, 1, (layers, 1 + len(question))).astype(np.float16),
         cube_entropy=cube_entropy,
         cube_effective=np.exp(cube_entropy * np.log(max(len(bounds), 2))).astype(np.float32),
         word_entropy=entropy.mean(-1).astype(np.float32),

@@ -30,6 +30,7 @@ __all__ = [
     "effective_cubes",
     "entropy_by_layer",
     "entropy_over_time",
+    "ffn_inertia",
     "ffn_masks",
     "flops_breakdown",
     "layer_density",
@@ -106,6 +107,20 @@ def attention_concentration(trace: Trace, *, theme: Theme = "light") -> go.Figur
     return figure.update_yaxes(title={"text": "Share of cubes (0 to 1)"}, col=1)
 
 
+def ffn_inertia(trace: Trace, *, theme: Theme = "light") -> go.Figure:
+    """How far the FFN moves text and video tokens (the paper's Fig. 1b): mean and spread."""
+    parts = series.ffn_inertia(trace)
+    if not parts[0]:
+        return nothing(theme, "This run was recorded before FFN inertia was")
+    titles = ("Mean over the tokens", "Standard deviation over the tokens")
+    figure = make_subplots(1, 2, subplot_titles=titles, horizontal_spacing=0.1)
+    for column, lines in enumerate(parts, 1):
+        add_lines(figure, lines, theme, column=column)
+    figure = laid_out(figure, theme, "FFN inertia: output norm / input norm", "Layer", "")
+    under_titles(figure)
+    return _counts(figure)
+
+
 def flops_breakdown(trace: Trace, *, theme: Theme = "light") -> go.Figure:
     """Counted FLOPs of the prefill by part, dense against AdaSpark, beside the measured seconds."""
     rows, named = series.flops_parts(trace), colours(theme)
@@ -159,6 +174,7 @@ FIGURES: dict[str, Callable[[Trace, int, Theme], go.Figure]] = {
     "layer_density": lambda trace, layer, theme: layer_density(trace, theme=theme),
     "layer_statistics": lambda trace, layer, theme: layer_statistics(trace, theme=theme),
     "concentration": lambda trace, layer, theme: attention_concentration(trace, theme=theme),
+    "ffn_inertia": lambda trace, layer, theme: ffn_inertia(trace, theme=theme),
     "selection_maps": lambda trace, layer, theme: selection_maps(trace, theme=theme),
     "selection_map": lambda trace, layer, theme: selection_map(trace, layer, theme=theme),
     "ffn_masks": lambda trace, layer, theme: ffn_masks(trace, layer, theme=theme),

@@ -116,6 +116,26 @@ def passed_tokens(trace: Trace) -> list[Line]:
     return [Line("FFN", "ffn", _layers(trace), _known(passed))]
 
 
+def ffn_inertia(trace: Trace) -> tuple[list[Line], list[Line]]:
+    """How far the FFN moves tokens, by layer: the means of output / input norm, and their standard
+    deviations; text and video tokens apart. Both are empty where the trace has not recorded it.
+
+    Video tokens that skipped the FFN do not count.
+    """
+    tables = (
+        ("Text tokens", "question", trace.text_ffn_ratio),
+        ("Video tokens", "video", trace.ffn_ratio),
+    )
+    means, spreads = [], []
+    for name, role, ratios in tables if trace.ffn_ratio.size else ():
+        known = [row[np.isfinite(row)] for row in ratios.astype(np.float64)]
+        rows = [(row.mean(), row.std()) if row.size else (np.nan, np.nan) for row in known]
+        mean, spread = zip(*rows, strict=True)
+        means.append(Line(name, role, _layers(trace), _known(mean)))
+        spreads.append(Line(name, role, _layers(trace), _known(spread)))
+    return means, spreads
+
+
 def concentration(trace: Trace, kind: str) -> list[Line]:
     """Share of the cubes that holds 50, 80, 90 and 95 % of the attention mass, by layer.
 

@@ -62,6 +62,16 @@ def _statistics(trace: Trace) -> list[Row]:
     return _lines([*cubes, series.Line(name, passed.role, passed.x, passed.y)], "Layer")
 
 
+def _inertia(trace: Trace) -> list[Row]:
+    parts = zip(("mean", "standard deviation"), series.ffn_inertia(trace), strict=True)
+    lines = [
+        series.Line(f"{line.name}: {what} of output / input norm", line.role, line.x, line.y)
+        for what, found in parts
+        for line in found
+    ]
+    return _lines(lines, "Layer")
+
+
 def _concentration(trace: Trace) -> list[Row]:
     lines = [
         series.Line(f"{series.QUERY_NAMES[kind]}: {line.name}", line.role, line.x, line.y)
@@ -129,6 +139,7 @@ TABLES: dict[str, Callable[[Trace, int], list[Row]]] = {
     "effective_cubes": lambda trace, layer: _lines(series.effective_cubes(trace), "Layer"),
     "layer_density": lambda trace, layer: _lines(series.layer_density(trace), "Layer"),
     "layer_statistics": lambda trace, layer: _statistics(trace),
+    "ffn_inertia": lambda trace, layer: _inertia(trace),
     "concentration": lambda trace, layer: _concentration(trace),
     "selection_maps": lambda trace, layer: _cubes(trace, range(len(trace.computed_pairs))),
     "selection_map": lambda trace, layer: _cubes(trace, [layer]),

@@ -36,11 +36,13 @@
   function told({ sides: [{ label }, forced], before, after }) {
     if (before == null || after == null) return [make("p", { text: "The first answer's probability was not recorded." })];
     const change = after - before;
-    const times = Math.exp(change);
-    const text = `The answer of ${label} has log-probability ${before.toFixed(3)}; with ${forced.label.toLowerCase()} it has ` +
-      `${after.toFixed(3)}: ${change < 0 ? "−" : "+"}${Math.abs(change).toFixed(3)} nats, ${Number(times.toPrecision(3))} times as likely.`;
+    const times = Number(Math.exp(change).toPrecision(3));
+    const text = `The answer of ${label} has log-probability ${signed(before)}; with ${forced.label.toLowerCase()} it has ` +
+      `${signed(after)}: a change of ${signed(change)} nats, ${times} times as likely.`;
     return [make("p", { class: "ablate-change", text })];
   }
+
+  const signed = (nats) => `${nats < 0 ? "−" : "+"}${Math.abs(nats).toFixed(3)}`;
 
   Object.assign(studio, { mountAblate });
 })();

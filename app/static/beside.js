@@ -45,7 +45,7 @@
     }
 
     async function show({ key, run, state, sides, ...more }) {
-      place.replaceChildren(answers(sides), table(sides), ...told({ sides, ...more }));
+      place.replaceChildren(answers(sides), ...told({ sides, ...more }), table(sides));
       note.textContent = state === "stopped" ? "Stopped early: the second answer is cut." : sameness(sides);
       try {
         const scene = await (await studio.fetched(key, "scene.json")).json();
@@ -78,7 +78,7 @@
   }
 
   function table(sides) {
-    const head = ["", ...sides.map(({ label }) => label)].map((text) => make(text ? "th" : "td", { scope: text && "col", text }));
+    const head = ["", ...sides.map(({ label }) => label)].map((text) => make(text ? "th" : "td", { scope: text ? "col" : null, text }));
     const rows = ROWS.map(([title, value]) =>
       make("tr", {}, make("th", { scope: "row", text: title }), ...sides.map((side) => make("td", { text: value(side) }))));
     return make("div", { class: "table-scroll", tabindex: 0, role: "region", "aria-label": "Both runs" },

@@ -5,7 +5,7 @@
   const { make } = studio;
   const TABS = [
     ["Layers and cubes", ["selection_maps", "selection_map"]],
-    ["FFN tokens", ["ffn_masks"]],
+    ["FFN tokens", ["ffn_masks", "ffn_inertia"]],
     ["Entropy", ["entropy_by_layer", "effective_cubes", "entropy_over_time"]],
     ["Layer statistics", ["layer_statistics", "layer_density"]],
     ["Concentration", ["concentration"]],
@@ -17,14 +17,14 @@
   ];
   const FIRST = 2;
   const OF_ONE_LAYER = new Set(["selection_map", "ffn_masks", "entropy_over_time"]);
-  const WIDE = new Set(["selection_maps", "selection_map", "ffn_masks", "layer_statistics", "concentration", "flops"]);
+  const WIDE = new Set(["selection_maps", "selection_map", "ffn_masks", "layer_statistics", "concentration", "ffn_inertia", "flops"]);
   /** Where a click on a point leads; elsewhere it leads nowhere. */
   const byLayer = ({ x }) => ({ layer: x });
   const PLACES = {
     selection_maps: ({ curveNumber, x }) => ({ layer: curveNumber, slice: Number(x) }),
     entropy_over_time: ({ pointIndex }) => ({ slice: pointIndex }),
     entropy_by_layer: byLayer, effective_cubes: byLayer, layer_statistics: byLayer,
-    layer_density: byLayer, concentration: byLayer,
+    layer_density: byLayer, concentration: byLayer, ffn_inertia: byLayer,
   };
   const CONFIG = {
     responsive: true, displaylogo: false, scrollZoom: false,

@@ -68,6 +68,8 @@ def test_a_cube_clicked_in_the_player_is_forced_off(studio: Page) -> None:
     expect(place.get_by_text("Cube 1: slices 0 to 1, rows 0 to 1, columns 2 to 3")).to_be_visible()
     force.click()
     expect_note(place, "Both answers are the same.")
-    change = "log-probability -1.000; with cube 1 off it has -2.000: \u22121.000 nats, 0.368 times"
+    change = (
+        "with cube 1 off it has \u22122.000: a change of \u22121.000 nats, 0.368 times as likely"
+    )
     expect(place.get_by_text(change)).to_be_visible()
     expect(place.get_by_role("region", name="Answer, Cube 1 off")).to_be_visible()
