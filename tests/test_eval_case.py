@@ -20,6 +20,7 @@ from adaspark.eval.clips import Length, mixed_clips
 from adaspark.eval.context import Context, plan_dict
 from adaspark.eval.results import Results, load
 from adaspark.eval.runner import Heard, Record, Runner
+from adaspark.mini.world import Event
 
 PLAN = case.Plan(items=3, length="16x224", families=("needle", "order", "absent"))
 masks = st.lists(st.booleans(), min_size=1, max_size=80).map(torch.tensor)
@@ -46,13 +47,16 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
         ("What color is the striped circle?", "circle"),
         ("WHAT SHAPE IS THE RED OBJECT", "RED"),
         ("Which color comes first?", "first"),
-        ("Is the star left or right of the heart?", "heart"),
-        ("Where does it end?", None),
+        ("Is the circle left or right of the heart?", "circle"),
+        ("Which came last, the red one or the blue one?", "red"),
         ("What is the predominant thing?", None),
     ],
 )
-def test_the_key_word_is_the_last_look_or_end(question: str, word: str | None) -> None:
-    found = case.key_word(question)
+def test_the_key_word_is_the_last_that_names_what_is_asked(question: str, word: str | None) -> None:
+    event = Event(
+        "circle", "red", (214, 40, 40), 0.0, 1.0, 0.5, 0.5, "still", 0.0, 0.1, 0.0, "striped"
+    )
+    found = case.key_word(question, event)
     assert (found and found[0]) == word
 
 
@@ -64,7 +68,9 @@ def test_the_rows_are_those_of_the_words() -> None:
     (one,) = heard
     for row, clip in enumerate(clips):
         for index, question in enumerate(clip.questions):
-            span, key = one.spans[row][index], case.key_word(question.text)
+            assert question.event is not None
+            span = one.spans[row][index]
+            key = case.key_word(question.text, clip.scene.events[question.event])
             assert key is not None
             ids = runner.packer.fitting([question], answer_tokens=8).block(question)[0]
             place = case.key_row(runner.packer, question.text, key.end(), span) - span.asked.start

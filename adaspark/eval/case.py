@@ -1,9 +1,9 @@
 """`adaspark eval case`: which cubes a word chooses, drawn on the frames beside the truth.
 
 Asks what the paper's Fig. 5 asks, at small scale. Two words of each question are looked at: its key
-word, the last that names a look ("circle", "red", "striped") or an end ("first"), and the row that
-gives the answer's first word. The truth is known token by token: where the object is that is asked
-about. Which cases are drawn follows from a rule, not from how they look.
+word, the last that names a look of the object asked about ("circle", "red", "striped") or an end
+("first"), and the row that gives the answer's first word. The truth is known token by token: where
+the object is that is asked about. Which cases are drawn follows from a rule, not from their looks.
 """
 
 from __future__ import annotations
@@ -28,11 +28,9 @@ from adaspark.eval.rows import rows_of
 from adaspark.eval.runner import Heard, Record
 from adaspark.mini.packing import Packer
 from adaspark.mini.tasks import check_family
-from adaspark.mini.world import COLORS, FILLS, SHAPES
+from adaspark.mini.world import Event
 
 __all__ = ["Plan", "draw", "run", "summarise"]
-
-KEYS = re.compile(rf"\b({'|'.join((*COLORS, *SHAPES, *FILLS, 'first', 'last'))})\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -76,9 +74,11 @@ def run(plan: Plan, context: Context) -> None:
                         context.results.add(clip.seed, index, kind, **values)
 
 
-def key_word(text: str) -> re.Match[str] | None:
-    """The last word of a question that names a look or an end."""
-    return max(KEYS.finditer(text), key=lambda match: match.start(), default=None)
+def key_word(text: str, event: Event) -> re.Match[str] | None:
+    """The last word of a question that names a look of the object asked about, or an end."""
+    words = (event.color, event.shape, event.fill, "first", "last")
+    found = re.finditer(rf"\b({'|'.join(words)})\b", text, re.IGNORECASE)
+    return max(found, key=lambda match: match.start(), default=None)
 
 
 def key_row(packer: Packer, text: str, end: int, span: Span) -> int:
@@ -110,7 +110,7 @@ def _words(
     if question.event is None:
         return
     truth = heard.truth[clip, :, question.event].cpu()
-    key = key_word(question.text)
+    key = key_word(question.text, heard.clips[clip].scene.events[question.event])
     if not truth.any():
         return
     if key is not None:

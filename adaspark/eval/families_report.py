@@ -87,9 +87,14 @@ def _worst(answers: Answers, arm: str) -> str:
     right = {family: found.value for family, found in answers.accuracies[arm].items()}
     lost = {f: answers.compared[arm][f].difference.value for f in answers.families}
     lowest, most = min(right, key=right.__getitem__), min(lost, key=lost.__getitem__)
+    against = (
+        f"against dense, {most} loses most ({written(lost[most], 'points')} points)"
+        if lost[most] < 0
+        else "no family loses against dense"
+    )
     return (
         f"{answers.title}: the worst family of {arm} is {lowest} ({_percent(right[lowest])}); "
-        f"against dense, {most} changes worst ({written(lost[most], 'points')} points)."
+        f"{against}."
     )
 
 
