@@ -70,7 +70,8 @@ def inertia(output: Tensor, norms: Tensor) -> Tensor:
     """How far the FFN moves each token: fp32 [N], the L2 norm of its output [N, h] over the norm
     fp32 [N] of the residual stream that entered the block (the paper's Fig. 1b).
     """
-    return output.detach().float().norm(dim=-1) / norms.clamp_min(torch.finfo(norms.dtype).tiny)
+    moved: Tensor = output.detach().float().norm(dim=-1)
+    return moved / norms.clamp_min(torch.finfo(norms.dtype).tiny)
 
 
 def _cube_means(rows: Tensor, cube_from_row: Tensor, cubes: int) -> Tensor:
