@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import interpreted
 import pytest
 import torch
 
-from adaspark import cli
-from adaspark.bench import gpu, gpu_parity
+from adaspark import attention, cli, ffn
+from adaspark.bench import gpu, gpu_model, gpu_parity, planted
 from adaspark.bench.planted import TILE, Planted, video_sequence
+from adaspark.errors import UserError
+from adaspark.kernels import gpu as kernels
 from adaspark.kernels import gpu_plan, gpu_tables, gpu_union
 
 DEVICE = torch.device(interpreted.DEVICE)
 GRID = (4, 5, 6)
+TINY = {
+    "hidden_size": 32,
+    "intermediate_size": 32,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "vocab_size": 64,
+    "bos_token_id": 1,
+    "eos_token_id": 1,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [2, 3, 3]},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -47,10 +60,10 @@ def test_planted_selections_have_the_density_and_inflation_they_were_asked_for(
     cube: int, density: float, inflation: float
 ) -> None:
     sequence = video_sequence(16384, cube, torch.device("cpu"))
-    planted = Planted.draw(sequence, 2, density, inflation, most_bytes=2**16)
-    assert len(planted.chunks) > 1
+    drawn = Planted.draw(sequence, 2, density, inflation, most_bytes=2**16)
+    assert len(drawn.chunks) > 1
     chosen = met = before = 0
-    for rows, words in planted.chunks:
+    for rows, words in drawn.chunks:
         own = torch.arange(rows.end_cube) == rows.own_cube[:, None]
         wishes = gpu_tables.unpack(words, torch.arange(rows.count)) & ~own
         short = -rows.count % TILE
@@ -63,22 +76,22 @@ def test_planted_selections_have_the_density_and_inflation_they_were_asked_for(
 
 def test_planted_pairs_are_counted_key_by_key() -> None:
     sequence = video_sequence(2048, 64, torch.device("cpu"))
-    planted = Planted.draw(sequence, 2, 0.3, 1.5, most_bytes=2**30)
-    ((rows, words),) = planted.chunks
+    drawn = Planted.draw(sequence, 2, 0.3, 1.5, most_bytes=2**30)
+    ((rows, words),) = drawn.chunks
     allowed = torch.zeros(2, rows.count, sequence.length, dtype=torch.bool)
     wishes = gpu_tables.unpack(words, torch.arange(rows.count))
     allowed[..., sequence.video_positions] = wishes[..., sequence.layout.cube_from_token]
     allowed[..., sequence.text_positions] = True
     seen = torch.arange(sequence.length) <= rows.positions[:, None]
-    assert planted.pairs == int((allowed & seen).sum())
+    assert drawn.pairs == int((allowed & seen).sum())
 
 
 def test_gathering_pays_where_tiles_disagree() -> None:
     """The rule that routes, on planted selections: unions alone at inflation 1, not at 4."""
     sequence = video_sequence(4096, 256, DEVICE)
     for inflation, gathers in ((1.0, False), (4.0, True)):
-        planted = Planted.draw(sequence, 1, 0.2, inflation, most_bytes=2**30)
-        ((_, words),) = planted.chunks
+        drawn = Planted.draw(sequence, 1, 0.2, inflation, most_bytes=2**30)
+        ((_, words),) = drawn.chunks
         agree = gpu_plan.agreement(words, size=TILE)
         assert bool((gpu_plan._least(agree, TILE, 256) > 1).all()) == gathers
 
@@ -113,3 +126,34 @@ def test_a_small_bench_is_written(tmp_path: Path) -> None:
     result = json.loads(out.read_text("utf-8"))
     assert result["setting"]["accelerator"] != "none"
     assert {row["cube"] for row in result["rows"]} == {64, 128}
+
+
+def test_a_model_is_timed_on_planted_wishes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every arm prefills; the sparse ones attend by the kernels, with the density they report."""
+    prefilled: list[torch.Tensor] = []
+
+    def once(work: Callable[[], torch.Tensor], repeats: int) -> float:
+        prefilled.append(work())
+        return float(len(prefilled))
+
+    monkeypatch.setattr(gpu_model, "seconds", once)
+    for module in (planted, gpu_model):
+        monkeypatch.setattr(module, "SIDE", 8)
+        monkeypatch.setattr(module, "TEXT", 8)
+    monkeypatch.setattr(attention, "sparse_attention", kernels.sparse_attention)
+    monkeypatch.setattr(ffn, "sparse_ffn", kernels.sparse_ffn)
+    model = gpu_model.build(DEVICE, layers=1, **TINY)
+    found = gpu_model.prefills(model, 512, 1)
+    assert [found[f"{name} ms"] for name in gpu_model.ARMS] == [1e3, 2e3, 3e3, 4e3]
+    assert 0.1 < found["attention density"] < 0.4
+    assert all(logits.isfinite().all() for logits in prefilled)
+    dense, attended, passed, both = prefilled
+    assert torch.equal(passed, dense)  # the last word always passes, and one layer is all there is
+    assert torch.equal(both, attended) and not torch.equal(attended, dense)
+
+
+def test_a_model_that_runs_elsewhere_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_model, "seconds", lambda work, repeats: 1.0)
+    model = gpu_model.build(DEVICE, layers=1, **TINY)
+    with pytest.raises(UserError, match="doctor"):
+        gpu_model.prefills(model, 1024, 1)

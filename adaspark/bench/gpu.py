@@ -52,8 +52,15 @@ TITLES = (
 )
 
 
-def run(*, tokens: Sequence[int] | None, repeats: int, quick: bool, json_path: str | None) -> int:
-    """Print the table as it grows, write the JSON; 1 and no figure where parity fails."""
+def run(
+    *,
+    tokens: Sequence[int] | None,
+    repeats: int,
+    quick: bool,
+    json_path: str | None,
+    parts: Sequence[str] = ("attention", "ffn", "decode"),
+) -> int:
+    """Print the figures as they come, write the JSON; 1 and no figure where parity fails."""
     plan = QUICK if quick else FULL
     sizes = tokens or plan["tokens"]
     if any(size < 4 * SIDE**2 or size % SIDE**2 for size in sizes) or repeats < 1:
@@ -64,7 +71,7 @@ def run(*, tokens: Sequence[int] | None, repeats: int, quick: bool, json_path: s
     loaded = gpu_loading.load(device)
     if loaded.gpu is None:
         raise UserError(f"The GPU kernels cannot run here: {loaded.why}.")
-    from adaspark.bench import gpu_arms, gpu_parity  # these need Triton
+    from adaspark.bench import gpu_parity  # needs Triton
 
     for name, error, limit in gpu_parity.errors(device):
         if not error <= limit:
@@ -73,18 +80,31 @@ def run(*, tokens: Sequence[int] | None, repeats: int, quick: bool, json_path: s
         print(f"parity: {name} {error:.1e} (limit {limit:.0e})")
     result: dict[str, Any] = {"setting": setting("cuda"), "kernels": loaded.why, "repeats": repeats}
     print(json.dumps(result["setting"]), loaded.why, sep="\n")
-    print("".join(title.rjust(width + 1) for title, width in TITLES))
-    result["rows"] = [
-        row for size in sizes for row in _attention(gpu_arms.Arena.of(size, device), plan, repeats)
-    ]
-    result["ffn"] = [_printed(gpu_arms.ffn(size, repeats, device)) for size in sizes]
-    result["decode"] = [_printed(gpu_arms.decoding(size, repeats, device)) for size in sizes]
-    for row in result["rows"]:
+    for part in parts:
+        result[part] = list(_part(part, sizes, plan, repeats, device))
+    for row in result.get("attention", ()):
         if row["speed"] < 1:
             print(f"we lose: {row['tokens']} tokens, {_described(row)}, {row['speed']:.2f} x dense")
     if json_path:
         Path(json_path).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return 0
+
+
+def _part(
+    part: str, sizes: Sequence[int], plan: dict[str, Sequence[Any]], repeats: int, device: Any
+) -> Iterator[dict[str, Any]]:
+    from adaspark.bench import gpu_arms, gpu_model
+
+    if part == "attention":
+        print("".join(title.rjust(width + 1) for title, width in TITLES))
+        for size in sizes:
+            yield from _attention(gpu_arms.Arena.of(size, device), plan, repeats)
+    elif part == "model":
+        model = gpu_model.build(device)
+        yield from (_printed(gpu_model.prefills(model, size, repeats)) for size in sizes)
+    else:
+        arm = gpu_arms.ffn if part == "ffn" else gpu_arms.decoding
+        yield from (_printed(arm(size, repeats, device)) for size in sizes)
 
 
 def _attention(

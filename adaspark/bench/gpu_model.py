@@ -1,0 +1,129 @@
+"""What `adaspark bench gpu --parts model` times: prefill of a random 7B language model.
+
+Its weights mean nothing, so the choice is planted: cubes are chosen as always, and the wishes that
+come of it are replaced by others of a set density.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import cycle
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from adaspark.bench.gpu_arms import DTYPE, FFN_SHARE, GROUPS, HEADS, HIDDEN, INNER, seconds
+from adaspark.bench.planted import SIDE, TEXT, Planted, video_sequence
+from adaspark.config import AdaSparkConfig, Cube
+from adaspark.errors import UserError
+from adaspark.kernels import gpu
+from adaspark.prompt import VIDEO
+from adaspark.qwen import restore, sparsify
+
+LAYERS, VOCABULARY = 28, 152064
+CUBE: Cube = (4, 4, 4)
+DENSITY, INFLATION = 0.3, 1.5
+HALF = {"ffn_rule": "top_k", "ffn_keep": FFN_SHARE}
+ARMS: dict[str, dict[str, Any] | None] = {
+    "dense": None,
+    "attention only": {"ffn_top_p": 1.0},
+    "ffn only": {"attn_top_p": 1.0, **HALF},
+    "both": HALF,
+}
+
+
+def build(device: torch.device, *, layers: int = LAYERS, **text: Any) -> Any:
+    """A random Qwen2.5-VL with the 7B model's language model, and hardly any vision tower."""
+    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+
+    shape = {
+        "hidden_size": HIDDEN,
+        "intermediate_size": INNER,
+        "num_attention_heads": HEADS,
+        "num_key_value_heads": GROUPS,
+        "vocab_size": VOCABULARY,
+        "max_position_embeddings": 2**20,
+        "rope_parameters": {
+            "rope_type": "default",
+            "rope_theta": 1e6,
+            "mrope_section": [16, 24, 24],
+        },
+    }
+    vision = {"depth": 1, "hidden_size": 64, "intermediate_size": 64, "num_heads": 2}
+    config = Qwen2_5_VLConfig(
+        text_config={**shape, "num_hidden_layers": layers, **text},
+        vision_config={**vision, "out_hidden_size": text.get("hidden_size", HIDDEN)},
+    )
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(DTYPE)
+    try:
+        with torch.device(device):
+            return Qwen2_5_VLForConditionalGeneration(config).eval()
+    finally:
+        torch.set_default_dtype(usual)
+
+
+@torch.inference_mode()
+def prefills(model: Any, tokens: int, repeats: int) -> dict[str, Any]:
+    """Milliseconds of each arm's prefill of `tokens` video tokens, and the densities."""
+    text = model.config.text_config
+    device, heads = model.device, text.num_attention_heads
+    sequence = video_sequence(tokens, 64, device)
+    planted = Planted.draw(sequence, heads, DENSITY, INFLATION, most_bytes=gpu.WISH_BYTES)
+    prefill = _prefill(model, tokens)
+    length = sequence.length
+    found: dict[str, Any] = {
+        "model tokens": tokens,
+        "attention density": planted.pairs / (heads * length * (length + 1) / 2),
+        "ffn density": FFN_SHARE,
+    }
+    for name, options in ARMS.items():
+        restore(model)
+        if options is not None:
+            sparsify(model, AdaSparkConfig(CUBE, **options))
+        with _planted(planted) as chosen:
+            found[f"{name} ms"] = seconds(prefill, repeats) * 1e3
+        if options is not None and "attn_top_p" not in options and not chosen:
+            raise UserError("The model does not attend by the GPU kernels: see `adaspark doctor`.")
+    restore(model)
+    return found
+
+
+def _prefill(model: Any, tokens: int) -> Callable[[], Tensor]:
+    length, merge = tokens + 2 * TEXT, model.config.vision_config.spatial_merge_size
+    device, width = model.device, model.config.text_config.hidden_size
+    generator = torch.Generator(device).manual_seed(0)
+    types = torch.zeros(1, length, dtype=torch.long, device=device)
+    types[:, TEXT:-TEXT] = VIDEO
+    call = {
+        "inputs_embeds": torch.randn(
+            (1, length, width), generator=generator, device=device, dtype=model.dtype
+        ),
+        "position_ids": torch.arange(length, device=device).expand(3, 1, -1),
+        "mm_token_type_ids": types,
+        "video_grid_thw": torch.tensor([[tokens // SIDE**2, SIDE * merge, SIDE * merge]]),
+        "logits_to_keep": 1,
+        "use_cache": False,
+    }
+    return lambda: torch.as_tensor(model(**call).logits)
+
+
+@contextmanager
+def _planted(planted: Planted) -> Iterator[list[int]]:
+    """Choose as always, then answer with what was planted; yields the rows of every answer."""
+    usual, answers = gpu.choose, cycle(planted.chunks)
+    asked: list[int] = []
+
+    def choose(*given: Any) -> Tensor:
+        usual(*given)
+        rows, words = next(answers)
+        asked.append(rows.count)
+        return words
+
+    setattr(gpu, "choose", choose)  # noqa: B010
+    try:
+        yield asked
+    finally:
+        setattr(gpu, "choose", usual)  # noqa: B010
