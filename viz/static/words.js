@@ -52,7 +52,7 @@ function renderInspector(parts, view, on) {
 function cubePanel(view, on) {
   const { data, layer } = view, cube = data.cubes[view.pinned];
   const head = el("div", { className: "inspector-head" },
-    el("h3", { textContent: `Cube ${cube.index}: ${cubePlace(data, cube)}` }), button("Let go", { onclick: on.release }));
+    el("h2", { textContent: `Cube ${cube.index}: ${cubePlace(data, cube)}` }), button("Let go", { onclick: on.release }));
   const users = usersOf(data, cube.index);
   if (!users.length) return [head, el("p", { textContent: "No word of the question or the answer chose it in any layer." })];
   const heads = ["Word", "Layers that used it", `Heads in layer ${layer}`, "Share"];
@@ -99,7 +99,7 @@ function wordPanel(view, on) {
   const more = runs.length > SHOWN_TIMES ? [`and ${runs.length - SHOWN_TIMES} more`] : [];
   return [
     el("div", { className: "inspector-head" },
-      el("h3", { textContent: `\u201c${shownText(word)}\u201d keeps ${kept.length} of ${data.cubes.length} cubes in layer ${layer}` }),
+      el("h2", { textContent: `\u201c${shownText(word)}\u201d keeps ${kept.length} of ${data.cubes.length} cubes in layer ${layer}` }),
       button("Let go", { onclick: on.release })),
     el("div", { className: "times", role: "group", "aria-label": "Where its cubes lie in time" }, ...times, ...more),
   ];
