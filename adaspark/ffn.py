@@ -11,10 +11,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from adaspark.kernels import gpu_loading
 from adaspark.layout import CubeLayout
 from adaspark.rules import Rule
 from adaspark.selection import keep_tokens
 from adaspark.sequence import SequenceMap
+
+Outcome = tuple[Tensor, Tensor, Tensor]
+"""The branch's output [N, h], the kept mask bool [V], the importance fp32 [V]."""
 
 
 def importance(norms: Tensor, layout: CubeLayout) -> Tensor:
@@ -42,7 +46,7 @@ def sparse_ffn(
     *,
     rule: Rule,
     skipped: str = "mean",
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> Outcome:
     """The FFN branch of every token, computed for text and for the chosen video tokens only.
 
     `hidden` [N, h] enters `branch` (the MLP; `hidden` is its normalised input), `norms` fp32 [N]
@@ -50,6 +54,21 @@ def sparse_ffn(
     `mean` of its cube's outputs, or zero (`bypass`). Returns the branch's output
     [N, h], the kept mask bool [V] and the importance fp32 [V].
     """
+    module = gpu_loading.for_ffn(hidden)
+    backend: Callable[..., Outcome] = by_torch if module is None else module.sparse_ffn
+    return backend(hidden, norms, sequence, branch, rule=rule, skipped=skipped)
+
+
+def by_torch(
+    hidden: Tensor,
+    norms: Tensor,
+    sequence: SequenceMap,
+    branch: Callable[[Tensor], Tensor],
+    *,
+    rule: Rule,
+    skipped: str = "mean",
+) -> Outcome:
+    """`sparse_ffn` by PyTorch's operators alone: any device, differentiable."""
     layout = sequence.layout
     weights = importance(norms[sequence.video_positions], layout)
     kept = choose_tokens(weights, layout, rule=rule)

@@ -53,12 +53,11 @@ def _chosen(
         *qkv, sequence, rule=top_p(0.7), scale=scale, observe=lambda *told: heard[0].append(told)
     )
     queries, keys, values = (t.float() for t in qkv)
-    plain = attention.sparse_attention(
+    plain = attention.by_tiles(
         *(queries, keys, values, sequence),
         rule=top_p(0.7),
         scale=scale,
         observe=lambda *told: heard[1].append(told),
-        backend="tiles",
     )
     rows = wrong = 0
     same = torch.ones(mine.shape[:2], dtype=torch.bool, device=mine.device)
@@ -98,7 +97,7 @@ def _planted(sequence: SequenceMap, qkv: tuple[Tensor, Tensor, Tensor], inflatio
 def _ffn(sequence: SequenceMap, hidden: Tensor) -> float:
     inputs = (hidden, hidden.float().norm(dim=-1), sequence, lambda rows: rows * rows.tanh())
     mine, kept, _ = gpu_ffn.sparse_ffn(*inputs, rule=top_p(0.5))
-    plain, expected, _ = ffn.sparse_ffn(*inputs, rule=top_p(0.5))
+    plain, expected, _ = ffn.by_torch(*inputs, rule=top_p(0.5))
     return _relative(mine, plain) if torch.equal(kept, expected) else torch.inf
 
 
