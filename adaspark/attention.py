@@ -7,24 +7,21 @@ visible to a segment, M tokens of a full cube, D head dimension.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from adaspark import merge, parallel, tiles
+from adaspark import parallel, tiles
+from adaspark.kernels import cpu_loading, gpu_loading
 from adaspark.layout import CubeLayout
 from adaspark.rules import Rule
 from adaspark.selection import keep_cubes, masked_softmax
 from adaspark.sequence import Segment, SequenceMap
 
-MERGE_COST = 0.8
-"""Time of a (query, key) product by key cubes against one by query tiles, measured on a CPU."""
 WAVE = 32
 """Segments decided together: bounds the tables that are alive at one time."""
-PAIR_PRODUCTS = 55.0
-"""A (row, cube) pair's own cost by key cubes (its row, its partial result), in products."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,8 @@ Observer = Callable[[Segment, Choice], None]
 
 def cube_means(keys: Tensor, sequence: SequenceMap) -> Tensor:
     """Mean key of each cube, fp32 [G, C, D], from keys [G, N, D] after rotary embedding."""
-    return mean_keys(keys.index_select(1, sequence.video_positions), sequence.layout)
+    video = keys.detach().index_select(1, sequence.video_positions)
+    return mean_keys(video, sequence.layout)
 
 
 def mean_keys(video: Tensor, layout: CubeLayout) -> Tensor:
@@ -103,96 +101,49 @@ def sparse_attention(
     """AdaS-Attn for the last queries of a sequence: [H, S, D] in, [H, S, D] out.
 
     `keys` and `values` are [G, N, D] and end with the keys of the queries themselves. `means` may
-    be given where they are known (decoding). `observe` hears each decision. Rows of padding are
-    zero.
+    be given where they are known (decoding). `observe` hears each decision. Compiled kernels
+    compute where they can and are the fastest, PyTorch's query tiles elsewhere. Rows of padding
+    are zero.
     """
-    start = sequence.length - queries.shape[1]
-    means = cube_means(keys, sequence) if means is None else means
-    queries = queries.contiguous()  # rotary embedding leaves heads innermost: rows gather slowly
-    tensors = (queries, keys, values)
-    differentiable = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+    backend: Callable[..., Tensor] = by_tiles
+    for loading in (gpu_loading, cpu_loading):
+        if (module := loading.for_attention(queries, keys, values)) is not None:
+            backend = module.sparse_attention
+    return backend(
+        queries, keys, values, sequence, rule=rule, scale=scale, means=means, observe=observe
+    )
 
-    def work(segment: Segment) -> _Piece:
-        asked, choice = decide(queries, segment, means, start, rule=rule, scale=scale)
+
+def by_tiles(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    sequence: SequenceMap,
+    *,
+    rule: Rule,
+    scale: float,
+    means: Tensor | None = None,
+    observe: Observer | None = None,
+) -> Tensor:
+    """`sparse_attention` by PyTorch's operators alone: any device, any dtype, differentiable."""
+    start = sequence.length - queries.shape[1]
+    known = cube_means(keys, sequence) if means is None else means
+    queries = queries.contiguous()  # rotary embedding leaves heads innermost: rows gather slowly
+
+    def work(segment: Segment) -> tuple[Segment, Choice, Tensor]:
+        asked, choice = decide(queries, segment, known, start, rule=rule, scale=scale)
         attended = choice.kept | segment.own_mask
-        by_tiles, executed = _route(attended, segment, keys.shape[0], differentiable)
-        piece = _Piece(segment, replace(choice, executed_pairs=executed), asked * scale, attended)
-        if not by_tiles:
-            return piece
-        mixed = tiles.attend(piece.queries, keys, values, attended, segment, sequence)
-        return replace(piece, mixed=mixed)
+        executed = tiles.executed_pairs(attended, segment, keys.shape[0])
+        mixed = tiles.attend(asked * scale, keys, values, attended, segment, sequence)
+        return segment, replace(choice, executed_pairs=executed), mixed
 
     output = torch.zeros_like(queries)
-    batch = _KeyCubes(keys, values, sequence)
     segments = sequence.segments(start)
     for first in range(0, len(segments), WAVE):
-        pieces = parallel.run(work, segments[first : first + WAVE], queries.device)
-        for piece in pieces:
+        for segment, choice, mixed in parallel.run(
+            work, segments[first : first + WAVE], queries.device
+        ):
             if observe is not None:
-                observe(piece.segment, piece.choice)
-        batch.add([piece for piece in pieces if piece.mixed is None])
-        for done in (*pieces, *batch.mixed(last=first + WAVE >= len(segments))):
-            if done.mixed is not None:
-                output[:, done.segment.positions - start] = done.mixed
+                observe(segment, choice)
+            output[:, segment.positions - start] = mixed
     return output
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """One segment at work: its choice, scaled queries [H, n, D], what they attend to, result."""
-
-    segment: Segment
-    choice: Choice
-    queries: Tensor
-    attended: Tensor
-    mixed: Tensor | None = None
-
-
-def _route(
-    attended: Tensor, segment: Segment, groups: int, differentiable: bool
-) -> tuple[bool, int]:
-    """Whether query tiles are the cheaper backend, and the pairs that the chosen one computes."""
-    by_tiles = tiles.executed_pairs(attended, segment, groups)
-    by_cubes = merge.executed_pairs(attended, segment)
-    cost = MERGE_COST * (by_cubes + PAIR_PRODUCTS * int(attended.sum()))
-    if segment.is_text or differentiable or by_tiles < cost:
-        return True, by_tiles
-    return False, by_cubes
-
-
-class _KeyCubes:
-    """Pieces that wait for a batch large enough to go by key cubes together."""
-
-    def __init__(self, keys: Tensor, values: Tensor, sequence: SequenceMap) -> None:
-        self._keys, self._values, self._sequence = keys, values, sequence
-        self._waiting: list[_Piece] = []
-        self._cubes: merge.CubeKeys | None = None
-
-    def add(self, pieces: Sequence[_Piece]) -> None:
-        """Let these wait."""
-        self._waiting += pieces
-
-    def mixed(self, *, last: bool) -> list[_Piece]:
-        """Compute the full batches that wait; at the `last` call, whatever waits."""
-        done: list[_Piece] = []
-        batch: list[_Piece] = []
-        pairs = 0
-        for piece in self._waiting:
-            batch.append(piece)
-            pairs += int(piece.attended.sum())
-            if pairs >= merge.PAIRS_AT_ONCE:
-                done += self._attend(batch)
-                batch, pairs = [], 0
-        self._waiting = [] if last else batch
-        return [*done, *self._attend(batch)] if last and batch else done
-
-    def _attend(self, batch: Sequence[_Piece]) -> list[_Piece]:
-        if self._cubes is None:
-            self._cubes = merge.CubeKeys.gather(self._keys, self._values, self._sequence)
-        mixed = merge.attend(
-            [piece.queries for piece in batch],
-            [piece.attended for piece in batch],
-            [piece.segment for piece in batch],
-            self._cubes,
-        )
-        return [replace(piece, mixed=m) for piece, m in zip(batch, mixed, strict=True)]

@@ -40,6 +40,18 @@ def run(work: Callable[[Piece], Done], pieces: Sequence[Piece], device: torch.de
         torch.set_num_threads(threads)
 
 
+def together(work: Callable[[], object]) -> None:
+    """Call `work` once on each of as many threads as torch may use; it shares itself out.
+
+    For work without torch operators that leaves the interpreter's lock.
+    """
+    threads = torch.get_num_threads()
+    others = [_pool(threads).submit(work) for _ in range(threads - 1)]
+    work()
+    for other in others:
+        other.result()
+
+
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, "adaspark", initializer=torch.set_num_threads, initargs=(1,))

@@ -1,9 +1,10 @@
-"""AdaS-Attn: both backends and the routed one against the slow reference and plain PyTorch."""
+"""AdaS-Attn: every CPU backend and the routed one against the slow reference and plain PyTorch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -13,22 +14,37 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from adaspark import attention, merge, reference, tiles
+from adaspark import attention, reference
 from adaspark.attention import Choice
+from adaspark.kernels import cpu_loading
 from adaspark.rules import top_p
 from adaspark.sequence import Segment, SequenceMap
 
 SCALE = 8**-0.5
-COSTS = {"tiles": float("inf"), "key cubes": 0.0, "routed": attention.MERGE_COST}
 HEADS = pytest.mark.parametrize("heads, groups", [(7, 1), (4, 2), (3, 3)])
 Heard = list[tuple[Segment, Choice]]
 
 
-@pytest.fixture(params=list(COSTS))
-def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Each way of computing, forced by what the merge is said to cost."""
-    monkeypatch.setattr(attention, "MERGE_COST", COSTS[request.param])
-    return str(request.param)
+Backend = Callable[..., Tensor]
+
+
+def compiled(*args: Any, **kwargs: Any) -> Tensor:
+    loaded = cpu_loading.load()
+    assert loaded.cpu is not None, loaded.why
+    return loaded.cpu.sparse_attention(*args, **kwargs)
+
+
+BACKENDS = {
+    "tiles": attention.by_tiles,
+    "compiled": compiled,
+    "routed": attention.sparse_attention,
+}
+
+
+@pytest.fixture(params=list(BACKENDS))
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Each way of computing."""
+    return BACKENDS[request.param]
 
 
 def run(
@@ -88,11 +104,11 @@ def disagreements(mine: Heard, theirs: Heard, p: float) -> tuple[int, int]:
 @pytest.mark.parametrize("name", ODD)
 @HEADS
 def test_every_backend_equals_plain_attention_given_its_choice(
-    backend: str, name: str, heads: int, groups: int
+    backend: Backend, name: str, heads: int, groups: int
 ) -> None:
     sequence = ODD[name].build()
     qkv = tensors(sequence, heads=heads, groups=groups)
-    output, heard = run(attention.sparse_attention, sequence, qkv, 0.6)
+    output, heard = run(backend, sequence, qkv, 0.6)
     mask = allowed_mask(sequence, heard, heads, sequence.length)
     torch.testing.assert_close(output, plain(qkv, mask), atol=2e-5, rtol=1e-4)
 
@@ -101,11 +117,11 @@ def test_every_backend_equals_plain_attention_given_its_choice(
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("p", [0.0, 0.7, 1.0])
 def test_the_error_is_at_most_twice_that_of_plain_attention(
-    backend: str, dtype: torch.dtype, p: float
+    backend: Backend, dtype: torch.dtype, p: float
 ) -> None:
     sequence = Scene(((5, 6, 7), (3, 4, 5)), (9, 4, 8), (2, 3, 3)).build()
     qkv = tensors(sequence, heads=14, groups=2, dtype=dtype)
-    output, heard = run(attention.sparse_attention, sequence, qkv, p)
+    output, heard = run(backend, sequence, qkv, p)
     mask = allowed_mask(sequence, heard, 14, sequence.length)
     exact = plain(tuple(t.double() for t in qkv), mask)
     mine = (output.double() - exact).square().mean().sqrt()
@@ -120,10 +136,8 @@ def test_any_scene_equals_the_reference(scene: Scene, p: float, seed: int) -> No
     sequence = scene.build()
     qkv = tensors(sequence, heads=4, groups=2, seed=seed)
     expected, slow = run(reference.sparse_attention, sequence, qkv, p)
-    for cost in COSTS.values():
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(attention, "MERGE_COST", cost)
-            output, heard = run(attention.sparse_attention, sequence, qkv, p)
+    for backend in BACKENDS.values():
+        output, heard = run(backend, sequence, qkv, p)
         close, far = disagreements(heard, slow, p)
         assert far == 0
         if close == 0:
@@ -145,11 +159,11 @@ def test_the_choice_is_the_reference_s_except_at_the_threshold() -> None:
 
 
 @pytest.mark.parametrize("last", [1, 3, 6])
-def test_the_last_queries_alone_read_what_they_read_among_all(backend: str, last: int) -> None:
+def test_the_last_queries_alone_read_what_they_read_among_all(backend: Backend, last: int) -> None:
     sequence = Scene(((4, 3, 5),), (3, 6), (2, 2, 2)).build()
     queries, keys, values = tensors(sequence)
-    whole, _ = run(attention.sparse_attention, sequence, (queries, keys, values), 0.6)
-    part, _ = run(attention.sparse_attention, sequence, (queries[:, -last:], keys, values), 0.6)
+    whole, _ = run(backend, sequence, (queries, keys, values), 0.6)
+    part, _ = run(backend, sequence, (queries[:, -last:], keys, values), 0.6)
     torch.testing.assert_close(part, whole[:, -last:], atol=1e-6, rtol=1e-5)
 
 
@@ -188,50 +202,35 @@ def test_zero_keeps_text_and_the_own_cube_and_one_keeps_all() -> None:
             assert torch.equal(choice.kept, segment.candidates.expand_as(choice.kept) & wanted)
 
 
-def test_padding_reads_nothing_and_nobody_reads_it(backend: str) -> None:
+def test_padding_reads_nothing_and_nobody_reads_it(backend: Backend) -> None:
     sequence = ODD["padded"].build()
     queries, keys, values = tensors(sequence)
-    output, _ = run(attention.sparse_attention, sequence, (queries, keys, values), 0.6)
+    output, _ = run(backend, sequence, (queries, keys, values), 0.6)
     assert output[:, :5].eq(0).all() and output[:, 5:].ne(0).any(-1).all()
     keys[:, :5], values[:, :5] = torch.nan, torch.nan
-    again, _ = run(attention.sparse_attention, sequence, (queries, keys, values), 0.6)
+    again, _ = run(backend, sequence, (queries, keys, values), 0.6)
     assert torch.equal(output, again)
 
 
-def test_the_future_changes_nothing(backend: str) -> None:
+def test_the_future_changes_nothing(backend: Backend) -> None:
     """Keys after a query move its means (method.md says so), never the values that it reads."""
     sequence = Scene(((3, 4, 4),), (2, 3), (2, 2, 2)).build()
     queries, keys, values = tensors(sequence)
-    before, _ = run(attention.sparse_attention, sequence, (queries, keys, values), 0.5)
+    before, _ = run(backend, sequence, (queries, keys, values), 0.5)
     for position in (10, 30, 51):
         later = values.clone()
         later[:, position + 1 :] += 100
-        after, _ = run(attention.sparse_attention, sequence, (queries, keys, later), 0.5)
+        after, _ = run(backend, sequence, (queries, keys, later), 0.5)
         torch.testing.assert_close(after[:, : position + 1], before[:, : position + 1])
 
 
-def test_large_scores_do_not_overflow(backend: str) -> None:
+def test_large_scores_do_not_overflow(backend: Backend) -> None:
     sequence = ODD["two videos, text between"].build()
     queries, keys, values = tensors(sequence, heads=4, groups=2)
-    output, heard = run(
-        attention.sparse_attention, sequence, (queries * 1e3, keys * 1e3, values), 0.6
-    )
+    output, heard = run(backend, sequence, (queries * 1e3, keys * 1e3, values), 0.6)
     mask = allowed_mask(sequence, heard, 4, sequence.length)
     expected = plain((queries.double() * 1e3, keys.double() * 1e3, values.double()), mask)
     torch.testing.assert_close(output.double(), expected, atol=1e-2, rtol=1e-3)
-
-
-@pytest.mark.parametrize("limit", [1, 200])
-def test_merging_in_small_batches_changes_nothing(
-    monkeypatch: pytest.MonkeyPatch, limit: int
-) -> None:
-    sequence = ODD["two videos, text between"].build()
-    qkv = tensors(sequence, heads=4, groups=2)
-    monkeypatch.setattr(attention, "MERGE_COST", 0.0)
-    whole, _ = run(attention.sparse_attention, sequence, qkv, 0.6)
-    monkeypatch.setattr(merge, "PAIRS_AT_ONCE", limit)
-    parts, _ = run(attention.sparse_attention, sequence, qkv, 0.6)
-    torch.testing.assert_close(parts, whole, atol=1e-6, rtol=1e-5)
 
 
 def products(counted: FlopCounterMode) -> int:
@@ -239,25 +238,25 @@ def products(counted: FlopCounterMode) -> int:
 
 
 @pytest.mark.parametrize("name", ["ragged", "two videos, text between", "no text before", "padded"])
-def test_executed_pairs_are_the_products_that_were_computed(backend: str, name: str) -> None:
+def test_executed_pairs_are_the_products_that_tiles_compute(name: str) -> None:
     """Two products of D multiply-adds a pair, beside those of choosing."""
     sequence = ODD[name].build()
     qkv = tensors(sequence, heads=4, groups=2)
     with FlopCounterMode(display=False) as counted:
-        _, heard = run(attention.sparse_attention, sequence, qkv, 0.5)
+        _, heard = run(attention.by_tiles, sequence, qkv, 0.5)
     executed = sum(choice.executed_pairs for _, choice in heard)
     chosen = sum(choice.probs.numel() for _, choice in heard)
     assert products(counted) == 4 * 8 * executed + 2 * 8 * chosen
 
 
-def test_key_cubes_compute_no_more_than_the_tiles_they_replace() -> None:
-    sequence = Scene(((4, 6, 6),), (3, 4), (2, 2, 2)).build()
-    _, heard = run(attention.sparse_attention, sequence, tensors(sequence), 0.4)
+@pytest.mark.parametrize("name", ODD)
+def test_no_backend_computes_less_than_was_chosen(backend: Backend, name: str) -> None:
+    sequence = ODD[name].build()
+    _, heard = run(backend, sequence, tensors(sequence, heads=4, groups=2), 0.4)
     for segment, choice in heard:
         attended = choice.kept | segment.own_mask
-        needed = int((attended * segment.visible_tokens).sum()) + 7 * int(segment.text_before.sum())
-        assert needed <= merge.executed_pairs(attended, segment)
-        assert merge.executed_pairs(attended, segment) <= tiles.executed_pairs(attended, segment, 1)
+        needed = int((attended * segment.visible_tokens).sum()) + 4 * int(segment.text_before.sum())
+        assert needed <= choice.executed_pairs
 
 
 def gradients(function: Callable[..., Tensor], sequence: SequenceMap, p: float) -> Iterator[Tensor]:
@@ -268,7 +267,7 @@ def gradients(function: Callable[..., Tensor], sequence: SequenceMap, p: float) 
         yield tensor.grad
 
 
-def test_gradients_are_those_of_plain_attention_given_the_choice(backend: str) -> None:
+def test_gradients_are_those_of_plain_attention_given_the_choice() -> None:
     sequence = ODD["ragged"].build()
     qkv = tensors(sequence, heads=4, groups=2)
     _, heard = run(attention.sparse_attention, sequence, qkv, 0.6)
@@ -281,7 +280,7 @@ def test_gradients_are_those_of_plain_attention_given_the_choice(backend: str) -
 
 
 @pytest.mark.parametrize("trained", [0, 1, 2])
-def test_any_one_of_the_inputs_may_need_a_gradient(backend: str, trained: int) -> None:
+def test_any_one_of_the_inputs_may_need_a_gradient(trained: int) -> None:
     sequence = ODD["ragged"].build()
     qkv = tensors(sequence, heads=4, groups=2)
     qkv[trained].requires_grad_()

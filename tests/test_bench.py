@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from models import tiny_model
 
 from adaspark import attention, cli, doctor
-from adaspark.bench import parity
+from adaspark.bench import cpu, memory, parity, watch
 from adaspark.bench.cpu import run
+from adaspark.config import AdaSparkConfig
 
 
 def test_parity_holds() -> None:
@@ -28,19 +30,43 @@ def test_no_figure_from_a_broken_backend(
 
     monkeypatch.setattr(attention.tiles, "attend", wrong)
     out = tmp_path / "bench.json"
-    assert run(tokens=[128], repeats=1, json_path=str(out)) == 1
+    assert run(tokens=[128], repeats=1, quick=True, json_path=str(out)) == 1
     assert "no figures" in capsys.readouterr().out
     assert not out.exists()
 
 
-def test_a_small_bench_is_written(tmp_path: Path) -> None:
+def test_a_small_bench_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu, "peak_megabytes", lambda *_: 1.0)  # has a test of its own
     out = tmp_path / "bench.json"
-    assert cli.main(["bench", "cpu", "--tokens", "512", "--repeats", "1", "--json", str(out)]) == 0
-    (row,) = json.loads(out.read_text("utf-8"))["rows"]
-    assert row["video_tokens"] == 512
-    assert 0 < row["attention_density"] <= 0.25
-    assert row["speedup"] == pytest.approx(row["seconds"]["stock"] / row["seconds"]["adaspark"])
-    assert row["ideal"] > 1
+    options = ["--quick", "--tokens", "512", "--repeats", "1", "--json", str(out)]
+    assert cli.main(["bench", "cpu", *options]) == 0
+    rows = json.loads(out.read_text("utf-8"))["rows"]
+    assert [row["video_tokens"] for row in rows] == [512, 512]
+    for row in rows:
+        stock, ours = row["seconds"]["stock"], row["seconds"]["adaspark"]
+        assert 0 < row["attention_density"] <= 0.255 and row["ffn_density"] < 0.6
+        assert row["speedup"] == pytest.approx(stock["total"] / ours["total"])
+        assert row["share_of_ideal"] == pytest.approx(row["speedup"] / row["ideal"])
+        for arm in (stock, ours):
+            assert 0 < arm["attention"] + arm["ffn"] < arm["total"]
+        assert ours["selection"] > 0 and row["ideal"] > 1
+
+
+def test_sparse_takes_no_more_memory_than_stock() -> None:
+    config = AdaSparkConfig((4, 4, 4), 0.3, 0.5)
+    stock, ours = (memory.peak_megabytes("bundled", 1024, c) for c in (None, config))
+    assert 0 < ours <= stock
+
+
+def test_watching_changes_nothing_and_leaves_nothing() -> None:
+    model = tiny_model()
+    usual = attention.sparse_attention
+    hooks = [dict(module._forward_hooks) for module in model.modules()]
+    with watch.selection_seconds(), watch.seconds_by_part(model) as seconds:
+        assert attention.sparse_attention is not usual
+    assert attention.sparse_attention is usual
+    assert [dict(module._forward_hooks) for module in model.modules()] == hooks
+    assert seconds["attention"] == 0 and seconds["total"] > 0
 
 
 @pytest.mark.parametrize("options", [["--tokens", "1"], ["--repeats", "0"]])

@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 
 from adaspark import attention, ffn, reference
+from adaspark.kernels import cpu_loading
 from adaspark.rules import top_p
 from adaspark.sequence import SequenceMap
 
 TOLERANCE = 1e-5
-MERGE_ONLY, TILES_ONLY = 0.0, float("inf")
-
-
-@contextmanager
-def merge_cost(value: float) -> Iterator[None]:
-    """Route by another cost: `MERGE_ONLY` or `TILES_ONLY` force one backend."""
-    usual, attention.MERGE_COST = attention.MERGE_COST, value
-    try:
-        yield
-    finally:
-        attention.MERGE_COST = usual
 
 
 @torch.inference_mode()
 def largest_error(*, seed: int = 0) -> float:
     """Largest absolute difference to the reference, on a small ragged fp32 problem.
 
-    Both attention backends and the FFN; infinite where any of them is not finite or any selection
-    differs.
+    Every attention backend of the CPU and the FFN; infinite where any of them is not finite or any
+    selection differs.
     """
     generator = torch.Generator().manual_seed(seed)
     is_video = torch.tensor([0] * 3 + [1] * (5 * 6 * 7) + [0] * 5).bool()
@@ -40,20 +27,16 @@ def largest_error(*, seed: int = 0) -> float:
     def draw(rows: int) -> torch.Tensor:
         return torch.randn(rows, sequence.length, width, generator=generator)
 
-    queries, keys, values = 2 * draw(heads), draw(groups), draw(groups)
+    qkv = 2 * draw(heads), draw(groups), draw(groups)
     weight = torch.randn(width, width, generator=generator)
-    scale = width**-0.5
-    errors = []
-    for backend in (MERGE_ONLY, TILES_ONLY):
-        with merge_cost(backend):
-            ours = attention.sparse_attention(
-                queries, keys, values, sequence, rule=top_p(0.7), scale=scale
-            )
-        slow = reference.sparse_attention(
-            queries, keys, values, sequence, rule=top_p(0.7), scale=scale
-        )
-        errors.append(float((ours - slow).abs().max()))
-    inputs = (values[0], values[0].norm(dim=-1), sequence, lambda x: (x @ weight).relu())
+    given = {"rule": top_p(0.7), "scale": width**-0.5}
+    slow = reference.sparse_attention(*qkv, sequence, **given)
+    backends = [attention.by_tiles]
+    if (cpu := cpu_loading.load().cpu) is not None:
+        backends.append(cpu.sparse_attention)
+    errors = [float((run(*qkv, sequence, **given) - slow).abs().max()) for run in backends]
+    hidden = qkv[2][0]
+    inputs = (hidden, hidden.norm(dim=-1), sequence, lambda x: (x @ weight).relu())
     ours, kept, _ = ffn.sparse_ffn(*inputs, rule=top_p(0.5))
     slow, expected, _ = reference.sparse_ffn(*inputs, rule=top_p(0.5))
     errors.append(float((ours - slow).abs().max()) if torch.equal(kept, expected) else torch.inf)

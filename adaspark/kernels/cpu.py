@@ -1,0 +1,133 @@
+"""AdaS-Attn on the CPU by compiled kernels: the same signature as `attention.sparse_attention`.
+
+Exact for every rule; top-p is chosen inside the kernels, other rules beforehand. Axes as in
+`attention.py`.
+"""
+
+from __future__ import annotations
+
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from adaspark import parallel
+from adaspark.attention import Choice, Observer, cube_means, decide
+from adaspark.kernels import cpu_attend
+from adaspark.kernels.cpu_state import Choices, Floats, Ints, Layer, Tables
+from adaspark.kernels.cpu_tables import Plan
+from adaspark.kernels.cpu_vector import LANES
+from adaspark.rules import Rule, top_p
+from adaspark.sequence import SequenceMap
+
+_plans: WeakKeyDictionary[SequenceMap, dict[tuple[int, ...], Plan]] = WeakKeyDictionary()
+"""By sequence, for (H, G, S): made once for all layers."""
+_NO_CHOICES = Choices(np.empty(0, np.float32), np.empty(0, np.uint8))
+
+
+def sparse_attention(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    sequence: SequenceMap,
+    *,
+    rule: Rule,
+    scale: float,
+    means: Tensor | None = None,
+    observe: Observer | None = None,
+) -> Tensor:
+    """AdaS-Attn for the last queries of a sequence, [H, S, D] in and out, without gradients."""
+    means = cube_means(keys, sequence) if means is None else means
+    plan = _plan(sequence, queries, len(keys))
+    layer = _layer(plan.tables, queries, keys, values, means)
+
+    def run(part: Plan, choices: Choices, mode: int) -> Ints:
+        return _attend(part, layer, choices, rule, scale, mode)
+
+    if not rule.is_plain_nucleus:
+        start = sequence.length - queries.shape[1]
+        for part in plan.parts():
+            chosen = [
+                decide(queries, segment, means, start, rule=rule, scale=scale)[1]
+                for segment in part.segments
+            ]
+            kept = torch.cat([choice.kept.flatten() for choice in chosen])
+            memory = Choices(_NO_CHOICES.probs, kept.view(torch.uint8).numpy())
+            _report(observe, part, chosen, run(part, memory, cpu_attend.OBEY))
+    elif observe is None:
+        run(plan, _NO_CHOICES, cpu_attend.CHOOSE)
+    else:
+        for part in plan.parts():
+            memory = part.memory()
+            executed = run(part, memory, cpu_attend.TELL)
+            chosen = [Choice(probs, kept) for probs, kept in part.choices(memory)]
+            _report(observe, part, chosen, executed)
+    return torch.from_numpy(layer.output).to(queries.dtype)
+
+
+def choose_alone(
+    queries: Tensor, keys: Tensor, sequence: SequenceMap, *, rule: Rule, scale: float
+) -> None:
+    """What of `sparse_attention` chooses by top-p, and no more: the bench times it."""
+    plan = _plan(sequence, queries, len(keys))
+    means = _array(cube_means(keys, sequence)).reshape(len(keys), -1)
+    none = np.empty((len(keys), 0), np.float32)
+    layer = Layer(_array(queries), means, none, none, np.empty((0, 0, 0), np.float32))
+    _attend(plan, layer, _NO_CHOICES, rule, scale, cpu_attend.LOOK)
+
+
+def _attend(
+    part: Plan, layer: Layer, choices: Choices, rule: Rule, scale: float, mode: int
+) -> Ints:
+    """The products that each tile computed, int64 [t, G]."""
+    executed = np.empty((len(part.tables.tiles), len(layer.means)), np.int64)
+    counter = np.zeros(1, np.int64)
+    given = (part.tables, layer, choices, float(rule.amount), float(scale), mode)
+    parallel.together(lambda: cpu_attend.attend(*given, executed, counter))
+    return executed
+
+
+def _report(observe: Observer | None, part: Plan, chosen: list[Choice], executed: Ints) -> None:
+    if observe is not None:
+        pairs = part.by_segment(executed)
+        for segment, choice, count in zip(part.segments, chosen, pairs, strict=True):
+            observe(segment, Choice(choice.probs, choice.kept, executed_pairs=count))
+
+
+def _plan(sequence: SequenceMap, queries: Tensor, groups: int) -> Plan:
+    heads, count, _ = queries.shape
+    known = _plans.setdefault(sequence, {})
+    if (heads, groups, count) not in known:
+        start = sequence.length - count
+        known[heads, groups, count] = Plan.build(sequence, start, heads, groups)
+    return known[heads, groups, count]
+
+
+def _layer(tables: Tables, queries: Tensor, keys: Tensor, values: Tensor, means: Tensor) -> Layer:
+    """The tensors as the kernels read them, keys and values packed into panels."""
+    groups, _, width = keys.shape
+    slots = len(tables.positions)
+    padded = -(-width // LANES) * LANES
+    layer = Layer(
+        queries=_array(queries),
+        means=_array(means).reshape(groups, -1),
+        keys=torch.empty(groups, slots * width).numpy(),
+        values=torch.zeros(groups, slots * padded).numpy(),
+        output=torch.zeros(queries.shape).numpy(),
+    )
+    given, counter = (_array(keys), _array(values)), np.zeros(1, np.int64)
+    parallel.together(lambda: cpu_attend.pack(*given, tables, layer, counter))
+    return layer
+
+
+def _array(tensor: Tensor) -> Floats:
+    array: Floats = tensor.detach().float().contiguous().numpy()
+    return array
+
+
+def try_one() -> None:
+    """Compile everything on the smallest problem."""
+    sequence = SequenceMap.build(torch.ones(8).bool(), [(2, 2, 2)], (1, 2, 2))
+    few = torch.ones(1, 8, 1)
+    sparse_attention(few, few, few, sequence, rule=top_p(0.5), scale=1.0)
