@@ -53,6 +53,7 @@ def build_dials(config: AdaSparkConfig, calibration: Sequence[dict[str, float]])
                 preset_choices(config.cube),
                 value=_text(config.cube),
                 label="Cube preset",
+                elem_classes="cube-preset",
                 min_width=150,
                 scale=2,
             )

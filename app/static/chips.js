@@ -8,7 +8,7 @@
 
   function mountChips(element, { trigger }) {
     const list = element.querySelector(".question-chips");
-    studio.on("questions", ({ questions, question }) => {
+    studio.on("questions", ({ questions, question, pick }) => {
       const current = byId("question").querySelector("textarea, input").value.trim();
       const typed = current && !state.questions.has(current);
       questions.forEach((text) => state.questions.add(text));
@@ -19,8 +19,9 @@
       const chip = (text) => make("button", { type: "button", text, on: { click: () => take(text) } });
       const chips = questions.map(chip);
       list.replaceChildren(...chips.slice(0, SHOWN_CHIPS), ...moreChips(list, chips.slice(SHOWN_CHIPS)));
-      // With a question the server has filled the box in itself.
-      if (question === undefined && !typed && !questions.includes(current) && questions.length) take(questions[0]);
+      // The page's own first card comes with the box filled in.
+      const wanted = question ?? questions[0];
+      if (pick !== undefined && !typed && wanted && current !== wanted) take(wanted);
     });
   }
 

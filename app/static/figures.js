@@ -112,17 +112,29 @@
     }
   }
 
-  async function fill(place) {
+  /** Resolves once a figure is drawn for the run, layer and theme in force. */
+  function fill(place) {
     const name = place.dataset.figure, { key } = panel.result;
     const theme = studio.isDark() ? "dark" : "light", layer = OF_ONE_LAYER.has(name) ? panel.layer : 0;
     const wanted = [key, layer, theme].join();
-    if (panel.drawn.get(name) === wanted) return;
-    panel.drawn.set(name, wanted);
+    if (panel.drawn.get(name)?.wanted !== wanted) {
+      panel.drawn.set(name, { wanted, done: drawn(place, name, wanted, { name, layer, theme }) });
+    }
+    return panel.drawn.get(name).done;
+  }
+
+  async function drawn(place, name, wanted, query) {
     const ready = loadPlotly();
-    const answer = await studio.fetched(key, "figure.json", { name, layer, theme });
-    const figure = await answer.json();
-    await ready;
-    if (panel.result && panel.drawn.get(name) === wanted) draw(place, name, figure);
+    try {
+      const answer = await studio.fetched(panel.result.key, "figure.json", query);
+      const figure = await answer.json();
+      await ready;
+      if (panel.drawn.get(name)?.wanted === wanted) await draw(place, name, figure);
+    } catch (error) {
+      // A later look asks again.
+      if (panel.drawn.get(name)?.wanted === wanted) panel.drawn.delete(name);
+      throw error;
+    }
   }
 
   async function draw(place, name, figure) {

@@ -116,7 +116,7 @@
     } catch (error) {
       return fail(error.message);
     }
-    if (message.recorded) run.view.select(studio.sharpest(window.adaspark.scene()));
+    if (message.recorded) studio.lookFirst(run.view);
     byId("answer").textContent = message.answer;
     finish(null);
     studio.costs(message);

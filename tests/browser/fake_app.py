@@ -16,10 +16,11 @@ from app.server import Studio
 
 
 def main(folder: Path, port: int) -> None:
-    """Serve one sample clip with its recorded run until interrupted."""
-    write_clip(folder / "01_numbers.mp4")
+    """Serve two sample clips with their recorded runs until interrupted."""
     items = [{"family": "none", "question": q, "answer": ""} for q in FakeEngine.questions]
-    (folder / "01_numbers.json").write_text(json.dumps({"items": items}))
+    for name, size in (("01_numbers", (128, 96)), ("02_tall", (96, 128))):
+        write_clip(folder / f"{name}.mp4", size=size)
+        (folder / f"{name}.json").write_text(json.dumps({"items": items}))
     points = [{"budget": b, "attn_top_p": b / 2, "ffn_top_p": b} for b in (0.2, 0.6, 1.0)]
     (folder / "calibration.json").write_text(json.dumps({"points": points}))
     samples = read_samples(folder)

@@ -1,24 +1,22 @@
 """Pictures of the page: `python -m tests.browser.screenshots FOLDER [URL]`.
 
-Each width in light and dark with an answer, the four overlays, and the figures. Without an
-address the app is started with the bundled model; the README's pictures come from here.
+Each width in light and dark, the overlays, the figures, and `studio.png`, the README's picture.
+Without an address the app is started with the bundled model.
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from app_page import scene, slider, wait_for_state
+from app_page import wait_for_state
 from playwright.sync_api import Browser, Page, sync_playwright
 from serving import ARGUMENTS, CHROMIUM, running
 
 WIDTHS = {390: 844, 768: 1024, 1440: 900}
 OVERLAYS = ("Spotlight", "Outline", "Heat", "FFN")
-TABS = ("Entropy", "Density by layer", "Selection maps", "FFN masks", "FLOPs and time", "Table")
 
 
 def main(folder: Path, url: str | None = None) -> None:
@@ -33,6 +31,7 @@ def main(folder: Path, url: str | None = None) -> None:
                 if width == max(WIDTHS):
                     _parts(page, folder, theme)
                 page.close()
+        _readme_picture(browser, address, folder)
         browser.close()
 
 
@@ -40,34 +39,36 @@ def _parts(page: Page, folder: Path, theme: str) -> None:
     for name in OVERLAYS:
         page.get_by_role("button", name=name, exact=True).click()
         page.locator("#viewer").screenshot(path=folder / f"{name.lower()}-{theme}.png")
-    for name in TABS:
-        page.get_by_role("tab", name=name).click()
+    for tab in page.locator(".figures [role=tab]").all():
+        tab.click()
         page.wait_for_timeout(1500)
-        title = name.lower().replace(" ", "-")
+        title = tab.inner_text().lower().replace(" ", "-")
         page.locator(".figures").screenshot(path=folder / f"figure-{title}-{theme}.png")
 
 
+def _readme_picture(browser: Browser, url: str, folder: Path) -> None:
+    """What a visitor sees first, sharp: the recorded run where its question chose most sharply."""
+    options = {"viewport": {"width": 1440, "height": 1060}, "device_scale_factor": 1.5}
+    page = browser.new_page(**options, reduced_motion="reduce")
+    page.goto(f"{url}?__theme=light")
+    wait_for_state(page, "ready")
+    page.wait_for_selector(".status-chip[data-state=ready]")
+    page.wait_for_timeout(1500)
+    page.screenshot(path=folder / "studio.png")
+    page.close()
+
+
 def _opened(browser: Browser, url: str, width: int, height: int, theme: str) -> Page:
-    """The page where its last layer looks hardest, the figures drawn."""
+    """The page with its recorded run, the model ready and the figures drawn."""
     page = browser.new_page(viewport={"width": width, "height": height}, reduced_motion="reduce")
     page.goto(f"{url}?__theme={theme}")
-    page.wait_for_selector("#viewer")
-    wait_for_state(page, "ready", after_rev=0)
-    drawn = scene(page)
-    slider(page, "Layer").fill(str(len(drawn["kept"]) - 1))
-    slider(page, "Seek").fill(str(_hardest_look_secs(drawn)))
-    page.get_by_role("tab", name="Entropy").scroll_into_view_if_needed()
-    page.get_by_text(f"layer {len(drawn['kept']) - 1}").last.wait_for()
+    wait_for_state(page, "ready")
+    page.wait_for_selector(".status-chip[data-state=ready]")
+    page.locator(".figures").scroll_into_view_if_needed()
+    page.locator("[role=tabpanel]:not([hidden]) .main-svg").first.wait_for()
     page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
     page.wait_for_timeout(1500)
     return page
-
-
-def _hardest_look_secs(drawn: Any) -> float:
-    """A time in the cube that most of the question's words chose in the last layer."""
-    shares = drawn["kept_by_kind"]["question"][-1]
-    cube = drawn["cubes"][shares.index(max(shares))]
-    return float(drawn["frame_times"][(cube["t0"] + cube["t1"]) // 2][0])
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from app_page import (
+    PATIENCE_MILLIS,
     ask,
     expect_error,
     number,
@@ -43,20 +44,24 @@ def shares(page: Page) -> Any:
     return np.array(scene(page)["kept_by_kind"]["question"])
 
 
-def test_a_sample_answers_its_own_question_and_every_picture_is_there(studio: Page) -> None:
+def test_a_sample_is_replayed_at_once_and_then_answered_by_the_model(studio: Page) -> None:
     before, sample = rev(studio), read_samples()[1]
     studio.get_by_role("button", name=sample.title, exact=True).click()
-    expect(studio.get_by_text("visual tokens")).to_be_visible()
+    wait_for_state(studio, "ready", after_rev=before)
+    expect(studio.get_by_text("Recorded earlier")).to_be_visible()
     expect(question(studio)).to_have_value(sample.questions[0])
+    recorded = scene(studio)
     watch_run(studio)
     ask(studio)
-    wait_for_state(studio, "ready", after_rev=before)
+    wait_for_state(studio, "ready", after_rev=before + 1)
     assert any("Prefill layer" in text for text in seen(studio, "phases"))
+    expect(studio.get_by_text("Done in")).to_be_visible()
     notes = json.loads(sample.path.with_suffix(".json").read_text())
     answer = studio.locator("#answer").inner_text().strip()
     assert answer == notes["items"][0]["answer"]
     drawn = scene(studio)
-    assert drawn["question"] == sample.questions[0] and drawn["answer"] == answer
+    assert (drawn["question"], drawn["answer"]) == (sample.questions[0], answer)
+    assert (recorded["answer"], recorded["config"]) == (answer, drawn["config"])
     assert 0 < shares(studio).mean() < 1
     assert 0 < np.mean(drawn["ffn_mask"]) < 1
 
@@ -64,37 +69,41 @@ def test_a_sample_answers_its_own_question_and_every_picture_is_there(studio: Pa
 def test_a_layer_is_chosen_with_the_keyboard_and_the_figures_follow(studio: Page) -> None:
     layer = slider(studio, "Layer")
     layer.focus()
+    layer.press("Home")
     layer.press("ArrowRight")
     expect(studio.locator("#viewer")).to_have_attribute("data-layer", "1")
     studio.get_by_role("tab", name="Entropy").scroll_into_view_if_needed()
-    expect(studio.get_by_text("Entropy over time, layer 1")).to_be_visible()
+    shown = studio.get_by_text("Entropy over time, layer 1")
+    expect(shown).to_be_visible(timeout=PATIENCE_MILLIS)
 
 
-@pytest.mark.parametrize("tab", ["Density by layer", "Selection maps", "FFN masks"])
+@pytest.mark.parametrize(
+    "tab",
+    ["Layers and cubes", "FFN tokens", "Layer statistics", "Concentration", "FLOPs and time"],
+)
 def test_each_figure_is_drawn_when_its_tab_is_opened(studio: Page, tab: str) -> None:
     studio.get_by_role("tab", name=tab).click()
     figure = studio.get_by_role("tabpanel", name=tab)
-    expect(figure.locator(".main-svg").first).to_be_visible()
+    expect(figure.locator(".main-svg").first).to_be_visible(timeout=PATIENCE_MILLIS)
 
 
-def test_counted_flops_stand_beside_measured_seconds(studio: Page) -> None:
-    studio.get_by_role("tab", name="FLOPs and time").click()
-    panel = studio.get_by_role("tabpanel", name="FLOPs and time")
-    expect(panel.locator(".main-svg").first).to_be_visible()
-    expect(panel.get_by_role("row", name="prefill")).to_contain_text(" s")
-
-
-def test_the_table_has_a_row_for_each_layer(studio: Page) -> None:
-    studio.get_by_role("tab", name="Table").click()
-    table = studio.get_by_role("table", name="Each layer of the run in view")
+def test_the_numbers_behind_every_figure_are_a_table(studio: Page) -> None:
+    studio.get_by_role("tab", name="Data").click()
+    table = studio.get_by_role("table", name="layer density")
     layers = len(scene(studio)["kept"])
     expect(table.get_by_role("row")).to_have_count(layers + 1)
+    studio.get_by_role("combobox", name="Table").select_option("flops")
+    costs = studio.get_by_role("table", name="FLOPs and time")
+    expect(costs.get_by_role("row", name="counted").first).to_contain_text("FLOP")
+    expect(costs.get_by_role("row", name="Prefill measured")).to_contain_text("s")
 
 
 def test_tabs_are_walked_with_the_arrow_keys(studio: Page) -> None:
-    studio.get_by_role("tab", name="Entropy").press("ArrowLeft")
-    expect(studio.get_by_role("tab", name="Table")).to_be_focused()
-    expect(studio.get_by_role("tab", name="Table")).to_have_attribute("aria-selected", "true")
+    studio.get_by_role("tab", name="Entropy").press("Home")
+    expect(studio.get_by_role("tab").first).to_be_focused()
+    studio.keyboard.press("ArrowLeft")
+    expect(studio.get_by_role("tab").last).to_be_focused()
+    expect(studio.get_by_role("tab").last).to_have_attribute("aria-selected", "true")
 
 
 def test_a_slider_moved_by_keyboard_brings_new_pictures(studio: Page) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from app_page import (
     PATIENCE_MILLIS,
@@ -38,6 +39,38 @@ def test_the_page_opens_with_an_answer(studio: Page) -> None:
     assert rev(studio) == 1 and scene(studio)["question"] == "What color is the circle?"
     expect(question(studio)).to_have_value("What color is the circle?")
     expect(studio.locator("#answer")).to_have_text(ALL_WORDS)
+
+
+def test_the_page_opens_where_the_question_chose_most_sharply(studio: Page) -> None:
+    drawn, viewer = scene(studio), studio.locator("#viewer")
+    spread, layer, first = max(
+        (float(np.std([shares[c["index"]] for c in drawn["cubes"] if c["t0"] == t0])), layer, t0)
+        for layer, shares in enumerate(drawn["kept_by_kind"]["question"])
+        for t0 in {cube["t0"] for cube in drawn["cubes"]}
+    )
+    assert spread > 0 and drawn["layer"] == layer
+    assert first <= drawn["slice"] < first + drawn["config"]["cube"][0]
+    assert 0 < drawn["threshold"] < 1
+    slider(studio, "Layer").press("ArrowLeft" if layer else "ArrowRight")
+    expect(viewer).not_to_have_attribute("data-layer", str(layer))
+    expect(studio.get_by_role("button", name="Kept from the layer's average")).to_have_attribute(
+        "aria-pressed", "true"
+    )
+
+
+def test_another_card_shows_its_own_recorded_run(studio: Page) -> None:
+    studio.get_by_role("button", name="Tall").click()
+    wait_for_state(studio, "ready", after_rev=1)
+    expect(studio.get_by_text("Recorded earlier")).to_be_visible()
+    seconds = studio.locator("#viewer video").evaluate("v => v.currentTime")
+    drawn = scene(studio)
+    assert drawn["frame_times"][drawn["slice"]][0] <= seconds + 0.002
+    assert drawn["grid"][1] > drawn["grid"][2]
+    slider(studio, "Top-p FFN").press("ArrowLeft")
+    wait_for_state(studio, "ready", after_rev=2)
+    studio.get_by_role("button", name="Numbers").click()
+    wait_for_state(studio, "ready", after_rev=4)
+    assert scene(studio)["config"]["ffn_top_p"] == pytest.approx(0.69), "the dials stay"
 
 
 def test_phases_and_words_come_one_by_one(studio: Page) -> None:
