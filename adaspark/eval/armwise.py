@@ -23,6 +23,9 @@ from adaspark.eval.outcomes import Outcome
 Items = Sequence[Mapping[str, Any]]
 Scores = NDArray[np.float64]
 CORRECT, LOGPROB, HIT = 1, 2, 3
+ALPHA = 0.05
+"""p-values below it decide"""
+_EXACT = 12
 
 
 def answer(context: Context, length: str, clips: Sequence[Clip], arms: Sequence[Arm]) -> None:
@@ -62,11 +65,30 @@ def _told(arm: Arm, found: Sequence[Outcome]) -> dict[str, Any]:
     }
 
 
+def sign_flip(differences: Scores) -> float:
+    """Two-sided p-value of Fisher's randomisation test: how often a random choice of signs moves
+    the mean of `differences` [N] as far from 0. All choices up to N = 12, else 4,096 drawn ones.
+    """
+    count = len(differences)
+    if count <= _EXACT:
+        signs = 1 - 2 * (np.arange(2**count)[:, None] >> np.arange(count) & 1)
+    else:
+        signs = np.random.default_rng(0).choice((-1, 1), size=(2**_EXACT, count))
+        signs[0] = 1  # what was observed is one of them, so p is never 0
+    moved = np.abs(signs @ differences)
+    return float((moved >= moved[0] * (1 - 1e-9)).mean())
+
+
 @dataclass(frozen=True)
 class Arms:
-    """The items of one length."""
+    """Items of one length."""
 
     items: Items
+
+    @classmethod
+    def at(cls, length: str, items: Items) -> Arms:
+        """Those of `length` among items of several."""
+        return cls([item for item in items if item["key"][0] == length])
 
     @cached_property
     def by_arm(self) -> dict[str, dict[int, Mapping[str, Any]]]:
@@ -106,6 +128,12 @@ class Arms:
         """Nats of logprob of the right answer that `arm` loses against `rival`, by video."""
         change = self.column(rival, LOGPROB, arm) - self.column(arm, LOGPROB, rival)
         return stats.bootstrap_mean(change, self.videos(arm, rival))
+
+    def p_value(self, arm: str, rival: str) -> float:
+        """Of a difference in logprob this large where neither loses more: exact on few clips."""
+        change = self.column(rival, LOGPROB, arm) - self.column(arm, LOGPROB, rival)
+        videos = np.array(self.videos(arm, rival))
+        return sign_flip(np.array([change[videos == v].mean() for v in dict.fromkeys(videos)]))
 
     def compared(self, arm: str, rival: str = DENSE_ARM.name) -> stats.Comparison:
         """An arm against another on identical questions."""

@@ -2,7 +2,7 @@
 
 Beyond the paper, which leaves both p to be set by hand. A survey of two clips tells how dense each
 p makes its half; for every `ffn_top_p`, arithmetic then gives the `attn_top_p` that spends the
-budget. These pairs answer the same questions as dense; of those that keep every family within a
+budget. These pairs answer the same questions as dense; of those that keep the score within a
 point, the one that loses the least logprob of right answers is the default to set. On scenes apart
 from those of every evaluation. The configuration has one p for all layers, and so has this search.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,10 +10,10 @@ from typing import Any
 
 from adaspark.config import AdaSparkConfig
 from adaspark.eval.arms import DENSE_ARM
-from adaspark.eval.armwise import CORRECT, LOGPROB, Arms, Items
+from adaspark.eval.armwise import CORRECT, Arms, Items
 from adaspark.eval.page import write_page
 from adaspark.eval.results import Figure, Results
-from adaspark.eval.stats import MARGIN
+from adaspark.eval.stats import MARGIN, Comparison
 from adaspark.eval.tables import Cell, Kind, Table, written
 
 
@@ -41,9 +42,13 @@ class Setting:
 
     @cached_property
     def loss(self) -> float:
-        """Nats of logprob of the right answer that are lost, every family counting alike."""
-        lost = self.arms.changes(self.name, LOGPROB).values()
-        return -sum(lost) / len(lost)
+        """Nats of logprob of the right answer that are lost, mean over questions."""
+        return self.arms.lost(self.name).value
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        """Scores against dense."""
+        return self.arms.compared(self.name)
 
     @property
     def worst(self) -> str:
@@ -52,8 +57,8 @@ class Setting:
 
     @property
     def keeps(self) -> bool:
-        """Whether no family's score falls by more than a point."""
-        return self.changes[self.worst] >= -MARGIN
+        """Whether the score falls by no more than a point."""
+        return self.comparison.difference.value >= -MARGIN
 
 
 def settings(items: Items) -> list[Setting]:
@@ -69,7 +74,7 @@ def settings(items: Items) -> list[Setting]:
 
 
 def best(found: Sequence[Setting], budget: float) -> Setting | None:
-    """Of the settings within the budget, those that keep every family first, the least loss."""
+    """Of the settings within the budget, those that keep the score first, the least loss."""
     within = [setting for setting in found if setting.flops <= budget]
     return min(within, key=lambda s: (not s.keeps, s.loss), default=None)
 
@@ -88,7 +93,7 @@ def chosen_points(items: Items, budgets: Sequence[float]) -> list[dict[str, Any]
 
 
 def _point(setting: Setting, budget: float) -> dict[str, Any]:
-    comparison = setting.arms.compared(setting.name)
+    comparison = setting.comparison
     config = setting.config
     return {
         "budget": budget,
@@ -123,16 +128,15 @@ def summarise(items: Items) -> list[Table]:
     rows: list[list[Cell]] = []
     for setting in settings(items):
         arms, name, config = setting.arms, setting.name, setting.config
-        comparison = arms.compared(name)
+        comparison = setting.comparison
         dials: list[Cell] = [_sides(config), config.attn_top_p, config.ffn_top_p]
         shares = [arms.mean(name, figure) for figure in ("flops", "attention", "ffn")]
-        scores: list[Cell] = [setting.loss, comparison.treated, comparison.difference]
+        scores: list[Cell] = [arms.lost(name), comparison.treated, comparison.difference]
         worst: list[Cell] = [setting.worst, setting.changes[setting.worst]]
         rows.append([*dials, *shares, *scores, *worst])
     note = (
-        "Loss: nats of logprob of the right answer that are lost against dense, mean over "
-        "families. 95 % interval, bootstrapped by clip. Calibration scenes; few clips, many "
-        "questions a clip."
+        "Loss: nats of logprob of the right answer that are lost against dense. 95 % intervals, "
+        "bootstrapped by clip. Calibration scenes; few clips, many questions a clip."
     )
     return [Table("Settings that were tried", columns, rows, note)]
 
@@ -155,7 +159,7 @@ def findings(found: Sequence[Setting], budget: float) -> Iterator[str]:
     setting = best(found, budget)
     if setting is None:
         return
-    config, comparison = setting.config, setting.arms.compared(setting.name)
+    config, comparison = setting.config, setting.comparison
     yield (
         f"Within {written(budget, 'percent')} of the dense FLOPs: cube {_sides(config)}, "
         f"attn_top_p {config.attn_top_p:g}, ffn_top_p {config.ffn_top_p:g}. It spends "
@@ -171,16 +175,17 @@ def failures(found: Sequence[Setting], budget: float) -> Iterator[str]:
     share, setting = written(budget, "percent"), best(found, budget)
     if setting is None:
         yield f"No setting that was tried stays within {share} of the dense FLOPs."
-    elif not setting.keeps:
-        below = "; ".join(
-            f"{family} {written(change, 'points')}"
-            for family, change in setting.changes.items()
-            if change < -MARGIN
-        )
-        yield (
-            f"Within {share} no setting keeps every family within a point of dense; the one of "
-            f"least loss changes, in points: {below}."
-        )
+        return
+    if not setting.keeps:
+        yield f"Within {share} no setting keeps the score within a point of dense."
+    asked = Counter(setting.arms.families(setting.name))
+    below = [
+        f"{family} {written(change, 'points')} ({asked[family]} questions)"
+        for family, change in setting.changes.items()
+        if change < -MARGIN
+    ]
+    if below:
+        yield f"Within {share}, families more than a point below dense: {'; '.join(below)}."
 
 
 def _figure(found: Sequence[Setting]) -> Figure:

@@ -28,6 +28,8 @@ COMMANDS = {
     "families": "main tables: ten families of questions at three lengths, dense and sparse",
     "niah": "Fig. 3: a needle in a haystack, frames by depth, four ways of choosing",
     "case": "Fig. 5: chosen cubes on the frames, for chosen words",
+    "ablation": "ablations: halves, rules, shapes and sizes of cubes, compensation",
+    "pareto": "beyond the paper: accuracy against FLOPs, with rivals from outside the method",
 }
 """Name of the module, and what it asks."""
 QUICK_SECS = 150.0

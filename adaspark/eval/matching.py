@@ -1,14 +1,17 @@
-"""Rivals at equal cost: the share that a rule must keep to be as dense as another arm."""
+"""Rivals at equal cost: the share or threshold at which an arm is as dense as another."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
+from adaspark.config import AdaSparkConfig
 from adaspark.eval.arms import Arm, Clip
 from adaspark.eval.runner import Runner
 
-_HALVINGS = 8
+_TRIES = 8
+_CLOSE = 0.01
+"""of the target: nearer needs no further try"""
 
 
 def attention_density(runner: Runner, clips: Sequence[Clip], arm: Arm) -> float:
@@ -18,18 +21,27 @@ def attention_density(runner: Runner, clips: Sequence[Clip], arm: Arm) -> float:
 
 
 def matched(runner: Runner, clips: Sequence[Clip], arm: Arm, target: float) -> Arm:
-    """`arm` with the `attn_keep` whose attention density on `clips` is nearest to `target`.
+    """`arm` with the share, or with top-p the threshold, that brings its attention density on
+    `clips` nearest to `target`.
 
-    The rule must keep a share of the candidates; the density grows with it, so the share is
-    searched by halving. Few clips are enough: the density of such a rule hardly depends on them.
+    The density grows with either, from little at 0 to 1 at 1; the false position between the two
+    is halved on the side that stays (the Illinois method). Few clips are enough: the density
+    hardly depends on them.
     """
-    low, high = 0.0, 1.0
+    dial = "attn_top_p" if arm.config.attn_rule == "top_p" else "attn_keep"
+    low, high = (0.0, -target), (1.0, 1.0 - target)
     nearest, miss = arm, float("inf")
-    for _ in range(_HALVINGS):
-        keep = (low + high) / 2
-        tried = replace(arm, config=replace(arm.config, attn_keep=keep))
-        density = attention_density(runner, clips, tried)
-        if abs(density - target) < miss:
-            nearest, miss = tried, abs(density - target)
-        low, high = (keep, high) if density < target else (low, keep)
+    for _ in range(_TRIES):
+        share = low[0] - low[1] * (high[0] - low[0]) / (high[1] - low[1])
+        config = AdaSparkConfig.from_dict({**asdict(arm.config), dial: share})
+        tried = replace(arm, config=config)
+        error = attention_density(runner, clips, tried) - target
+        if abs(error) < miss:
+            nearest, miss = tried, abs(error)
+        if miss <= _CLOSE * target:
+            break
+        if error < 0:
+            low, high = (share, error), (high[0], high[1] / 2)
+        else:
+            low, high = (low[0], low[1] / 2), (share, error)
     return nearest

@@ -1,0 +1,250 @@
+"""Fronts, hypervolumes, findings and pictures of `adaspark eval pareto`, from its items alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaspark.eval.arms import DENSE_ARM
+from adaspark.eval.armwise import CORRECT, Arms, Items
+from adaspark.eval.page import write_page
+from adaspark.eval.results import Figure, Results
+from adaspark.eval.stats import CONFIDENCE, FEWEST_VIDEOS, MARGIN, Estimate
+from adaspark.eval.tables import Cell, Kind, Table, written
+
+ADASPARK, FRAMES, PRUNED = "AdaSpark", "fewer frames", "pruned tokens"
+SERIES = (ADASPARK, FRAMES, PRUNED)
+_DRAWS = 1_000
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Series:
+    """The settings of one way to save, that answered every clip."""
+
+    name: str
+    arms: Arms
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Its settings, the cheapest first."""
+        dense = self.arms.by_arm[DENSE_ARM.name].keys()
+        mine = [n for n, clips in self.arms.by_arm.items() if n.startswith(f"{self.name} ")]
+        whole = [n for n in mine if dense <= self.arms.by_arm[n].keys()]
+        return sorted(whole, key=lambda name: self.arms.mean(name, "flops"))
+
+    @cached_property
+    def costs(self) -> Floats:
+        """[settings]: FLOPs of the language model's prefill, share of dense."""
+        return np.array([self.arms.mean(name, "flops") for name in self.names])
+
+    @cached_property
+    def by_clip(self) -> Floats:
+        """[settings, clips]: sums of scores."""
+        return np.array([_sums(self.arms, name) for name in self.names])
+
+    def volume(self, weights: Floats) -> Floats:
+        """[draws]: hypervolume where clip c counts `weights` [draws, clips] times."""
+        scores = weights @ self.by_clip.T / (weights @ _counts(self.arms))[:, None]
+        return np.array([hypervolume(self.costs, row) for row in scores])
+
+
+def hypervolume(costs: Floats, scores: Floats) -> float:
+    """Area below the front: the best score within a budget, averaged over budgets from 0 to 1.
+
+    A budget that no setting meets scores 0. `costs` [N] rising, `scores` [N].
+    """
+    reached = np.maximum.accumulate(np.clip(scores, 0.0, None))
+    ends = np.append(costs, 1.0).clip(max=1.0)
+    return float((np.diff(ends) * reached).sum())
+
+
+def study(items: Items) -> list[Series]:
+    """The series that answered anything, AdaSpark first."""
+    arms = Arms(items)
+    if DENSE_ARM.name not in arms.by_arm:
+        return []
+    return [series for name in SERIES if (series := Series(name, arms)).names]
+
+
+def volumes(found: Sequence[Series]) -> dict[str, tuple[Estimate, Estimate]]:
+    """Hypervolume of each series, and how far it lies above the first one's; clips resampled."""
+    if not found:
+        return {}
+    clips = len(_counts(found[0].arms))
+    drawn = np.random.default_rng(0).multinomial(clips, np.full(clips, 1 / clips), size=_DRAWS)
+    weights = np.concatenate([np.ones((1, clips)), drawn])
+    all_of = {series.name: series.volume(weights) for series in found}
+    first = all_of[found[0].name]
+    return {name: (_estimate(v), _estimate(v - first)) for name, v in all_of.items()}
+
+
+def summarise(items: Items) -> list[Table]:
+    """Hypervolumes, and every setting."""
+    found = study(items)
+    return [_volumes(found), *map(_settings, found)]
+
+
+def draw(results: Results) -> None:
+    """Write tables, pictures and the page of saved items."""
+    found = study(results.items)
+    results.save(summarise(results.items), [_figure(found)] if found else [])
+    write_page(
+        results,
+        title="Answers against FLOPs",
+        seen=list(findings(found)),
+        failed=list(failures(found)),
+    )
+
+
+def findings(found: Sequence[Series]) -> Iterator[str]:
+    """What each way to save keeps, and which keeps more."""
+    for series in found:
+        cheapest = _cheapest(series)
+        if cheapest:
+            yield (
+                f"{series.name}: the cheapest setting within a point of dense, "
+                f"{cheapest.removeprefix(series.name).strip()}, spends "
+                f"{written(series.arms.mean(cheapest, 'flops'), 'percent')} of the dense FLOPs. "
+                f"{series.arms.compared(cheapest).sentence}"
+            )
+    for series, above in _against(found):
+        if above.high < 0 and _are_enough(series):
+            yield f"AdaSpark's front lies above that of {series.name}. {_told(series, above)}"
+
+
+def failures(found: Sequence[Series]) -> Iterator[str]:
+    """Fronts that AdaSpark's does not beat, and ways that keep dense answers nowhere."""
+    for series, above in _against(found):
+        if above.low > 0 and _are_enough(series):
+            yield f"The front of {series.name} lies above AdaSpark's. {_told(series, above)}"
+        elif above.high >= 0 or not _are_enough(series):
+            yield (
+                f"AdaSpark's front is not shown to lie above that of {series.name}. "
+                f"{_told(series, above)}"
+            )
+    for series in found:
+        if _cheapest(series) is None:
+            yield f"{series.name}: no setting that was tried stays within a point of dense."
+
+
+def _against(found: Sequence[Series]) -> Iterator[tuple[Series, Estimate]]:
+    """Every rival, and how far its hypervolume lies above AdaSpark's."""
+    if found and found[0].name == ADASPARK:
+        above = [difference for _, difference in volumes(found).values()]
+        yield from zip(found[1:], above[1:], strict=True)
+
+
+def _are_enough(series: Series) -> bool:
+    return len(_counts(series.arms)) >= FEWEST_VIDEOS
+
+
+def _told(series: Series, above: Estimate) -> str:
+    few = f" from {len(_counts(series.arms))} clips; {FEWEST_VIDEOS} are needed to decide"
+    return (
+        f"The rival's hypervolume lies {written(above, 'points')} points above"
+        f"{'' if _are_enough(series) else few}."
+    )
+
+
+def _cheapest(series: Series) -> str | None:
+    """The first setting whose score lies at most a point below dense."""
+    dense = series.arms.accuracy(DENSE_ARM.name).value
+    scores = series.by_clip.sum(1) / _counts(series.arms).sum()
+    kept = np.flatnonzero(scores >= dense - MARGIN)
+    return series.names[kept[0]] if len(kept) else None
+
+
+def _volumes(found: Sequence[Series]) -> Table:
+    columns: dict[str, Kind] = {
+        "": "text",
+        "settings": "count",
+        "hypervolume": "percent",
+        f"above {ADASPARK}, points": "points",
+    }
+    rows: list[list[Cell]] = [
+        [name, len(series.names), volume, None if name == ADASPARK else above]
+        for series, (name, (volume, above)) in zip(found, volumes(found).items(), strict=True)
+    ]
+    note = (
+        "Hypervolume: the best share of right answers within a budget, averaged over budgets from "
+        "nothing to dense; 0 where no setting is as cheap. 95 % interval, bootstrapped by clip. The"
+        " best is taken on the same questions, so a series of more settings has more chances."
+    )
+    return Table("Fronts", columns, rows, note)
+
+
+def _settings(series: Series) -> Table:
+    columns: dict[str, Kind] = {
+        "setting": "text",
+        "FLOPs, share of dense": "percent",
+        "with the vision tower": "percent",
+        "attention density": "share",
+        "FFN density": "share",
+        "right answers": "percent",
+        "change, points": "points",
+        "loss, nats": "number",
+    }
+    rows: list[list[Cell]] = []
+    for name in series.names:
+        arms = series.arms
+        figures = ("flops", "with_vision", "attention", "ffn")
+        shares = [arms.mean(name, figure) for figure in figures]
+        change = arms.compared(name).difference
+        setting = name.removeprefix(series.name).strip()
+        rows.append([setting, *shares, arms.accuracy(name), change, arms.lost(name)])
+    what = {
+        ADASPARK: "attn_top_p and ffn_top_p",
+        FRAMES: "share of frames, evenly sampled",
+        PRUNED: "share of video tokens, those of largest norm after the vision tower",
+    }
+    note = f"Setting: {what[series.name]}. Changes and losses against dense on the same questions."
+    return Table(f"Settings, {series.name}", columns, rows, note)
+
+
+def _figure(found: Sequence[Series]) -> Figure:
+    from adaspark.eval import charts
+
+    title = "Right answers against FLOPs"
+    arms = found[0].arms
+    points = {
+        series.name: [(arms.mean(n, "flops"), arms.accuracy(n)) for n in series.names]
+        for series in found
+    }
+    dense = (1.0, arms.accuracy(DENSE_ARM.name))
+    picture = charts.pareto(
+        points,
+        title=title,
+        dense=dense,
+        xlabel="FLOPs of the language model's prefill, share of dense",
+        ylabel="right answers",
+        note="Small model, synthetic video.",
+    )
+    said = "; ".join(
+        f"{name} {written(volume.value, 'percent')}" for name, (volume, _) in volumes(found).items()
+    )
+    alt = f"Every setting and the front of each way to save. Hypervolumes: {said}."
+    return Figure("pareto", picture, title, alt)
+
+
+def _sums(arms: Arms, name: str) -> list[float]:
+    """Sum of an arm's scores in each clip that dense answered."""
+    clips = arms.by_arm[DENSE_ARM.name]
+    return [sum(row[CORRECT] for row in arms.by_arm[name][s]["questions"]) for s in clips]
+
+
+def _counts(arms: Arms) -> Floats:
+    """[clips]: questions."""
+    clips = arms.by_arm[DENSE_ARM.name].values()
+    return np.array([len(clip["questions"]) for clip in clips], np.float64)
+
+
+def _estimate(values: Floats) -> Estimate:
+    """The first value, with the interval of the others."""
+    ends = np.quantile(values[1:], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Estimate(float(values[0]), float(ends[0]), float(ends[1]))
