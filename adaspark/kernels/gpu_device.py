@@ -30,7 +30,7 @@ def fold(acc, top, total, scores, scale, values, wants):
     weights = tl.exp2(scores * scale - shift[:, None])
     fade = tl.exp2(top - high)
     total = total * fade + tl.sum(weights, 1)
-    acc = tl.dot(weights.to(values.dtype), values, acc * fade[:, None], input_precision="tf32x3")
+    acc = tl.dot(weights.to(values.dtype), values, acc * fade[:, None], input_precision="ieee")
     return acc, high, total
 
 
@@ -44,8 +44,8 @@ def fold_two(acc, top, total, scores, values, wants, scores2, values2, wants2, s
     weights = tl.exp2(scores * scale - tl.where(wants, high, float("inf"))[:, None])
     weights2 = tl.exp2(scores2 * scale - tl.where(wants2, high, float("inf"))[:, None])
     total = total * fade + tl.sum(weights, 1) + tl.sum(weights2, 1)
-    acc = tl.dot(weights.to(values.dtype), values, acc * fade[:, None], input_precision="tf32x3")
-    acc = tl.dot(weights2.to(values.dtype), values2, acc, input_precision="tf32x3")
+    acc = tl.dot(weights.to(values.dtype), values, acc * fade[:, None], input_precision="ieee")
+    acc = tl.dot(weights2.to(values.dtype), values2, acc, input_precision="ieee")
     return acc, high, total
 
 
@@ -108,7 +108,7 @@ def meet_block(
         keys, values, key_row, value_row, positions, slot, tl.arange(0, D), KEYS, GATHER
     )
     wants = (((tl.load(word + cube) >> bit) & 1) > 0) & (i < end)
-    scores = tl.dot(query, key, input_precision="tf32x3")
+    scores = tl.dot(query, key, input_precision="ieee")
     if CAUSAL:
         token = tl.load(tokens + slot + tl.arange(0, KEYS))
         scores = tl.where(token[None, :] < before[:, None], scores, -float("inf"))

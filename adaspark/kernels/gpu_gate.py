@@ -70,7 +70,7 @@ def _resident_kernel(
         for term in tl.static_range(TERMS):
             at = mean + term * mean_term + width[:, None]
             known = tl.load(at, mask=cubes[None, :] < C, other=0.0)
-            scores = tl.dot(part, known, scores, input_precision="tf32x3")
+            scores = tl.dot(part, known, scores, input_precision="ieee")
     wishes = attended(
         scores * scale, rows, cubes, video_before, own_cube, first_tokens, p, lowest, steps, R, C
     )
@@ -109,7 +109,7 @@ def _scores_kernel(
     found = tl.zeros([BLOCK_R, BLOCK_C], tl.float32)
     for term in tl.static_range(TERMS):
         known = tl.load(mean + term * mean_term, mask=cubes[None, :] < C, other=0.0)
-        found = tl.dot(part, known, found, input_precision="tf32x3")
+        found = tl.dot(part, known, found, input_precision="ieee")
     into = scores + (head * R + rows[:, None]) * C + cubes[None, :]
     tl.store(into, found * scale, mask=(rows[:, None] < R) & (cubes[None, :] < C))
 
@@ -233,7 +233,8 @@ def _choose_stored(
     heads, words, cubes = wanted.shape
     count = part.stop - part.start
     scores = torch.empty(heads, count, cubes, device=queries.device)
-    _scores_kernel[heads, triton.cdiv(cubes, 128), triton.cdiv(count, 64)](
+    rows_at_once, cubes_at_once = (32, 32) if queries.dtype == torch.float32 else (64, 128)
+    _scores_kernel[heads, triton.cdiv(cubes, cubes_at_once), triton.cdiv(count, rows_at_once)](
         queries,
         terms,
         rows.places[part],
@@ -248,8 +249,8 @@ def _choose_stored(
         cubes,
         TERMS=len(terms),
         D=queries.shape[2],
-        BLOCK_R=64,
-        BLOCK_C=128,
+        BLOCK_R=rows_at_once,
+        BLOCK_C=cubes_at_once,
         num_warps=4,
     )
     width = triton.next_power_of_2(cubes)

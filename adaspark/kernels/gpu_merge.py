@@ -144,7 +144,7 @@ def _pairs_kernel(
             key, value = load_block(
                 keys, values, key_row, value_row, positions, at, width, KEYS, GATHER
             )
-            scores = tl.dot(query, key, input_precision="tf32x3")
+            scores = tl.dot(query, key, input_precision="ieee")
             seen = tl.load(tokens + at + tl.arange(0, KEYS))[None, :] < before[:, None]
             scores = tl.where(seen, scores, -float("inf"))
             acc, top, total = fold(acc, top, total, scores, scale, value, inside)
@@ -225,7 +225,7 @@ def gather(
         ROWS=at_once,
         D=queries.shape[2],
         GATHER=source.gathered,
-        num_warps=4,
+        num_warps=8 if queries.dtype == torch.float32 else 4,
         num_stages=2,
     )
     return Pairs(results, log_sums, row_first.view(heads, -1), by_row)

@@ -105,7 +105,7 @@ def _union_kernel(
             value = tl.load(
                 values + at[:, None] * value_row + width[None, :], mask=real[:, None], other=0.0
             )
-            scores = tl.dot(query, key, input_precision="tf32x3")
+            scores = tl.dot(query, key, input_precision="ieee")
             seen = start + offset[None, :] < before[:, None]
             scores = tl.where(seen, scores, -float("inf"))
             acc, top, total = fold(acc, top, total, scores, scale, value, inside)
