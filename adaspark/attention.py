@@ -30,12 +30,14 @@ class Choice:
 
     `probs` fp32 [H, n, C] sums to one over the segment's candidates; `kept` bool [H, n, C] is the
     nucleus, the own cube not included. `executed_pairs` counts the (query, key) products the
-    backend computed, over all heads.
+    backend computed, over all heads. `entropy` fp32 [H, n] is that of `probs` in nats, where the
+    backend knows it already.
     """
 
     probs: Tensor
     kept: Tensor
     executed_pairs: int = 0
+    entropy: Tensor | None = None
 
 
 Observer = Callable[[Segment, Choice], None]

@@ -285,7 +285,9 @@ def _observer(patch: _Patch, layer: int) -> attention.Observer | None:
         return None
 
     def observe(segment: Segment, choice: Choice) -> None:
-        recorder.attention(layer, segment, choice.probs, choice.kept, choice.executed_pairs)
+        recorder.attention(
+            layer, segment, choice.probs, choice.kept, choice.executed_pairs, nats=choice.entropy
+        )
 
     return observe
 

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adaspark.selection import entropy, normalised_entropy
+from adaspark.selection import entropy, normalised, normalised_entropy
 from adaspark.sequence import Segment, SequenceMap
 from adaspark.trace import QUERY_TABLE_BYTES, Trace
 
@@ -99,19 +99,30 @@ class Recorder:
             self._add_word(start + offset, "answer", token_ids, offset=start)
 
     def attention(
-        self, layer: int, segment: Segment, probs: Tensor, kept: Tensor, executed: int
+        self,
+        layer: int,
+        segment: Segment,
+        probs: Tensor,
+        kept: Tensor,
+        executed: int,
+        *,
+        nats: Tensor | None = None,
     ) -> None:
-        """One segment's choice in one layer: `probs` and `kept` [H, n, C]."""
+        """One segment's choice in one layer: `probs` and `kept` [H, n, C], and the entropy of the
+        former, fp32 [H, n], where it is known.
+        """
         if self._sequence is None:
             return
         into = self._layers[layer]
         if segment.is_text:
             index = np.searchsorted(self._positions, segment.positions.cpu().numpy())
             into.words.append((index, probs, kept))
-        else:
-            self._add_cubes(into, segment, probs, kept)
+        attending = _heads_attending(segment, kept)
+        if not segment.is_text:
+            self._add_cubes(into, segment, attending, entropy(probs) if nats is None else nats)
         if self._words[-1]["kind"] != "answer":
-            self._count_pairs(into, segment, kept, executed)
+            into.executed_pairs += executed
+            _count_pairs(into, segment, attending, len(kept))
 
     def ffn(self, layer: int, kept: Tensor, importance: Tensor, ratios: Tensor) -> None:
         """One layer's FFN choice, bool [V] and fp32 [V], and its `inertia`, fp32 [N]."""
@@ -135,32 +146,22 @@ class Recorder:
         attended = np.zeros((len(self._query_cubes), cubes), np.int64)
         return _Layer(attended, torch.zeros(cubes), torch.zeros(cubes), torch.zeros(cubes))
 
-    def _add_cubes(self, into: _Layer, segment: Segment, probs: Tensor, kept: Tensor) -> None:
+    def _add_cubes(self, into: _Layer, segment: Segment, attending: Tensor, nats: Tensor) -> None:
         own = segment.own_cube
         first = int(own.min())
         local = own - first
-        attending = (kept | segment.own_mask).sum(0)  # [n, C] heads
-        zeros = attending.new_zeros(int(local.max()) + 1, segment.end_cube)
-        sums = zeros.index_add(0, local, attending).cpu().numpy()
+        zeros = attending.new_zeros(int(local.max()) + 1, segment.end_cube, dtype=torch.int32)
+        sums = zeros.index_add(0, local, attending.int()).cpu().numpy()
         here = np.flatnonzero(
             (self._query_cubes >= first) & (self._query_cubes < first + len(sums))
         )
         into.attended[here, : segment.end_cube] += sums[self._query_cubes[here] - first]
-        spread = normalised_entropy(probs, segment.candidates.sum(-1)).mean(0)  # [n]
+        spread = normalised(nats, segment.candidates.sum(-1)).mean(0)  # [n]
         known = ~spread.isnan()
         rows = own[known].cpu()
         into.cube_entropy.index_add_(0, rows, spread[known].cpu())
-        into.cube_effective.index_add_(0, rows, entropy(probs).exp().mean(0)[known].cpu())
+        into.cube_effective.index_add_(0, rows, nats.exp().mean(0)[known].cpu())
         into.cube_rows.index_add_(0, rows, torch.ones(len(rows)))
-
-    def _count_pairs(self, into: _Layer, segment: Segment, kept: Tensor, executed: int) -> None:
-        heads = kept.shape[0]
-        attending = (kept | segment.own_mask).sum(0)
-        pairs = int((attending * segment.visible_tokens).sum())
-        into.computed_pairs += pairs + heads * int(segment.text_before.sum())
-        into.executed_pairs += executed
-        into.weighed_pairs += heads * int(segment.candidates.sum())
-        into.causal_pairs += heads * segment.causal_pairs
 
     def finish(self) -> None:
         """Reduce, pack and copy to the host: fills the trace's arrays."""
@@ -240,3 +241,19 @@ class Recorder:
         trace.ffn_ratio = video.cpu().numpy().astype(np.float16)
         text = ratios[:, self._sequence.text_positions]
         trace.text_ffn_ratio = text.cpu().numpy().astype(np.float16)
+
+
+def _heads_attending(segment: Segment, kept: Tensor) -> Tensor:
+    """uint8 [n, C]: how many heads of each query attend to each cube. (No model has 256 heads.)"""
+    attended = kept | segment.own_mask
+    return attended.view(torch.uint8).sum(0, dtype=torch.uint8)
+
+
+def _count_pairs(into: _Layer, segment: Segment, attending: Tensor, heads: int) -> None:
+    """Add a segment's (query, key) pairs: those chosen, those weighed, and all that dense has."""
+    partial = segment.partial_cube
+    whole = attending[:, :partial].sum(0) * segment.layout.cube_sizes[:partial]
+    rest = attending[:, partial:] * segment.visible_tokens[:, partial:]
+    into.computed_pairs += int(whole.sum() + rest.sum()) + heads * int(segment.text_before.sum())
+    into.weighed_pairs += heads * int(segment.candidates.sum())
+    into.causal_pairs += heads * segment.causal_pairs

@@ -148,5 +148,10 @@ def normalised_entropy(mass: Tensor, count: Tensor) -> Tensor:
 
     `count` is how many entries each row could spread its mass over, broadcastable to the rows.
     """
+    return normalised(entropy(mass), count)
+
+
+def normalised(nats: Tensor, count: Tensor) -> Tensor:
+    """`normalised_entropy` where the entropy is known already."""
     choices = torch.where(count > 1, count, torch.nan)
-    return (entropy(mass) / choices.log()).clamp(0.0, 1.0)
+    return (nats / choices.log()).clamp(0.0, 1.0)

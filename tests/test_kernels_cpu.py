@@ -18,7 +18,7 @@ from adaspark import attention, reference
 from adaspark.attention import Choice
 from adaspark.kernels import cpu, cpu_loading, cpu_state, cpu_tables, cpu_vector
 from adaspark.rules import Rule, top_p
-from adaspark.selection import nucleus
+from adaspark.selection import entropy, nucleus
 from adaspark.sequence import Segment, SequenceMap
 
 Heard = list[tuple[Segment, Choice]]
@@ -125,6 +125,8 @@ def test_the_nucleus_is_that_of_the_masses_told(p: float) -> None:
         torch.testing.assert_close(
             choice.probs.sum(-1), segment.candidates.any(-1).float().expand(4, -1)
         )
+        assert choice.entropy is not None
+        torch.testing.assert_close(choice.entropy, entropy(choice.probs), atol=2e-5, rtol=1e-4)
         expected = nucleus(choice.probs, p, candidates=segment.candidates)
         sums = choice.probs.double().sort(-1, descending=True).values.cumsum(-1)
         if not sums.shape[-1]:

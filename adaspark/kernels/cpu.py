@@ -6,6 +6,7 @@ Exact for every rule; top-p is chosen inside the kernels, other rules beforehand
 
 from __future__ import annotations
 
+from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -23,7 +24,7 @@ from adaspark.sequence import SequenceMap
 
 _plans: WeakKeyDictionary[SequenceMap, dict[tuple[int, ...], Plan]] = WeakKeyDictionary()
 """By sequence, for (H, G, S): made once for all layers."""
-_NO_CHOICES = Choices(np.empty(0, np.float32), np.empty(0, np.uint8))
+_NO_CHOICES = Choices(np.empty(0, np.float32), np.empty(0, np.uint8), np.empty((0, 0), np.float32))
 
 
 def sparse_attention(
@@ -53,7 +54,7 @@ def sparse_attention(
                 for segment in part.segments
             ]
             kept = torch.cat([choice.kept.flatten() for choice in chosen])
-            memory = Choices(_NO_CHOICES.probs, kept.view(torch.uint8).numpy())
+            memory = _NO_CHOICES._replace(kept=kept.view(torch.uint8).numpy())
             _report(observe, part, chosen, run(part, memory, cpu_attend.OBEY))
     elif observe is None:
         run(plan, _NO_CHOICES, cpu_attend.CHOOSE)
@@ -61,7 +62,9 @@ def sparse_attention(
         for part in plan.parts():
             memory = part.memory()
             executed = run(part, memory, cpu_attend.TELL)
-            chosen = [Choice(probs, kept) for probs, kept in part.choices(memory)]
+            chosen = [
+                Choice(probs, kept, entropy=nats) for probs, kept, nats in part.choices(memory)
+            ]
             _report(observe, part, chosen, executed)
     return torch.from_numpy(layer.output).to(queries.dtype)
 
@@ -92,7 +95,7 @@ def _report(observe: Observer | None, part: Plan, chosen: list[Choice], executed
     if observe is not None:
         pairs = part.by_segment(executed)
         for segment, choice, count in zip(part.segments, chosen, pairs, strict=True):
-            observe(segment, Choice(choice.probs, choice.kept, executed_pairs=count))
+            observe(segment, replace(choice, executed_pairs=count))
 
 
 def _plan(sequence: SequenceMap, queries: Tensor, groups: int) -> Plan:

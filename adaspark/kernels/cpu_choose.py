@@ -51,22 +51,28 @@ def choose_tile(tile, tables, means, p, scratch):
                     mass[cube * WIDE + row] = -np.inf
         kept = scratch.wanted[at : at + cubes * WIDE]
         for lane in range(0, WIDE, LANES):
-            store(scratch.mass_sums, first_row + lane, _choose(mass, kept, lane, cubes, p))
+            sums, logs = _choose(mass, kept, lane, cubes, p)
+            store(scratch.mass_sums, first_row + lane, sums)
+            store(scratch.mass_logs, first_row + lane, logs)
 
 
 @compiled
 def _choose(mass, kept, lane, cubes, p):
-    """Softmax and nucleus of LANES rows: scores become masses, which sum to what is returned."""
+    """Softmax and nucleus of LANES rows: scores become masses. Returns what these sum to, and the
+    sums of each mass times its logarithm.
+    """
     zero, one = splat(ZERO), splat(ONE)
     peak = splat(LOWEST)
     for at in range(lane, cubes * WIDE, WIDE):
         x = load(mass, at)
         peak = pick(x, peak, x, peak)
-    sums = zero
+    sums, logs, faintest = zero, zero, splat(np.float32(-87))
     for at in range(lane, cubes * WIDE, WIDE):
-        x = exp(load(mass, at) - peak)
+        log = load(mass, at) - peak
+        x = exp(log)
         store(mass, at, x)
         sums = sums + x
+        logs = fma(x, pick(log, faintest, log, faintest), logs)
     target = sums * splat(np.float32(p))
     # Entries below (1 - p) / C of the mass are too few to be needed.
     least = sums * splat(np.float32(0.5 * (1 - p) / max(cubes, 1)))
@@ -77,7 +83,7 @@ def _choose(mass, kept, lane, cubes, p):
         taken = pick(before, target, zero, inside)
         before = fma(x, taken, before)
         store_flags(kept, at, taken + pick(x, high, one, zero))
-    return sums
+    return sums, logs
 
 
 @compiled
@@ -122,7 +128,11 @@ def tell(tile, entry, choices, scratch):
     for row in range(tile.rows):
         to = _chosen_at(tile, entry, row)
         at = row // WIDE * WIDE * tile.cubes + row % WIDE
-        share = ONE / max(scratch.mass_sums[row], np.float32(1e-38))
+        head, query = place(tile, row)
+        mass = scratch.mass_sums[row]
+        share = ONE / mass if mass > ZERO else ZERO
+        nats = np.log(mass) - scratch.mass_logs[row] * share if mass > ZERO else ZERO
+        choices.entropy[query, head] = max(nats, ZERO)
         for cube in range(tile.cubes):
             choices.probs[to + cube] = scratch.mass[at + cube * WIDE] * share
             choices.kept[to + cube] = scratch.wanted[at + cube * WIDE]

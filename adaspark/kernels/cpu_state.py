@@ -70,10 +70,14 @@ class Layer(NamedTuple):
 
 
 class Choices(NamedTuple):
-    """Flat [H, n, C] tables, one segment after the other; empty in mode CHOOSE."""
+    """Flat [H, n, C] tables, one segment after the other, and the entropy of `probs`, [n, H].
+
+    Empty where a mode does not use them.
+    """
 
     probs: Floats
     kept: NDArray[np.uint8]
+    entropy: Floats
 
 
 class Tile(NamedTuple):
@@ -102,6 +106,7 @@ class Scratch(NamedTuple):
     by_lane: Floats
     mass: Floats
     mass_sums: Floats
+    mass_logs: Floats
     wanted: NDArray[np.uint8]
     wants: NDArray[np.uint8]
     who: Ints
@@ -186,6 +191,7 @@ def make_scratch(tiles, share, width):
         np.empty(rows * LANES, np.float32),
         np.zeros(width * WIDE, np.float32),
         np.empty(rows * cubes, np.float32),
+        np.empty(rows, np.float32),
         np.empty(rows, np.float32),
         np.empty(rows * cubes, np.uint8),
         np.empty(WIDE, np.uint8),

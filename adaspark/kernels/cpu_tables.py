@@ -58,6 +58,11 @@ class Plan:
         )
         return cls(segments, tables, shapes, places, [0, *accumulate(len(t) for t in tiles)])
 
+    @property
+    def heads(self) -> int:
+        """H."""
+        return self.shapes[0][0]
+
     def parts(self) -> Iterator[Plan]:
         """Runs of segments whose choices fit in memory together; those of text share it with no
         others, for a recorder keeps them.
@@ -84,15 +89,22 @@ class Plan:
 
     def memory(self) -> Choices:
         """Where the choices of all segments can be written."""
-        return Choices(np.empty(self.places[-1], np.float32), np.empty(self.places[-1], np.uint8))
+        return Choices(
+            np.empty(self.places[-1], np.float32),
+            np.empty(self.places[-1], np.uint8),
+            np.empty((len(self.tables.queries), self.heads), np.float32),
+        )
 
-    def choices(self, memory: Choices) -> list[tuple[Tensor, Tensor]]:
-        """What was written, by segment: probs fp32 and kept bool, both [H, n, C]."""
-        probs, kept = (torch.from_numpy(table) for table in memory)
-        return [
-            (probs[first:end].view(shape), kept[first:end].view(shape).view(torch.bool))
-            for (first, end), shape in zip(pairwise(self.places), self.shapes, strict=True)
-        ]
+    def choices(self, memory: Choices) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """What was written, by segment: probs fp32 and kept bool, both [H, n, C], and the entropy
+        of the former, fp32 [H, n].
+        """
+        probs, kept, entropy = (torch.from_numpy(table) for table in memory)
+        for i, shape in enumerate(self.shapes):
+            here = slice(self.places[i], self.places[i + 1])
+            query = int(self.tables.tiles[self.first_tiles[i], 6])
+            mine = entropy[query : query + shape[1]].T
+            yield probs[here].view(shape), kept[here].view(shape).view(torch.bool), mine
 
     def by_segment(self, executed: Ints) -> list[int]:
         """The products of each segment, from those of the tiles [t, G]."""
