@@ -6,38 +6,37 @@
   const link = {};
   const menu = { result: null };
 
-  const GROUPS = [
-    ["The viewer", [
-      ["Picture (PNG)", () => saveViewer("png")],
-      ["Picture (SVG)", () => saveViewer("svg")],
-      ["Film with the overlay (MP4)", saveFilm],
-    ]],
-    ["Figures in the open tab", [
-      ["Pictures (PNG)", () => saveFigures("png")],
-      ["Pictures (SVG)", () => saveFigures("svg")],
-      ["Tables (CSV)", saveTables],
-    ]],
-    ["The run", [
-      ["Trace (NPZ)", () => saveFile("trace.npz")],
-      ["Report that opens offline (HTML)", () => saveFile("report.html")],
-    ]],
+  const PANELS = {
+    overlay: "the video with its overlay", lanes: "the lanes", stack: "the 3-D stack",
+    figures: "the figures in the open tab",
+  };
+  const FILES = [
+    ["Film with the overlay (MP4)", saveFilm],
+    ["Tables of the open tab (CSV)", saveTables],
+    ["Trace (NPZ)", () => saveFile("trace.npz")],
+    ["Report that opens offline (HTML)", () => saveFile("report.html")],
   ];
 
   function mountExport(panel) {
     menu.note = make("p", { class: "menu-note", role: "status", "aria-live": "polite" });
-    for (const [title, items] of GROUPS) {
-      const buttons = items.map(([text, work]) =>
-        make("button", { type: "button", text, disabled: true, on: { click: () => run(text, work) } }));
-      panel.append(make("div", { role: "group", "aria-label": title },
-        make("p", { class: "menu-title", text: title, "aria-hidden": "true" }), ...buttons));
-    }
-    panel.append(menu.note);
+    const choice = make("select", { "aria-label": "Picture of" },
+      ...Object.entries(PANELS).map(([value, text]) => make("option", { value, text })));
+    const pictures = ["PNG", "SVG"].map((format) =>
+      item(format, () => savePicture(choice.value, format.toLowerCase())));
+    panel.append(
+      make("div", { role: "group", "aria-label": "Picture" },
+        make("label", { class: "menu-title" }, "Picture of", choice), make("div", { class: "menu-row" }, ...pictures)),
+      make("div", { role: "group", "aria-label": "File" }, ...FILES.map(([text, work]) => item(text, work))),
+      menu.note);
     studio.on("result", (result) => {
       menu.result = result;
       for (const button of panel.querySelectorAll("button")) button.disabled = !result;
     });
     panel.addEventListener("closed", () => { menu.note.textContent = ""; });
   }
+
+  const item = (text, work) =>
+    make("button", { type: "button", text, disabled: true, on: { click: () => run(text, work) } });
 
   async function run(text, work) {
     menu.note.textContent = `Writing: ${text}…`;
@@ -72,9 +71,12 @@
     await saveFile("overlay.mp4", { layer, kind, mode }, `-${mode}-layer-${layer}`);
   }
 
-  async function saveViewer(format) {
+  async function savePicture(panel, format) {
+    if (panel === "figures") return saveFigures(format);
+    const blob = await studio.viewer().picture(format, panel);
+    if (!blob) throw new Error("That part of the viewer is hidden; show it first.");
     const { layer, slice } = window.adaspark.scene();
-    save(await studio.viewer().picture(format), `${stem()}-layer-${layer}-slice-${slice}.${format}`);
+    return save(blob, `${stem()}-${panel}-layer-${layer}-slice-${slice}.${format}`);
   }
 
   async function saveFigures(format) {

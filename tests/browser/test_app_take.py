@@ -37,13 +37,16 @@ def studio(open_page: OpenPage, fake_url: str) -> Page:
     return page
 
 
-def saved(page: Page, group: str, item: str) -> Download:
+def saved(page: Page, item: str, *, picture_of: str | None = None) -> Download:
     """The first file that an item of the Export menu saves."""
     button = page.get_by_role("button", name="Export", exact=True)
     if button.get_attribute("aria-expanded") == "false":
         button.click()
+    menu = page.locator("#export-menu")
+    if picture_of:
+        menu.get_by_role("combobox", name="Picture of").select_option(picture_of)
     with page.expect_download(timeout=PATIENCE_MILLIS) as caught:
-        page.get_by_role("group", name=group).get_by_role("button", name=item).click()
+        menu.get_by_role("button", name=item).click()
     expect(page.get_by_text(f"Saved: {item}")).to_be_visible()
     return caught.value
 
@@ -52,16 +55,17 @@ def content(download: Download) -> bytes:
     return Path(download.path()).read_bytes()
 
 
-def test_the_viewers_picture_is_saved_as_png_and_svg(studio: Page) -> None:
-    png = saved(studio, "The viewer", "Picture (PNG)")
+@pytest.mark.parametrize("panel", ["overlay", "lanes", "stack"])
+def test_each_part_of_the_viewer_is_saved_as_png_and_svg(studio: Page, panel: str) -> None:
+    png = saved(studio, "PNG", picture_of=panel)
     assert content(png).startswith(b"\x89PNG")
-    assert re.fullmatch(r"adaspark-numbers-layer-\d-slice-\d\.png", png.suggested_filename)
-    assert b"<svg" in content(saved(studio, "The viewer", "Picture (SVG)"))[:200]
+    assert re.fullmatch(rf"adaspark-numbers-{panel}-layer-\d-slice-\d\.png", png.suggested_filename)
+    assert b"<svg" in content(saved(studio, "SVG", picture_of=panel))[:200]
 
 
 def test_the_film_shows_what_the_viewer_shows(studio: Page, tmp_path: Path) -> None:
     studio.get_by_role("button", name="Heat", exact=True).click()
-    film = saved(studio, "The viewer", "Film with the overlay (MP4)")
+    film = saved(studio, "Film with the overlay (MP4)")
     assert "heat" in film.suggested_filename
     film.save_as(tmp_path / "film.mp4")
     with av.open(str(tmp_path / "film.mp4")) as opened:
@@ -70,15 +74,15 @@ def test_the_film_shows_what_the_viewer_shows(studio: Page, tmp_path: Path) -> N
 
 def test_figures_and_tables_of_the_open_tab_are_saved(studio: Page) -> None:
     studio.get_by_role("tab", name="Layer statistics").click()
-    group = "Figures in the open tab"
-    assert content(saved(studio, group, "Pictures (PNG)")).startswith(b"\x89PNG")
-    assert b"<svg" in content(saved(studio, group, "Pictures (SVG)"))[:200]
-    rows = list(csv.reader(content(saved(studio, group, "Tables (CSV)")).decode().splitlines()))
+    assert content(saved(studio, "PNG", picture_of="figures")).startswith(b"\x89PNG")
+    assert b"<svg" in content(saved(studio, "SVG", picture_of="figures"))[:200]
+    table = content(saved(studio, "Tables of the open tab (CSV)")).decode()
+    rows = list(csv.reader(table.splitlines()))
     assert len(rows) == 1 + len(scene(studio)["kept"])
 
 
 def test_the_trace_is_the_one_that_is_drawn(studio: Page, tmp_path: Path) -> None:
-    saved(studio, "The run", "Trace (NPZ)").save_as(tmp_path / "run.npz")
+    saved(studio, "Trace (NPZ)").save_as(tmp_path / "run.npz")
     trace, drawn = Trace.load(tmp_path / "run.npz"), scene(studio)
     assert trace.meta["config"] == drawn["config"] and trace.meta["question"] == drawn["question"]
     assert len(trace.bounds) == len(drawn["cubes"])
@@ -87,7 +91,7 @@ def test_the_trace_is_the_one_that_is_drawn(studio: Page, tmp_path: Path) -> Non
 def test_the_report_opens_offline_and_draws(
     studio: Page, open_page: OpenPage, tmp_path: Path
 ) -> None:
-    saved(studio, "The run", "Report that opens offline (HTML)").save_as(tmp_path / "run.html")
+    saved(studio, "Report that opens offline (HTML)").save_as(tmp_path / "run.html")
     page = studio.context.new_page()
     page.goto((tmp_path / "run.html").as_uri())
     wait_for_state(page, "ready")
@@ -182,6 +186,7 @@ def test_a_link_can_be_copied_by_hand_where_the_browser_refuses(
 
 def test_from_upload_to_export_with_the_keyboard_alone(studio: Page, tmp_path: Path) -> None:
     write_clip(tmp_path / "mine.mp4", frames=8)
+    studio.on("filechooser", lambda chooser: None)  # from now on none is the system's own
 
     def tab_to(selector: str, most: int = 80) -> None:
         for _ in range(most):
@@ -203,7 +208,7 @@ def test_from_upload_to_export_with_the_keyboard_alone(studio: Page, tmp_path: P
     studio.evaluate("document.activeElement.blur()")
     tab_to(".menu-button")
     studio.keyboard.press("Enter")
-    for _ in range(7):
+    for _ in range(6):  # the choice of panel, two formats, film, tables, trace
         studio.keyboard.press("Tab")
     with studio.expect_download() as caught:
         studio.keyboard.press("Enter")
