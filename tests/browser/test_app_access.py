@@ -33,6 +33,22 @@ def test_nothing_is_wider_than_the_window(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_what_is_touched_on_a_phone_is_large_enough(
+    open_page: Callable[..., Page], fake_url: str
+) -> None:
+    page = open_page(fake_url, width=390, height=800)
+    wait_for_state(page, "ready")
+    page.get_by_role("button", name="Export", exact=True).click()
+    too_low = page.evaluate(
+        """() => [...document.querySelectorAll(
+            "main :is(button, select, summary, [role=tab], input[type=range])")]
+          .filter((n) => n.getClientRects().length && n.dataset.testid !== "reset-button")
+          .filter((n) => n.getBoundingClientRect().height < 43.5)
+          .map((n) => n.outerHTML.slice(0, 120))"""
+    )
+    assert too_low == []  # but for the reset buttons of Gradio's sliders
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_in_our_own_elements(
     open_page: Callable[..., Page], fake_url: str, theme: str
