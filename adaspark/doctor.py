@@ -98,10 +98,22 @@ def _devices() -> list[Finding]:
 
 
 def _backend() -> list[Finding]:
-    from adaspark.engine import BACKEND, BACKEND_WHY
+    """The kernels are optional: where they do not load, PyTorch computes."""
+    try:
+        import torch
+    except ImportError:
+        return []
+    from adaspark.backend import TILES, backend
 
+    found = []
+    for device in ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]:
+        used = backend(device)
+        kind = "numba" if device == "cpu" else "triton"
+        remedy = f"pip install --upgrade {kind}" if used.name == TILES else ""
+        name = f"attention backend, {device}"
+        found.append(Finding(name, f"{used.name}: {used.why}", remedy, required=False))
     flash = _installed("flash-attn", required=False, install='pip install "adaspark-studio[gpu]"')
-    return [Finding("attention backend", f"{BACKEND}: {BACKEND_WHY}"), flash]
+    return [*found, flash]
 
 
 def _model() -> list[Finding]:

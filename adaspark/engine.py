@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from adaspark import checkpoint
+from adaspark.backend import backend
 from adaspark.cost import vision_flops
 from adaspark.errors import UserError
 from adaspark.features import FeatureCache, Features, Report, encode
@@ -19,12 +20,6 @@ from adaspark.request import Estimate, Event, Options, Phase, Result, Word
 from adaspark.streaming import Stopped, streamed
 from adaspark.summary import finish
 from adaspark.video import Sampling, probe, sample_times, token_grid
-
-BACKEND = "key cubes + tiles (PyTorch)"
-BACKEND_WHY = (
-    "each segment goes by key cubes or by query tiles, whichever computes less; p = 1 uses the "
-    "stock scaled_dot_product_attention"
-)
 
 
 class Engine:
@@ -47,7 +42,7 @@ class Engine:
         self.name = model
         self.device = str(self._checkpoint.device)
         self.dtype = str(self._checkpoint.model.dtype).removeprefix("torch.")
-        self.backend = BACKEND
+        self.backend = backend(self._checkpoint.device).name  # compiled here, not in an answer
         self.is_bundled = model in checkpoint.BUNDLES
         self.default_config = self._checkpoint.config
         context: int = self._checkpoint.model.config.text_config.max_position_embeddings

@@ -156,7 +156,7 @@ class Recorder:
             (self._query_cubes >= first) & (self._query_cubes < first + len(sums))
         )
         into.attended[here, : segment.end_cube] += sums[self._query_cubes[here] - first]
-        spread = normalised(nats, segment.candidates.sum(-1)).mean(0)  # [n]
+        spread = normalised(nats, segment.candidate_counts).mean(0)  # [n]
         known = ~spread.isnan()
         rows = own[known].cpu()
         into.cube_entropy.index_add_(0, rows, spread[known].cpu())
@@ -255,5 +255,5 @@ def _count_pairs(into: _Layer, segment: Segment, attending: Tensor, heads: int) 
     whole = attending[:, :partial].sum(0) * segment.layout.cube_sizes[:partial]
     rest = attending[:, partial:] * segment.visible_tokens[:, partial:]
     into.computed_pairs += int(whole.sum() + rest.sum()) + heads * int(segment.text_before.sum())
-    into.weighed_pairs += heads * int(segment.candidates.sum())
+    into.weighed_pairs += heads * int(segment.candidate_counts.sum())
     into.causal_pairs += heads * segment.causal_pairs

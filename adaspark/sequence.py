@@ -44,7 +44,7 @@ class Segment:
         """Whether the queries are text: they have no cube of their own."""
         return self.partial_cube == self.end_cube
 
-    @property
+    @cached_property
     def causal_pairs(self) -> int:
         """(query, key) pairs that dense attention computes for these queries, one head."""
         return int((self.video_before + self.text_before).sum())
@@ -53,6 +53,11 @@ class Segment:
     def candidates(self) -> Tensor:
         """bool [n, end_cube]: cubes with at least one visible key, except the query's own."""
         return (self.visible_tokens > 0) & ~self.own_mask
+
+    @cached_property
+    def candidate_counts(self) -> Tensor:
+        """int64 [n]: how many candidates each query has."""
+        return self.candidates.sum(-1)
 
     @cached_property
     def own_mask(self) -> Tensor:

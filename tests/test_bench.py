@@ -11,9 +11,11 @@ import torch
 from models import tiny_model
 
 from adaspark import attention, cli, doctor
+from adaspark.backend import TILES, backend
 from adaspark.bench import cpu, memory, parity, watch
 from adaspark.bench.cpu import run
 from adaspark.config import AdaSparkConfig
+from adaspark.kernels import cpu_loading
 
 
 def test_parity_holds() -> None:
@@ -85,6 +87,22 @@ def test_doctor_names_the_backend_and_finds_nothing_missing(
     assert "MISSING" not in printed
     for name in ("torch", "transformers", "av", "attention backend", "bundled model"):
         assert name in printed
+
+
+def test_doctor_says_why_there_are_no_kernels(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    absent = cpu_loading.Loaded(None, "the compiled kernels do not load: no numba")
+    monkeypatch.setattr(cpu_loading, "load", lambda: absent)
+    assert backend("cpu").name == TILES
+    assert cli.main(["doctor"]) == 0
+    printed = capsys.readouterr().out
+    assert "no numba" in printed and "-> pip install --upgrade numba" in printed
+
+
+def test_the_backend_of_this_machine_is_compiled() -> None:
+    assert "numba" in backend("cpu").name and "numba" in backend("cpu").why
+    assert backend("meta").name == TILES
 
 
 def test_doctor_says_how_to_get_what_is_missing(
