@@ -68,7 +68,15 @@ def _engine(options: argparse.Namespace, folder: Path, limits: Any) -> Any:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m app", description="AdaSpark Studio.")
+    from app.limits import SWITCHES, ServerLimits
+
+    own = ServerLimits()
+    switches = (f"{name} ({getattr(own, field)})" for name, field in SWITCHES.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m app",
+        description="AdaSpark Studio.",
+        epilog=f"Limits are set by the environment: {', '.join(switches)}.",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 serves the network")
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -108,11 +109,19 @@ def words_of(options: Options) -> tuple[str, ...]:
     return WORDS if options.config.attn_rule == "top_p" else (*WORDS[:-1], " blue")
 
 
-def loading(engine: Any, *, started: bool = True) -> Loading:
-    """A fake engine as the app has it, loaded already or not even begun."""
-    face = Loading(
-        lambda: engine, name="fake", is_bundled=True, default_config=engine.default_config
-    )
+def loading(engine: Any, *, started: bool = True, gate: Path | None = None) -> Loading:
+    """A fake engine as the app has it, loaded already or not even begun.
+
+    With a `gate`, loading takes until there is something at that path.
+    """
+
+    def load() -> Any:
+        while gate is not None and not gate.exists():
+            time.sleep(0.05)
+        return engine
+
+    config = engine.default_config
+    face = Loading(load, name="fake", is_bundled=True, default_config=config)
     if started:
         face.start()
         face.engine()

@@ -278,6 +278,23 @@ def test_a_refused_upload_leaves_no_video_chosen(service: Service, tmp_path: Pat
     assert last(service.ask(session, QUESTION, DIALS))["state"] == "done"
 
 
+def test_an_upload_that_is_longer_than_this_server_takes_is_refused(tmp_path: Path) -> None:
+    service = Service(loading(FakeEngine()), tmp_path / "f", limits=ServerLimits(video_secs=1))
+    upload = write_clip(tmp_path / "long.mp4", frames=24)
+    with pytest.raises(UserError, match=r"long\.mp4"):
+        service.videos.choose_upload("a", upload, "long.mp4", DIALS)
+
+
+def test_a_video_of_too_many_tokens_comes_with_what_fits(tmp_path: Path) -> None:
+    service = Service(loading(FakeEngine(most_video_tokens=40)), tmp_path / "footage")
+    upload = write_clip(tmp_path / "long.mp4", frames=24)
+    card = service.videos.choose_upload("a", upload, "long.mp4", DIALS)
+    most = card["too_long"]["max_frames"]
+    assert card["video_tokens"] >= 40 and "the model holds 40" in card["too_long"]["text"]
+    fitting = service.videos.describe("a", Settings(0.9, 0.7, 2, 2, 2, max_frames=most))
+    assert fitting and fitting["video_tokens"] < 40 and fitting["too_long"] is None
+
+
 def test_an_upload_reports_its_frames(service: Service, upload: Path) -> None:
     told: list[tuple[int, int]] = []
     service.videos.choose_upload("a", upload, "a.mp4", DIALS, report=lambda *at: told.append(at))

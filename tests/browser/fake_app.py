@@ -1,4 +1,7 @@
-"""The app over an engine without a model: `python fake_app.py SAMPLES_FOLDER PORT`."""
+"""The app over an engine without a model: `python fake_app.py SAMPLES_FOLDER PORT [GATE]`.
+
+With a gate, a path, the engine is "loaded" once there is something at it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from app.samples import read_samples
 from app.server import Studio
 
 
-def main(folder: Path, port: int) -> None:
+def main(folder: Path, port: int, gate: Path | None = None) -> None:
     """Serve two sample clips with their recorded runs until interrupted."""
     items = [{"family": "none", "question": q, "answer": ""} for q in FakeEngine.questions]
     for name, size in (("01_numbers", (128, 96)), ("02_tall", (96, 128))):
@@ -26,11 +29,11 @@ def main(folder: Path, port: int) -> None:
     samples = read_samples(folder)
     for sample in samples:
         record(FakeEngine(), sample).save(trace_path(sample, folder))
-    engine = loading(FakeEngine(step_secs=0.4), started=False)
+    engine = loading(FakeEngine(step_secs=0.4), started=False, gate=gate)
     with Studio(engine, samples, traces=folder, model_folder=folder) as studio:
         print(studio.start(host="127.0.0.1", port=port), flush=True)
         studio.wait()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), *map(Path, sys.argv[3:]))
