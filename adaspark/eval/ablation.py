@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from statistics import mean
 
 from adaspark.config import AdaSparkConfig, Cube
 from adaspark.errors import UserError
@@ -158,11 +159,17 @@ def _is(arm: Arm) -> Made:
 
 
 def _as_dense(plan: Plan, context: Context, arm: Arm, as_name: str) -> Made:
-    """`arm`, its share or threshold searched until it reads as much of a clip as another did."""
+    """`arm`, its share or threshold searched until it reads as much as another did: a share as the
+    other on all clips, for it hardly depends on the clip; a threshold as the other on these clips.
+    """
 
     def made(clips: Sequence[Clip]) -> Arm:
-        items = Arms.at(plan.length, context.results.items).by_arm[as_name]
+        others = Arms.at(plan.length, context.results.items)
+        target = others.mean(as_name, "attention")
+        if arm.config.attn_rule == "top_p":
+            items = others.by_arm[as_name]
+            target = mean(items[clip.seed]["attention"] for clip in clips)
         one = [replace(clip, questions=clip.questions[:1]) for clip in clips]
-        return matched(context.runner, one, arm, items[clips[0].seed]["attention"])
+        return matched(context.runner, one, arm, target)
 
     return made

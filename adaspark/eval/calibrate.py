@@ -84,12 +84,14 @@ def run(plan: Plan, context: Context) -> None:
         purpose="calibration",
     )
     length = str(plan.length)
-    arms = [DENSE_ARM]
+    arms, few = [DENSE_ARM], clips[:SURVEY_CLIPS]
     for cube in plan.cubes:
         config = replace(context.config, cube=_cube(cube, context.config))
         surveyed = list(_survey(plan, config))
-        answer_all(context, length, clips[:SURVEY_CLIPS], surveyed)
-        arms += _settings(plan, context, config, surveyed)
+        answer_all(context, length, few, surveyed)
+        seeds = {clip.seed for clip in few}
+        items = [item for item in context.results.items if item["key"][2] in seeds]
+        arms += _settings(plan, context, config, surveyed, Arms(items))
     context.results.data["budgets"] = list(plan.budget)
     answer_all(context, length, clips, arms)
     points = chosen_points(context.results.items, plan.budget)
@@ -129,10 +131,11 @@ def _survey(plan: Plan, config: AdaSparkConfig) -> Iterator[Arm]:
 
 
 def _settings(
-    plan: Plan, context: Context, config: AdaSparkConfig, surveyed: list[Arm]
+    plan: Plan, context: Context, config: AdaSparkConfig, surveyed: list[Arm], found: Arms
 ) -> list[Arm]:
-    """For each budget and `ffn_top_p` the `attn_top_p` that spends it, where one does."""
-    found = Arms(context.results.items)
+    """For each budget and `ffn_top_p` the `attn_top_p` that spends it, where one does, by what the
+    survey `found`.
+    """
     if any(arm.name not in found.by_arm for arm in surveyed):
         return []
     known = sorted((found.mean(arm.name, "attention"), arm.config.attn_top_p) for arm in surveyed)
@@ -142,7 +145,7 @@ def _settings(
         for arm in surveyed:
             ffn = found.mean(arm.name, "ffn")
             density = attention_left(plan, context, config.cube, budget=budget - AIM, ffn=ffn)
-            if densities[0] <= density < 1:
+            if density >= densities[0]:
                 p = float(np.interp(density, [*densities, 1.0], [*ps, 1.0]))
                 setting = arm_of(replace(arm.config, attn_top_p=round(p, 3)))
                 settings[setting.name] = setting
@@ -151,7 +154,7 @@ def _settings(
 
 def attention_left(plan: Plan, context: Context, cube: Cube, *, budget: float, ffn: float) -> float:
     """The attention density at which an FFN density of `ffn` spends `budget`: FLOPs are linear in
-    both. Below 0 or above 1 where none does.
+    both. Below 0 where none does; above 1 where all of it can be afforded.
     """
     shape = language_shape(context.runner.model.config.text_config)
     side = plan.size // 28
