@@ -5,29 +5,42 @@ from __future__ import annotations
 import json
 import logging
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 log = logging.getLogger(__name__)
 FILE = "calibration.json"
-_NUMBERS = ("budget", "attn_top_p", "ffn_top_p")
+DENSE = {"budget": 1.0, "attn_top_p": 1.0, "ffn_top_p": 1.0}
+_NUMBERS = tuple(DENSE)
 
 
-def read_calibration(folder: Path) -> list[dict[str, float]]:
-    """The measured points by rising budget (share of dense FLOPs); empty where there are none.
-
-    Each has `budget`, `attn_top_p` and `ffn_top_p`, all in [0, 1].
+@dataclass(frozen=True)
+class Calibration:
+    """Points by rising budget (share of dense FLOPs), the last one dense, all numbers in [0, 1];
+    `cube` is the shape they were measured with.
     """
+
+    points: tuple[dict[str, float], ...]
+    cube: tuple[int, ...]
+
+
+def read_calibration(folder: Path) -> Calibration | None:
+    """What was measured of the model in a folder; None where nothing was, or it cannot be read."""
     path = folder / FILE
     if not path.is_file():
-        return []
+        return None
     try:
-        points = [_point(given) for given in json.loads(path.read_text("utf-8"))["points"]]
+        told = json.loads(path.read_text("utf-8"))
+        points = [_point(given) for given in told["points"]]
+        cube = tuple(int(side) for side in told["cube"])
     except (ValueError, KeyError, TypeError) as error:
         log.warning("%s is no calibration (%s): the budget dial is left out.", path, error)
-        return []
-    by_budget = {point["budget"]: point for point in points}
-    return [by_budget[budget] for budget in sorted(by_budget)]
+        return None
+    by_budget = {point["budget"]: point for point in [*points, DENSE]}
+    if len(by_budget) < 2:
+        return None
+    return Calibration(tuple(by_budget[budget] for budget in sorted(by_budget)), cube)
 
 
 def _point(given: Any) -> dict[str, float]:

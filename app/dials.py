@@ -5,13 +5,13 @@ Scripts act on them at once (preview, ribbon) and then trigger the viewer's own 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from adaspark.config import AdaSparkConfig
+from app.calibration import Calibration
 
 PRIVATE = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "multiple"}
 CUSTOM = "custom"
@@ -41,7 +41,7 @@ class Dials:
         return [*self.thresholds, *self.cube, *self.sampling, self.words]
 
 
-def build_dials(config: AdaSparkConfig, calibration: Sequence[dict[str, float]]) -> Dials:
+def build_dials(config: AdaSparkConfig, calibration: Calibration | None) -> Dials:
     """The controls at a configuration's values; the budget dial only where it is calibrated."""
     with gr.Column(elem_classes="dial-card"):
         budget = _budget(config, calibration) if calibration else None
@@ -104,16 +104,19 @@ def _text(sides: tuple[int, int, int]) -> str:
     return ",".join(map(str, sides))
 
 
-def _budget(config: AdaSparkConfig, points: Sequence[dict[str, float]]) -> Any:
+def _budget(config: AdaSparkConfig, calibration: Calibration) -> Any:
     """A dial over the measured budgets, at the one whose thresholds are nearest to our own."""
+    points = calibration.points
 
     def distance(point: dict[str, float]) -> float:
         attn, ffn = point["attn_top_p"], point["ffn_top_p"]
         return abs(attn - config.attn_top_p) + abs(ffn - config.ffn_top_p)
 
-    nearest: float = min(points, key=distance)["budget"]
+    nearest = min(points, key=distance)["budget"]
     ends = points[0]["budget"], points[-1]["budget"]
-    return _slider("Budget", nearest, "Share of dense FLOPs; sets both Top-p", ends)
+    measured = " x ".join(map(str, calibration.cube))
+    info = f"Share of dense FLOPs; sets both Top-p, as measured with cubes of {measured}"
+    return _slider("Budget", nearest, info, ends)
 
 
 def _slider(label: str, value: float, info: str, ends: tuple[float, float] = (0, 1)) -> Any:

@@ -77,7 +77,7 @@ class Studio:
                 limit_bytes=self._limits.upload_mb * 10**6,
                 plotly_url=_url_from_path(PLOTLY),
                 link_base=_link_base(),
-                calibration=read_calibration(model_folder) if model_folder else [],
+                calibration=read_calibration(model_folder) if model_folder else None,
             ),
             lambda: add_endpoints(self.service, self._exports, self._uploads),
         )

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from app import front
+from app.calibration import Calibration
 from app.compare import RIVAL_NAMES
 from app.dials import Dials, build_dials, preset_choices, wire_dials
 from app.handlers import Handlers
@@ -23,13 +24,13 @@ RUN = {**RAW, "concurrency_limit": 16, "concurrency_id": "run"}
 @dataclass(frozen=True)
 class Facts:
     """What the page must know of its server: the most bytes of an upload, where plotly is, what
-    permalinks begin with (empty: the page's own address), and the budget dial's points.
+    permalinks begin with (empty: the page's own address), and what the budget dial goes by.
     """
 
     limit_bytes: int
     plotly_url: str
     link_base: str
-    calibration: Sequence[dict[str, float]]
+    calibration: Calibration | None
 
 
 def build(handlers: Handlers, facts: Facts, add_endpoints: Callable[[], None]) -> Any:
@@ -77,7 +78,7 @@ def _header(engine: Any, facts: Facts) -> Any:
         link_base=facts.link_base,
         link_names=[QUESTION, *SETTINGS],
         sample_name=SAMPLE,
-        calibration=list(facts.calibration),
+        calibration=list(facts.calibration.points) if facts.calibration else [],
         presets=[text for _, text in preset_choices(engine.default_config.cube)],
     )
 

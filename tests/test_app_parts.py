@@ -214,16 +214,22 @@ def points(*budgets: float) -> list[dict[str, float]]:
     return [{"budget": b, "attn_top_p": b, "ffn_top_p": b} for b in budgets]
 
 
-def test_a_calibration_is_sorted_and_of_distinct_budgets(tmp_path: Path) -> None:
+def test_a_calibration_is_sorted_of_distinct_budgets_and_ends_dense(tmp_path: Path) -> None:
     measured = [{**point, "reduction": 0.1} for point in points(0.9, 0.3, 0.3, 0.6)]
-    (tmp_path / "calibration.json").write_text(json.dumps({"points": measured}))
-    assert read_calibration(tmp_path) == points(0.3, 0.6, 0.9)
+    told = {"points": measured, "cube": [1, 2, 3]}
+    (tmp_path / "calibration.json").write_text(json.dumps(told))
+    found = read_calibration(tmp_path)
+    assert found is not None and found.cube == (1, 2, 3)
+    assert list(found.points) == points(0.3, 0.6, 0.9, 1)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", '{"points": [{}]}', '{"points": [{"budget": 2}]}', '{"points": 3}']
+    "text",
+    ["", "[]", '{"points": [{}]}', '{"points": 3}', '{"points": [], "cube": [2, 2, 2]}']
+    + [json.dumps({"points": points(b), "cube": [2, 2, 2]}) for b in (2, -1, 1)]
+    + [json.dumps({"points": points(0.5)})],
 )
 def test_a_calibration_that_cannot_be_used_is_left_out(tmp_path: Path, text: str) -> None:
-    assert read_calibration(tmp_path) == []
+    assert read_calibration(tmp_path) is None
     (tmp_path / "calibration.json").write_text(text)
-    assert read_calibration(tmp_path) == []
+    assert read_calibration(tmp_path) is None

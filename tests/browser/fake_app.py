@@ -24,8 +24,8 @@ def main(folder: Path, port: int, gate: Path | None = None) -> None:
     for name, size in (("01_numbers", (128, 96)), ("02_tall", (96, 128))):
         write_clip(folder / f"{name}.mp4", size=size)
         (folder / f"{name}.json").write_text(json.dumps({"items": items}))
-    points = [{"budget": b, "attn_top_p": b / 2, "ffn_top_p": b} for b in (0.2, 0.6, 1.0)]
-    (folder / "calibration.json").write_text(json.dumps({"points": points}))
+    points = [{"budget": b, "attn_top_p": b / 2, "ffn_top_p": b} for b in (0.2, 0.6)]
+    (folder / "calibration.json").write_text(json.dumps({"points": points, "cube": [2, 2, 2]}))
     samples = read_samples(folder)
     for sample in samples:
         record(FakeEngine(), sample).save(trace_path(sample, folder))

@@ -46,7 +46,7 @@ def test_a_preview_is_drawn_at_once_and_marked_until_the_exact_run(studio: Page)
 
 
 def test_the_budget_sets_both_thresholds_between_its_points(studio: Page) -> None:
-    """The table: 0.2, 0.6 and 1, with half of that for attention and that for the FFN."""
+    """The table: 0.2 and 0.6, with half of that for attention and that for the FFN; 1 is dense."""
     slider(studio, "Budget").fill("0.4")
     wait_for_state(studio, "ready", after_rev=1)
     expect(slider(studio, "Top-p attention")).to_have_value("0.2")
@@ -58,7 +58,10 @@ def test_the_budget_sets_both_thresholds_between_its_points(studio: Page) -> Non
 def test_the_budget_goes_by_keyboard_to_its_ends(studio: Page) -> None:
     budget = slider(studio, "Budget")
     assert (budget.get_attribute("min"), budget.get_attribute("max")) == ("0.2", "1")
+    budget.press("Home")
+    expect(slider(studio, "Top-p FFN")).to_have_value("0.2")
     budget.press("End")
+    expect(slider(studio, "Top-p attention")).to_have_value("1")
     expect(slider(studio, "Top-p FFN")).to_have_value("1")
     wait_for_state(studio, "ready", after_rev=1)
 
