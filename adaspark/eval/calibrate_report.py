@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -126,7 +127,8 @@ def summarise(items: Items) -> list[Table]:
         "its change, points": "points",
     }
     rows: list[list[Cell]] = []
-    for setting in settings(items):
+    found = settings(items)
+    for setting in found:
         arms, name, config = setting.arms, setting.name, setting.config
         comparison = setting.comparison
         dials: list[Cell] = [_sides(config), config.attn_top_p, config.ffn_top_p]
@@ -138,14 +140,14 @@ def summarise(items: Items) -> list[Table]:
         "Loss: nats of logprob of the right answer that are lost against dense. 95 % intervals, "
         "bootstrapped by clip. Calibration scenes; few clips, many questions a clip."
     )
-    return [Table("Settings that were tried", columns, rows, note)]
+    return [Table("Settings that were tried", columns, rows, note)] if found else []
 
 
 def draw(results: Results) -> None:
     """Write tables, pictures and the page of saved items."""
     found = settings(results.items)
-    results.save(summarise(results.items), [_figure(found)] if found else [])
     budgets = results.data.get("budgets", [])
+    results.save(summarise(results.items), [_figure(found, budgets)] if found else [])
     write_page(
         results,
         title="Thresholds for a budget of FLOPs",
@@ -188,19 +190,32 @@ def failures(found: Sequence[Setting], budget: float) -> Iterator[str]:
         yield f"Within {share}, families more than a point below dense: {'; '.join(below)}."
 
 
-def _figure(found: Sequence[Setting]) -> Figure:
+def _figure(found: Sequence[Setting], budgets: Sequence[float]) -> Figure:
+    """Loss by `ffn_top_p`, a line for each budget and cube; a setting belongs to the least budget
+    that it meets.
+    """
     from adaspark.eval import charts
 
-    title = "Right answers against FLOPs, by cube"
-    series: dict[str, list[Any]] = {}
+    title = "How to spend a budget: what the FFN does not use, attention does"
+    ps = sorted({setting.config.ffn_top_p for setting in found})
+    series: dict[str, list[tuple[float, ...]]] = {}
     for setting in found:
-        point = (setting.flops, setting.arms.accuracy(setting.name))
-        series.setdefault(f"cube {_sides(setting.config)}", []).append(point)
-    dense = (1.0, found[0].arms.accuracy(DENSE_ARM.name))
-    picture = charts.pareto(series, title=title, dense=dense, note="Small model, synthetic video.")
+        budget = min((b for b in budgets if setting.flops <= b), default=None)
+        told = "over budget" if budget is None else f"{100 * budget:g} %"
+        name = f"{told}, {_sides(setting.config)}"
+        line = series.setdefault(name, [(math.nan, math.nan, math.nan)] * len(ps))
+        line[ps.index(setting.config.ffn_top_p)] = setting.arms.lost(setting.name)
+    picture = charts.lines(
+        ps,
+        series,
+        title=title,
+        xlabel="ffn_top_p",
+        ylabel="nats lost against dense",
+        note="Budget and cube beside each line. Small model, synthetic video.",
+    )
     said = "; ".join(
         f"{setting.name}: {written(setting.flops, 'percent')} of FLOPs, "
-        f"{written(setting.arms.accuracy(setting.name).value, 'percent')}"
+        f"{written(setting.loss, 'number')} nats"
         for setting in found
     )
     return Figure("calibrate", picture, title, f"Settings (cube, both p): {said}.")
