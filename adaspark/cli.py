@@ -15,6 +15,8 @@ from adaspark.arguments import Parser, add_dials, number, refuse, typed_dials, w
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
 
+BENCH_PARTS = ("attention", "ffn", "decode", "model")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it worked, 2 when the input could not be used."""
@@ -89,7 +91,10 @@ def _add_world(parser: argparse.ArgumentParser) -> None:
 def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("where", choices=["cpu", "gpu"], metavar="cpu|gpu")
     parser.add_argument("--tokens", type=whole, nargs="+", metavar="N", help="video tokens")
-    parser.add_argument("--quick", action="store_true", help="fewer settings (gpu)")
+    parser.add_argument("--quick", action="store_true", help="fewer settings")
+    parser.add_argument(
+        "--parts", nargs="+", choices=BENCH_PARTS, default=BENCH_PARTS[:3], help="on a GPU"
+    )
     parser.add_argument("--repeats", type=whole, default=9, metavar="N")
     parser.add_argument("--json", metavar="PATH", help="write the figures")
     parser.set_defaults(run=_bench)
@@ -208,13 +213,14 @@ def _calibrate(arguments: argparse.Namespace) -> int:
 
 def _bench(arguments: argparse.Namespace) -> int:
     given = {"repeats": arguments.repeats, "json_path": arguments.json}
+    given |= {"tokens": arguments.tokens, "quick": arguments.quick}
     if arguments.where == "gpu":
         from adaspark.bench import gpu
 
-        return gpu.run(tokens=arguments.tokens, quick=arguments.quick, **given)
+        return gpu.run(**given, parts=arguments.parts)
     from adaspark.bench import cpu
 
-    return cpu.run(tokens=arguments.tokens, **given)
+    return cpu.run(**given)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

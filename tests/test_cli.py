@@ -241,7 +241,7 @@ def test_a_file_that_turns_out_unwritable_is_one_line(run: Run, tmp_path: Path) 
         (("ask",), "arguments are required: VIDEO, QUESTION"),
         (("ask", CLIP, "what", "color"), "unrecognised: color"),
         (("train",), "arguments are required: --out"),
-        (("bench", "gpu"), "invalid choice: 'gpu'"),
+        (("bench", "tpu"), "invalid choice: 'tpu'"),
     ],
 )
 def test_a_wrong_command_is_one_line(run: Run, arguments: tuple[str, ...], message: str) -> None:

@@ -22,6 +22,11 @@ ROOT = Path(__file__).parents[1]
 FAKE_APP = ROOT / "tests" / "browser" / "fake_app.py"
 
 
+def hears_interrupts() -> None:
+    # A test run in the background of a shell ignores Ctrl-C, and what it starts would too.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def started(*arguments: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
     """A Python process whose temporary files go to `folder`."""
@@ -32,6 +37,7 @@ def started(*arguments: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "TMPDIR": str(folder)},
+        preexec_fn=hears_interrupts,
     )
     with process:
         try:

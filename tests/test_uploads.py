@@ -219,9 +219,11 @@ PAGE = """async (source) => {
     [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
     const shown = [];
     for (const time of %s) {
-        const painted = new Promise(ready => video.requestVideoFrameCallback(ready));
+        const sought = new Promise(ready => { video.onseeked = ready; });
         video.currentTime = time;
-        await painted;
+        await sought;
+        // On a busy machine the old picture may be painted once more: let the new one come.
+        await new Promise(ready => setTimeout(ready, 120));
         canvas.getContext('2d').drawImage(video, 0, 0);
         shown.push(canvas.toDataURL('image/png'));
     }
