@@ -45,9 +45,11 @@ SIZES: dict[int, Cube] = {
     256: (4, 8, 8),
     512: (8, 8, 8),
 }
-FRAMES: dict[int, Cube] = {8: (1, 2, 4), 64: (1, 8, 8)}
-TUBES: dict[int, Cube] = {8: (8, 1, 1), 64: (64, 1, 1)}
-"""The video is 32 slices long at the usual length, so the longer tubes span all of it."""
+FRAMES: dict[int, Cube] = {8: (1, 2, 4), 32: (1, 8, 4)}
+TUBES: dict[int, Cube] = {8: (8, 1, 1), 32: (32, 1, 1)}
+"""At 224 pixels a run of 32 is half a frame, its upper or lower one; a part of a frame is its left
+or right half. Runs of 64 are frames.
+"""
 
 
 @dataclass(frozen=True)

@@ -98,14 +98,15 @@ def _others(arms: Arms) -> Iterator[Study]:
         arms,
         _present(dict(zip(ALL_SHAPES, (compared, *others), strict=True))),
         "AdaSpark with other cubes, attn_top_p searched until the attention is as dense. Runs "
-        "follow the raster order. A tube is one token high and wide, as long as the clip at most.",
+        "follow the raster order; frames are parts of one slice, tubes one token high and wide.",
     )
     yield Study(
         "sizes",
         "Sizes of cubes",
         arms,
         _present({ADASPARK: cubes}),
-        "AdaSpark with other cubes, attn_top_p searched until the attention is as dense.",
+        "AdaSpark with other cubes, attn_top_p searched until the attention is as dense. A row's "
+        "own cube is always read, so the largest stay denser.",
     )
 
 
