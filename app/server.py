@@ -61,7 +61,7 @@ class Studio:
         self._uploads = self._folder / "uploads"
         self._public = [self._folder / "footage", self._folder / "exports"]
         os.environ["GRADIO_TEMP_DIR"] = str(self._uploads)
-        processing_utils.async_ssrf_protected_download = _fetch_nothing
+        forbid_fetching()
         self.service = Service(
             engine,
             self._public[0],
@@ -159,9 +159,13 @@ def _link_base() -> str:
     return f"https://huggingface.co/spaces/{space}" if space else ""
 
 
-async def _fetch_nothing(url: str, *_: Any) -> NoReturn:
+def forbid_fetching() -> None:
     """Gradio fetches an address that is sent in a file's place; this app fetches nothing."""
-    raise UserError("Addresses are not fetched: upload the video itself.")
+
+    async def refuse(url: str, *_: Any) -> NoReturn:
+        raise UserError("Addresses are not fetched: upload the video itself.")
+
+    processing_utils.async_ssrf_protected_download = refuse
 
 
 def _url_from_path(path: Path) -> str:

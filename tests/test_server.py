@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -16,7 +17,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from gradio import processing_utils
 from gradio_client import Client, handle_file
+
+from adaspark.errors import UserError
+from app.server import forbid_fetching
 
 ROOT = Path(__file__).parents[1]
 FAKE_APP = ROOT / "tests" / "browser" / "fake_app.py"
@@ -99,6 +104,13 @@ def test_only_what_the_page_shows_is_served(tmp_path: Path) -> None:
             endpoints = json.load(answer)["named_endpoints"]
         assert endpoints.keys() == {"/ask", "/inspect", "/trace"}
         process.send_signal(signal.SIGINT)
+
+
+def test_an_address_in_a_files_place_is_not_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processing_utils, "async_ssrf_protected_download", None)
+    forbid_fetching()
+    with pytest.raises(UserError, match="Addresses are not fetched"):
+        asyncio.run(processing_utils.async_ssrf_protected_download("https://a.org/b.mp4", ""))
 
 
 def test_nothing_is_printed_but_the_address(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_fewer_frames_are_described_before_and_shown_after_the_run(studio: Page)
     before, facts = rev(studio), studio.locator(".picker .facts")
     studio.get_by_role("button", name="Sampling and length").click()
     number(studio, "Frames at most").fill("8")
-    expect(facts).to_contain_text("8 frames")
+    expect(facts).to_contain_text("8 frames", timeout=PATIENCE_MILLIS)
     wait_for_state(studio, "ready", after_rev=before)
     assert scene(studio)["grid"][0] == 4
     number(studio, "Frames at most").fill("-3")
