@@ -76,12 +76,12 @@ def by_torch(
     text = sequence.text_positions
     computed = branch(hidden.index_select(0, torch.cat([text, chosen])))
     passed = computed[len(text) :]
-    output = computed.new_zeros(hidden.shape).index_copy(0, text, computed[: len(text)])
-    output = output.index_copy(0, chosen, passed)
+    output = computed.new_zeros(hidden.shape).index_copy_(0, text, computed[: len(text)])
+    output.index_copy_(0, chosen, passed)
     if skipped == "mean":
         means = _cube_means(passed, layout.cube_from_token[kept], layout.cubes)
         moved = means.to(computed.dtype)[layout.cube_from_token[~kept]]
-        output = output.index_copy(0, sequence.video_positions[~kept], moved)
+        output.index_copy_(0, sequence.video_positions[~kept], moved)
     return output, kept, weights
 
 

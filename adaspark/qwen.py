@@ -247,11 +247,11 @@ def _attention(
     if torch.is_autocast_enabled(kind):  # as scaled_dot_product_attention does
         dtype = torch.get_autocast_dtype(kind)
         query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
-    output = torch.empty_like(query)
+    mixed = []
     for row, sequence in enumerate(session.rows):
         keys, values = key[row, :, : sequence.length], value[row, :, : sequence.length]
         with torch.autocast(kind, enabled=False):
-            output[row] = attention.sparse_attention(
+            done = attention.sparse_attention(
                 query[row],
                 keys,
                 values,
@@ -261,7 +261,13 @@ def _attention(
                 means=session.mean_keys(module.layer_idx, row, keys),
                 observe=_observer(patch, module.layer_idx) if row == 0 else None,
             )
-    return output.transpose(1, 2), None
+            mixed.append(done.transpose(0, 1))
+    return _batched(mixed), None
+
+
+def _batched(rows: list[Tensor]) -> Tensor:
+    """The rows of a batch as one tensor; a batch of one, the usual case, is not copied."""
+    return torch.stack(rows) if len(rows) > 1 else rows[0][None]
 
 
 def _observe_dense(patch: _Patch, layer: int, query: Tensor, key: Tensor, *, scale: float) -> None:
@@ -320,9 +326,9 @@ class _SparseMLP(Qwen2MLP):  # type: ignore[misc]
                 ratios = ffn.inertia(passed[0], norms[0])
                 recorder.ffn(self._layer, everything, weights, ratios)
             return passed
-        output = torch.empty_like(hidden)
+        outputs = []
         for row, sequence in enumerate(session.rows):
-            output[row], kept, weights = ffn.sparse_ffn(
+            output, kept, weights = ffn.sparse_ffn(
                 hidden[row],
                 norms[row],
                 sequence,
@@ -330,6 +336,7 @@ class _SparseMLP(Qwen2MLP):  # type: ignore[misc]
                 rule=config.ffn,
                 skipped=config.ffn_skipped,
             )
+            outputs.append(output)
             if row == 0 and recorder is not None:
-                recorder.ffn(self._layer, kept, weights, ffn.inertia(output[0], norms[0]))
-        return output
+                recorder.ffn(self._layer, kept, weights, ffn.inertia(output, norms[0]))
+        return _batched(outputs)

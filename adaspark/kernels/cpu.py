@@ -66,7 +66,7 @@ def sparse_attention(
                 Choice(probs, kept, entropy=nats) for probs, kept, nats in part.choices(memory)
             ]
             _report(observe, part, chosen, executed)
-    return torch.from_numpy(layer.output).to(queries.dtype)
+    return torch.from_numpy(layer.output).transpose(0, 1).to(queries.dtype)
 
 
 def choose_alone(
@@ -76,7 +76,9 @@ def choose_alone(
     plan = _plan(sequence, queries, len(keys))
     means = _array(cube_means(keys, sequence)).reshape(len(keys), -1)
     none = np.empty((len(keys), 0), np.float32)
-    layer = Layer(_array(queries), means, none, none, np.empty((0, 0, 0), np.float32))
+    layer = Layer(
+        _array(queries.transpose(0, 1)), means, none, none, np.empty((0, 0, 0), np.float32)
+    )
     _attend(plan, layer, _NO_CHOICES, rule, scale, cpu_attend.LOOK)
 
 
@@ -113,11 +115,11 @@ def _layer(tables: Tables, queries: Tensor, keys: Tensor, values: Tensor, means:
     slots = len(tables.positions)
     padded = -(-width // LANES) * LANES
     layer = Layer(
-        queries=_array(queries),
+        queries=_array(queries.transpose(0, 1)),
         means=_array(means).reshape(groups, -1),
         keys=torch.empty(groups, slots * width).numpy(),
         values=torch.zeros(groups, slots * padded).numpy(),
-        output=torch.zeros(queries.shape).numpy(),
+        output=torch.zeros(queries.shape[1], len(queries), width).numpy(),
     )
     given, counter = (_array(keys), _array(values)), np.zeros(1, np.int64)
     parallel.together(lambda: cpu_attend.pack(*given, tables, layer, counter))

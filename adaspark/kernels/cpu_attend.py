@@ -65,7 +65,7 @@ def pack(keys, values, tables, layer, counter):
 @compiled
 def attend(tables, layer, choices, p, scale, mode, executed, counter):
     """Compute tiles until the counter runs out; `executed` int64 [t, G] are their products."""
-    groups, heads, width = len(layer.means), len(layer.queries), layer.queries.shape[2]
+    groups, (_, heads, width) = len(layer.means), layer.queries.shape
     share = heads // groups
     scratch = make_scratch(tables.tiles, share, width)
     while True:
@@ -102,7 +102,7 @@ def _ask(tile, tables, queries, scale, asked, query_from_row):
         query_from_row[row] = query
         position = tables.queries[query, POSITION]
         for d in range(width):
-            asked[row * width + d] = queries[head, position, d] * np.float32(scale)
+            asked[row * width + d] = queries[position, head, d] * np.float32(scale)
 
 
 @compiled
@@ -114,7 +114,7 @@ def _answer(tile, tables, output, scratch):
         position = tables.queries[query, POSITION]
         share = ONE / total(load(scratch.sums, row * LANES))
         for d in range(width):
-            output[head, position, d] = scratch.mixed[row * padded(width) + d] * share
+            output[position, head, d] = scratch.mixed[row * padded(width) + d] * share
 
 
 @compiled

@@ -58,8 +58,9 @@ class Tables(NamedTuple):
 class Layer(NamedTuple):
     """One layer's tensors, fp32 and contiguous.
 
-    `queries` and `output` [H, n, D], `means` [G, C x D], `keys` [G, slots x D] with a panel's keys
-    side by side, `values` [G, slots x D'], D' padded to whole registers.
+    `queries` and `output` [n, H, D], as models keep them, `means` [G, C x D], `keys`
+    [G, slots x D] with a panel's keys side by side, `values` [G, slots x D'], D' padded to whole
+    registers.
     """
 
     queries: Floats
