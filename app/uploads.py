@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from adaspark.errors import UserError
 from adaspark.video import DEFAULT_LIMITS, Limits, VideoInfo, content_hash, probe
 from adaspark.video_probe import Scan, scan
@@ -89,7 +91,16 @@ def _is_browser_safe(scanned: Scan) -> bool:
     # Matroska states no decoding times, which MP4 needs; hidden frames need an edit list.
     copyable = info.container in ("MP4", "MOV") and not scanned.index.hides_frames
     small = fits_box(info.width, info.height)
-    return info.codec == "h264" and plain_picture and upright and copyable and small
+    known = info.codec == "h264" and plain_picture and upright
+    return known and copyable and small and _is_steady(scanned)
+
+
+def _is_steady(scanned: Scan) -> bool:
+    """Whether frames follow each other evenly: where they do not, Chromium (150) may show an
+    earlier one after a seek in a stream with B-frames.
+    """
+    gaps = np.diff(scanned.index.times_secs)
+    return not len(gaps) or bool(gaps.max() <= 2 * np.median(gaps))
 
 
 def _rounded(secs: float) -> str:
