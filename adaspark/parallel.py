@@ -6,10 +6,12 @@ all the time, and on a busy machine each wait costs a time slice. Whole pieces w
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 
@@ -41,15 +43,50 @@ def run(work: Callable[[Piece], Done], pieces: Sequence[Piece], device: torch.de
 
 
 def together(work: Callable[[], object]) -> None:
-    """Call `work` once on each of as many threads as torch may use; it shares itself out.
+    """Call `work` on as many threads as torch may use; the calls share it out among themselves.
 
-    For work without torch operators that leaves the interpreter's lock.
+    For work without torch operators that leaves the interpreter's lock. The threads are those of
+    torch's own OpenMP where that can be reached: they spin for a while after each operator, and
+    other threads would have to share the cores with them.
     """
     threads = torch.get_num_threads()
-    others = [_pool(threads).submit(work) for _ in range(threads - 1)]
-    work()
-    for other in others:
-        other.result()
+    if threads == 1:
+        work()
+    elif (fork := _openmp()) is not None:
+        _forked(fork, work, threads)
+    else:
+        others = [_pool(threads).submit(work) for _ in range(threads - 1)]
+        work()
+        for other in others:
+            if not other.cancel():  # what has not begun by now would find nothing left
+                other.result()
+
+
+def _forked(fork: Any, work: Callable[[], object], threads: int) -> None:
+    errors: list[BaseException] = []
+
+    def call(_: object) -> None:
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+
+    called = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(call)  # lives until all threads are back
+    fork(called, None, threads, 0)
+    if errors:
+        raise errors[0]
+
+
+@cache
+def _openmp() -> Any:
+    """`GOMP_parallel` of the library that torch is linked with; None where it has another."""
+    package = Path(torch.__file__).parent
+    for path in (*package.glob("lib/libgomp*"), *package.parent.glob("torch.libs/libgomp*")):
+        try:
+            return ctypes.CDLL(str(path)).GOMP_parallel
+        except (OSError, AttributeError):
+            continue
+    return None
 
 
 @cache

@@ -55,6 +55,50 @@ def test_gradients_stay_in_the_caller_s_thread() -> None:
     assert set(parallel.run(lambda _: threading.get_ident(), [1, 2, 3], CPU)) == {here}
 
 
+@pytest.fixture(params=["torch's threads", "ours"])
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "ours":
+        monkeypatch.setattr(parallel, "_openmp", lambda: None)
+    elif parallel._openmp() is None:
+        pytest.skip("torch runs on another OpenMP here")
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("two_threads", "kind")
+def test_threads_work_together() -> None:
+    both = threading.Barrier(2, timeout=20)
+    seen = set()
+
+    def work() -> None:
+        both.wait()
+        seen.add(threading.get_ident())
+
+    parallel.together(work)
+    assert len(seen) == 2 and threading.get_ident() in seen
+
+
+@pytest.mark.usefixtures("two_threads", "kind")
+def test_an_error_of_any_thread_is_raised() -> None:
+    here, both = threading.get_ident(), threading.Barrier(2, timeout=20)
+
+    def work() -> None:
+        both.wait()
+        if threading.get_ident() != here:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        parallel.together(work)
+
+
+def test_one_thread_works_alone() -> None:
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)
+    calls: list[int] = []
+    parallel.together(lambda: calls.append(threading.get_ident()))
+    torch.set_num_threads(usual)
+    assert calls == [threading.get_ident()]
+
+
 def test_a_stream_yields_what_is_emitted_and_raises_what_is_raised() -> None:
     def work(emit: object, gone: threading.Event) -> None:
         emit(1)  # type: ignore[operator]
