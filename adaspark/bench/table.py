@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,7 @@ def figures() -> str:
 
 
 def _families() -> str:
-    if (RESULTS / "families" / "results.json").exists():
-        return families_table(load(RESULTS / "families"))
-    old = [_read(f"families/{name}.json") for name in ("frames16_px112", "frames64_px224")]
-    return _old_families(old)
+    return families_table(load(RESULTS / "families"))
 
 
 def families_table(results: Results) -> str:
@@ -43,8 +40,9 @@ def families_table(results: Results) -> str:
             lines.append(_row(str(length).replace("x", ", "), arm, *cells))
     return "\n".join(
         [
-            f"Right answers on held-out SparkWorld clips, {results.plan['items']} questions of "
-            "each family at each length, and what the prefill computes as a share of dense. "
+            f"Right answers on held-out SparkWorld clips, at most {results.plan['items']} "
+            "questions of each family at each length, and what the prefill computes as a share of "
+            "dense. "
             f"Grounding is mIoU. {_dials(results.config)} Small model, synthetic video.",
             "",
             *lines,
@@ -63,41 +61,6 @@ def _value(cell: Cell) -> Cell:
 def _dials(config: Mapping[str, Any]) -> str:
     cube = " x ".join(str(side) for side in config["cube"])
     return f"Cubes of {cube}, p {config['attn_top_p']} and {config['ffn_top_p']}."
-
-
-def _old_families(results: Sequence[dict[str, Any]]) -> str:
-    names = list(results[0]["families"])
-    lines = [
-        _row("frames, pixels", "", *names, "attention density", "FFN density", "FLOPs"),
-        _row(*["---"] * (len(names) + 5)),
-    ]
-    for result in results:
-        plan, means = result["plan"], result["means"]
-        for arm in ("dense", "adaspark"):
-            right = [f"{result['families'][name][arm]:.1%}" for name in names]
-            sparse = [
-                f"{means['attention_density']:.2f}",
-                f"{means['ffn_density']:.2f}",
-                f"-{means['reduction']:.0%}",
-            ]
-            cost = sparse if arm == "adaspark" else ["1", "1", ""]
-            lines.append(_row(f"{plan['frames']}, {plan['size']}", arm, *right, *cost))
-    first = results[0]
-    config = first["config"]
-    cube = " x ".join(str(side) for side in config["cube"])
-    return "\n".join(
-        [
-            "Exact answers on held-out SparkWorld clips with two or three objects, the bundled "
-            f"model, untuned; cubes of {cube}, p {config['attn_top_p']} and {config['ffn_top_p']}. "
-            "Small model, synthetic video.",
-            "",
-            *lines,
-            "",
-            "`adaspark eval families --frames F --size S`, "
-            + " and ".join(f"{r['plan']['clips']} clips" for r in results)
-            + f"; {_where(first)}.",
-        ]
-    )
 
 
 def _bench(result: dict[str, Any]) -> str:
