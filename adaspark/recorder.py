@@ -47,9 +47,7 @@ class _Layer:
     """One layer's sums. Cube sums run over the queries of a cube, word lists over text tokens."""
 
     attended: NDArray[np.int64]  # [Q, C] (head, token) pairs that attend to a cube
-    cube_entropy: Tensor  # fp32 [C], with the number of defined rows
-    cube_effective: Tensor
-    cube_rows: Tensor
+    cube_sums: Tensor  # fp32 [3, C]: entropy, effective cubes, and of how many queries
     words: list[tuple[NDArray[Any], Tensor, Tensor]] = field(default_factory=list)
     ffn_kept: Tensor | None = None
     importance: Tensor | None = None
@@ -144,24 +142,18 @@ class Recorder:
 
     def _empty_layer(self, cubes: int) -> _Layer:
         attended = np.zeros((len(self._query_cubes), cubes), np.int64)
-        return _Layer(attended, torch.zeros(cubes), torch.zeros(cubes), torch.zeros(cubes))
+        return _Layer(attended, torch.zeros(3, cubes))
 
     def _add_cubes(self, into: _Layer, segment: Segment, attending: Tensor, nats: Tensor) -> None:
-        own = segment.own_cube
-        first = int(own.min())
-        local = own - first
-        zeros = attending.new_zeros(int(local.max()) + 1, segment.end_cube, dtype=torch.int32)
-        sums = zeros.index_add(0, local, attending.int()).cpu().numpy()
-        here = np.flatnonzero(
-            (self._query_cubes >= first) & (self._query_cubes < first + len(sums))
-        )
-        into.attended[here, : segment.end_cube] += sums[self._query_cubes[here] - first]
-        spread = normalised(nats, segment.candidate_counts).mean(0)  # [n]
-        known = ~spread.isnan()
-        rows = own[known].cpu()
-        into.cube_entropy.index_add_(0, rows, spread[known].cpu())
-        into.cube_effective.index_add_(0, rows, nats.exp().mean(0)[known].cpu())
-        into.cube_rows.index_add_(0, rows, torch.ones(len(rows)))
+        cubes = segment.partial_cube, segment.end_cube
+        zeros = attending.new_zeros(cubes[1] - cubes[0], cubes[1], dtype=torch.int32)
+        sums = zeros.index_add(0, segment.own_cube - cubes[0], attending.int()).cpu().numpy()
+        here = slice(*np.searchsorted(self._query_cubes, cubes))
+        into.attended[here, : cubes[1]] += sums[self._query_cubes[here] - cubes[0]]
+        spread = normalised(nats, segment.candidate_counts).mean(0)  # NaN where no choice was
+        figures = torch.stack([spread, nats.exp().mean(0), torch.ones_like(spread)])  # [3, n]
+        defined = figures.where(segment.candidate_counts > 1, 0.0)
+        into.cube_sums.index_add_(1, segment.own_cube.cpu(), defined.cpu())
 
     def finish(self) -> None:
         """Reduce, pack and copy to the host: fills the trace's arrays."""
@@ -191,10 +183,9 @@ class Recorder:
         pairs = heads * sizes[self._query_cubes][:, None]
         share = [np.rint(layer.attended * 255 / pairs) for layer in self._layers]
         trace.kept_share = np.array(share, np.uint8)
-        for name in ("cube_entropy", "cube_effective"):
-            # 0 / 0 where a cube's queries had no choice: NaN, undefined.
-            means = [getattr(layer, name) / layer.cube_rows for layer in self._layers]
-            setattr(trace, name, torch.stack(means).numpy())
+        sums = torch.stack([layer.cube_sums for layer in self._layers], 1)  # [3, L, C]
+        # 0 / 0 where a cube's queries had no choice: NaN, undefined.
+        trace.cube_entropy, trace.cube_effective = (sums[:2] / sums[2]).numpy()
 
     def _finish_words(self, trace: Trace) -> None:
         layers, words = len(self._layers), len(self._words)

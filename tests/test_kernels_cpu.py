@@ -115,7 +115,7 @@ def test_every_shape_equals_tiles(scene: Scene, heads: int, groups: int, width: 
         torch.testing.assert_close(mine, expected, atol=2e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("p", [1e-6, 0.03, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("p", [0.0, 1e-6, 0.03, 0.5, 0.9, 0.999])
 def test_the_nucleus_is_that_of_the_masses_told(p: float) -> None:
     """The set from the kernel's own masses, except where those decide within 1e-5."""
     sequence = Scene(((12, 8, 8),), (2, 40), (1, 2, 1)).build()
@@ -150,7 +150,14 @@ def test_of_equal_masses_the_first_are_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    "rule", [Rule("uniform", 0.4), Rule("top_k", 0.3), Rule("recent", 0.2), top_p(0), top_p(1)]
+    "rule",
+    [
+        Rule("uniform", 0.4),
+        Rule("top_k", 0.3),
+        Rule("recent", 0.2),
+        Rule("top_p", 0.4, forced=((1, True), (5, False))),
+        top_p(1),
+    ],
 )
 def test_other_rules_are_obeyed(rule: Rule) -> None:
     sequence = LONG.build()

@@ -46,7 +46,7 @@ def sparse_attention(
     def run(part: Plan, choices: Choices, mode: int) -> Ints:
         return _attend(part, layer, choices, rule, scale, mode)
 
-    if not rule.is_plain_nucleus:
+    if rule.name != "top_p" or rule.amount >= 1 or rule.forced:
         start = sequence.length - queries.shape[1]
         for part in plan.parts():
             chosen = [
