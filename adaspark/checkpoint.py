@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
+from adaspark.precision import fastest
 from adaspark.sampling import Sampling
 
 BUNDLED = "mini"
@@ -52,8 +53,9 @@ class Checkpoint:
 def load(name: str = BUNDLED, *, device: str = "auto") -> Checkpoint:
     """Load `mini`, `mini-sparse`, a local folder, or a Qwen2.5-VL of the Hugging Face hub by name.
 
-    Weights are fp32 for the bundled models and bf16 for any other. Raises UserError where the name
-    is unknown, the hub cannot be reached, or the model is not a Qwen2.5-VL.
+    Weights are fp32 for the bundled models; any other is bf16, or fp32 on a CPU that is faster so.
+    Raises UserError where the name is unknown, the hub cannot be reached, or the model is not a
+    Qwen2.5-VL.
     """
     place = torch.device(_device(device))
     source = _source(name)
@@ -70,13 +72,14 @@ def _load(name: str, source: str, device: torch.device) -> Checkpoint:
 
     if not Path(source).exists():
         _check_hub(name)
-    kind = AutoConfig.from_pretrained(source).model_type
+    config = AutoConfig.from_pretrained(source)
+    kind = config.model_type
     if kind != "qwen2_5_vl":
         raise UserError(
             f"{name} is a {kind} model; AdaSpark runs on Qwen2.5-VL, such as "
             f"Qwen/Qwen2.5-VL-3B-Instruct, or on the bundled {BUNDLED}."
         )
-    dtype = torch.float32 if name in BUNDLES else torch.bfloat16
+    dtype = torch.float32 if name in BUNDLES else fastest(device, _parameters(config))
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(source, dtype=dtype)
     if name == BUNDLED_SPARSE:
         apply_delta(model, Path(source) / _DELTA)
@@ -90,6 +93,15 @@ def _load(name: str, source: str, device: torch.device) -> Checkpoint:
         std=tuple(settings.get("image_std", CLIP_STD)),
         config=own_config(source, sparse=name == BUNDLED_SPARSE),
     )
+
+
+def _parameters(config: Any) -> int:
+    """How many parameters a model of this shape has; nothing is allocated."""
+    from transformers import Qwen2_5_VLForConditionalGeneration
+
+    with torch.device("meta"):
+        model = Qwen2_5_VLForConditionalGeneration(config)
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def own_config(source: str | Path, *, sparse: bool = False) -> AdaSparkConfig:
