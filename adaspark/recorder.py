@@ -48,6 +48,7 @@ class _Layer:
 
     attended: NDArray[np.int64]  # [Q, C] (head, token) pairs that attend to a cube
     cube_sums: Tensor  # fp32 [3, C]: entropy, effective cubes, and of how many queries
+    nats: list[tuple[Segment, Tensor]] = field(default_factory=list)  # not yet in `cube_sums`
     words: list[tuple[NDArray[Any], Tensor, Tensor]] = field(default_factory=list)
     ffn_kept: Tensor | None = None
     importance: Tensor | None = None
@@ -112,21 +113,24 @@ class Recorder:
         if self._sequence is None:
             return
         into = self._layers[layer]
+        attending = _heads_attending(segment, kept)
         if segment.is_text:
             index = np.searchsorted(self._positions, segment.positions.cpu().numpy())
-            into.words.append((index, probs, kept))
-        attending = _heads_attending(segment, kept)
-        if not segment.is_text:
-            self._add_cubes(into, segment, attending, entropy(probs) if nats is None else nats)
+            # Copies: what a backend hands over may be a part of its tables of all segments.
+            into.words.append((index, probs.clone(), kept.clone()))
+            totals = attending.sum(0).cpu().numpy()
+        else:
+            totals = self._add_cubes(into, segment, attending)
+            into.nats.append((segment, entropy(probs) if nats is None else nats))
         if self._words[-1]["kind"] != "answer":
             into.executed_pairs += executed
-            _count_pairs(into, segment, attending, len(kept))
+            _count_pairs(into, segment, attending, totals, len(kept))
 
     def ffn(self, layer: int, kept: Tensor, importance: Tensor, ratios: Tensor) -> None:
         """One layer's FFN choice, bool [V] and fp32 [V], and its `inertia`, fp32 [N]."""
-        self._layers[layer].ffn_kept = kept
-        self._layers[layer].importance = importance
-        self._layers[layer].ffn_ratios = ratios
+        into = self._layers[layer]
+        into.ffn_kept, into.importance, into.ffn_ratios = kept, importance, ratios
+        _add_entropies(into)  # this layer's attention is over
 
     @property
     def _positions(self) -> NDArray[np.int64]:
@@ -144,21 +148,22 @@ class Recorder:
         attended = np.zeros((len(self._query_cubes), cubes), np.int64)
         return _Layer(attended, torch.zeros(3, cubes))
 
-    def _add_cubes(self, into: _Layer, segment: Segment, attending: Tensor, nats: Tensor) -> None:
-        cubes = segment.partial_cube, segment.end_cube
-        zeros = attending.new_zeros(cubes[1] - cubes[0], cubes[1], dtype=torch.int32)
-        sums = zeros.index_add(0, segment.own_cube - cubes[0], attending.int()).cpu().numpy()
-        here = slice(*np.searchsorted(self._query_cubes, cubes))
-        into.attended[here, : cubes[1]] += sums[self._query_cubes[here] - cubes[0]]
-        spread = normalised(nats, segment.candidate_counts).mean(0)  # NaN where no choice was
-        figures = torch.stack([spread, nats.exp().mean(0), torch.ones_like(spread)])  # [3, n]
-        defined = figures.where(segment.candidate_counts > 1, 0.0)
-        into.cube_sums.index_add_(1, segment.own_cube.cpu(), defined.cpu())
+    def _add_cubes(self, into: _Layer, segment: Segment, attending: Tensor) -> NDArray[np.int64]:
+        """Add up who attends to which cube, by query cube; returns the sums over all, [C]."""
+        first, end = segment.partial_cube, segment.end_cube
+        counts = segment.query_from_own_cube @ attending.float()  # exact: they are below 2^24
+        sums = counts.long().cpu().numpy()
+        here = slice(*np.searchsorted(self._query_cubes, (first, end)))
+        into.attended[here, :end] += sums[self._query_cubes[here] - first]
+        totals: NDArray[np.int64] = sums.sum(0)
+        return totals
 
     def finish(self) -> None:
         """Reduce, pack and copy to the host: fills the trace's arrays."""
         if self._sequence is None:
             return
+        for layer in self._layers:
+            _add_entropies(layer)
         layout, trace = self._sequence.layout, self.trace
         trace.meta["words"] = self._words
         trace.cube_from_token = layout.cube_from_token.cpu().numpy().astype(np.int32)
@@ -240,11 +245,30 @@ def _heads_attending(segment: Segment, kept: Tensor) -> Tensor:
     return attended.view(torch.uint8).sum(0, dtype=torch.uint8)
 
 
-def _count_pairs(into: _Layer, segment: Segment, attending: Tensor, heads: int) -> None:
-    """Add a segment's (query, key) pairs: those chosen, those weighed, and all that dense has."""
+def _add_entropies(into: _Layer) -> None:
+    """Add what the segments' entropies have come to, all in one sum: there are many segments."""
+    if not into.nats:
+        return
+    segments = [segment for segment, _ in into.nats]
+    nats = torch.cat([values for _, values in into.nats], dim=1)  # [H, n]
+    counts = torch.cat([segment.candidate_counts for segment in segments])
+    own_cube = torch.cat([segment.own_cube for segment in segments])
+    into.nats.clear()
+    spread = normalised(nats, counts).mean(0)  # NaN where no choice was
+    figures = torch.stack([spread, nats.exp().mean(0), torch.ones_like(spread)])  # [3, n]
+    into.cube_sums.index_add_(1, own_cube.cpu(), figures.where(counts > 1, 0.0).cpu())
+
+
+def _count_pairs(
+    into: _Layer, segment: Segment, attending: Tensor, totals: NDArray[np.int64], heads: int
+) -> None:
+    """Add a segment's (query, key) pairs: those chosen, those weighed, and all that dense has.
+
+    `totals` [C] are the sums of `attending` over the queries.
+    """
     partial = segment.partial_cube
-    whole = attending[:, :partial].sum(0) * segment.layout.cube_sizes[:partial]
-    rest = attending[:, partial:] * segment.visible_tokens[:, partial:]
-    into.computed_pairs += int(whole.sum() + rest.sum()) + heads * int(segment.text_before.sum())
-    into.weighed_pairs += heads * int(segment.candidate_counts.sum())
+    whole = totals[:partial] @ segment.layout.cube_sizes[:partial].cpu().numpy()
+    rest = (attending[:, partial:] * segment.partly_visible_tokens).sum()
+    into.computed_pairs += int(whole) + int(rest) + heads * segment.text_pairs
+    into.weighed_pairs += heads * segment.weighed_pairs
     into.causal_pairs += heads * segment.causal_pairs

@@ -45,19 +45,31 @@ class Segment:
         return self.partial_cube == self.end_cube
 
     @cached_property
+    def text_pairs(self) -> int:
+        """(query, text key) pairs of these queries, one head: always computed."""
+        return int(self.text_before.sum())
+
+    @cached_property
     def causal_pairs(self) -> int:
         """(query, key) pairs that dense attention computes for these queries, one head."""
-        return int((self.video_before + self.text_before).sum())
+        return int(self.video_before.sum()) + self.text_pairs
+
+    @cached_property
+    def weighed_pairs(self) -> int:
+        """(query, candidate cube) pairs that choosing weighs, one head."""
+        return int(self.candidate_counts.sum())
 
     @cached_property
     def candidates(self) -> Tensor:
         """bool [n, end_cube]: cubes with at least one visible key, except the query's own."""
-        return (self.visible_tokens > 0) & ~self.own_mask
+        whole = torch.ones_like(self.own_mask[:, : self.partial_cube])
+        return torch.cat([whole, self.partly_visible_tokens > 0], dim=1) & ~self.own_mask
 
     @cached_property
     def candidate_counts(self) -> Tensor:
-        """int64 [n]: how many candidates each query has."""
-        return self.candidates.sum(-1)
+        """int64 [n]: how many candidates each query has; its own cube is a partly visible one."""
+        others = (self.partly_visible_tokens > 0) & ~self.own_mask[:, self.partial_cube :]
+        return self.partial_cube + others.sum(-1)
 
     @cached_property
     def own_mask(self) -> Tensor:
@@ -66,12 +78,15 @@ class Segment:
         return cube[None, :] == self.own_cube[:, None]
 
     @cached_property
-    def visible_tokens(self) -> Tensor:
-        """int64 [n, end_cube]: how many tokens of each cube each query may see."""
-        sizes = self.layout.cube_sizes[: self.partial_cube].expand(len(self.positions), -1)
+    def query_from_own_cube(self) -> Tensor:
+        """fp32 [end_cube - partial_cube, n]: 1 where a query is of a cube; sums queries by cube."""
+        return self.own_mask[:, self.partial_cube :].float().T.contiguous()
+
+    @cached_property
+    def partly_visible_tokens(self) -> Tensor:
+        """int64 [n, end_cube - partial_cube]: tokens of the last cubes that each query may see."""
         tokens = self.layout.tokens_from_cube[self.partial_cube : self.end_cube]
-        seen = (tokens >= 0) & (tokens < self.video_before[:, None, None])
-        return torch.cat([sizes, seen.sum(-1)], dim=1)
+        return ((tokens >= 0) & (tokens < self.video_before[:, None, None])).sum(-1)
 
 
 @dataclass(frozen=True)

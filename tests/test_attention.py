@@ -255,7 +255,9 @@ def test_no_backend_computes_less_than_was_chosen(backend: Backend, name: str) -
     _, heard = run(backend, sequence, tensors(sequence, heads=4, groups=2), 0.4)
     for segment, choice in heard:
         attended = choice.kept | segment.own_mask
-        needed = int((attended * segment.visible_tokens).sum()) + 4 * int(segment.text_before.sum())
+        sizes = sequence.layout.cube_sizes[: segment.partial_cube].expand(len(attended[0]), -1)
+        seen = torch.cat([sizes, segment.partly_visible_tokens], dim=1)
+        needed = int((attended * seen).sum()) + 4 * int(segment.text_before.sum())
         assert needed <= choice.executed_pairs
 
 

@@ -28,10 +28,12 @@ def check_segments(sequence: SequenceMap, start: int = 0) -> None:
             counts = [0] * sequence.layout.cubes
             for token in seen:
                 counts[cube_from_token[token]] += 1
-            assert segment.visible_tokens[row].tolist() == counts[: segment.end_cube]
+            partly = counts[segment.partial_cube : segment.end_cube]
+            assert segment.partly_visible_tokens[row].tolist() == partly
             assert not any(counts[segment.end_cube :])
             wanted = [n > 0 and cube != own for cube, n in enumerate(counts[: segment.end_cube])]
             assert segment.candidates[row].tolist() == wanted
+            assert segment.candidate_counts[row] == sum(wanted)
             sizes = sequence.layout.cube_sizes[: segment.partial_cube].tolist()
             assert counts[: segment.partial_cube] == sizes  # wholly visible
     assert sorted(asked) == sorted(at for at in video + text if at >= start)

@@ -48,7 +48,7 @@ def sparse_attention(
 
     if rule.name != "top_p" or rule.amount >= 1 or rule.forced:
         start = sequence.length - queries.shape[1]
-        for part in plan.parts():
+        for part in plan.parts:
             chosen = [
                 decide(queries, segment, means, start, rule=rule, scale=scale)[1]
                 for segment in part.segments
@@ -59,7 +59,7 @@ def sparse_attention(
     elif observe is None:
         run(plan, _NO_CHOICES, cpu_attend.CHOOSE)
     else:
-        for part in plan.parts():
+        for part in plan.parts:
             memory = part.memory()
             executed = run(part, memory, cpu_attend.TELL)
             chosen = [

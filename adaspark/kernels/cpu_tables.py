@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -63,18 +64,15 @@ class Plan:
         """H."""
         return self.shapes[0][0]
 
-    def parts(self) -> Iterator[Plan]:
-        """Runs of segments whose choices fit in memory together; those of text share it with no
-        others, for a recorder keeps them.
-        """
-        first = 0
-        for i, segment in enumerate(self.segments):
-            size = 5 * (self.places[i + 1] - self.places[first])
-            kinds_differ = segment.is_text != self.segments[first].is_text
-            if i > first and (kinds_differ or size > MOST_BYTES):
-                yield self._part(first, i)
+    @cached_property
+    def parts(self) -> list[Plan]:
+        """Runs of segments whose choices fit in memory together."""
+        parts, first = [], 0
+        for i in range(1, len(self.segments)):
+            if 5 * (self.places[i + 1] - self.places[first]) > MOST_BYTES:
+                parts.append(self._part(first, i))
                 first = i
-        yield self._part(first, len(self.segments))
+        return [*parts, self._part(first, len(self.segments))]
 
     def _part(self, first: int, end: int) -> Plan:
         tiles = self.tables.tiles[self.first_tiles[first] : self.first_tiles[end]].copy()
