@@ -16,6 +16,7 @@ from torch import Tensor
 from adaspark.config import Cube
 from adaspark.layout import CubeLayout
 from adaspark.mini.packing import Geometry
+from adaspark.sequence import SequenceMap
 
 CHUNK_ROWS = {"cuda": 1024, "cpu": 128}
 """What a processor works on should fit in its cache."""
@@ -103,6 +104,17 @@ class Plan:
         rows = torch.arange(self.shape.prefix_tokens, device=self.layout.device)
         return torch.cat([rows + 1, self.shape.text_mask.sum(-1)])
 
+    @cached_property
+    def prefix_sequence(self) -> SequenceMap:
+        """Template and video as the product's attention knows them."""
+        video, device = self.video, self.layout.device
+        return SequenceMap(
+            self.layout,
+            torch.arange(video.start, video.stop, device=device),
+            torch.arange(video.start, device=device),
+            video.stop,
+        )
+
     def chunks(self, clips: int, heads: int) -> list[Chunk]:
         """The rows in pieces that fit in memory; no piece mixes prefix and blocks."""
         key = clips * heads
@@ -117,15 +129,22 @@ class Plan:
     def _cut(self, copies: int) -> list[Chunk]:
         most = CHUNK_ROWS[self.layout.device.type]
         rows = max(1, min(most, CHUNK_PAIRS // (copies * self.tokens)))
-        prefix, firsts = self.shape.prefix_tokens, self.layout.first_token_from_cube.cpu()
-        found = []
-        for first, last in ((0, prefix), (prefix, self.tokens)):
-            for start in range(first, last, rows):
-                end = min(start + rows, last)
-                keys = end if last == prefix else self.tokens
-                begun = (firsts < keys - self.video.start).nonzero()
-                found.append(Chunk(start, end, keys, int(begun.max()) + 1 if len(begun) else 0))
-        return found
+        prefix = self.shape.prefix_tokens
+        return [
+            self.chunk(start, min(start + rows, last))
+            for first, last in ((0, prefix), (prefix, self.tokens))
+            for start in range(first, last, rows)
+        ]
+
+    def chunk(self, start: int, end: int) -> Chunk:
+        """Rows [start, end), of the prefix or of the blocks."""
+        keys = end if end <= self.shape.prefix_tokens else self.tokens
+        begun = (self._first_tokens < keys - self.video.start).nonzero()
+        return Chunk(start, end, keys, int(begun.max()) + 1 if len(begun) else 0)
+
+    @cached_property
+    def _first_tokens(self) -> Tensor:
+        return self.layout.first_token_from_cube.cpu()
 
     def candidates(self, chunk: Chunk) -> Tensor:
         """bool [n, C of the chunk]: cubes with a visible key, but for each row's own."""

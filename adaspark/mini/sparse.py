@@ -1,9 +1,9 @@
 """The packed forward with AdaSpark on: batched and differentiable, by masks.
 
 It computes every product and every FFN and masks what AdaSpark leaves out, so it shows what the
-method answers and lets gradients pass through what was chosen; it saves no time. Choices come from
-the functions that the product uses. Axes as in `plan.py`; P = X + V tokens of the prefix, G KV
-heads, D head dimension, h hidden.
+method answers and lets gradients pass through what was chosen. Choices come from the functions
+that the product uses. It saves no time but for a prefix on a CPU without gradients. Axes as in
+`plan.py`; P = X + V tokens of the prefix, G KV heads, D head dimension, h hidden.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from adaspark.ffn import choose_tokens, importance
 from adaspark.mini.decisions import Decisions, LayerDecisions
 from adaspark.mini.forward import batch_positions, prefix_embeds
 from adaspark.mini.plan import Chunk, Plan
+from adaspark.mini.prefix import attend_prefix
 from adaspark.selection import keep_cubes
 
 BY_CALL = "adaspark_mini_sparse"
@@ -117,6 +118,11 @@ class SparseForward:
             heard = self.decisions.layer(index, self.plan, clips, heads)
         share = heads // key.shape[1]
         keys, values = key.repeat_interleave(share, 1), value.repeat_interleave(share, 1)
+        if start == 0 and _needs_no_masks(query) and not self.oracle:
+            rule, pairs = self.config.attention, None if heard is None else heard.pairs
+            if heard is not None:
+                self._tell_recorded(heard, query, means, keys)
+            return attend_prefix(query, key, value, means, self.plan, rule=rule, pairs=pairs)
         parts = []
         for chunk in self.plan.chunks(clips, heads):
             if not start <= chunk.start < start + count:
@@ -144,6 +150,18 @@ class SparseForward:
             probs = cube_probs(rows, means[..., : chunk.cubes, :], candidates, scale=scale)
         places = self.plan.place_in_prompt[chunk.start : chunk.end]
         return probs, keep_cubes(probs, candidates, self.config.attention, positions=places)
+
+    def _tell_recorded(
+        self, heard: LayerDecisions, query: Tensor, means: Tensor, keys: Tensor
+    ) -> None:
+        """Choose again for the recorded rows of a prefix, which are few, and write that down."""
+        assert self.decisions is not None and self.decisions.rows is not None
+        for row in self.decisions.rows:
+            if row < query.shape[2]:
+                chunk, asked = self.plan.chunk(row, row + 1), query[:, :, row : row + 1]
+                seen = keys[:, :, : chunk.keys]
+                probs, kept = self._choose(asked, means, seen, chunk)
+                self._tell(heard, asked, seen, probs, kept, chunk)
 
     def _tell(
         self,
@@ -191,6 +209,11 @@ class SparseForward:
             skipped = (sums / counts[..., None])[:, layout.cube_from_token]
         moved = torch.where(kept[..., None], passed, skipped).to(branch.dtype)
         return torch.cat([branch[:, : video.start], moved], dim=1)
+
+
+def _needs_no_masks(query: Tensor) -> bool:
+    """Whether the product's kernels are the faster way: on a CPU, without gradients."""
+    return query.device.type == "cpu" and not torch.is_grad_enabled()
 
 
 @contextmanager
