@@ -25,6 +25,7 @@ from adaspark.ffn import choose_tokens, importance
 from adaspark.mini.decisions import Decisions, LayerDecisions
 from adaspark.mini.forward import batch_positions, prefix_embeds
 from adaspark.mini.plan import Chunk, Plan
+from adaspark.rules import Rule
 from adaspark.selection import keep_cubes
 
 BY_CALL = "adaspark_mini_sparse"
@@ -52,6 +53,9 @@ class SparseForward:
     config: AdaSparkConfig
     oracle: bool = False
     decisions: Decisions | None = None
+
+    def __post_init__(self) -> None:
+        self.config.check_layers(len(self.model.model.language_model.layers))
 
     def states(self, blocks: Tensor, features: Tensor) -> Tensor:
         """Last hidden states of the blocks' text: [B, R, h], as `packed_states` gives them dense.
@@ -113,6 +117,7 @@ class SparseForward:
             key = torch.cat([past[index].keys, key], dim=2)
             value = torch.cat([past[index].values, value], dim=2)
         means, heard = past[index].means, None
+        rule = self.config.attention_in(index)
         if self.decisions is not None:
             heard = self.decisions.layer(index, self.plan, clips, heads)
         share = heads // key.shape[1]
@@ -124,15 +129,15 @@ class SparseForward:
             rows = query[:, :, chunk.start - start : chunk.end - start]
             seen = keys[:, :, : chunk.keys], values[:, :, : chunk.keys]
             with torch.no_grad(), torch.autocast(query.device.type, enabled=False):
-                probs, kept = self._choose(rows, means, seen[0], chunk)
+                probs, kept = self._choose(rows, means, seen[0], chunk, rule)
                 if heard is not None:
                     self._tell(heard, rows, seen[0], probs, kept, chunk)
-            chosen = None if self.config.attention.keeps_all else kept
+            chosen = None if rule.keeps_all else kept
             parts.append(_mixed(rows, *seen, chosen, self.plan, chunk))
         return torch.cat(parts, dim=2)
 
     def _choose(
-        self, rows: Tensor, means: Tensor, keys: Tensor, chunk: Chunk
+        self, rows: Tensor, means: Tensor, keys: Tensor, chunk: Chunk, rule: Rule
     ) -> tuple[Tensor, Tensor]:
         """What a chunk's rows weigh and keep: fp32 and bool [B, H, n, C of the chunk]."""
         candidates = self.plan.candidates(chunk)
@@ -143,7 +148,7 @@ class SparseForward:
             scale = rows.shape[-1] ** -0.5
             probs = cube_probs(rows, means[..., : chunk.cubes, :], candidates, scale=scale)
         places = self.plan.place_in_prompt[chunk.start : chunk.end]
-        return probs, keep_cubes(probs, candidates, self.config.attention, positions=places)
+        return probs, keep_cubes(probs, candidates, rule, positions=places)
 
     def _tell(
         self,
@@ -174,12 +179,13 @@ class SparseForward:
             heard.ffn_out[:, start:end] = branch.float().norm(dim=-1)
         if start:
             return branch  # text always passes
+        rule = self.config.ffn_in(index)
         with torch.no_grad(), torch.autocast(hidden.device.type, enabled=False):
             weights = importance(hidden[:, video].float().norm(dim=-1), layout)
-            kept = choose_tokens(weights, layout, rule=self.config.ffn)
+            kept = choose_tokens(weights, layout, rule=rule)
         if heard is not None:
             heard.ffn_kept = kept
-        if self.config.ffn.keeps_all:
+        if rule.keeps_all:
             return branch
         passed = branch[:, video].float() * kept[..., None]
         skipped = torch.zeros_like(passed)
