@@ -45,6 +45,12 @@ def number(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
 
 
+def top_p(text: str) -> float | list[float]:
+    """`P`, or `P,P,...` with one number a layer."""
+    found = [number(part) for part in text.split(",")]
+    return found if len(found) > 1 else found[0]
+
+
 def whole(text: str) -> int:
     """A whole number."""
     try:
@@ -56,8 +62,12 @@ def whole(text: str) -> int:
 def add_dials(parser: argparse.ArgumentParser) -> None:
     """The method's three dials; what was typed of them is `typed_dials`."""
     parser.add_argument("--cube", metavar="T,H,W", type=cube, help="cube in merged tokens")
-    parser.add_argument("--attn-top-p", metavar="P", type=number, help="attention mass to keep")
-    parser.add_argument("--ffn-top-p", metavar="P", type=number, help="token importance to keep")
+    parser.add_argument(
+        "--attn-top-p", metavar="P", type=top_p, help="attention mass to keep; P,P,... by layer"
+    )
+    parser.add_argument(
+        "--ffn-top-p", metavar="P", type=top_p, help="token importance to keep; P,P,... by layer"
+    )
 
 
 def typed_dials(arguments: argparse.Namespace) -> dict[str, object]:

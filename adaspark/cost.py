@@ -181,7 +181,7 @@ def _choosing(shape: Mapping[str, int], counts: Counts, config: AdaSparkConfig) 
     cubes = 2.0 * width * counts.weighed_pairs + video * shape["kv_heads"] * width
     norms = 2.0 * video * shape["hidden"]
     weighs_cubes, weighs_tokens = (
-        rule.name not in BLIND_RULES for rule in (config.attention, config.ffn)
+        rule not in BLIND_RULES for rule in (config.attn_rule, config.ffn_rule)
     )
     return cubes * weighs_cubes + norms * weighs_tokens
 

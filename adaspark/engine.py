@@ -88,6 +88,7 @@ class Engine:
             raise UserError("The question is not valid Unicode text: type it anew.")
         if options.max_new_tokens < 1:
             raise UserError(f"max_new_tokens must be at least 1, got {options.max_new_tokens}.")
+        options.config.check_layers(self._checkpoint.model.config.text_config.num_hidden_layers)
         estimate = self.estimate(path, fps=options.fps, max_frames=options.max_frames)
         self._check_length(estimate)
         _check_forced(estimate, options)

@@ -46,10 +46,9 @@ class _Patch:
     handles: list[Any] = field(default_factory=list)
     warned: set[str] = field(default_factory=set)
 
-    @property
-    def rule(self) -> Rule:
-        """How the cubes are chosen, interventions included."""
-        return replace(self.config.attention, forced=self.forced)
+    def rule(self, layer: int) -> Rule:
+        """How a layer's cubes are chosen, interventions included."""
+        return replace(self.config.attention_in(layer), forced=self.forced)
 
     def fall_back(self, reason: str) -> None:
         """Run this call dense, and say why, once."""
@@ -67,14 +66,16 @@ def sparsify(
     `forced` intervenes: a cube (by its index in the prompt) is attended to by every query of every
     layer that may see it (True), or by none beyond its own tokens (False).
     Calling it again only changes configuration and interventions. Weights and parameter names are
-    untouched; `restore` undoes it. Raises UserError for any other model.
+    untouched; `restore` undoes it. Raises UserError for any other model, and for thresholds of
+    another number of layers.
     """
     config = config or AdaSparkConfig()
     interventions = tuple(sorted((forced or {}).items()))
+    text = _text_model(model)
+    config.check_layers(len(text.layers))
     if (patch := _patch_of(model)) is not None:
         patch.config, patch.forced = config, interventions
         return model
-    text = _text_model(model)
     AttentionInterface.register(IMPLEMENTATION, _attention)
     AttentionMaskInterface.register(IMPLEMENTATION, sdpa_mask)
     previous = text.config._attn_implementation
@@ -240,7 +241,8 @@ def _attention(
     session = patch.session
     if session is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)  # type: ignore[no-any-return]
-    if patch.rule.keeps_all:
+    rule = patch.rule(module.layer_idx)
+    if rule.keeps_all:
         _observe_dense(patch, module.layer_idx, query, key, scale=kwargs["scaling"])
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)  # type: ignore[no-any-return]
     kind = query.device.type
@@ -256,7 +258,7 @@ def _attention(
                 keys,
                 values,
                 sequence,
-                rule=patch.rule,
+                rule=rule,
                 scale=kwargs["scaling"],
                 means=session.mean_keys(module.layer_idx, row, keys),
                 observe=_observer(patch, module.layer_idx) if row == 0 else None,
@@ -277,11 +279,9 @@ def _observe_dense(patch: _Patch, layer: int, query: Tensor, key: Tensor, *, sca
         return
     sequence = session.rows[0]
     means = session.mean_keys(layer, 0, key[0, :, : sequence.length])
-    start = sequence.length - query.shape[2]
+    start, rule = sequence.length - query.shape[2], patch.rule(layer)
     for segment in sequence.segments(start):
-        asked, choice = attention.decide(
-            query[0], segment, means, start, rule=patch.rule, scale=scale
-        )
+        asked, choice = attention.decide(query[0], segment, means, start, rule=rule, scale=scale)
         observe(segment, replace(choice, executed_pairs=asked.shape[0] * segment.causal_pairs))
 
 
@@ -316,8 +316,8 @@ class _SparseMLP(Qwen2MLP):  # type: ignore[misc]
             return super().forward(hidden)  # type: ignore[no-any-return]
         norms = self.__dict__.pop("_norms")
         recorder = active_recorder(patch)
-        config = patch.config
-        if config.ffn.keeps_all:
+        rule = patch.config.ffn_in(self._layer)
+        if rule.keeps_all:
             passed: Tensor = super().forward(hidden)
             if recorder is not None:
                 sequence = session.rows[0]
@@ -333,8 +333,8 @@ class _SparseMLP(Qwen2MLP):  # type: ignore[misc]
                 norms[row],
                 sequence,
                 super().forward,
-                rule=config.ffn,
-                skipped=config.ffn_skipped,
+                rule=rule,
+                skipped=patch.config.ffn_skipped,
             )
             outputs.append(output)
             if row == 0 and recorder is not None:

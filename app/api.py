@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import gradio as gr
 from gradio import FileData
 
+from adaspark.config import one_number
 from adaspark.errors import UserError
 from app.exports import Exports
 from app.results import Finished
@@ -32,8 +33,8 @@ def add_endpoints(service: Service, exports: Exports, uploads_folder: Path) -> N
     def ask(
         video: FileData,
         question: str,
-        attn_top_p: float = default.attn_top_p,
-        ffn_top_p: float = default.ffn_top_p,
+        attn_top_p: float = one_number(default.attn_top_p),
+        ffn_top_p: float = one_number(default.ffn_top_p),
         cube: list[int] = list(default.cube),  # noqa: B006
         fps: float = 0,
         max_frames: int = 0,

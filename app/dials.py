@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from adaspark.config import AdaSparkConfig
+from adaspark.config import AdaSparkConfig, TopP, one_number
 from app.calibration import Calibration
 
 PRIVATE = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "multiple"}
@@ -46,8 +46,8 @@ def build_dials(config: AdaSparkConfig, calibration: Calibration | None) -> Dial
     with gr.Column(elem_classes="dial-card"):
         budget = _budget(config, calibration) if calibration else None
         with gr.Row():
-            attn = _slider("Top-p attention", config.attn_top_p, "Of the mass")
-            ffn = _slider("Top-p FFN", config.ffn_top_p, "Of the importance")
+            attn = _threshold("Top-p attention", config.attn_top_p, "Of the mass")
+            ffn = _threshold("Top-p FFN", config.ffn_top_p, "Of the importance")
         with gr.Row():
             preset = gr.Dropdown(
                 preset_choices(config.cube),
@@ -110,13 +110,19 @@ def _budget(config: AdaSparkConfig, calibration: Calibration) -> Any:
 
     def distance(point: dict[str, float]) -> float:
         attn, ffn = point["attn_top_p"], point["ffn_top_p"]
-        return abs(attn - config.attn_top_p) + abs(ffn - config.ffn_top_p)
+        return abs(attn - one_number(config.attn_top_p)) + abs(ffn - one_number(config.ffn_top_p))
 
     nearest = min(points, key=distance)["budget"]
     ends = points[0]["budget"], points[-1]["budget"]
     measured = " x ".join(map(str, calibration.cube))
     info = f"Share of dense FLOPs; sets both Top-p, as measured with cubes of {measured}"
     return _slider("Budget", nearest, info, ends)
+
+
+def _threshold(label: str, top_p: TopP, info: str) -> Any:
+    """One number for all layers; where the model's own differ by layer it starts at their mean."""
+    told = f"{info}; the model's own differ by layer" if isinstance(top_p, tuple) else info
+    return _slider(label, one_number(top_p), told)
 
 
 def _slider(label: str, value: float, info: str, ends: tuple[float, float] = (0, 1)) -> Any:

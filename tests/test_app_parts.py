@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -116,6 +119,36 @@ def test_a_models_own_configuration_is_known_before_it_is_loaded(tmp_path: Path)
     (tmp_path / "adaspark.json").write_text("{")
     with pytest.raises(UserError, match="is not JSON"):
         default_config(tmp_path)
+
+
+PAGE = """
+import json
+from fake_engine import FakeEngine, loading
+from adaspark.config import AdaSparkConfig
+from app.server import Studio
+
+engine = FakeEngine()
+engine.default_config = AdaSparkConfig((2, 2, 2), (0.9, 0.7, 0.3), 0.123)
+with Studio(loading(engine, started=False), []) as studio:
+    page = studio._page
+    parts = [part["props"] for part in page.get_config_file()["components"]]
+    found = {part["label"]: part for part in parts if str(part.get("label")).startswith("Top-p")}
+    for parameter in page.get_api_info()["named_endpoints"]["/ask"]["parameters"]:
+        found[parameter["parameter_name"]] = parameter["parameter_default"]
+    print(json.dumps(found, default=str))
+"""
+
+
+def test_a_page_starts_at_the_mean_of_thresholds_by_layer() -> None:
+    """In a process of its own: Gradio leaves sockets open."""
+    root = Path(__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": f"{root}:{root / 'tests'}"}
+    told = subprocess.check_output([sys.executable, "-c", PAGE], env=environment, text=True)
+    found = json.loads(told)
+    attn, ffn = found["Top-p attention"], found["Top-p FFN"]
+    assert attn["value"] == found["attn_top_p"] == 0.63
+    assert ffn["value"] == found["ffn_top_p"] == 0.123
+    assert "the model's own differ by layer" in attn["info"] and "differ" not in ffn["info"]
 
 
 def observed(seconds: dict[str, float]) -> Result:

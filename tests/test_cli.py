@@ -95,6 +95,14 @@ def test_json_holds_sensible_numbers(run: Run) -> None:
         assert all(value is None or 0 <= value <= 1 for value in layer.values())
 
 
+def test_thresholds_may_differ_by_layer(run: Run) -> None:
+    summary = ask(run, "--attn-top-p", "0.5,1,1,1,0.2,1", "--ffn-top-p", "0.5")
+    assert summary["config"]["attn_top_p"] == [0.5, 1, 1, 1, 0.2, 1]
+    dense = [layer["attention_density"] == 1 for layer in summary["layers"]]
+    assert dense == [False, True, True, True, False, True]
+    assert all(layer["ffn_density"] < 1 for layer in summary["layers"])
+
+
 def test_dense_drops_nothing(run: Run) -> None:
     summary = ask(run, "--dense")
     assert summary["attention_density"] == summary["ffn_density"] == 1.0
@@ -172,6 +180,9 @@ BAD_OPTIONS = {
     "--attn-top-p -0.1": "attn_top_p must be a number from 0 to 1",
     "--ffn-top-p nan": "ffn_top_p must be a number from 0 to 1, got nan",
     "--ffn-top-p half": "'half' is not a number",
+    "--ffn-top-p 0.5,": "'' is not a number",
+    "--attn-top-p 0.5,2": "attn_top_p[1] must be a number from 0 to 1, got 2",
+    "--attn-top-p 0.5,0.5": "given for 2 layers and this model has 6: give one number for all",
     "--dense --attn-top-p 0.5": "--dense drops nothing",
     "--model frob": "Unknown model 'frob'",
     "--model ": "blank",

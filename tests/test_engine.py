@@ -243,6 +243,10 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "fps must be above 0 and at most 120, got -1": (QUESTION, {"fps": -1.0}),
     "fps must be above 0 and at most 120, got nan": (QUESTION, {"fps": float("nan")}),
     "max_frames must be at least 1, got 0": (QUESTION, {"max_frames": 0}),
+    "Thresholds are given for 2 layers and this model has 6": (
+        QUESTION,
+        {"config": AdaSparkConfig(ffn_top_p=(0.5, 0.5))},
+    ),
 }
 
 

@@ -5,6 +5,7 @@ the bundled model.
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -278,6 +279,14 @@ def test_sentences_follow_the_numbers() -> None:
     assert said.count("catches less than top-k") == 3 and said.count("1-D runs beat cubes") == 3
     assert "promises" not in said and "is not shown to err less than bypass" in said
     assert "errs less" not in " ".join(findings(made))
+
+
+def test_thresholds_by_layer_are_refused(tmp_path: Path) -> None:
+    running = context(tmp_path, PLAN)
+    running.config = replace(running.config, attn_top_p=(0.9,) * 6)
+    with pytest.raises(UserError, match="one threshold for all layers"):
+        fidelity.run(PLAN, running)
+    assert not running.results.items
 
 
 @pytest.mark.parametrize("wrong", [{"ps": (0.5, 1.0)}, {"items": 0}])

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from adaspark import checkpoint
 from adaspark.config import DENSE, AdaSparkConfig
+from adaspark.errors import UserError
 from adaspark.mini import plan as plans
 from adaspark.mini import sparse
 from adaspark.mini.decisions import Decisions
@@ -44,6 +45,9 @@ CONFIGS = {
         (2, 2, 2), attn_rule="random", attn_keep=0.4, ffn_rule="random", ffn_keep=0.5
     ),
     "nothing": AdaSparkConfig((2, 2, 2), 0.0, 0.0),
+    "by layer": AdaSparkConfig(
+        (2, 2, 2), (0.3, 1.0, 0.6, 0.0, 0.9, 0.7), (0.5, 0.2, 1.0, 0.8, 0.0, 0.6)
+    ),
 }
 
 
@@ -195,6 +199,11 @@ def test_dense_it_is_the_dense_packed_forward(name: str) -> None:
     heads = model.config.text_config.num_attention_heads
     for layer in heard.layers:
         assert torch.equal(layer.pairs[0], heads * plan.visible_of_row)
+
+
+def test_thresholds_of_another_number_of_layers_are_refused() -> None:
+    with pytest.raises(UserError, match="given for 2 layers and this model has 6"):
+        packed("bundled", AdaSparkConfig((2, 2, 2), (0.5, 0.5)))
 
 
 def test_small_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trace_factory import make_trace, nucleus
+from trace_factory import make_layered_trace, make_trace, nucleus
 
 from viz import levels
 from viz.detail import layer_detail, shown_words
@@ -73,6 +73,20 @@ def test_every_resolution_keeps_what_the_run_kept(bits: int, recorded: float) ->
     tokens = kept_at(levels.token_levels(trace, 0, steps), steps, recorded)
     assert (tokens == trace.ffn_mask()[0]).all()
     assert len(steps) < 2**bits
+
+
+def test_every_layer_keeps_what_it_kept_at_its_own_threshold() -> None:
+    ps = [(0.9, 0.7), (0.333, 1.0), (1.0, 0.111)]
+    trace = make_layered_trace(ps)
+    rows = shown_words(trace)
+    for layer, (attn, ffn) in enumerate(ps):
+        detail = layer_detail(trace, layer)
+        for name, p, kept in (
+            ("word_level", attn, trace.word_mask()[layer, rows]),
+            ("ffn_level", ffn, trace.ffn_mask()[layer]),
+        ):
+            at = detail[name]["steps"].index(p)
+            assert ((unpacked(detail[name]["table"]) <= at) == kept).all()
 
 
 def test_a_word_never_keeps_a_cube_that_comes_after_it() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from coded_clip import write_coded_clip
-from trace_factory import make_trace
+from trace_factory import make_layered_trace, make_trace
 
 from viz import page, svg
 from viz.palette import DARK, LIGHT, css_variables
@@ -49,6 +49,13 @@ def test_a_runs_text_stays_text(nasty_report: str) -> None:
     assert not [attributes for tag, attributes in found.tags if "onerror" in attributes]
     embedded = re.search(r'id="scene">(.*?)</script>', nasty_report, re.S)
     assert embedded and json.loads(embedded[1])["question"] == NASTY
+
+
+def test_thresholds_by_layer_are_told_by_their_ends() -> None:
+    layered = make_layered_trace([(0.9, 0.7), (0.25, 0.5)])
+    made = Elements(page.report(layered, other=make_trace(layers=2))).text
+    assert "Top-p attention 0.25 to 0.9, by layer" in made
+    assert "0.25 to 0.9, by layer, 0.5 to 0.7, by layer" in made and "0.9, 0.7" in made
 
 
 def test_a_report_refers_to_nothing_outside(nasty_report: str) -> None:

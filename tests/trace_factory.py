@@ -267,3 +267,15 @@ def _meta(
         },
         "shape": {"layers": layers, "hidden": 256},
     }
+
+
+def make_layered_trace(ps: Sequence[tuple[float, float]], **shape: Any) -> Trace:
+    """A Trace whose layers were each run at their own thresholds (attention, FFN)."""
+    runs = [make_trace(layers=len(ps), attn_top_p=attn, ffn_top_p=ffn, **shape) for attn, ffn in ps]
+    trace = runs[0]
+    for layer, run in enumerate(runs):
+        for name in ("kept_share", "word_kept", "ffn_kept", "computed_pairs", "executed_pairs"):
+            getattr(trace, name)[layer] = getattr(run, name)[layer]
+    attn, ffn = zip(*ps, strict=True)
+    trace.meta["config"] |= {"attn_top_p": list(attn), "ffn_top_p": list(ffn)}
+    return trace

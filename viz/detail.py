@@ -83,7 +83,7 @@ def _word_level(
     bits = _bits(_word_values(trace), most_bytes)
     if bits is None or not rows or not len(trace.bounds):
         return None
-    steps = levels.steps_of(bits, levels.recorded_top_p(trace, "attn"))
+    steps = levels.steps_of(bits, levels.recorded_top_p(trace, "attn", layer))
     return levels.packed_levels(levels.word_levels(trace, layer, rows, steps), steps, bits)
 
 
@@ -91,12 +91,12 @@ def _ffn_level(trace: Trace, layer: int, most_bytes: int) -> dict[str, Any] | No
     bits = _bits(len(trace.cube_from_token), most_bytes)
     if bits is None or not trace.ffn_importance.size:
         return None
-    steps = levels.steps_of(bits, levels.recorded_top_p(trace, "ffn"))
+    steps = levels.steps_of(bits, levels.recorded_top_p(trace, "ffn", layer))
     return levels.packed_levels(levels.token_levels(trace, layer, steps), steps, bits)
 
 
 def _kind_share(trace: Trace, layer: int, most_bytes: int) -> dict[str, Any] | None:
-    steps = levels.steps_of(4, levels.recorded_top_p(trace, "attn"))
+    steps = levels.steps_of(4, levels.recorded_top_p(trace, "attn", layer))
     found = {kind: shares.word_indices(trace, kind) for kind in ASKED}
     kinds = [kind for kind, rows in found.items() if rows]
     at = np.arange(len(steps))[:, None, None, None]

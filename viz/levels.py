@@ -37,10 +37,12 @@ def steps_of(bits: int, recorded: float | None) -> Steps:
     return tuple(sorted({*(FINE if bits == 8 else COARSE), recorded}))
 
 
-def recorded_top_p(trace: Trace, half: str) -> float | None:
-    """The Top-p that the run used for "attn" or "ffn"; None where it used another rule."""
+def recorded_top_p(trace: Trace, half: str, layer: int) -> float | None:
+    """The Top-p of "attn" or "ffn" that a layer of the run used; None for another rule."""
     config: dict[str, Any] = trace.meta.get("config") or {}
     top_p = config.get(f"{half}_top_p")
+    if isinstance(top_p, list):  # one number for each layer
+        top_p = top_p[layer]
     return float(top_p) if top_p is not None and f"{half}_rule" not in config else None
 
 
@@ -52,7 +54,7 @@ def word_levels(trace: Trace, layer: int, rows: list[int], steps: Steps) -> NDAr
     found = _levels(_mass_before(mass), steps)
     may = _candidates(trace, rows)[:, None]
     found = np.where(may, np.minimum(found, len(steps) - 1), len(steps))
-    return _as_recorded(found, kept, steps, recorded_top_p(trace, "attn"))
+    return _as_recorded(found, kept, steps, recorded_top_p(trace, "attn", layer))
 
 
 def token_levels(trace: Trace, layer: int, steps: Steps) -> NDArray[np.uint8]:
@@ -69,7 +71,7 @@ def token_levels(trace: Trace, layer: int, steps: Steps) -> NDArray[np.uint8]:
     found = np.minimum(_levels(before, steps), len(steps) - 1)
     found[order[first]] = 0
     kept = trace.ffn_mask()[layer]
-    return _as_recorded(found, kept, steps, recorded_top_p(trace, "ffn"))
+    return _as_recorded(found, kept, steps, recorded_top_p(trace, "ffn", layer))
 
 
 def packed_levels(levels: NDArray[np.uint8], steps: Steps, bits: int) -> dict[str, Any]:

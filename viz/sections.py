@@ -35,14 +35,14 @@ MAPS_NOTE = (
 
 def header(trace: Trace) -> str:
     """The question, the answer and what ran."""
-    meta, config = trace.meta, trace.meta.get("config") or {}
+    meta = trace.meta
     facts = {
         "Model": meta.get("model"),
         "Device": meta.get("device"),
         "Backend": meta.get("backend"),
         "Cube": _cube(trace),
-        "Top-p attention": config.get("attn_top_p"),
-        "Top-p FFN": config.get("ffn_top_p"),
+        "Top-p attention": _top_p(trace, "attn"),
+        "Top-p FFN": _top_p(trace, "ffn"),
         "Video": (meta.get("clip") or {}).get("name"),
     }
     known = {name: value for name, value in facts.items() if value not in (None, "")}
@@ -77,7 +77,10 @@ def comparison(traces: Sequence[Trace], labels: Sequence[str]) -> str:
     rows = {
         "Answer": [trace.meta.get("answer") or "No answer" for trace in traces],
         "Cube": [_cube(trace) for trace in traces],
-        "Top-p attention, FFN": [_top_p(trace) for trace in traces],
+        "Top-p attention, FFN": [
+            ", ".join(str(_top_p(trace, half) or "-") for half in ("attn", "ffn"))
+            for trace in traces
+        ],
         "Attention density": [_percent(trace.attention_density) for trace in traces],
         "FFN density": [_percent(trace.ffn_density) for trace in traces],
         "Fewer FLOPs, counted": [
@@ -204,9 +207,10 @@ def _cube(trace: Trace) -> str:
     return " x ".join(str(side) for side in (trace.meta.get("config") or {}).get("cube", ()))
 
 
-def _top_p(trace: Trace) -> str:
-    config = trace.meta.get("config") or {}
-    return ", ".join(str(config.get(f"{half}_top_p", "-")) for half in ("attn", "ffn"))
+def _top_p(trace: Trace, half: str) -> Any:
+    """The threshold of "attn" or "ffn"; where it differs by layer, the least and the largest."""
+    top_p = (trace.meta.get("config") or {}).get(f"{half}_top_p")
+    return f"{min(top_p)} to {max(top_p)}, by layer" if isinstance(top_p, list) else top_p
 
 
 def _percent(share: Any) -> str:

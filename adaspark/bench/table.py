@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from adaspark.config import as_typed
 from adaspark.eval.results import Results, load
 from adaspark.eval.tables import Cell, written
 
@@ -60,7 +61,8 @@ def _value(cell: Cell) -> Cell:
 
 def _dials(config: Mapping[str, Any]) -> str:
     cube = " x ".join(str(side) for side in config["cube"])
-    return f"Cubes of {cube}, p {config['attn_top_p']} and {config['ffn_top_p']}."
+    attn, ffn = (as_typed(config[name]) for name in ("attn_top_p", "ffn_top_p"))
+    return f"Cubes of {cube}, p {attn} and {ffn}."
 
 
 def _bench(result: dict[str, Any]) -> str:

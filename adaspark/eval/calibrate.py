@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from adaspark.config import AdaSparkConfig, Cube
+from adaspark.config import AdaSparkConfig, Cube, as_typed
 from adaspark.cost import flops
 from adaspark.errors import UserError
 from adaspark.eval.arms import DENSE_ARM, Arm, Clip
@@ -118,7 +118,7 @@ def answer_all(context: Context, length: str, clips: list[Clip], arms: list[Arm]
 def arm_of(config: AdaSparkConfig) -> Arm:
     """Named by its three dials."""
     sides = "x".join(map(str, config.cube))
-    return Arm(f"{sides} {config.attn_top_p:g} {config.ffn_top_p:g}", config)
+    return Arm(f"{sides} {as_typed(config.attn_top_p)} {as_typed(config.ffn_top_p)}", config)
 
 
 def _survey(plan: Plan, config: AdaSparkConfig) -> Iterator[Arm]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from adaspark.config import AdaSparkConfig
+from adaspark.config import AdaSparkConfig, as_typed, one_number
 from adaspark.eval.arms import DENSE_ARM
 from adaspark.eval.armwise import CORRECT, Arms, Items
 from adaspark.eval.page import write_page
@@ -131,7 +131,8 @@ def summarise(items: Items) -> list[Table]:
     for setting in found:
         arms, name, config = setting.arms, setting.name, setting.config
         comparison = setting.comparison
-        dials: list[Cell] = [_sides(config), config.attn_top_p, config.ffn_top_p]
+        ps = one_number(config.attn_top_p), one_number(config.ffn_top_p)
+        dials: list[Cell] = [_sides(config), *ps]
         shares = [arms.mean(name, figure) for figure in ("flops", "attention", "ffn")]
         scores: list[Cell] = [arms.lost(name), comparison.treated, comparison.difference]
         worst: list[Cell] = [setting.worst, setting.changes[setting.worst]]
@@ -164,8 +165,9 @@ def findings(found: Sequence[Setting], budget: float) -> Iterator[str]:
     config, comparison = setting.config, setting.comparison
     yield (
         f"Within {written(budget, 'percent')} of the dense FLOPs: cube {_sides(config)}, "
-        f"attn_top_p {config.attn_top_p:g}, ffn_top_p {config.ffn_top_p:g}. It spends "
-        f"{written(setting.flops, 'percent')} and loses {written(setting.loss, 'number')} nats; "
+        f"attn_top_p {as_typed(config.attn_top_p)}, ffn_top_p {as_typed(config.ffn_top_p)}. "
+        f"It spends {written(setting.flops, 'percent')} and loses "
+        f"{written(setting.loss, 'number')} nats; "
         f"{written(comparison.treated, 'percent')} right answers, dense "
         f"{written(comparison.baseline, 'percent')}. {comparison.sentence} {setting.worst} "
         f"changes worst ({written(setting.changes[setting.worst], 'points')} points)."
@@ -197,14 +199,14 @@ def _figure(found: Sequence[Setting], budgets: Sequence[float]) -> Figure:
     from adaspark.eval import charts
 
     title = "How to spend a budget: what the FFN does not use, attention does"
-    ps = sorted({setting.config.ffn_top_p for setting in found})
+    ps = sorted({one_number(setting.config.ffn_top_p) for setting in found})
     series: dict[str, list[tuple[float, ...]]] = {}
     for setting in found:
         budget = min((b for b in budgets if setting.flops <= b), default=None)
         told = "over budget" if budget is None else f"{100 * budget:g} %"
         name = f"{told}, {_sides(setting.config)}"
         line = series.setdefault(name, [(math.nan, math.nan, math.nan)] * len(ps))
-        line[ps.index(setting.config.ffn_top_p)] = setting.arms.lost(setting.name)
+        line[ps.index(one_number(setting.config.ffn_top_p))] = setting.arms.lost(setting.name)
     picture = charts.lines(
         ps,
         series,

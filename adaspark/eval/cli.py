@@ -129,6 +129,7 @@ def _computed(
     named = plan_dict(plan, given.model)
     loaded = checkpoint.load(given.model, device=given.device)
     config = AdaSparkConfig.from_dict({**loaded.config.to_dict(), **dials})
+    config.check_layers(loaded.model.config.text_config.num_hidden_layers)
     results = Results(
         given.out or RUNS / (f"{name}-quick" if given.quick else name),
         typed,

@@ -55,12 +55,27 @@ class Plan(ClipPlan):
 
 
 def run(plan: Plan, context: Context) -> None:
-    """Read every clip densely and sparsely, and add one item a clip."""
+    """Read every clip densely and sparsely, and add one item a clip.
+
+    Raises UserError where thresholds differ by layer.
+    """
+    attn, ffn = _own_ps(context.config)
     for length, clips in batches(context, plan):
         parts = [_dense(plan, context, clips), _answers(context, clips)]
-        own = {"attention": str(context.config.attn_top_p), "ffn": str(context.config.ffn_top_p)}
+        own = {"attention": str(attn), "ffn": str(ffn)}
         for clip, *measured in zip(clips, *parts, strict=True):
             context.results.add(length, clip.seed, own=own, **measured[0], **measured[1])
+
+
+def _own_ps(config: AdaSparkConfig) -> tuple[float, float]:
+    """Both thresholds of the configuration: every p here is promised by all layers."""
+    attn, ffn = config.attn_top_p, config.ffn_top_p
+    if isinstance(attn, tuple) or isinstance(ffn, tuple):
+        raise UserError(
+            "eval fidelity takes one threshold for all layers: give --attn-top-p and --ffn-top-p "
+            "one number each."
+        )
+    return attn, ffn
 
 
 def sparse_arms(config: AdaSparkConfig) -> list[Arm]:
@@ -82,13 +97,14 @@ def _dense(plan: Plan, context: Context, clips: Sequence[Clip]) -> list[dict[str
         cubes = _heard(runner, clips, Arm("dense", replace(DENSE, cube=config.cube)), **record)
     video = cubes.plan.video
     inputs, outputs = (part[:, :, video] for part in branches.take(len(cubes.decisions.layers)))
-    ps = sorted({*plan.ps, config.ffn_top_p})
+    attn_p, ffn_p = _own_ps(config)
+    ps = sorted({*plan.ps, ffn_p})
     ffn = {p: skip_errors(inputs, outputs, cubes.plan.layout, p) for p in ps}
     runs = _heard(runner, clips, Arm("dense", DENSE, runs=prod(config.cube)), **record)
     found = []
     for clip in range(len(clips)):
         by_kind = {
-            kind: _choices(rows_of(cubes, clip, rows), rows_of(runs, clip, rows), plan, config)
+            kind: _choices(rows_of(cubes, clip, rows), rows_of(runs, clip, rows), plan, attn_p)
             for kind, rows in kinds_of(cubes, clip).items()
         }
         by_p = {
@@ -99,11 +115,13 @@ def _dense(plan: Plan, context: Context, clips: Sequence[Clip]) -> list[dict[str
     return found
 
 
-def _choices(rows: Rows, runs: Rows, plan: Plan, config: AdaSparkConfig) -> dict[str, Any]:
-    """Recall of every choice at every p, and the router's rank correlation and promise kept."""
+def _choices(rows: Rows, runs: Rows, plan: Plan, own_p: float) -> dict[str, Any]:
+    """Recall of every choice at every p, by layer at `own_p`, and the router's rank correlation
+    and promise kept.
+    """
     by_p: dict[str, Any] = {}
     by_layer: dict[str, Any] = {}
-    ps = sorted({*plan.ps, config.attn_top_p})
+    ps = sorted({*plan.ps, own_p})
     for p in ps:
         kept = choice.choices(rows, p)
         caught = {name: (rows, mask) for name, mask in kept.items()}
@@ -112,7 +130,7 @@ def _choices(rows: Rows, runs: Rows, plan: Plan, config: AdaSparkConfig) -> dict
             choice.reaching(runs, choice.tokens_read(rows, kept["top-p"])),
         )
         by_p[str(p)] = {name: _caught(*found) for name, found in caught.items()}
-        if p == config.attn_top_p:
+        if p == own_p:
             by_layer = {n: rounded(choice.recall(*c).nanmean((1, 2))) for n, c in caught.items()}
     looking = rows.mass.sum(-1, keepdim=True) > 0  # some heads attend to text alone
     ranked = rank_correlation(rows.probs, rows.mass, rows.candidates & looking)

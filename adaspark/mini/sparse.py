@@ -26,6 +26,7 @@ from adaspark.mini.decisions import Decisions, LayerDecisions
 from adaspark.mini.forward import batch_positions, prefix_embeds
 from adaspark.mini.plan import Chunk, Plan
 from adaspark.mini.prefix import attend_prefix
+from adaspark.rules import Rule
 from adaspark.selection import keep_cubes
 
 BY_CALL = "adaspark_mini_sparse"
@@ -53,6 +54,9 @@ class SparseForward:
     config: AdaSparkConfig
     oracle: bool = False
     decisions: Decisions | None = None
+
+    def __post_init__(self) -> None:
+        self.config.check_layers(len(self.model.model.language_model.layers))
 
     def states(self, blocks: Tensor, features: Tensor) -> Tensor:
         """Last hidden states of the blocks' text: [B, R, h], as `packed_states` gives them dense.
@@ -114,14 +118,15 @@ class SparseForward:
             key = torch.cat([past[index].keys, key], dim=2)
             value = torch.cat([past[index].values, value], dim=2)
         means, heard = past[index].means, None
+        rule = self.config.attention_in(index)
         if self.decisions is not None:
             heard = self.decisions.layer(index, self.plan, clips, heads)
         share = heads // key.shape[1]
         keys, values = key.repeat_interleave(share, 1), value.repeat_interleave(share, 1)
         if start == 0 and _needs_no_masks(query) and not self.oracle:
-            rule, pairs = self.config.attention, None if heard is None else heard.pairs
+            pairs = None if heard is None else heard.pairs
             if heard is not None:
-                self._tell_recorded(heard, query, means, keys)
+                self._tell_recorded(heard, query, means, keys, rule)
             return attend_prefix(query, key, value, means, self.plan, rule=rule, pairs=pairs)
         parts = []
         for chunk in self.plan.chunks(clips, heads):
@@ -130,15 +135,15 @@ class SparseForward:
             rows = query[:, :, chunk.start - start : chunk.end - start]
             seen = keys[:, :, : chunk.keys], values[:, :, : chunk.keys]
             with torch.no_grad(), torch.autocast(query.device.type, enabled=False):
-                probs, kept = self._choose(rows, means, seen[0], chunk)
+                probs, kept = self._choose(rows, means, seen[0], chunk, rule)
                 if heard is not None:
                     self._tell(heard, rows, seen[0], probs, kept, chunk)
-            chosen = None if self.config.attention.keeps_all else kept
+            chosen = None if rule.keeps_all else kept
             parts.append(_mixed(rows, *seen, chosen, self.plan, chunk))
         return torch.cat(parts, dim=2)
 
     def _choose(
-        self, rows: Tensor, means: Tensor, keys: Tensor, chunk: Chunk
+        self, rows: Tensor, means: Tensor, keys: Tensor, chunk: Chunk, rule: Rule
     ) -> tuple[Tensor, Tensor]:
         """What a chunk's rows weigh and keep: fp32 and bool [B, H, n, C of the chunk]."""
         candidates = self.plan.candidates(chunk)
@@ -149,10 +154,10 @@ class SparseForward:
             scale = rows.shape[-1] ** -0.5
             probs = cube_probs(rows, means[..., : chunk.cubes, :], candidates, scale=scale)
         places = self.plan.place_in_prompt[chunk.start : chunk.end]
-        return probs, keep_cubes(probs, candidates, self.config.attention, positions=places)
+        return probs, keep_cubes(probs, candidates, rule, positions=places)
 
     def _tell_recorded(
-        self, heard: LayerDecisions, query: Tensor, means: Tensor, keys: Tensor
+        self, heard: LayerDecisions, query: Tensor, means: Tensor, keys: Tensor, rule: Rule
     ) -> None:
         """Choose again for the recorded rows of a prefix, which are few, and write that down."""
         assert self.decisions is not None and self.decisions.rows is not None
@@ -160,7 +165,7 @@ class SparseForward:
             if row < query.shape[2]:
                 chunk, asked = self.plan.chunk(row, row + 1), query[:, :, row : row + 1]
                 seen = keys[:, :, : chunk.keys]
-                probs, kept = self._choose(asked, means, seen, chunk)
+                probs, kept = self._choose(asked, means, seen, chunk, rule)
                 self._tell(heard, asked, seen, probs, kept, chunk)
 
     def _tell(
@@ -192,12 +197,13 @@ class SparseForward:
             heard.ffn_out[:, start:end] = branch.float().norm(dim=-1)
         if start:
             return branch  # text always passes
+        rule = self.config.ffn_in(index)
         with torch.no_grad(), torch.autocast(hidden.device.type, enabled=False):
             weights = importance(hidden[:, video].float().norm(dim=-1), layout)
-            kept = choose_tokens(weights, layout, rule=self.config.ffn)
+            kept = choose_tokens(weights, layout, rule=rule)
         if heard is not None:
             heard.ffn_kept = kept
-        if self.config.ffn.keeps_all:
+        if rule.keeps_all:
             return branch
         passed = branch[:, video].float() * kept[..., None]
         skipped = torch.zeros_like(passed)

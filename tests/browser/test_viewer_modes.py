@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from trace_factory import make_trace, nucleus
+from trace_factory import make_layered_trace, make_trace, nucleus
 from viewer_page import compare, cube_middles, open_viewer, pixels_at, show, snapshot, surely_kept
 
 from adaspark.trace import Trace
@@ -54,6 +54,20 @@ def test_a_head_shows_what_it_alone_chose(page: Page, trace: Trace, on_demand: b
     expect(page.locator("#viewer")).to_have_attribute("data-head", "2")
     page.get_by_role("button", name="Video", exact=True).click()
     expect(page.get_by_label("Head", exact=True)).to_be_disabled()
+
+
+def test_a_head_shows_its_choice_at_its_layers_own_threshold(page: Page) -> None:
+    trace = make_layered_trace([(0.9, 0.7), (0.3, 0.5)], grids=SHAPE["grids"], cube=SHAPE["cube"])
+    show(page, trace, on_demand=True)
+    page.evaluate("viewer.goTo(0, {layer: 1})")
+    page.get_by_label("Head", exact=True).select_option("2")
+    page.wait_for_function("viewer.data.choices.details[1] !== null")
+    expected = trace.word_mask()[1, rows_of(trace, "question"), 2].mean(0)
+    assert snapshot(page)["kept"][1] == pytest.approx(expected, abs=1e-6)
+    assert snapshot(page)["config"]["attn_top_p"] == [0.9, 0.3]
+    assert snapshot(page)["ffn_mask"] == trace.ffn_mask()[1].tolist()
+    page.evaluate("viewer.preview({attn_top_p: 0.9, ffn_top_p: 0.7})")
+    assert snapshot(page)["kept"][1] != pytest.approx(expected, abs=1e-6)
 
 
 def test_a_layer_is_asked_for_once_and_only_when_it_is_wanted(page: Page, trace: Trace) -> None:

@@ -65,7 +65,7 @@ class Choices {
         return this.#ofKind(detail.kinds, query.kind);
       }
       if (detail.levels && (query.head != null || this.settings || !this.wordKept)) {
-        return this.#counted(detail.levels, query);
+        return this.#counted(detail.levels, query, layer);
       }
     }
     if (query.word === undefined) return this.#slice(this.kept, [this.scene.kinds.indexOf(query.kind), layer]);
@@ -88,9 +88,9 @@ class Choices {
   }
 
   /** Share of the query's words and heads that choose each cube at the step in force. */
-  #counted({ values, shape, steps }, query) {
+  #counted({ values, shape, steps }, query, layer) {
     const [words, heads] = shape, row = new Float32Array(this.cubes);
-    const step = nearestStep(steps, this.#attnTopP(steps));
+    const step = nearestStep(steps, this.#topP("attn", layer, steps));
     const asked = query.word !== undefined ? [query.word]
       : Array.from({ length: words }, (_, i) => i).filter((i) => this.scene.words[i].kind === query.kind);
     const [first, end] = query.head == null ? [0, heads] : [query.head, query.head + 1];
@@ -104,8 +104,9 @@ class Choices {
     return row.map((sum) => sum / count);
   }
 
-  #attnTopP(steps) {
-    return this.settings?.attn_top_p ?? this.scene.config?.attn_top_p ?? steps.at(-1);
+  #topP(half, layer, steps) {
+    const name = `${half}_top_p`;
+    return this.settings?.[name] ?? topPIn(layer, this.scene.config?.[name]) ?? steps.at(-1);
   }
 
   /** The heads of a word that choose a cube; null where only their mean is known. */
@@ -126,8 +127,7 @@ class Choices {
   #ffnRow(layer) {
     const levels = this.details[layer]?.tokens;
     if (levels && (this.settings || !this.ffnKept)) {
-      const { steps } = levels, p = this.settings?.ffn_top_p ?? this.scene.config?.ffn_top_p ?? steps.at(-1);
-      const step = nearestStep(steps, p);
+      const step = nearestStep(levels.steps, this.#topP("ffn", layer, levels.steps));
       return levels.values.map((level) => (level <= step ? 1 : 0));
     }
     if (!this.ffnKept) return null;

@@ -19,6 +19,11 @@ function unpackLevels(levels) {
   return levels && { ...levels, ...unpack(levels.table) };
 }
 
+/** A layer's threshold, of a configuration that has one for all or a list with one for each. */
+function topPIn(layer, given) {
+  return Array.isArray(given) ? given[layer] : given;
+}
+
 /** Index of the step nearest to p. */
 function nearestStep(steps, p) {
   let best = 0;

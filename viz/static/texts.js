@@ -115,7 +115,7 @@ function previewNote(view) {
   const parts = ["Preview from this run\u2019s recorded scores: exact for the first affected layer only, later layers would see other inputs."];
   if (view.query.kind === "video" && view.mode !== "ffn") parts.push("The video tokens\u2019 own choices are shown as recorded.");
   else if (!detail) parts.push("This layer\u2019s scores are on their way.");
-  else if (steps.length > 1 && Math.abs(used - (settings.attn_top_p ?? scene.config?.attn_top_p ?? used)) > 1e-6) {
+  else if (steps.length > 1 && Math.abs(used - (settings.attn_top_p ?? topPIn(view.layer, scene.config?.attn_top_p) ?? used)) > 1e-6) {
     parts.push(`Shown at the nearest recorded step, ${used}.`);
   }
   return parts.join(" ");
