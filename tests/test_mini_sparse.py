@@ -181,6 +181,17 @@ def test_a_prefix_without_masks_is_that_with_masks(
             torch.testing.assert_close(getattr(mine, field), values, atol=1e-4, rtol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["attention", "both halves"])
+def test_a_prefix_without_masks_follows_autocast(name: str) -> None:
+    """Rotary embedding leaves queries and keys in fp32, values are bf16."""
+    with torch.autocast("cpu", torch.bfloat16):
+        plain, _ = packed("bundled", CONFIGS[name])
+        expected, _ = packed("bundled", CONFIGS[name], masked=True)
+    assert plain.dtype == expected.dtype == torch.bfloat16
+    error = (plain.float() - expected.float()).norm() / expected.float().norm()
+    assert error < 0.05
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_dense_it_is_the_dense_packed_forward(name: str) -> None:
     model, packer = MODELS[name]()

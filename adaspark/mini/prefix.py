@@ -32,6 +32,9 @@ def attend_prefix(
     read, summed over heads.
     """
     heads, rows = query.shape[1:3]
+    if torch.is_autocast_enabled(query.device.type):  # as scaled_dot_product_attention does
+        dtype = torch.get_autocast_dtype(query.device.type)
+        query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
     if rule.keeps_all:
         if pairs is not None:
             pairs[:, :rows] = heads * plan.visible_of_row[:rows]
@@ -43,16 +46,17 @@ def attend_prefix(
             assert pairs is not None
             pairs[clip, segment.positions] = _pairs(segment, choice.kept)
 
-        done = sparse_attention(
-            query[clip],
-            key[clip],
-            value[clip],
-            plan.prefix_sequence,
-            rule=rule,
-            scale=query.shape[-1] ** -0.5,
-            means=means[clip],
-            observe=None if pairs is None else observe,
-        )
+        with torch.autocast(query.device.type, enabled=False):
+            done = sparse_attention(
+                query[clip],
+                key[clip],
+                value[clip],
+                plan.prefix_sequence,
+                rule=rule,
+                scale=query.shape[-1] ** -0.5,
+                means=means[clip],
+                observe=None if pairs is None else observe,
+            )
         mixed.append(done)
     return torch.stack(mixed)
 

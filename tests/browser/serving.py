@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -31,7 +30,10 @@ def running(url: str | None) -> Iterator[str]:
 
 @contextmanager
 def served(*arguments: str) -> Iterator[str]:
-    """A Python process that prints the address it serves; interrupted at the end."""
+    """A Python process that prints the address it serves; told to end at the end.
+
+    By SIGTERM: what runs in the background of a shell is deaf to an interrupt.
+    """
     process = subprocess.Popen(
         [sys.executable, "-u", *arguments],
         cwd=ROOT,
@@ -42,8 +44,8 @@ def served(*arguments: str) -> Iterator[str]:
     try:
         yield _address(process)
     finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
+        process.terminate()
+        process.wait(60)
         if process.stdout:
             process.stdout.close()
 
