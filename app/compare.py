@@ -1,4 +1,4 @@
-"""Compare: the run in view against dense, against another rule, or against fewer frames."""
+"""Compare: the run in view against dense, another rule, fewer frames, or fewer tokens."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ RIVAL_NAMES = {
     "random": "Random cubes, as many",
     "recent": "Latest cubes, as many",
     "frames": "Dense on fewer frames, same FLOPs",
+    "prune": "Token pruning: dense on fewer tokens, same FLOPs",
 }
 """Of each rival in `adaspark.rivals.RIVALS`, what the page calls it."""
 SHORT_NAMES = {
@@ -36,7 +37,9 @@ def compare(service: Service, session: str, key: object, name: object) -> Iterat
     def vary(base: Finished) -> Options:
         other = rival(base.result.trace, str(name))
         frames = other.max_frames or base.options.max_frames
-        return replace(base.options, config=other.config, max_frames=frames)
+        return replace(
+            base.options, config=other.config, max_frames=frames, keep_tokens=other.keep_tokens
+        )
 
     def tell(base: Finished, other: Finished) -> Message:
         labels = label(base), label(other) if name != "frames" else "Fewer frames"
@@ -47,5 +50,7 @@ def compare(service: Service, session: str, key: object, name: object) -> Iterat
 
 def label(finished: Finished) -> str:
     """A run's way of choosing in a word or two."""
+    if finished.options.keep_tokens is not None:
+        return f"Pruned to {finished.options.keep_tokens:,} tokens"
     config = AdaSparkConfig.from_dict(finished.result.trace.meta["config"])
     return "Dense" if config.is_dense else SHORT_NAMES[config.attn_rule]

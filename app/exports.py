@@ -29,15 +29,17 @@ class Exports:
         return self._made(f"{finished.key}.npz", finished.result.trace.save)
 
     def report(self, finished: Finished) -> Path:
-        """The run as one offline HTML page."""
+        """The run as one offline HTML page. Raises UserError where its tokens were pruned."""
+        _check_picture(finished)
         page = report(finished.result.trace, video_path=finished.video.path)
         return self._made(f"{finished.key}.html", lambda path: path.write_text(page, "utf-8"))
 
     def video(self, finished: Finished, *, layer: int, kind: str, mode: str) -> Path:
         """The run's video with one layer's selection burned in, as MP4.
 
-        Raises UserError where the run has no such layer, kind of query or overlay.
+        Raises UserError where the run has no such layer, kind of query or overlay, or no cubes.
         """
+        _check_picture(finished)
         trace, source = finished.result.trace, finished.video.path
         layers, kinds = range(len(trace.computed_pairs)), shares.kinds(trace)
         if layer not in layers or kind not in kinds or mode not in get_args(overlay.Mode):
@@ -62,6 +64,13 @@ class Exports:
                 draft.unlink(missing_ok=True)
             self._files.keep(path)
         return path
+
+
+def _check_picture(finished: Finished) -> None:
+    if "pruned" in finished.result.trace.meta:
+        raise UserError(
+            "A run on pruned tokens has no cubes to draw: they are a row. Its trace has them all."
+        )
 
 
 def download_name(finished: Finished, suffix: str) -> str:

@@ -67,13 +67,29 @@ def test_a_rival_answers_the_same_question_with_one_thing_changed(
     assert (path, question) == (other_path, same_question)
     assert (before.fps, before.max_new_tokens) == (after.fps, after.max_new_tokens)
     assert (after.max_frames == before.max_frames) == (name != "frames")
-    assert after.config.is_dense == (name in ("dense", "frames"))
+    assert (after.keep_tokens is None) == (name != "prune")
+    assert after.config.is_dense == (name in ("dense", "frames", "prune"))
     other = service.results.get(told["key"])
     assert other is not None and other.key != base.key
     for side, finished in zip(told["sides"], (base, other), strict=True):
         assert "".join(piece["text"] for piece in side["answer"]) == finished.result.answer
         assert side["attention_density"] == finished.result.trace.attention_density
         assert side["tokens"] == len(finished.result.trace.cube_from_token)
+
+
+def test_a_pruned_run_says_how_many_tokens_it_kept(service: Service) -> None:
+    base = asked(service)
+    ours, pruned = last(compare(service, VISITOR, base.key, "prune"))["sides"]
+    tokens = len(base.result.trace.cube_from_token)
+    assert (ours["tokens"], ours["pruned_from"]) == (tokens, None)
+    assert pruned["pruned_from"] == tokens > pruned["tokens"] > 0
+    assert pruned["label"] == f"Pruned to {pruned['tokens']} tokens"
+
+
+def test_dense_is_not_charged_for_choosing(service: Service) -> None:
+    key = asked(service).key
+    sides = last(compare(service, VISITOR, key, "dense"))["sides"]
+    assert [side["flops"] for side in sides] == [6.0, 9.0]
 
 
 def test_answers_are_marked_where_they_differ(service: Service) -> None:

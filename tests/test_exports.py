@@ -109,6 +109,17 @@ def test_a_film_of_what_the_run_does_not_have_is_refused(
         exports.video(finished, **asked)
 
 
+def test_pruned_tokens_are_not_drawn_as_though_they_filled_the_picture(
+    exports: Exports, finished: Finished
+) -> None:
+    finished.result.trace.meta["pruned"] = {"grid": [1, 1, 1], "kept": [0]}
+    with pytest.raises(UserError, match="no cubes to draw"):
+        exports.video(finished, layer=0, kind="question", mode="heat")
+    with pytest.raises(UserError, match="no cubes to draw"):
+        exports.report(finished)
+    assert exports.trace(finished).exists()
+
+
 @pytest.mark.parametrize("name", list(FIGURES))
 def test_every_figure_has_its_table_in_full(
     client: TestClient, finished: Finished, name: str

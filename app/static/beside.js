@@ -3,9 +3,11 @@
   "use strict";
   const studio = window.AdaSparkStudio;
   const { make, percent } = studio;
+  const grouped = (count) => count.toLocaleString("en");
   const ROWS = [
-    ["Visual tokens", ({ tokens }) => tokens.toLocaleString("en")],
-    ["Query-key pairs computed", ({ attention_density: density }) => percent(density)],
+    ["Visual tokens", ({ tokens, pruned_from: all }) => grouped(tokens) + (all ? ` of ${grouped(all)}` : "")],
+    ["Query-key pairs computed", ({ attention_density: density, pruned_from: all }) =>
+      percent(density) + (all ? " of what is left" : "")],
     ["Video tokens through the FFN", ({ ffn_density: density }) => percent(density)],
     ["Prefill FLOPs, counted", ({ flops }) => `${(flops / 1e9).toPrecision(3)} GFLOP`],
     ["Prefill, measured", ({ seconds, recorded }) =>

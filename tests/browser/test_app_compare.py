@@ -49,6 +49,19 @@ def test_fewer_frames_have_no_picture_to_compare(studio: Page) -> None:
     expect(studio.get_by_role("button", name="Difference")).to_be_hidden()
 
 
+def test_pruned_tokens_are_counted_named_and_drawn_where_they_stood(studio: Page) -> None:
+    place = panel(studio, "Compare")
+    place.get_by_label("Compare with").select_option("prune")
+    place.get_by_role("button", name="Compare").click()
+    expect_note(place, "Both answers are the same.")
+    expect(place.get_by_text("Token pruning shows the language model")).to_contain_text(
+        "gone for every layer"
+    )
+    expect(place.get_by_role("row", name="Visual tokens")).to_contain_text(" of ")
+    expect(place.get_by_role("columnheader", name="Pruned to")).to_be_visible()
+    assert scene(studio)["mode"] == "difference"
+
+
 def test_a_new_answer_clears_the_comparison(studio: Page) -> None:
     place = panel(studio, "Compare")
     place.get_by_role("button", name="Compare").click()
