@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from adaspark.errors import UserError
+from app.labels import labels
 from app.results import Finished
 from app.store import Footage
-from viz import overlay, shares
+from viz import difference, overlay, shares
 from viz.page import report
 
 KEPT_BYTES = 512 * 2**20
@@ -51,6 +52,30 @@ class Exports:
                 overlay.write_mp4(trace, source, path, layer=layer, **chosen)
 
         return self._made(f"{finished.key}-{layer}-{kind}-{mode}.mp4", write)
+
+    def difference(
+        self, one: Finished, other: Finished, *, layer: int, kind: str, compared: str
+    ) -> Path:
+        """The video of two runs with their difference in one layer burned in, as MP4.
+
+        Raises UserError where they cannot be drawn so.
+        """
+        _check_picture(one)
+        a, b = one.result.trace, other.result.trace
+        if one.video.path != other.video.path or not difference.comparable(a, b):
+            raise UserError("These two runs have no slices in common to draw their difference on.")
+        chosen: Any = {"kind": kind, "compared": compared}
+        layers, known = range(len(a.computed_pairs)), get_args(difference.Compared)
+        if layer not in layers or kind not in shares.kinds(a) or compared not in known:
+            raise UserError(f"These runs have no {compared} of {kind} in layer {layer} to draw.")
+
+        def write(path: Path) -> None:
+            with self._drawing:
+                difference.write_difference(
+                    a, b, one.video.path, path, layer=layer, labels=labels(one, other), **chosen
+                )
+
+        return self._made(f"{one.key}-{other.key}-{layer}-{kind}-{compared}.mp4", write)
 
     def _made(self, name: str, write: Callable[[Path], object]) -> Path:
         path = self._files.folder / name

@@ -14,6 +14,9 @@
       `${(seconds ?? 0).toFixed(2)} s${recorded ? ", when it was recorded" : ""}`],
   ];
 
+  /** The key of the run that the player's Difference is drawn against, if there is one. */
+  studio.beside = null;
+
   /** A panel of `body` that runs things beside the run in view; `controls` are its own elements,
       `told(message)` returns more elements to show under both sides. */
   function besidePanel(body, { name, trigger, controls, told = () => [] }) {
@@ -31,9 +34,15 @@
       trigger(name, { run: panel.number, key: panel.key, ...request });
     };
 
+    panel.clear = (text = "") => {
+      panel.number += 1;
+      clear(text);
+    };
+
     function clear(text) {
       note.textContent = text;
       place.replaceChildren();
+      studio.beside = null;
       studio.viewer().setOther(null);
     }
 
@@ -54,6 +63,7 @@
         if (run !== panel.number) return;
         const view = studio.viewer(), labels = sides.map(({ label }) => label);
         const comparable = view.setOther(scene, ...labels, { layerSource: studio.layersOf(key) });
+        studio.beside = comparable ? key : null;
         if (comparable) view.set({ mode: "difference" });
         else note.textContent += " Their slices differ, so the player shows no differences.";
       } catch (error) {
@@ -62,9 +72,8 @@
     }
 
     studio.on("result", (result) => {
-      panel.number += 1;
       panel.key = result ? result.key : "";
-      clear("");
+      panel.clear();
     });
     studio.on("beside", receive);
     return panel;
