@@ -13,7 +13,7 @@ from adaspark import checkpoint
 from adaspark.backend import backend
 from adaspark.cost import vision_flops
 from adaspark.errors import UserError
-from adaspark.features import FeatureCache, Features, Report, encode
+from adaspark.features import FeatureCache, Features, Report, encode, strongest
 from adaspark.generation import generate
 from adaspark.qwen import sparsify
 from adaspark.request import Estimate, Event, Options, Phase, Result, Word
@@ -92,6 +92,7 @@ class Engine:
         estimate = self.estimate(path, fps=options.fps, max_frames=options.max_frames)
         self._check_length(estimate)
         _check_forced(estimate, options)
+        _check_kept(estimate, options)
 
         def work(emit: Callable[[Event], None], gone: threading.Event) -> None:
             def report(name: str, done: int, total: int) -> None:
@@ -114,6 +115,8 @@ class Engine:
     ) -> None:
         sampling = self._sampling(options.fps, options.max_frames)
         features, seconds = self._features(estimate, sampling, report)
+        if options.keep_tokens is not None:
+            features = strongest(features, options.keep_tokens)
         sparsify(self._checkpoint.model, options.config, forced=options.forced)
         written = generate(
             self._checkpoint,
@@ -149,7 +152,7 @@ class Engine:
             "duration_secs": info.duration_secs,
             "frames": len(features.times_secs),
         }
-        return {
+        facts = {
             "model": self.name,
             "device": self.device,
             "dtype": self.dtype,
@@ -159,6 +162,9 @@ class Engine:
                 self._checkpoint.model.config.vision_config, estimate.grid
             ),
         }
+        if features.kept is not None:
+            facts["pruned"] = {"grid": list(features.grid), "kept": features.kept.tolist()}
+        return facts
 
     def _features(
         self, estimate: Estimate, sampling: Sampling, report: Report
@@ -201,3 +207,12 @@ def _check_forced(estimate: Estimate, options: Options) -> None:
     cubes = math.prod(-(-extent // side) for extent, side in sides)
     if wrong := [cube for cube in options.forced if not 0 <= cube < cubes]:
         raise UserError(f"There is no cube {wrong[0]}: this video has {cubes}, counted from 0.")
+
+
+def _check_kept(estimate: Estimate, options: Options) -> None:
+    if (kept := options.keep_tokens) is None:
+        return
+    if not 1 <= kept <= estimate.video_tokens:
+        raise UserError(f"keep_tokens must be 1 to {estimate.video_tokens:,}, got {kept}.")
+    if options.forced:
+        raise UserError("Pruned tokens stand in a row without cubes: force none of them.")

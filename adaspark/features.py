@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -24,12 +24,26 @@ Key = tuple[str, Sampling]
 class Features:
     """What the language model is shown: embeddings [V, h] of a (T, H, W) grid.
 
-    `times_secs` has the presentation time of each sampled frame.
+    `times_secs` has the presentation time of each sampled frame. Where tokens were pruned, `kept`
+    int64 [V] says which of the grid are left, ascending, on the host; None: all.
     """
 
     embeddings: Tensor
     grid: Grid
     times_secs: list[float]
+    kept: Tensor | None = None
+
+    @property
+    def shown_grid(self) -> Grid:
+        """The grid that the language model is told: what pruning leaves is a row of tokens."""
+        return self.grid if self.kept is None else (1, 1, len(self.kept))
+
+
+def strongest(features: Features, count: int) -> Features:
+    """The `count` tokens of largest norm alone, in order: what token pruning leaves for good."""
+    norms = features.embeddings.float().norm(dim=-1)
+    kept = norms.topk(count).indices.sort().values
+    return replace(features, embeddings=features.embeddings[kept], kept=kept.cpu())
 
 
 class FeatureCache:

@@ -14,7 +14,7 @@ from transformers import DynamicCache
 
 from adaspark.checkpoint import Checkpoint
 from adaspark.features import Features, Report
-from adaspark.prompt import VIDEO, Prompt, build_prompt
+from adaspark.prompt import VIDEO, Prompt, build_prompt, pruned
 from adaspark.qwen import record
 from adaspark.streaming import Stopped
 from adaspark.trace import Trace
@@ -55,6 +55,8 @@ def generate(
     prompt = build_prompt(
         checkpoint.tokenizer, question, features.grid, position_step=rate * seconds_per_slice
     )
+    if features.kept is not None:
+        prompt = pruned(prompt, features.kept)
     cache = DynamicCache(config=model.config.text_config)
     ids: list[int] = []
     logprobs: list[float] = []
@@ -89,7 +91,7 @@ def _prefill(
     embeds = model.get_input_embeddings()(prompt.input_ids.to(device))
     embeds[prompt.token_types == VIDEO] = features.embeddings.to(embeds.dtype)
     merge = checkpoint.sampling.merge
-    slices, rows, columns = features.grid
+    slices, rows, columns = features.shown_grid
     with _layers_reported(model, report):
         output = model(
             inputs_embeds=embeds,

@@ -59,6 +59,25 @@ def build_prompt(
     return Prompt(input_ids, token_types, position_ids[:, None], next_position, words)
 
 
+def pruned(prompt: Prompt, kept: Tensor) -> Prompt:
+    """The prompt with the video tokens `kept`, int64 [V'] ascending among its own, alone.
+
+    What is left keeps its position, and so does what is generated after it.
+    """
+    stays = prompt.token_types[0] != VIDEO
+    video = (~stays).nonzero().flatten()
+    stays[video[kept]] = True
+    gone = len(video) - len(kept)
+    question = range(prompt.question.start - gone, prompt.question.stop - gone)
+    return Prompt(
+        prompt.input_ids[:, stays],
+        prompt.token_types[:, stays],
+        prompt.position_ids[..., stays],
+        prompt.next_position,
+        question,
+    )
+
+
 def _template_halves(tokenizer: Any) -> tuple[tuple[list[int], list[int]], list[int]]:
     """The template's ids: ((before the video, between video and question), after the question)."""
     content = [{"type": "video"}, {"type": "text", "text": _QUESTION_MARK}]

@@ -34,7 +34,9 @@ class Options:
     """One request's settings; None takes the model's own sampling.
 
     `forced` are interventions on cubes, as `sparsify` takes them; `scored` are the token ids of
-    some answer whose log-probability is wanted beside the one that is written.
+    some answer whose log-probability is wanted beside the one that is written. `keep_tokens`
+    prunes: the language model is shown only so many video tokens, those of largest norm after the
+    vision tower, in one row that has no cubes to force.
     """
 
     config: AdaSparkConfig
@@ -43,6 +45,7 @@ class Options:
     max_new_tokens: int = 32
     forced: Mapping[int, bool] = field(default_factory=dict)
     scored: tuple[int, ...] = ()
+    keep_tokens: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,41 +1,45 @@
-"""Rivals of a recorded run: other ways to answer the same question, as dense or as costly as it.
-
-Token pruning is not among them: the engine shows a model whole grids, so it cannot drop tokens.
-"""
+"""Rivals of a recorded run: other ways to answer the same question, as dense or as costly as it."""
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adaspark.config import DENSE, AdaSparkConfig
+from adaspark.cost import flops
 from adaspark.errors import UserError
 from adaspark.rules import CUBE_RULES
 from adaspark.trace import Trace
 
 RULES = tuple(rule for rule in CUBE_RULES if rule != "top_p")
-RIVALS = ("dense", *RULES, "frames")
-"""Everything computed, another rule for cubes, or dense on fewer frames."""
+RIVALS = ("dense", *RULES, "frames", "prune")
+"""Everything computed, another rule for cubes, dense on fewer frames, or dense on fewer tokens."""
 FEWEST_FRAMES = 2
 _HALVINGS = 24
 
 
 @dataclass(frozen=True)
 class Rival:
-    """Another way to answer: a configuration, and how many frames it is shown (None: as many)."""
+    """Another way to answer: a configuration, and how many frames or tokens it is shown.
+
+    `keep_tokens` are those of largest norm after the vision tower. None: as many as the run.
+    """
 
     config: AdaSparkConfig
     max_frames: int | None = None
+    keep_tokens: int | None = None
 
 
 def rival(trace: Trace, name: str) -> Rival:
     """The rival of a name in RIVALS to the run that a trace records.
 
     A rule keeps the share of cubes that comes nearest to the run's attention density, with the
-    run's own FFN; `frames` is dense on as many frames as cost the run's counted prefill FLOPs.
+    run's own FFN; `frames` is dense on as many frames as cost the run's counted prefill FLOPs, and
+    `prune` on as many tokens, whatever the frame.
     Raises UserError for an unknown name.
     """
     config = AdaSparkConfig.from_dict(trace.meta["config"])
@@ -43,6 +47,9 @@ def rival(trace: Trace, name: str) -> Rival:
         return Rival(replace(DENSE, cube=config.cube))
     if name == "frames":
         return Rival(replace(DENSE, cube=config.cube), same_cost_frames(trace))
+    if name == "prune":
+        kept = same_cost_tokens(trace)
+        return Rival(replace(DENSE, cube=(1, 1, kept)), keep_tokens=kept)
     if name not in RULES:
         raise UserError(f"A run is compared with one of {', '.join(RIVALS)}, not with {name!r}.")
     return Rival(replace(config, attn_rule=name, attn_keep=same_density_keep(trace)))
@@ -69,6 +76,18 @@ def same_cost_frames(trace: Trace) -> int:
     # The share s of the tokens for which linear s + quadratic s^2 = total.
     share = 2 * total / (linear + math.sqrt(linear**2 + 4 * quadratic * total))
     return max(FEWEST_FRAMES, int(trace.meta["clip"]["frames"] * min(share, 1)))
+
+
+def same_cost_tokens(trace: Trace) -> int:
+    """The most video tokens whose dense prefill, text included, costs no more than the run did."""
+    counts, total = trace.meta["counts"], trace.meta["flops"]["sparse"]["total"]
+    text = counts["text_tokens"]
+
+    def costs(video: int) -> float:
+        return flops(trace.meta["shape"], video_tokens=video, text_tokens=text).dense.total
+
+    candidates = range(1, len(trace.cube_from_token) + 1)
+    return max(1, bisect_right(candidates, total, key=costs))
 
 
 @dataclass(frozen=True)

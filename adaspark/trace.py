@@ -61,7 +61,8 @@ class Trace:
     `meta` is JSON-ready and holds: `config`, `grids` (merged tokens), `model`, `device`, `dtype`,
     `backend`, `shape` (of the language model), `words` (text, kind: prompt / question / answer,
     position), `clip` (sizes and times of the video as shown), `question`, `answer`, `seconds`,
-    `flops`, `versions`.
+    `flops`, `versions`; where video tokens were pruned before the language model, `pruned`: the
+    `grid` of them all and which are `kept`. The rest of the trace then speaks of a row of those.
     """
 
     meta: dict[str, Any] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from adaspark.errors import UserError
 from adaspark.request import Options
 from app.beside import run_beside, sides
-from app.compare import label
+from app.labels import labels
 from app.results import Finished, Message
 from app.service import Service
 
@@ -27,9 +27,8 @@ def ablate(
         return replace(base.options, forced={cube: bool(on)}, scored=ids)
 
     def tell(base: Finished, other: Finished) -> Message:
-        labels = label(base), f"Cube {cube} {'on' if on else 'off'}"
         return {
-            "sides": sides(base, other, labels),
+            "sides": sides(base, other, labels(base, other)),
             "before": base.result.logprob,
             "after": other.result.scored_logprob,
         }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from difflib import SequenceMatcher
 from typing import Any
 
+from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
 from adaspark.request import Options
 from app.results import Finished, Message
@@ -62,13 +64,17 @@ def marked(first: str, second: str) -> tuple[list[Message], list[Message]]:
 
 def _side(finished: Finished, label: str, answer: list[Message]) -> Message:
     summary: dict[str, Any] = finished.result.summary()
+    pruned = finished.result.trace.meta.get("pruned")
+    # A dense run weighs no cubes: what its choosing would cost is not spent.
+    counted = "dense" if AdaSparkConfig.from_dict(summary["config"]).is_dense else "sparse"
     return {
         "label": label,
         "answer": answer,
         "tokens": summary["tokens"]["video"],
+        "pruned_from": math.prod(pruned["grid"]) if pruned else None,
         "attention_density": summary["attention_density"],
         "ffn_density": summary["ffn_density"],
-        "flops": summary["flops"]["sparse"],
+        "flops": summary["flops"][counted],
         "seconds": summary["seconds"].get("prefill"),
         "recorded": finished.is_recorded,
     }

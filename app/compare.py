@@ -1,15 +1,17 @@
-"""Compare: the run in view against dense, against another rule, or against fewer frames."""
+"""Compare: the run in view against a rival that is run for it, or against an earlier run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
 
-from adaspark.config import AdaSparkConfig
+from adaspark.errors import UserError
 from adaspark.request import Options
 from adaspark.rivals import rival
-from app.beside import run_beside, sides
+from app.beside import GONE, run_beside, sides
+from app.labels import labels
 from app.results import Finished, Message
+from app.runs import sentence
 from app.service import Service
 
 RIVAL_NAMES = {
@@ -19,15 +21,10 @@ RIVAL_NAMES = {
     "random": "Random cubes, as many",
     "recent": "Latest cubes, as many",
     "frames": "Dense on fewer frames, same FLOPs",
+    "prune": "Token pruning: dense on fewer tokens, same FLOPs",
 }
 """Of each rival in `adaspark.rivals.RIVALS`, what the page calls it."""
-SHORT_NAMES = {
-    "top_p": "AdaSpark",
-    "top_k": "Top-k",
-    "uniform": "Even",
-    "random": "Random",
-    "recent": "Latest",
-}
+UNLIKE = "The pinned run is of another video or question; let it go and pin this one."
 
 
 def compare(service: Service, session: str, key: object, name: object) -> Iterator[Message]:
@@ -36,16 +33,28 @@ def compare(service: Service, session: str, key: object, name: object) -> Iterat
     def vary(base: Finished) -> Options:
         other = rival(base.result.trace, str(name))
         frames = other.max_frames or base.options.max_frames
-        return replace(base.options, config=other.config, max_frames=frames)
+        return replace(
+            base.options, config=other.config, max_frames=frames, keep_tokens=other.keep_tokens
+        )
 
-    def tell(base: Finished, other: Finished) -> Message:
-        labels = label(base), label(other) if name != "frames" else "Fewer frames"
-        return {"sides": sides(base, other, labels)}
-
-    return run_beside(service, session, key, vary, tell)
+    return run_beside(service, session, key, vary, _told)
 
 
-def label(finished: Finished) -> str:
-    """A run's way of choosing in a word or two."""
-    config = AdaSparkConfig.from_dict(finished.result.trace.meta["config"])
-    return "Dense" if config.is_dense else SHORT_NAMES[config.attn_rule]
+def compare_pinned(service: Service, key: object, pinned: object) -> Message:
+    """What there is to say of a finished run and an earlier one on the same question; runs nothing.
+
+    Never raises.
+    """
+    base, other = (service.results.get(str(each)) for each in (key, pinned))
+    try:
+        if base is None or other is None:
+            raise UserError(GONE)
+        if (base.video.path, base.question) != (other.video.path, other.question):
+            raise UserError(UNLIKE)
+        return {"state": "done", "key": other.key, **_told(base, other)}
+    except Exception as error:
+        return {"state": "error", "error": sentence(error)}
+
+
+def _told(base: Finished, other: Finished) -> Message:
+    return {"sides": sides(base, other, labels(base, other))}

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from adaspark.errors import UserError
+from app.labels import labels
 from app.results import Finished
 from app.store import Footage
-from viz import overlay, shares
+from viz import difference, overlay, shares
 from viz.page import report
 
 KEPT_BYTES = 512 * 2**20
@@ -29,15 +30,17 @@ class Exports:
         return self._made(f"{finished.key}.npz", finished.result.trace.save)
 
     def report(self, finished: Finished) -> Path:
-        """The run as one offline HTML page."""
+        """The run as one offline HTML page. Raises UserError where its tokens were pruned."""
+        _check_picture(finished)
         page = report(finished.result.trace, video_path=finished.video.path)
         return self._made(f"{finished.key}.html", lambda path: path.write_text(page, "utf-8"))
 
     def video(self, finished: Finished, *, layer: int, kind: str, mode: str) -> Path:
         """The run's video with one layer's selection burned in, as MP4.
 
-        Raises UserError where the run has no such layer, kind of query or overlay.
+        Raises UserError where the run has no such layer, kind of query or overlay, or no cubes.
         """
+        _check_picture(finished)
         trace, source = finished.result.trace, finished.video.path
         layers, kinds = range(len(trace.computed_pairs)), shares.kinds(trace)
         if layer not in layers or kind not in kinds or mode not in get_args(overlay.Mode):
@@ -49,6 +52,30 @@ class Exports:
                 overlay.write_mp4(trace, source, path, layer=layer, **chosen)
 
         return self._made(f"{finished.key}-{layer}-{kind}-{mode}.mp4", write)
+
+    def difference(
+        self, one: Finished, other: Finished, *, layer: int, kind: str, compared: str
+    ) -> Path:
+        """The video of two runs with their difference in one layer burned in, as MP4.
+
+        Raises UserError where they cannot be drawn so.
+        """
+        _check_picture(one)
+        a, b = one.result.trace, other.result.trace
+        if one.video.path != other.video.path or not difference.comparable(a, b):
+            raise UserError("These two runs have no slices in common to draw their difference on.")
+        chosen: Any = {"kind": kind, "compared": compared}
+        layers, known = range(len(a.computed_pairs)), get_args(difference.Compared)
+        if layer not in layers or kind not in shares.kinds(a) or compared not in known:
+            raise UserError(f"These runs have no {compared} of {kind} in layer {layer} to draw.")
+
+        def write(path: Path) -> None:
+            with self._drawing:
+                difference.write_difference(
+                    a, b, one.video.path, path, layer=layer, labels=labels(one, other), **chosen
+                )
+
+        return self._made(f"{one.key}-{other.key}-{layer}-{kind}-{compared}.mp4", write)
 
     def _made(self, name: str, write: Callable[[Path], object]) -> Path:
         path = self._files.folder / name
@@ -62,6 +89,13 @@ class Exports:
                 draft.unlink(missing_ok=True)
             self._files.keep(path)
         return path
+
+
+def _check_picture(finished: Finished) -> None:
+    if "pruned" in finished.result.trace.meta:
+        raise UserError(
+            "A run on pruned tokens has no cubes to draw: they are a row. Its trace has them all."
+        )
 
 
 def download_name(finished: Finished, suffix: str) -> str:

@@ -15,7 +15,7 @@ import gradio as gr
 
 from adaspark.errors import UserError
 from app.ablate import ablate
-from app.compare import compare
+from app.compare import compare, compare_pinned
 from app.progress import Report, reported
 from app.recipe import Recipe, read_recipe
 from app.results import Message
@@ -106,9 +106,13 @@ class Handlers:
         yield from _numbered(event, self.service.retune(_visitor(request), settings))
 
     def compare(self, event: gr.EventData, request: gr.Request) -> Iterator[Message]:
-        """Stream the states of a run that the one in view is compared with."""
+        """Stream the states of the run to compare with; a pinned one has ended already."""
         data, visitor = _data(event), _visitor(request)
-        states = compare(self.service, visitor, data.get("key"), data.get("rival"))
+        key, pinned = data.get("key"), data.get("pinned")
+        if pinned is not None:
+            states = iter([compare_pinned(self.service, key, pinned)])
+        else:
+            states = compare(self.service, visitor, key, data.get("rival"))
         yield from _numbered(event, _of_panel("compare", states))
 
     def ablate(self, event: gr.EventData, request: gr.Request) -> Iterator[Message]:

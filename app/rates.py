@@ -25,10 +25,13 @@ class Rates:
         self._shape: dict[str, int] = {}
 
     def observe(self, result: Result) -> None:
-        """Learn from a finished run; one on cached vision features tells nothing of encoding."""
+        """Learn from a finished run; one on cached vision features tells nothing of encoding.
+
+        Nor does one whose tokens were pruned: they were more when they were encoded.
+        """
         meta, seconds = result.trace.meta, result.seconds
         tokens = len(result.trace.cube_from_token)
-        if result.stopped or not tokens or "shape" not in meta:
+        if result.stopped or not tokens or "shape" not in meta or "pruned" in meta:
             return
         encoding = seconds["decode"] + seconds["vision"]
         with self._lock:

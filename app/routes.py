@@ -49,6 +49,15 @@ def routes(results: Results, exports: Exports) -> list[Route]:
         path = exports.video(finished, layer=layer, kind=kind, mode=mode)
         return _download(path, finished, f"-layer-{layer}")
 
+    def difference(finished: Finished, request: Request) -> Response:
+        given, layer = request.query_params, _layer(request)
+        other = results.get(given.get("other", ""))
+        if other is None:
+            raise UserError(GONE)
+        kind, compared = given.get("kind", "question"), given.get("compared", "cubes")
+        path = exports.difference(finished, other, layer=layer, kind=kind, compared=compared)
+        return _download(path, finished, f"-difference-layer-{layer}")
+
     def figure(finished: Finished, request: Request) -> Response:
         theme: Theme = "dark" if request.query_params.get("theme") == "dark" else "light"
         trace, name = finished.result.trace, _name(request, figures.FIGURES)
@@ -71,6 +80,7 @@ def routes(results: Results, exports: Exports) -> list[Route]:
         "trace.npz": trace,
         "report.html": report,
         "overlay.mp4": video,
+        "difference.mp4": difference,
     }
     return [Route(f"/studio/{{key}}/{name}", _of(results, serve)) for name, serve in files.items()]
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from trace_factory import make_trace
+from trace_factory import make_trace, pruned_trace
 
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
@@ -82,18 +82,14 @@ class FakeEngine:
         yield self._result(path, question, options, said)
 
     def _result(self, path: Path, question: str, options: Options, said: list[str]) -> Result:
-        config = options.config
+        config, grid = options.config, self.estimate(path, max_frames=options.max_frames).grid
         answer = "".join(said)
-        trace = make_trace(
-            grids=[self.estimate(path, max_frames=options.max_frames).grid],
-            cube=config.cube,
-            layers=LAYERS,
-            heads=2,
-            question=[question],
-            answer=said or [" "],
-            attn_top_p=config.attn_top_p,
-            ffn_top_p=config.ffn_top_p,
-        )
+        shape = {"layers": LAYERS, "heads": 2, "question": [question], "answer": said or [" "]}
+        if options.keep_tokens is not None:
+            trace = pruned_trace(grid, range(options.keep_tokens), **shape)
+        else:
+            ps = {"attn_top_p": config.attn_top_p, "ffn_top_p": config.ffn_top_p}
+            trace = make_trace(grids=[grid], cube=config.cube, **shape, **ps)
         encoding = 0.0 if path in self._encoded else 0.2
         self._encoded.add(path)
         seconds = {"decode": 0.0, "vision": encoding, "prefill": 0.1, "generate": 0.1}

@@ -164,6 +164,13 @@ def test_nothing_is_said_of_the_time_before_something_was_measured() -> None:
     assert Rates().secs(100) is None
 
 
+def test_a_pruned_run_tells_nothing_of_the_time() -> None:
+    result, rates = observed({"decode": 1.0, "vision": 2.0}), Rates()
+    result.trace.meta["pruned"] = {"grid": [1, 1, 1], "kept": [0]}
+    rates.observe(result)
+    assert rates.secs(100) is None
+
+
 def test_the_time_of_the_same_video_is_what_it_took() -> None:
     result = observed({"decode": 1.0, "vision": 2.0, "prefill": 4.0, "generate": 0.5})
     rates = Rates()

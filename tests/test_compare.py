@@ -17,13 +17,14 @@ from adaspark.config import AdaSparkConfig
 from adaspark.rivals import RIVALS
 from app.ablate import ablate
 from app.beside import GONE, marked
-from app.compare import RIVAL_NAMES, compare
+from app.compare import RIVAL_NAMES, UNLIKE, compare, compare_pinned
 from app.results import Finished, Message
 from app.samples import read_samples
 from app.service import Service
 from app.settings import Settings
 
 DIALS = Settings(0.9, 0.7, 2, 2, 2, 0, 8)
+OTHER = Settings(0.4, 0.7, 4, 2, 2, 0, 8)
 VISITOR = "a"
 
 
@@ -67,13 +68,29 @@ def test_a_rival_answers_the_same_question_with_one_thing_changed(
     assert (path, question) == (other_path, same_question)
     assert (before.fps, before.max_new_tokens) == (after.fps, after.max_new_tokens)
     assert (after.max_frames == before.max_frames) == (name != "frames")
-    assert after.config.is_dense == (name in ("dense", "frames"))
+    assert (after.keep_tokens is None) == (name != "prune")
+    assert after.config.is_dense == (name in ("dense", "frames", "prune"))
     other = service.results.get(told["key"])
     assert other is not None and other.key != base.key
     for side, finished in zip(told["sides"], (base, other), strict=True):
         assert "".join(piece["text"] for piece in side["answer"]) == finished.result.answer
         assert side["attention_density"] == finished.result.trace.attention_density
         assert side["tokens"] == len(finished.result.trace.cube_from_token)
+
+
+def test_a_pruned_run_says_how_many_tokens_it_kept(service: Service) -> None:
+    base = asked(service)
+    ours, pruned = last(compare(service, VISITOR, base.key, "prune"))["sides"]
+    tokens = len(base.result.trace.cube_from_token)
+    assert (ours["tokens"], ours["pruned_from"]) == (tokens, None)
+    assert pruned["pruned_from"] == tokens > pruned["tokens"] > 0
+    assert pruned["label"] == f"Pruned to {pruned['tokens']} tokens"
+
+
+def test_dense_is_not_charged_for_choosing(service: Service) -> None:
+    key = asked(service).key
+    sides = last(compare(service, VISITOR, key, "dense"))["sides"]
+    assert [side["flops"] for side in sides] == [6.0, 9.0]
 
 
 def test_answers_are_marked_where_they_differ(service: Service) -> None:
@@ -86,6 +103,30 @@ def test_answers_are_marked_where_they_differ(service: Service) -> None:
 @pytest.mark.parametrize("key", ["", "unknown", None])
 def test_a_run_that_is_gone_is_said_to_be(service: Service, key: object) -> None:
     assert last(compare(service, VISITOR, key, "dense")) == {"state": "error", "error": GONE}
+
+
+def test_a_pinned_run_is_told_apart_by_its_settings_and_runs_nothing(
+    service: Service, engine: FakeEngine
+) -> None:
+    pinned, other = asked(service), list(service.retune(VISITOR, OTHER))[-1]
+    told = compare_pinned(service, other["key"], pinned.key)
+    assert told["state"] == "done" and told["key"] == pinned.key and len(engine.asked) == 2
+    assert [side["label"] for side in told["sides"]] == [
+        "p 0.4 and 0.7, cubes 4 x 2 x 2",
+        "p 0.9 and 0.7, cubes 2 x 2 x 2",
+    ]
+
+
+def test_a_pinned_run_of_another_question_is_refused(service: Service) -> None:
+    pinned, other = asked(service), asked(service, "what now?")
+    told = compare_pinned(service, other.key, pinned.key)
+    assert told == {"state": "error", "error": UNLIKE}
+    assert compare_pinned(service, pinned.key, "gone")["error"] == GONE
+
+
+def test_fewer_frames_are_called_that(service: Service) -> None:
+    told = last(compare(service, VISITOR, asked(service).key, "frames"))
+    assert [side["label"] for side in told["sides"]] == ["AdaSpark", "Fewer frames"]
 
 
 def test_an_unknown_rival_runs_nothing(service: Service, engine: FakeEngine) -> None:

@@ -26,6 +26,7 @@ from adaspark.features import FeatureCache, Features
 from adaspark.prompt import build_prompt
 from adaspark.qwen import restore
 from adaspark.request import Event, Options, Phase, Result, Word
+from adaspark.rivals import rival
 from adaspark.trace import Trace
 from adaspark.video import stream_patches
 
@@ -167,6 +168,66 @@ def test_a_dense_answer_is_that_of_the_stock_model(engine: Engine) -> None:
             second_per_grid_ts=torch.tensor([seconds]),
         ).logits[0, -1]
     assert tokenizer().decode([int(logits.argmax())], skip_special_tokens=True).strip() == answer
+
+
+def pruned_options(count: int, **changes: Any) -> Options:
+    return options(AdaSparkConfig((1, 1, count), 1, 1), keep_tokens=count, **changes)
+
+
+def test_pruning_keeps_the_strongest_tokens_and_drops_the_rest_for_good(
+    engine: Engine, events: list[Event]
+) -> None:
+    result = result_of(engine.ask(CLIP, QUESTION, pruned_options(5)))
+    key = engine._cache.key(CLIP, engine._sampling(None, 4))
+    features = engine._cache.get(key)
+    assert features is not None and features.kept is None, "what is cached stays whole"
+    norms = features.embeddings.norm(dim=-1)
+    expected = sorted(norms.argsort(descending=True)[:5].tolist())
+    trace = result.trace
+    assert trace.meta["pruned"] == {"grid": list(features.grid), "kept": expected}
+    assert len(trace.cube_from_token) == 5 and trace.attention_density == 1.0
+    text = trace.meta["counts"]["text_tokens"]
+    assert trace.meta["counts"]["tokens"] == 5 + text
+    assert trace.words[-1]["position"] < 5 + text + 4
+
+
+def test_pruning_nothing_is_dense(engine: Engine, events: list[Event]) -> None:
+    count = len(result_of(events).trace.cube_from_token)
+    dense = result_of(engine.ask(CLIP, QUESTION, options(AdaSparkConfig((2, 2, 2), 1, 1))))
+    pruned = result_of(engine.ask(CLIP, QUESTION, pruned_options(count)))
+    assert pruned.answer == dense.answer and pruned.logprob == pytest.approx(
+        dense.logprob, abs=1e-4
+    )
+
+
+def test_a_pruned_run_costs_what_it_is_compared_with(engine: Engine, events: list[Event]) -> None:
+    run = result_of(events).trace
+    other = rival(run, "prune")
+    assert other.keep_tokens is not None
+    asked = options(other.config, keep_tokens=other.keep_tokens)
+    dense, total = (
+        trace.meta["flops"][which]["total"]
+        for trace, which in (
+            (result_of(engine.ask(CLIP, QUESTION, asked)).trace, "dense"),
+            (run, "sparse"),
+        )
+    )
+    assert total - dense == pytest.approx(0, abs=2 * dense / other.keep_tokens) and dense <= total
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"keep_tokens": 0}, "keep_tokens must be 1 to"),
+        ({"keep_tokens": 10**6}, "keep_tokens must be 1 to"),
+        ({"keep_tokens": 3, "forced": {0: True}}, "without cubes"),
+    ],
+)
+def test_what_cannot_be_pruned_is_refused(
+    engine: Engine, wrong: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        engine.ask(CLIP, QUESTION, options(**wrong))
 
 
 @pytest.mark.parametrize("phase", ["decode", "vision", "prefill"])

@@ -18,6 +18,7 @@ from fake_engine import LAYERS, FakeEngine
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
 from adaspark.request import Options, Result
 from adaspark.trace import Trace
@@ -41,10 +42,18 @@ def exports(tmp_path: Path) -> Exports:
 
 
 @pytest.fixture
-def finished(results: Results, tmp_path: Path) -> Finished:
-    clip = write_clip(tmp_path / "clip.mp4")
+def clip(tmp_path: Path) -> Path:
+    return write_clip(tmp_path / "clip.mp4")
+
+
+@pytest.fixture
+def finished(results: Results, clip: Path) -> Finished:
+    return run_of(results, clip)
+
+
+def run_of(results: Results, clip: Path, **changes: Any) -> Finished:
     engine = FakeEngine()
-    options = Options(engine.default_config)
+    options = Options(**{"config": engine.default_config, **changes})
     events = engine.ask(clip, "why?", options, stop=threading.Event())
     result = next(event for event in events if isinstance(event, Result))
     return results.add(Video(clip, NASTY), "clip.mp4", result, options)
@@ -98,6 +107,51 @@ def test_the_film_has_every_frame_and_the_selection_in_it(
     assert sum(after) < sum(before), "dropped cubes are dimmed"
 
 
+@pytest.mark.parametrize("compared", ["cubes", "ffn"])
+def test_the_film_of_a_difference_has_every_frame_of_the_clip(
+    client: TestClient, results: Results, finished: Finished, clip: Path, compared: str
+) -> None:
+    other = run_of(results, clip, config=AdaSparkConfig((2, 2, 2), 0.3, 0.3))
+    asked = {"other": other.key, "layer": 1, "kind": "answer", "compared": compared}
+    drawn = got(client, finished, "difference.mp4", **asked)
+    path = clip.with_name("drawn.mp4")
+    path.write_bytes(drawn.content)
+    with av.open(str(clip)) as before, av.open(str(path)) as after:
+        times = [[frame.time for frame in opened.decode(video=0)] for opened in (before, after)]
+    assert times[0] == pytest.approx(times[1])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "status"),
+    [
+        ({"layer": LAYERS}, 400),
+        ({"kind": "prompt"}, 400),
+        ({"compared": "words"}, 400),
+        ({"other": "guess"}, 400),
+        ({"other": None}, 400),
+        ({}, 200),
+    ],
+)
+def test_a_difference_that_cannot_be_drawn_is_a_sentence(
+    client: TestClient, results: Results, finished: Finished, clip: Path, wrong: Any, status: int
+) -> None:
+    other = run_of(results, clip, config=AdaSparkConfig((2, 2, 2), 0.3, 0.3))
+    asked = {"other": other.key, "layer": 0, "kind": "question", "compared": "cubes", **wrong}
+    answer = client.get(f"/studio/{finished.key}/difference.mp4", params=asked)
+    assert answer.status_code == status
+    assert status == 200 or answer.text.endswith(("to draw.", GONE))
+
+
+def test_runs_of_other_clips_or_slices_have_no_difference(
+    exports: Exports, results: Results, finished: Finished, clip: Path, tmp_path: Path
+) -> None:
+    fewer = run_of(results, clip, max_frames=4)
+    elsewhere = run_of(results, write_clip(tmp_path / "other.mp4"))
+    for other in (fewer, elsewhere):
+        with pytest.raises(UserError, match="no slices in common"):
+            exports.difference(finished, other, layer=0, kind="question", compared="cubes")
+
+
 @pytest.mark.parametrize(
     "wrong", [{"layer": LAYERS}, {"kind": "prompt"}, {"mode": "difference"}, {"mode": "__class__"}]
 )
@@ -107,6 +161,17 @@ def test_a_film_of_what_the_run_does_not_have_is_refused(
     asked: dict[str, Any] = {"layer": 0, "kind": "question", "mode": "heat", **wrong}
     with pytest.raises(UserError, match="to draw"):
         exports.video(finished, **asked)
+
+
+def test_pruned_tokens_are_not_drawn_as_though_they_filled_the_picture(
+    exports: Exports, finished: Finished
+) -> None:
+    finished.result.trace.meta["pruned"] = {"grid": [1, 1, 1], "kept": [0]}
+    with pytest.raises(UserError, match="no cubes to draw"):
+        exports.video(finished, layer=0, kind="question", mode="heat")
+    with pytest.raises(UserError, match="no cubes to draw"):
+        exports.report(finished)
+    assert exports.trace(finished).exists()
 
 
 @pytest.mark.parametrize("name", list(FIGURES))
@@ -140,7 +205,15 @@ def test_the_scene_is_what_the_result_holds(client: TestClient, finished: Finish
     assert got(client, finished, "scene.json").json() == json.loads(finished.scene_json)
 
 
-FILES = ("scene.json", "figure.json", "layer.json", "table.csv", "trace.npz", "overlay.mp4")
+FILES = (
+    "scene.json",
+    "figure.json",
+    "layer.json",
+    "table.csv",
+    "trace.npz",
+    "overlay.mp4",
+    "difference.mp4",
+)
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from models import prompt, tiny_model
 
 from adaspark.checkpoint import BUNDLED_FOLDER
-from adaspark.prompt import TEXT, VIDEO, build_prompt, mrope_positions
+from adaspark.prompt import TEXT, VIDEO, build_prompt, mrope_positions, pruned
 
 GRID = (2, 3, 4)
 SPECIAL = ("<|im_start|>", "<|im_end|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
@@ -108,3 +108,25 @@ def test_every_string_is_encoded_whole(question: str) -> None:
     asked = build_prompt(tokenizer(), question, GRID, position_step=1.0)
     decoded = tokenizer().decode(asked.input_ids[0])
     assert f"<|vision_end|>{question}<|im_end|>" in decoded
+
+
+def test_what_pruning_leaves_keeps_its_place() -> None:
+    whole = build_prompt(tokenizer(), "what color ?", GRID, position_step=2.5)
+    kept = torch.tensor([1, 7, 23])
+    left = pruned(whole, kept)
+    video, text = (whole.token_types[0] == kind for kind in (VIDEO, TEXT))
+    is_video = left.token_types[0] == VIDEO
+    assert left.tokens == whole.tokens - 24 + 3 and left.next_position == whole.next_position
+    positions, before = left.position_ids[:, 0], whole.position_ids[:, 0]
+    assert torch.equal(positions[:, is_video], before[:, video][:, kept])
+    assert torch.equal(positions[:, ~is_video], before[:, text])
+    assert torch.equal(left.input_ids[0, ~is_video], whole.input_ids[0, text])
+    words = left.input_ids[0, list(left.question)]
+    assert tokenizer().decode(words) == "what color ?"
+
+
+def test_pruning_nothing_changes_nothing() -> None:
+    whole = build_prompt(tokenizer(), "what color ?", GRID, position_step=1.0)
+    left = pruned(whole, torch.arange(24))
+    assert torch.equal(left.position_ids, whole.position_ids)
+    assert torch.equal(left.input_ids, whole.input_ids) and left.question == whole.question

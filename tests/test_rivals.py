@@ -76,13 +76,27 @@ def test_fewer_frames_cost_what_the_run_cost(model: Any, run: Trace) -> None:
     assert cost <= above.meta["flops"]["dense"]["total"] + text
 
 
+def test_as_many_tokens_are_left_as_the_run_could_afford(run: Trace) -> None:
+    fewer = rivals.rival(run, "prune")
+    kept = fewer.keep_tokens
+    assert fewer.config.is_dense and fewer.max_frames is None and kept is not None
+    assert fewer.config.cube == (1, 1, kept) and 0 < kept < len(run.cube_from_token)
+    text, total = run.meta["counts"]["text_tokens"], run.meta["flops"]["sparse"]["total"]
+    costs = [
+        flops(run.meta["shape"], video_tokens=count, text_tokens=text).dense.total
+        for count in (kept, kept + 1)
+    ]
+    assert costs[0] <= total < costs[1]
+
+
 def test_a_dense_run_keeps_everything(model: Any) -> None:
     trace = traced(model, AdaSparkConfig((2, 2, 2), 1.0, 1.0), [GRID])
     assert rivals.same_density_keep(trace) == pytest.approx(1.0, abs=0.05)
     assert rivals.same_cost_frames(trace) >= trace.meta["clip"]["frames"] - 1
+    assert rivals.same_cost_tokens(trace) == len(trace.cube_from_token)
     assert np.all(trace.computed_pairs == trace.causal_pairs)
 
 
 def test_an_unknown_rival_is_refused_by_name(run: Trace) -> None:
-    with pytest.raises(UserError, match="not with 'prune'"):
-        rivals.rival(run, "prune")
+    with pytest.raises(UserError, match="not with 'pruned'"):
+        rivals.rival(run, "pruned")

@@ -13,7 +13,7 @@ from PIL import Image
 from trace_factory import make_trace
 
 from adaspark.trace import Trace
-from viz import overlay, shares
+from viz import film, overlay, shares
 from viz.palette import cividis
 
 FRAME = np.full((180, 320, 3), 200, np.uint8)
@@ -86,8 +86,8 @@ def test_second_video_has_its_own_grid() -> None:
 def test_slice_at_uses_presentation_times() -> None:
     starts = np.array([0.0, 0.4, 2.0, np.nan])
     times = [-1, 0, 0.39, 0.3999, 0.4, 1.99, 2.0, 50]
-    assert [overlay.slice_at(starts, t) for t in times] == [0, 0, 0, 1, 1, 1, 2, 2]
-    assert overlay.slice_at(np.array([np.nan]), 3.0) == 0
+    assert [film.slice_at(starts, t) for t in times] == [0, 0, 0, 1, 1, 1, 2, 2]
+    assert film.slice_at(np.array([np.nan]), 3.0) == 0
 
 
 def test_png_is_the_drawing(trace: Trace, tmp_path: Path) -> None:

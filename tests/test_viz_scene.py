@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from trace_factory import make_trace, seen_share
+from trace_factory import make_trace, pruned_trace, seen_share
 
 from adaspark.trace import Trace
 from viz import shares
@@ -180,3 +180,12 @@ def test_a_packed_share_is_near_and_never_loses_a_little(bits: int, share: float
 
 def test_packed_known_marks_nan() -> None:
     assert unpacked(packed_known(np.array([0.0, 1.0, np.nan]))).tolist() == [0, 254, 255]
+
+
+def test_a_pruned_scene_tells_which_tokens_are_left() -> None:
+    kept = [0, 5, 6, 23]
+    drawn = scene(pruned_trace((2, 3, 4), kept, layers=2, heads=2))
+    assert drawn["pruned"]["grid"] == [2, 3, 4]
+    assert np.flatnonzero(unpacked(drawn["pruned"]["kept"])).tolist() == kept
+    assert drawn["videos"][0]["grid"] == [1, 1, 4]
+    assert json.loads(json.dumps(drawn, allow_nan=False)) == drawn

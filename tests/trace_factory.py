@@ -83,6 +83,14 @@ def make_trace(
     )
 
 
+def pruned_trace(grid: Grid, kept: Sequence[int], **options: Any) -> Trace:
+    """A dense Trace of the row of tokens that pruning a video of this grid has left."""
+    row = (1, 1, len(kept))
+    dense = {"attn_top_p": 1.0, "ffn_top_p": 1.0}
+    pruned = {"grid": list(grid), "kept": list(kept)}
+    return make_trace(grids=[row], cube=row, meta={"pruned": pruned}, **dense, **options)
+
+
 def nucleus(probs: np.ndarray, top_p: float) -> np.ndarray:
     """bool, as `probs`: the smallest sets along the last axis whose mass reaches `top_p`."""
     order = np.argsort(-probs, axis=-1, kind="stable")

@@ -7,23 +7,21 @@ The same modes as the viewer's: "spotlight" (dropped cubes dimmed and grey), "ou
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from viz import shares
+from viz.film import Pixels, write_film
 from viz.palette import OVERLAY, cividis, rgb
 
 if TYPE_CHECKING:
     from adaspark.trace import Trace
 
 Mode = Literal["spotlight", "outline", "heat", "ffn"]
-Pixels = NDArray[np.uint8]
 Box = tuple[int, int, int, int]  # left, top, right, bottom; ends exclusive
 
 
@@ -69,30 +67,9 @@ def write_mp4(
 ) -> None:
     """Write the first video of the prompt as H.264 with the selection burned in, silent.
 
-    Each frame shows the slice that its presentation time falls in; times are kept. Odd sizes lose
-    their last row or column, which H.264's colour planes cannot hold. `video_path` is upright.
+    A cube is kept or not as in `draw`; what a film is, see `viz.film.write_film`.
     """
-    painter = _Painter(trace, layer, kind, mode)
-    slices = shares.grids(trace)[0][0]
-    starts = shares.slice_starts(trace)[:slices]
-    with av.open(str(video_path)) as source, av.open(str(out), "w", format="mp4") as sink:
-        stream = source.streams.video[0]
-        encoder = _encoder(sink, stream)
-        for frame in source.decode(stream):
-            at = slice_at(starts, float(frame.time or 0.0))
-            pixels = painter.paint(frame.to_ndarray(format="rgb24"), at)
-            _mux(sink, encoder, _timed(pixels[: encoder.height, : encoder.width], frame))
-        sink.mux(encoder.encode())
-
-
-def slice_at(starts_secs: NDArray[np.float64], time_secs: float) -> int:
-    """The slice on screen: the last whose first frame has been presented; the first before that.
-
-    Times that are not known (NaN) leave it at the first.
-    """
-    # A container may round presentation times to its own clock; no frame is as short as 2 ms.
-    shown = np.flatnonzero(starts_secs <= time_secs + 0.002)
-    return int(shown[-1]) if len(shown) else 0
+    write_film(_Painter(trace, layer, kind, mode), trace, video_path, out)
 
 
 class _Painter:
@@ -119,12 +96,12 @@ class _Painter:
             if self.kept[cube] and self.mode != "heat":
                 bold = self.mode == "outline"
                 outlines.append((box, OVERLAY["kept" if bold else "edge"], 3 if bold else 1))
-        return _outlined(picture, outlines)
+        return outlined(picture, outlines)
 
     def _boxes(self, frame: Pixels, video: int, local: int) -> Iterator[tuple[int, Box]]:
         for cube, (of, t0, t1, r0, r1, c0, c1) in enumerate(self.bounds.tolist()):
             if of == video and t0 <= local < t1:
-                yield cube, _box(frame, self.grids[video], r0, r1, c0, c1)
+                yield cube, box_of(frame, self.grids[video], r0, r1, c0, c1)
 
     def _fill(self, picture: Pixels, frame: Pixels, cube: int, box: Box) -> None:
         left, top, right, bottom = box
@@ -145,14 +122,15 @@ class _Painter:
         hatch = _hatch(frame.shape[0], frame.shape[1])
         dim = np.array(rgb(OVERLAY["dim"]), np.float32)
         for row, column in np.argwhere(~mask).tolist():
-            left, top, right, bottom = _box(frame, grid, row, row + 1, column, column + 1)
+            left, top, right, bottom = box_of(frame, grid, row, row + 1, column, column + 1)
             part = 0.3 * frame[top:bottom, left:right].astype(np.float32) + 0.7 * dim
             part[hatch[top:bottom, left:right]] += 110
             picture[top:bottom, left:right] = np.clip(part, 0, 255).astype(np.uint8)
         return picture
 
 
-def _box(frame: Pixels, grid: tuple[int, int, int], r0: int, r1: int, c0: int, c1: int) -> Box:
+def box_of(frame: Pixels, grid: tuple[int, int, int], r0: int, r1: int, c0: int, c1: int) -> Box:
+    """The pixels of rows [r0, r1) and columns [c0, c1) of a grid that covers the whole frame."""
     height, width = frame.shape[:2]
     columns, rows = grid[2], grid[1]
     return (
@@ -163,7 +141,7 @@ def _box(frame: Pixels, grid: tuple[int, int, int], r0: int, r1: int, c0: int, c
     )
 
 
-def _outlined(picture: Pixels, outlines: list[tuple[Box, str, int]]) -> Pixels:
+def outlined(picture: Pixels, outlines: list[tuple[Box, str, int]]) -> Pixels:
     """Two-tone outlines: a dark casing under a light line shows on any footage."""
     image = Image.fromarray(picture)
     pen = ImageDraw.Draw(image)
@@ -180,24 +158,3 @@ def _hatch(height: int, width: int) -> NDArray[np.bool_]:
     rows, columns = np.ogrid[:height, :width]
     lines: NDArray[np.bool_] = (rows + columns) % 7 == 0
     return lines
-
-
-def _encoder(sink: Any, stream: Any) -> Any:
-    encoder = sink.add_stream("libx264", rate=stream.average_rate or Fraction(25))
-    encoder.width = max(2, stream.codec_context.width // 2 * 2)
-    encoder.height = max(2, stream.codec_context.height // 2 * 2)
-    encoder.pix_fmt = "yuv420p"
-    encoder.time_base = encoder.codec_context.time_base = stream.time_base
-    encoder.options = {"crf": "20", "preset": "veryfast"}
-    return encoder
-
-
-def _timed(pixels: Pixels, source: Any) -> Any:
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-    frame.pts, frame.time_base = source.pts, source.time_base
-    return frame
-
-
-def _mux(sink: Any, encoder: Any, frame: Any) -> None:
-    for packet in encoder.encode(frame):
-        sink.mux(packet)

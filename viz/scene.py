@@ -42,7 +42,9 @@ def scene(
     - `ffn_share` u8 [L, S]: share of each slice's tokens that did;
     - `entropy.attention_by_slice`, `entropy.ffn_by_slice` u8 [L, S]: x 254, 255 is unknown;
     - `details`: every layer's `detail.layer_detail` where `most_bytes` of JSON hold them;
-    - `word_kept` [L, W', C], where they do not: share of heads in which each word chose a cube.
+    - `word_kept` [L, W', C], where they do not: share of heads in which each word chose a cube;
+    - `pruned`, null unless tokens were pruned: `grid` (T, H, W) of them all and `kept` u1 [T*H*W];
+      all else then speaks of the row of tokens that was left.
 
     `word_kept`, `ffn_kept` and `details` are null where they would pass their budget: the viewer
     then asks for a layer's detail when it needs it. The URL is not counted.
@@ -63,6 +65,7 @@ def scene(
         "ffn_kept": _ffn_kept(trace),
         "ffn_share": packed_shares(shares.ffn_kept_by_slice(trace)),
         "density": _density(trace),
+        "pruned": _pruned(trace),
         "entropy": _entropy(trace),
     }
     ready: dict[str, Any] = _json_ready(parts)
@@ -92,6 +95,13 @@ def _kept(trace: Trace) -> NDArray[np.float32]:
 def _ffn_kept(trace: Trace) -> dict[str, Any] | None:
     mask = trace.ffn_mask()
     return packed(mask, 1) if packed_size(mask.size, 1) <= FFN_BYTES else None
+
+
+def _pruned(trace: Trace) -> dict[str, Any] | None:
+    pruned = trace.meta.get("pruned")
+    if pruned is None:
+        return None
+    return {"grid": pruned["grid"], "kept": packed(shares.unpruned(trace), 1)}
 
 
 def _density(trace: Trace) -> dict[str, Any]:

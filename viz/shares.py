@@ -5,6 +5,7 @@ Axes as in the Trace: L layers, Q sampled query cubes, C cubes, W words, S slice
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,6 +30,14 @@ def grids(trace: Trace) -> list[tuple[int, int, int]]:
     videos = np.unique(trace.bounds[:, 0])
     ends = [trace.bounds[trace.bounds[:, 0] == v][:, [2, 4, 6]].max(0) for v in videos]
     return [(int(t), int(h), int(w)) for t, h, w in ends]
+
+
+def unpruned(trace: Trace) -> NDArray[np.bool_]:
+    """bool [V]: which tokens of a pruned video's whole grid the language model was shown."""
+    pruned = trace.meta["pruned"]
+    kept = np.zeros(math.prod(pruned["grid"]), bool)
+    kept[pruned["kept"]] = True
+    return kept
 
 
 def words(trace: Trace) -> list[dict[str, Any]]:

@@ -3,14 +3,19 @@
   "use strict";
   const studio = window.AdaSparkStudio;
   const { make, percent } = studio;
+  const grouped = (count) => count.toLocaleString("en");
   const ROWS = [
-    ["Visual tokens", ({ tokens }) => tokens.toLocaleString("en")],
-    ["Query-key pairs computed", ({ attention_density: density }) => percent(density)],
+    ["Visual tokens", ({ tokens, pruned_from: all }) => grouped(tokens) + (all ? ` of ${grouped(all)}` : "")],
+    ["Query-key pairs computed", ({ attention_density: density, pruned_from: all }) =>
+      percent(density) + (all ? " of what is left" : "")],
     ["Video tokens through the FFN", ({ ffn_density: density }) => percent(density)],
     ["Prefill FLOPs, counted", ({ flops }) => `${(flops / 1e9).toPrecision(3)} GFLOP`],
     ["Prefill, measured", ({ seconds, recorded }) =>
       `${(seconds ?? 0).toFixed(2)} s${recorded ? ", when it was recorded" : ""}`],
   ];
+
+  /** The key of the run that the player's Difference is drawn against, if there is one. */
+  studio.beside = null;
 
   /** A panel of `body` that runs things beside the run in view; `controls` are its own elements,
       `told(message)` returns more elements to show under both sides. */
@@ -29,9 +34,15 @@
       trigger(name, { run: panel.number, key: panel.key, ...request });
     };
 
+    panel.clear = (text = "") => {
+      panel.number += 1;
+      clear(text);
+    };
+
     function clear(text) {
       note.textContent = text;
       place.replaceChildren();
+      studio.beside = null;
       studio.viewer().setOther(null);
     }
 
@@ -52,6 +63,7 @@
         if (run !== panel.number) return;
         const view = studio.viewer(), labels = sides.map(({ label }) => label);
         const comparable = view.setOther(scene, ...labels, { layerSource: studio.layersOf(key) });
+        studio.beside = comparable ? key : null;
         if (comparable) view.set({ mode: "difference" });
         else note.textContent += " Their slices differ, so the player shows no differences.";
       } catch (error) {
@@ -60,9 +72,8 @@
     }
 
     studio.on("result", (result) => {
-      panel.number += 1;
       panel.key = result ? result.key : "";
-      clear("");
+      panel.clear();
     });
     studio.on("beside", receive);
     return panel;

@@ -66,9 +66,11 @@
 
   /** What the viewer looks at: the film shows the same layer, kind of query and overlay. */
   async function saveFilm() {
-    const { layer, mode, query, words } = window.adaspark.scene();
+    const { layer, mode, query, words, compared } = window.adaspark.scene();
     const kind = query.word === undefined ? query.kind : words[query.word].kind;
-    await saveFile("overlay.mp4", { layer, kind, mode }, `-${mode}-layer-${layer}`);
+    const [name, drawn] = mode === "difference"
+      ? ["difference.mp4", { compared, other: studio.beside }] : ["overlay.mp4", { mode }];
+    await saveFile(name, { layer, kind, ...drawn }, `-${mode}-layer-${layer}`);
   }
 
   async function savePicture(panel, format) {

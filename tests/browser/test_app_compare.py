@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import av
 import pytest
-from app_page import PATIENCE_MILLIS, ask, rev, scene, wait_for_state
+from app_page import PATIENCE_MILLIS, ask, rev, scene, slider, wait_for_state
 from playwright.sync_api import Locator, Page, expect
 
 pytestmark = pytest.mark.browser
@@ -47,6 +50,59 @@ def test_fewer_frames_have_no_picture_to_compare(studio: Page) -> None:
     place.get_by_role("button", name="Compare").click()
     expect_note(place, "Both answers are the same. Their slices differ")
     expect(studio.get_by_role("button", name="Difference")).to_be_hidden()
+
+
+def test_pruned_tokens_are_counted_named_and_drawn_where_they_stood(studio: Page) -> None:
+    place = panel(studio, "Compare")
+    place.get_by_label("Compare with").select_option("prune")
+    place.get_by_role("button", name="Compare").click()
+    expect_note(place, "Both answers are the same.")
+    expect(place.get_by_text("Token pruning shows the language model")).to_contain_text(
+        "gone for every layer"
+    )
+    expect(place.get_by_role("row", name="Visual tokens")).to_contain_text(" of ")
+    expect(place.get_by_role("columnheader", name="Pruned to")).to_be_visible()
+    assert scene(studio)["mode"] == "difference"
+
+
+def test_a_pinned_run_is_compared_with_each_run_that_follows(studio: Page) -> None:
+    place = panel(studio, "Compare")
+    place.get_by_role("button", name="Pin this run").click()
+    expect(place.get_by_text("Pinned: Top-p 0.9 and 0.7, cubes 2 x 2 x 2")).to_be_visible()
+    for step, top_p in enumerate(("0.89", "0.88"), start=1):
+        slider(studio, "Top-p attention").press("ArrowLeft")
+        wait_for_state(studio, "ready", after_rev=step)
+        label = f"Answer, p {top_p} and 0.7, cubes 2 x 2 x 2"
+        expect(place.get_by_role("region", name=label)).to_be_visible(timeout=PATIENCE_MILLIS)
+        assert scene(studio)["mode"] == "difference"
+        assert scene(studio)["compared_with"] == "p 0.9 and 0.7, cubes 2 x 2 x 2"
+    place.get_by_role("button", name="Let the pinned run go").click()
+    expect(studio.get_by_role("button", name="Difference")).to_be_hidden()
+    slider(studio, "Top-p attention").press("ArrowLeft")
+    wait_for_state(studio, "ready", after_rev=3)
+    expect(place.get_by_role("table")).to_have_count(0)
+
+
+def test_another_video_lets_the_pinned_run_go(studio: Page) -> None:
+    place = panel(studio, "Compare")
+    place.get_by_role("button", name="Pin this run").click()
+    studio.get_by_role("button", name="Tall").click()
+    expect(place.get_by_role("button", name="Pin this run")).to_be_visible()
+    wait_for_state(studio, "ready", after_rev=1)
+    expect(place.locator(".beside-note")).to_be_empty()
+
+
+def test_the_film_of_a_difference_is_saved(studio: Page, tmp_path: Path) -> None:
+    place = panel(studio, "Compare")
+    place.get_by_role("button", name="Compare").click()
+    expect_note(place, "Both answers are the same.")
+    studio.get_by_role("button", name="Export", exact=True).click()
+    with studio.expect_download() as caught:
+        studio.get_by_role("button", name="Film with the overlay (MP4)").click()
+    assert "difference" in caught.value.suggested_filename
+    caught.value.save_as(tmp_path / "film.mp4")
+    with av.open(str(tmp_path / "film.mp4")) as opened:
+        assert sum(1 for _ in opened.decode(video=0)) == 24
 
 
 def test_a_new_answer_clears_the_comparison(studio: Page) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from trace_factory import make_layered_trace, make_trace, nucleus
+from trace_factory import make_layered_trace, make_trace, nucleus, pruned_trace
 from viewer_page import compare, cube_middles, open_viewer, pixels_at, show, snapshot, surely_kept
 
 from adaspark.trace import Trace
@@ -184,6 +184,24 @@ def test_difference_of_ffn_tokens_and_of_other_cubes_goes_token_by_token(
     masks = [t.ffn_mask()[1][token] for t in (trace, other)]
     for a, b, pixel in zip(*masks, pixels_at(page, places), strict=True):
         assert side_of(pixel) == SIDES[bool(a), bool(b)]
+
+
+def test_pruned_tokens_are_compared_where_they_stood(page: Page, trace: Trace) -> None:
+    kept = np.flatnonzero(np.arange(8 * 60) % 3 == 0)
+    show(page, trace)
+    assert compare(page, pruned_trace((8, 6, 10), kept.tolist(), layers=4))
+    page.evaluate("viewer.goTo(3, {layer: 1, mode: 'difference', compared: 'ffn'})")
+    places = [(row + 0.5, column + 0.5) for row, column in np.ndindex(6, 10)]
+    tokens = np.arange(60) + 3 * 60
+    passed, left = trace.ffn_mask()[1][tokens], np.isin(tokens, kept)
+    for a, b, pixel in zip(passed, left, pixels_at(page, places), strict=True):
+        assert side_of(pixel) == SIDES[bool(a), bool(b)]
+    page.get_by_role("button", name="Cubes", exact=True).click()
+    sure = surely_kept(shares.kept(trace, "question")[1])
+    for token, pixel in zip(tokens, pixels_at(page, places), strict=True):
+        cube = trace.cube_from_token[token]
+        if cube in sure:
+            assert side_of(pixel) == SIDES[sure[cube], bool(token in kept)]
 
 
 def test_videos_of_other_grids_are_not_compared(page: Page, trace: Trace) -> None:

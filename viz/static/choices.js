@@ -45,7 +45,7 @@ class Choices {
 
   /** Whether drawing this query in this layer wants a detail that is not here. */
   wants(query, layer) {
-    if (this.details[layer]) return false;
+    if (this.details[layer] || this.scene.pruned) return false;
     const asked = query.kind !== "video";
     return (asked && (query.head != null || this.settings !== null)) ||
       (asked && !this.wordKept && query.word !== undefined) || !this.ffnKept || this.settings !== null;

@@ -5,10 +5,10 @@ class Difference {
 
   constructor(a, b, labelA, labelB) {
     Object.assign(this, { a, b, labels: [labelA, labelB] });
-    const shape = (data) => JSON.stringify([data.layers, data.videos.map((video) => video.grid)]);
+    const shape = (data) => JSON.stringify([data.layers, data.pruned ? [data.pruned.grid] : data.videos.map((video) => video.grid)]);
     const layout = (data) => JSON.stringify(data.cubes);
     this.comparable = shape(a) === shape(b);
-    this.sameCubes = this.comparable && layout(a) === layout(b);
+    this.sameCubes = this.comparable && !b.pruned && layout(a) === layout(b);
   }
 
   /** The same words of B as a query of A's asks about: a word goes by its kind where B has another. */
@@ -63,9 +63,10 @@ class Difference {
       const threshold = view.fixed ?? data.usualThreshold(query, layer), row = data.choices.row(query, layer);
       return (cube) => isKept(row[cube], threshold);
     });
+    const inB = (slice, r, c) => (this.b.pruned ? this.#isLeft(slice, r, c) : other(this.#cubeAt(this.b, slice, r, c)));
     return {
       cube: (index) => ({ a: one(index), b: other(index) }),
-      cell: (slice, r, c) => ({ a: one(this.#cubeAt(this.a, slice, r, c)), b: other(this.#cubeAt(this.b, slice, r, c)) }),
+      cell: (slice, r, c) => ({ a: one(this.#cubeAt(this.a, slice, r, c)), b: inB(slice, r, c) }),
     };
   }
 
@@ -74,9 +75,15 @@ class Difference {
     return {
       cell: (slice, r, c) => {
         const token = this.a.token(slice, r, c);
-        return { a: Boolean(one?.[token]), b: Boolean(other?.[token]) };
+        return { a: Boolean(one?.[token]), b: this.b.pruned ? this.#isLeft(slice, r, c) : Boolean(other?.[token]) };
       },
     };
+  }
+
+  /** Whether B, whose tokens were pruned before its first layer, still has a token: then all of it
+      reads that token, and it passes through every FFN. */
+  #isLeft(slice, row, column) {
+    return Boolean(this.b.pruned.left[this.a.token(slice, row, column)]);
   }
 
   /** Index of the cube that holds a cell of a slice. */

@@ -13,7 +13,7 @@ function snapshotOf(viewer) {
     kept_by_kind: Object.fromEntries(data.kinds.map((kind) => [kind, shares({ kind, head: null })])),
     ffn_mask: mask && Array.from(mask, (bit) => bit === 1), words: data.words,
     frame_times: data.times, question: data.scene.question, answer: data.scene.answer,
-    config: data.scene.config, compared_with: other?.comparable ? other.labels[1] : null,
+    config: data.scene.config, compared_with: other?.comparable ? other.labels[1] : null, compared: view.compared,
   }));
 }
 

@@ -8,6 +8,7 @@ class SceneData {
     this.words = scene.words;
     this.times = scene.frame_times;
     this.videos = this.#videos();
+    this.pruned = scene.pruned && { grid: scene.pruned.grid, left: unpack(scene.pruned.kept).values };
     this.slices = this.videos.reduce((sum, video) => sum + video.grid[0], 0);
     this.cubes = this.#cubes();
     this.cubesFromSlice = this.#cubesFromSlice();

@@ -1,0 +1,44 @@
+"""What the page calls two runs that it shows beside each other: by what sets them apart."""
+
+from __future__ import annotations
+
+from adaspark.config import AdaSparkConfig
+from app.results import Finished
+
+_RULES = {
+    "top_p": "AdaSpark",
+    "top_k": "Top-k",
+    "uniform": "Even",
+    "random": "Random",
+    "recent": "Latest",
+}
+
+
+def labels(one: Finished, other: Finished) -> tuple[str, str]:
+    """Their ways of choosing in a word or two; their settings where those are the same."""
+    fewer = other.options.keep_tokens is None and _slices(other) < _slices(one)
+    names = _name(one), "Fewer frames" if fewer else _name(other)
+    return names if names[0] != names[1] else (_settings(one), _settings(other))
+
+
+def _name(finished: Finished) -> str:
+    options, config = finished.options, _config(finished)
+    if options.keep_tokens is not None:
+        return f"Pruned to {options.keep_tokens:,} tokens"
+    if options.forced:
+        return ", ".join(f"Cube {c} {'on' if on else 'off'}" for c, on in options.forced.items())
+    return "Dense" if config.is_dense else _RULES[config.attn_rule]
+
+
+def _settings(finished: Finished) -> str:
+    config = _config(finished)
+    cube = " x ".join(map(str, config.cube))
+    return f"p {config.attn_top_p:g} and {config.ffn_top_p:g}, cubes {cube}"
+
+
+def _config(finished: Finished) -> AdaSparkConfig:
+    return AdaSparkConfig.from_dict(finished.result.trace.meta["config"])
+
+
+def _slices(finished: Finished) -> int:
+    return sum(int(grid[0]) for grid in finished.result.trace.meta["grids"])
