@@ -126,6 +126,24 @@ def _model() -> list[Finding]:
     return [Finding("bundled model", "not beside this installation", remedy)]
 
 
+def _lmms_eval() -> list[Finding]:
+    """Optional, and silent where a plugin fails: it then knows no model of that name."""
+    install = 'pip install "adaspark-studio[eval]"'
+    found = _installed("lmms-eval", required=False, install=install)
+    if found.remedy:
+        return [found]
+    from adaspark.eval.lmms import MODEL
+
+    try:
+        import_module("lmms_eval.models").MODEL_REGISTRY_V2.get_model_class(MODEL)
+    except Exception as error:  # whatever its imports raise
+        reason = " ".join(str(error).split())[:200]
+        plugin = Finding("lmms-eval plugin", f"does not load ({reason})", install, required=False)
+    else:
+        plugin = Finding("lmms-eval plugin", f"loads: --model {MODEL}")
+    return [found, plugin]
+
+
 def _tools() -> list[Finding]:
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     remedy = "" if browser else "playwright install chromium, or apt-get install chromium"
@@ -149,5 +167,6 @@ _CHECKS: tuple[Callable[[], list[Finding]], ...] = (
     _devices,
     _backend,
     _model,
+    _lmms_eval,
     _tools,
 )
