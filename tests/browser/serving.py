@@ -30,14 +30,17 @@ def running(url: str | None) -> Iterator[str]:
 
 
 @contextmanager
-def served(*arguments: str) -> Iterator[str]:
-    """A Python process that prints the address it serves; interrupted at the end."""
+def served(*arguments: str, **switches: str) -> Iterator[str]:
+    """A Python process that prints the address it serves; interrupted at the end.
+
+    `switches` are environment variables.
+    """
     process = subprocess.Popen(
         [sys.executable, "-u", *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", **switches},
     )
     try:
         yield _address(process)
