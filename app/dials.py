@@ -41,8 +41,13 @@ class Dials:
         return [*self.thresholds, *self.cube, *self.sampling, self.words]
 
 
-def build_dials(config: AdaSparkConfig, calibration: Calibration | None) -> Dials:
-    """The controls at a configuration's values; the budget dial only where it is calibrated."""
+def build_dials(
+    config: AdaSparkConfig, calibration: Calibration | None, *, runs: bool = True
+) -> Dials:
+    """The controls at a configuration's values; the budget dial only where it is calibrated.
+
+    Where nothing `runs`, the thresholds alone can be moved: recorded scores show what they do.
+    """
     with gr.Column(elem_classes="dial-card"):
         budget = _budget(config, calibration) if calibration else None
         with gr.Row():
@@ -54,20 +59,19 @@ def build_dials(config: AdaSparkConfig, calibration: Calibration | None) -> Dial
                 value=_text(config.cube),
                 label="Cube preset",
                 elem_classes="cube-preset",
+                interactive=runs,
                 min_width=150,
                 scale=2,
             )
             cube = [
-                gr.Number(side, label=f"Cube {axis}", precision=0, min_width=60, step=1)
+                _whole(side, f"Cube {axis}", min_width=60, interactive=runs)
                 for axis, side in zip("thw", config.cube, strict=True)
             ]
         with gr.Accordion("Sampling and length", open=False), gr.Row():
             own = "0: the model's own"
-            fps = gr.Number(0, label="Frames per second", info=own, min_width=96)
-            frames = gr.Number(0, label="Frames at most", info=own, precision=0, min_width=96)
-            words = gr.Number(
-                32, label="Words at most", info="Of the answer", precision=0, min_width=96
-            )
+            fps = gr.Number(0, label="Frames per second", info=own, min_width=96, interactive=runs)
+            frames = _whole(0, "Frames at most", info=own, interactive=runs)
+            words = _whole(32, "Words at most", info="Of the answer", interactive=runs)
     return Dials([attn, ffn], budget, preset, cube, [fps, frames], words)
 
 
@@ -127,6 +131,10 @@ def _threshold(label: str, top_p: TopP, info: str) -> Any:
 
 def _slider(label: str, value: float, info: str, ends: tuple[float, float] = (0, 1)) -> Any:
     return gr.Slider(*ends, value, step=0.01, label=label, info=info, min_width=200)
+
+
+def _whole(value: int, label: str, *, min_width: int = 96, **options: Any) -> Any:
+    return gr.Number(value, label=label, precision=0, step=1, min_width=min_width, **options)
 
 
 def _script(name: str) -> str:

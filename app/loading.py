@@ -65,6 +65,11 @@ class Loading:
             return "failed" if self._loaded.exception() else "ready"
         return "loading" if self._thread.is_alive() else "waiting"
 
+    def check_model(self) -> None:
+        """Raise UserError where there will never be a model."""
+        if self.state == "replay":
+            raise UserError(NO_MODEL)
+
     def start(self, then: Callable[[], None] = lambda: None) -> None:
         """Begin to load in a thread; `then()` is called in it once the engine is there."""
         self._then = then
@@ -78,8 +83,7 @@ class Loading:
 
     def engine(self) -> Any:
         """The engine, waited for. Raises what loading raised, UserError where there is no model."""
-        if self._load is None:
-            raise UserError(NO_MODEL)
+        self.check_model()
         return self._loaded.result()
 
     def facts(self) -> dict[str, Any]:

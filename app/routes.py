@@ -1,4 +1,4 @@
-"""Addresses of a finished run's files: `studio/KEY/NAME`, served beside the page."""
+"""Addresses beside the page: a finished run's files, `studio/KEY/NAME`, and `/healthz`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from adaspark.errors import UserError
 from app.exports import Exports, download_name
+from app.loading import Loading
 from app.results import Finished, Results
 from app.runs import sentence
 from viz import figures
@@ -83,6 +84,17 @@ def routes(results: Results, exports: Exports) -> list[Route]:
         "difference.mp4": difference,
     }
     return [Route(f"/studio/{{key}}/{name}", _of(results, serve)) for name, serve in files.items()]
+
+
+def health(engine: Loading) -> Route:
+    """`/healthz`: that the server answers, and what can be said of its model so far."""
+
+    def answer(request: Request) -> Response:
+        return JSONResponse(
+            {"status": "ok", **engine.facts()}, headers={"Cache-Control": "no-store"}
+        )
+
+    return Route("/healthz", answer)
 
 
 def _of(results: Results, serve: Serve) -> Callable[[Request], Response]:

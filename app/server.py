@@ -32,7 +32,7 @@ from app.gallery import TRACES, read_gallery
 from app.handlers import Handlers
 from app.limits import ServerLimits
 from app.loading import Loading
-from app.routes import routes
+from app.routes import health, routes
 from app.samples import Sample
 from app.service import Service
 from app.theme import studio_theme
@@ -70,7 +70,8 @@ class Studio:
             url_from_path=_url_from_path,
             limits=self._limits,
         )
-        self._exports = Exports(self._public[1])
+        exports = Exports(self._public[1])
+        self._routes = routes(self.service.results, exports)
         self._page = ui.build(
             Handlers(self.service, self._uploads),
             ui.Facts(
@@ -79,7 +80,7 @@ class Studio:
                 link_base=_link_base(),
                 calibration=read_calibration(model_folder) if model_folder else None,
             ),
-            lambda: add_endpoints(self.service, self._exports, self._uploads),
+            lambda: add_endpoints(self.service, exports, self._uploads),
         )
 
     def start(self, *, host: str, port: int, open_browser: bool = False) -> str:
@@ -107,7 +108,7 @@ class Studio:
                 allowed_paths=[*map(str, self._public), *samples, str(PLOTLY)],
                 theme=studio_theme(),
                 head=front.head(),
-                app_kwargs={"routes": routes(self.service.results, self._exports)},
+                app_kwargs={"routes": [health(self._engine), *self._routes]},
             )
         except OSError as error:
             raise UserError(

@@ -91,6 +91,8 @@ class Service:
         card |= {"question": question, "unanswered": False}
         if recorded is None:
             return card
+        if self.engine.state == "replay":
+            card["questions"] = [recorded.question]
         answered = recorded.answers(question, settings.options())
         return {**card, "recorded": recorded.message(), "unanswered": not answered}
 

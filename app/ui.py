@@ -13,6 +13,7 @@ from app.calibration import Calibration
 from app.compare import RIVAL_NAMES
 from app.dials import Dials, build_dials, preset_choices, wire_dials
 from app.handlers import Handlers
+from app.loading import NO_MODEL
 from app.recipe import QUESTION, SAMPLE, SETTINGS
 
 PRIVATE = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "multiple"}
@@ -36,6 +37,7 @@ class Facts:
 def build(handlers: Handlers, facts: Facts, add_endpoints: Callable[[], None]) -> Any:
     """The page as a gr.Blocks; `add_endpoints` adds what programs call."""
     service = handlers.service
+    asks = service.engine.state != "replay"
     with gr.Blocks(title="AdaSpark Studio", fill_width=True, delete_cache=(600, 3600)) as page:
         add_endpoints()  # first: they give their names to no event of the page
         header = _header(service.engine, facts)
@@ -48,11 +50,12 @@ def build(handlers: Handlers, facts: Facts, add_endpoints: Callable[[], None]) -
                 )
             with gr.Column(scale=5, min_width=320, elem_id="ask-panel"):
                 picker = _picker(service.videos.sample_cards(), facts.limit_bytes)
-                question, submits = _question()
+                question, submits = _question(asks)
                 _html(
                     front.OUTCOME, "mountOutcome(element, props)", bundled=service.engine.is_bundled
                 )
-                dials = build_dials(service.engine.default_config, facts.calibration)
+                config = service.engine.default_config
+                dials = build_dials(config, facts.calibration, runs=asks)
         figures = _figures(facts.plotly_url)
         _wire_picker(picker, handlers, dials)
         _wire_runs(viewer, handlers, question, dials)
@@ -103,18 +106,23 @@ def _picker(samples: Sequence[dict[str, Any]], limit_bytes: int) -> Any:
     )
 
 
-def _question() -> tuple[Any, list[Callable[..., Any]]]:
-    """The textbox, its suggestions, and the listeners that ask."""
+def _question(asks: bool) -> tuple[Any, list[Callable[..., Any]]]:
+    """The textbox, its suggestions, and the listeners that ask; off, and why, without a model."""
     with gr.Column(elem_classes="dial-card"):
         box = gr.Textbox(
             label="Question",
             placeholder="What do you want to know?",
             elem_id="question",
             max_length=2000,
+            interactive=asks,
         )
         chips = _html(front.CHIPS, "mountChips(element, {trigger})", events=("chip",))
+        if not asks:
+            gr.HTML(f'<p class="ask-off" role="note">{NO_MODEL}</p>', apply_default_css=False)
         with gr.Row(elem_id="ask-row"):
-            ask = gr.Button("Ask", variant="primary", elem_id="ask", min_width=96, scale=2)
+            ask = gr.Button(
+                "Ask", variant="primary", elem_id="ask", min_width=96, scale=2, interactive=asks
+            )
             stop = gr.Button("Stop", elem_id="stop", min_width=96, scale=1)
     stop.click(None, js=_call("stop"), api_visibility="private")
     chips.chip(None, None, box, js="() => window.AdaSparkStudio.chosenQuestion()", **PRIVATE)

@@ -108,6 +108,7 @@ class Videos:
 
     def prepare(self, path: Path, name: str, on_progress: Report | None = None) -> Video:
         """Check an uploaded file and make its copy for player and sampler. Raises UserError."""
+        self._engine.check_model()  # before the work: without one nothing can be asked about it
         info = uploads.check_upload(path, self._limits)
         proxy = uploads.make_proxy(
             info, self._footage.folder, limits=self._limits, on_progress=on_progress
@@ -183,7 +184,8 @@ class Videos:
     def _estimate(self, video: Video, settings: Settings) -> Estimate:
         fps, max_frames = settings.sampling()
         recorded = self._recorded.get(video.sample.name) if video.sample else None
-        if recorded and (fps, max_frames) == (None, None) and self._engine.state != "ready":
+        state, is_own = self._engine.state, (fps, max_frames) == (None, None)
+        if recorded and (state == "replay" or (is_own and state != "ready")):
             return recorded
         return self._engine.estimate(video.path, fps=fps, max_frames=max_frames)
 

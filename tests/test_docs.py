@@ -14,6 +14,8 @@ from models import prompt, tiny_model
 from adaspark import Trace, cli
 from adaspark.bench.table import figures
 from adaspark.eval.cli import command_parser
+from app.__main__ import main as app_main
+from app.limits import SWITCHES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -91,3 +93,28 @@ def test_every_option_of_ask_is_named() -> None:
 def test_its_figures_are_the_committed_results() -> None:
     shown = README.split("<!-- figures -->")[1].strip()
     assert shown == figures().strip()
+
+
+def test_a_space_finds_what_it_needs() -> None:
+    """The front matter of a Docker Space agrees with what is beside it."""
+    _, block, _ = README.split("---\n", 2)
+    told = dict(line.split(": ", 1) for line in block.strip().splitlines())
+    docker = (ROOT / "Dockerfile").read_text("utf-8")
+    assert told["sdk"] == "docker" and len(told["short_description"]) <= 60
+    hub_colours = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
+    assert {told["colorFrom"], told["colorTo"]} <= hub_colours
+    assert f"EXPOSE {told['app_port']}\n" in docker
+    assert f'"--port", "{told["app_port"]}"' in docker and '"0.0.0.0"' in docker
+    assert "--uid 1000" in docker and "\nUSER user\n" in docker
+    assert f'license = "{told["license"]}"' in (ROOT / "pyproject.toml").read_text().lower()
+
+
+def test_every_switch_of_the_server_is_named_by_its_help(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        app_main(["--help"])
+    told = capsys.readouterr().out
+    assert [name for name in (*SWITCHES, "ADASPARK_MODEL") if name not in told] == []
+    named = re.findall(r"`(ADASPARK_\w+)=", README)
+    assert named and set(named) <= SWITCHES.keys()

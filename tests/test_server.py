@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gradio import processing_utils
@@ -114,11 +115,18 @@ def test_an_address_in_a_files_place_is_not_fetched(monkeypatch: pytest.MonkeyPa
         fetching.send(None)
 
 
+def health(url: str) -> Any:
+    with urllib.request.urlopen(f"{url.rstrip('/')}/healthz") as answer:
+        return json.load(answer)
+
+
 def test_nothing_is_printed_but_the_address(tmp_path: Path) -> None:
     arguments = ("-m", "app", "--no-browser", "--port", free_port())
     with started(*arguments, folder=tmp_path) as process:
         url = address(process)
+        assert health(url)["status"] == "ok"
         wait_for_model(url)
+        assert (health(url)["model"], health(url)["state"]) == ("mini", "ready")
         process.send_signal(signal.SIGINT)
         said, told = process.communicate(timeout=60)
     assert (said, told, process.returncode) == ("", "", 0)
@@ -129,7 +137,9 @@ def test_a_server_without_a_model_replays(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("ADASPARK_CACHE_DIR", str(tmp_path / "cache"))
     arguments = ("-m", "app", "--no-browser", "--port", free_port())
     with started(*arguments, folder=tmp_path) as process:
-        assert status(address(process)) == 200
+        url = address(process)
+        assert status(url) == 200
+        assert health(url) == {"status": "ok", "model": "mini", "state": "replay"}
         assert len(list((tmp_path / "cache").iterdir())) == 1
         process.send_signal(signal.SIGINT)
         process.wait(60)

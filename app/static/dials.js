@@ -25,8 +25,7 @@
 
   /** A threshold moved: what was recorded is drawn at it at once, and then the exact run follows. */
   function thresholdsMoved(attn, ffn) {
-    studio.previewAt({ attn_top_p: attn, ffn_top_p: ffn });
-    studio.settingsTouched();
+    if (!studio.previewAt({ attn_top_p: attn, ffn_top_p: ffn })) studio.settingsTouched();
   }
 
   Object.assign(studio, { thresholdsOf, cubeOf, presetOf, thresholdsMoved });

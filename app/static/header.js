@@ -3,14 +3,15 @@
   "use strict";
   const studio = window.AdaSparkStudio;
   const { make } = studio;
-  const STATES = {
-    waiting: "replay, the model is loading", loading: "replay, the model is loading",
-    ready: "ready", replay: "replay only", failed: "no model",
-  };
+  const LOADING = "Replay: model loading";
+  const REPLAYS = { waiting: LOADING, loading: LOADING, replay: "Replay: recorded runs only", failed: "Replay: model failed" };
 
   function mountHeader(element, { props, trigger, watch }) {
     const list = element.querySelector(".chips");
-    const refresh = () => list.replaceChildren(...chips(props.value));
+    const refresh = () => {
+      studio.engine = props.value;
+      list.replaceChildren(...chips(props.value));
+    };
     watch("value", refresh);
     refresh();
     Object.assign(studio, { calibration: props.calibration, presets: props.presets });
@@ -21,13 +22,14 @@
     watchPage();
   }
 
+  /** Where answers come from: this machine's processor, or recorded runs; then what computes. */
   function chips({ model, state, device, dtype, backend }) {
     const chip = (name, value, options = {}) => value &&
       make("li", { title: value, ...options },
         make("span", { class: "chip-name", text: name }), make("b", { text: value }));
     return [
-      chip("status", STATES[state], { "data-state": state, class: "status-chip" }),
-      chip("model", model), chip("device", device && `${device}, ${dtype}`), chip("backend", backend),
+      chip("runs on", REPLAYS[state] ?? `${device.startsWith("cpu") ? "CPU" : "GPU"}, ${dtype}`, { "data-state": state, class: "status-chip" }),
+      chip("model", model), chip("backend", backend),
     ].filter(Boolean);
   }
 

@@ -27,13 +27,16 @@
     if (pick > 0) run.newest += 1;
     if (run.active) stop();
     setActive(false);
-    if (recorded) await draw({ ...recorded, run: run.newest });
+    run.drawn = recorded && draw({ ...recorded, run: run.newest });
+    await run.drawn;
     if (unanswered && pick > 0) retune();
   }
 
   /** The page's own first video and settings are in place: a link's recipe may still be to run. */
-  function opened(unanswered) {
-    if (unanswered) retune();
+  async function opened(unanswered) {
+    if (!unanswered) return;
+    if (replays()) await run.drawn;
+    retune();
   }
 
   /** What was said and counted of another video goes with its pictures. */
@@ -54,8 +57,12 @@
     if (number === run.newest) run.trigger("ask", { run: number });
   }
 
+  /** Whether the server has no model, only recorded runs. */
+  const replays = () => studio.engine?.state === "replay";
+
   function retune() {
-    run.trigger("retune", { run: start(run.asked ? "stale" : "running") });
+    if (replays()) return run.view.setState("stale", "Other settings than the recorded run's; this server has no model to run them");
+    return run.trigger("retune", { run: start(run.asked ? "stale" : "running") });
   }
 
   function start(state) {
@@ -89,9 +96,14 @@
     settingsTouched();
   }
 
-  /** Recorded probabilities at other thresholds, drawn at once. */
+  /** Recorded probabilities at other thresholds, drawn at once; true where a replay has them exact. */
   function previewAt(thresholds) {
-    if (run.asked) run.view.preview(thresholds);
+    if (!run.asked) return false;
+    const recorded = run.view.data.scene.config;
+    const exact = replays() && Object.entries(thresholds).every(([name, value]) => recorded[name] === value);
+    run.view.preview(exact ? null : thresholds);
+    if (exact) run.view.setState("ready");
+    return exact;
   }
 
   async function receive(message) {

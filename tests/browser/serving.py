@@ -29,17 +29,18 @@ def running(url: str | None) -> Iterator[str]:
 
 
 @contextmanager
-def served(*arguments: str) -> Iterator[str]:
+def served(*arguments: str, **switches: str) -> Iterator[str]:
     """A Python process that prints the address it serves; told to end at the end.
 
-    By SIGTERM: what runs in the background of a shell is deaf to an interrupt.
+    `switches` are environment variables. It ends by SIGTERM: what runs in the background of a
+    shell is deaf to an interrupt.
     """
     process = subprocess.Popen(
         [sys.executable, "-u", *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", **switches},
     )
     try:
         yield _address(process)

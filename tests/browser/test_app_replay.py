@@ -1,4 +1,4 @@
-"""The page while the model is still loading: complete, and in no hurry."""
+"""The page while the model is still loading, complete and in no hurry, and without any model."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ import pytest
 from app_page import (
     PATIENCE_MILLIS,
     ask,
+    expect_error,
     expect_phase,
+    number,
     question,
     rev,
     scene,
     slider,
+    upload,
     wait_for_state,
 )
+from clips import write_clip
 from playwright.sync_api import Page, expect
 from serving import ROOT, free_port, served
 
@@ -43,7 +47,7 @@ def test_the_page_is_complete_before_the_model_and_the_first_question_waits_for_
     page = open_page(waiting_url)
     wait_for_state(page, "ready")
     chip = page.locator(".status-chip")
-    expect(chip).to_have_text("statusreplay, the model is loading")
+    expect(chip).to_have_text("runs onReplay: model loading")
     expect(page.locator(".picker .facts")).to_contain_text("visual tokens")
     page.get_by_role("tab", name="Concentration").click()
     figure = page.locator("[data-figure=concentration] .main-svg").first
@@ -61,4 +65,78 @@ def test_the_page_is_complete_before_the_model_and_the_first_question_waits_for_
     wait_for_state(page, "ready", after_rev=1)
     assert scene(page)["question"] == "quick please"
     expect(question(page)).to_have_value("quick please")
-    expect(chip).to_have_text("statusready")
+    expect(chip).to_have_text("runs onCPU, float32")
+
+
+@pytest.fixture(scope="module")
+def replay_url() -> Iterator[str]:
+    """The app as it is on a machine that cannot run any model."""
+    arguments = ("-m", "app", "--port", str(free_port()), "--no-browser")
+    with served(*arguments, ADASPARK_REPLAY_ONLY="1") as url:
+        yield url
+
+
+@pytest.fixture
+def replay(open_page: Callable[..., Page], replay_url: str) -> Page:
+    page = open_page(replay_url)
+    wait_for_state(page, "ready")
+    return page
+
+
+def test_without_a_model_asking_is_off_and_says_why(replay: Page) -> None:
+    expect(replay.locator(".status-chip")).to_have_text("runs onReplay: recorded runs only")
+    for name in ("Ask", "Stop"):
+        expect(replay.get_by_role("button", name=name, exact=True)).to_be_disabled()
+    note = replay.get_by_role("note")
+    expect(note).to_contain_text("only replays recorded runs")
+    expect(note).to_contain_text("start your own studio to ask")
+    expect(question(replay)).to_be_disabled()
+    for side in ("Cube t", "Cube h", "Cube w"):
+        expect(number(replay, side)).to_be_disabled()
+
+
+def test_without_a_model_the_gallery_is_complete(replay: Page) -> None:
+    for card in replay.locator(".picker .card").all():
+        before = rev(replay)
+        card.click()
+        if card.get_attribute("data-name") != "1_needle":
+            wait_for_state(replay, "ready", after_rev=before)
+        drawn = scene(replay)
+        expect(question(replay)).to_have_value(drawn["question"])
+        expect(replay.locator("#answer")).to_have_text(drawn["answer"])
+        expect(replay.locator(".question-chips button")).to_have_text([drawn["question"]])
+    expect(replay.locator("#error")).to_be_empty()
+
+
+def test_without_a_model_a_dial_previews_and_nothing_waits_for_an_exact_run(replay: Page) -> None:
+    viewer, dial = replay.locator("#viewer"), slider(replay, "Top-p attention")
+    dial.press("ArrowLeft")
+    expect(viewer).to_have_attribute("data-tier", "preview")
+    expect(viewer.locator(".ribbon")).to_contain_text("this server has no model to run them")
+    expect(viewer).to_have_attribute("data-state", "stale")
+    dial.press("ArrowRight")
+    expect(viewer).to_have_attribute("data-tier", "exact")
+    expect(viewer).to_have_attribute("data-state", "ready")
+    expect(replay.locator("#error")).to_be_empty()
+
+
+def test_without_a_model_an_upload_and_a_comparison_are_refused_in_words(
+    replay: Page, tmp_path: Path
+) -> None:
+    upload(replay, write_clip(tmp_path / "mine.mp4"))
+    expect_error(replay, "only replays recorded runs")
+    replay.locator(".picker .card").first.click()
+    replay.get_by_role("tab", name="Compare").click()
+    place = replay.get_by_role("tabpanel", name="Compare")
+    place.get_by_role("button", name="Compare", exact=True).click()
+    expect(place.locator(".beside-note")).to_contain_text("only replays recorded runs")
+
+
+def test_a_links_settings_without_a_model_are_said_not_to_be_shown(
+    open_page: Callable[..., Page], replay_url: str
+) -> None:
+    page = open_page(replay_url, query="?sample=2_order&attn=0.5&frames=4")
+    wait_for_state(page, "stale")
+    expect(page.locator("#viewer .ribbon")).to_contain_text("Other settings than the recorded")
+    assert scene(page)["question"] == "Which color comes first?"
+    expect(page.locator("#error")).to_be_empty()

@@ -233,6 +233,8 @@ def test_keys_work_only_while_the_viewer_has_focus(page: Page, trace: Trace) -> 
         page.keyboard.press(key)
     drawn = snapshot(page)
     assert (drawn["slice"], drawn["layer"], drawn["mode"]) == (1, 1, "outline")
+    page.keyboard.press("?")
+    expect(page.get_by_text("these keys")).to_be_visible()
 
 
 def test_a_late_result_is_dropped_and_a_new_one_keeps_the_view(page: Page, trace: Trace) -> None:

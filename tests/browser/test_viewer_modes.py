@@ -113,11 +113,16 @@ def test_a_preview_is_marked_until_the_exact_run_arrives(page: Page, trace: Trac
     page.evaluate("viewer.setState('stale')")
     expect(viewer).to_have_attribute("data-tier", "preview")
     expect(page.locator("#viewer .tier")).to_have_text("preview")
+    expect(page.locator("#viewer .tier")).to_be_visible()
     expect(page.locator("#viewer .ribbon")).to_contain_text("the exact run follows")
     expect(note).to_contain_text("exact for the first affected layer only")
     assert snapshot(page)["kept"] != exact
     show(page, trace, rev=2)
     expect(viewer).to_have_attribute("data-tier", "exact")
+    expect(page.locator("#viewer .tier")).to_have_text("exact")
+    page.evaluate("viewer.setState('stale')")
+    expect(page.locator("#viewer .tier")).to_be_hidden()
+    page.evaluate("viewer.setState('ready')")
     expect(note).to_be_hidden()
     assert snapshot(page)["kept"] == exact
     preview(page, 0.3, 0.3)

@@ -8,6 +8,7 @@ const COMPARED = [["cubes", "Cubes"], ["ffn", "FFN tokens"]];
 const KEYS = [
   ["Space", "play, pause"], ["\u2190 \u2192", "slice"], ["Shift \u2190 \u2192", "one second"], ["\u2191 \u2193", "layer"],
   ["O", "overlay"], ["H", "head"], ["N P", "next, previous cube of the slice"], ["D", "3-D stack"], ["Esc", "let go"],
+  ["?", "these keys"],
 ];
 
 /** An element with properties, attributes (names with a dash, role, class) and children. */
@@ -82,7 +83,7 @@ function stageParts() {
   const grey = el("canvas", { className: "grey", "aria-hidden": "true" });
   const overlay = el("canvas", { className: "overlay", "aria-hidden": "true" });
   const ribbon = el("p", { className: "ribbon", hidden: true });
-  const tier = el("p", { className: "tier", textContent: "preview", hidden: true });
+  const tier = el("p", { className: "tier", hidden: true });
   const empty = el("div", { className: "empty" },
     el("p", { textContent: "Choose a video and ask a question." }),
     el("p", { textContent: "The cubes that each layer keeps are then drawn over the playing video." }));

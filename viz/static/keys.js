@@ -24,6 +24,7 @@ function actions(viewer, { shiftKey }) {
     d: () => viewer.set({ spatial: !view.spatial }),
     n: () => viewer.pinNext(1), p: () => viewer.pinNext(-1),
     Escape: () => viewer.clearPicks(),
+    "?": () => { viewer.parts.keys.open = !viewer.parts.keys.open; },
   };
 }
 

@@ -96,7 +96,9 @@ function renderTexts(parts, view) {
   const { data } = view, drawn = Boolean(data?.slices), preview = Boolean(data?.choices.settings);
   setText(parts.facts, data ? factsOf(view) : "");
   setText(parts.layerFacts, drawn ? layerFactsOf(view) : "");
-  parts.tier.hidden = parts.note.hidden = !preview;
+  parts.tier.hidden = !preview && !(drawn && parts.root.dataset.state === "ready");
+  setText(parts.tier, preview ? "preview" : "exact");
+  parts.note.hidden = !preview;
   setText(parts.note, preview ? previewNote(view) : "");
   setText(parts.laneTitle, drawn ? laneTitle(view) : "");
   parts.lanes.setAttribute("aria-label", drawn ? laneLabel(view) : "No lanes yet");

@@ -82,8 +82,9 @@ class Viewer {
   setState(state, message = "") {
     const { root, ribbon, empty, video } = this.parts;
     const preview = state === "stale" && this.data?.choices.settings;
+    this.message = message || (state === root.dataset.state ? this.message : "");
     root.dataset.state = state;
-    ribbon.textContent = message || (preview ? "Settings changed: the exact run follows" : TEXTS[state] ?? "");
+    ribbon.textContent = this.message || (preview ? "Settings changed: the exact run follows" : TEXTS[state] ?? "");
     ribbon.hidden = !ribbon.textContent;
     empty.hidden = Boolean(this.data) || Boolean(video.getAttribute("src"));
     this.layOut();
