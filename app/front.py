@@ -13,9 +13,9 @@ from viz.palette import css_variables
 
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = (
-    "studio.js", "header.js", "export.js", "picker.js", "chips.js", "dials.js", "look.js", "run.js",
+    "studio.js", "header.js", "export.js", "picker.js", "chips.js", "dials.js", "run.js",
     "progress.js", "data.js", "beside.js", "compare.js", "ablate.js",
-    "figures.js",
+    "fit.js", "figures.js",
 )  # fmt: skip
 
 

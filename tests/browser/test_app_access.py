@@ -115,8 +115,8 @@ def test_the_theme_can_change_while_the_page_is_open(
 ) -> None:
     page = open_page(fake_url)
     wait_for_state(page, "ready")
-    page.get_by_role("tab", name="Entropy").scroll_into_view_if_needed()
-    ink = ".plot .xtick text"
+    page.get_by_role("tab", name="Entropy").click()
+    ink = "[role=tabpanel]:not([hidden]) .plot .xtick text"
     page.locator(ink).first.wait_for()
     light = page.locator(ink).first.evaluate("node => node.style.fill")
     page.evaluate("document.body.classList.add('dark')")
