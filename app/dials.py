@@ -46,8 +46,8 @@ def build_dials(config: AdaSparkConfig, calibration: Calibration | None) -> Dial
     with gr.Column(elem_classes="dial-card"):
         budget = _budget(config, calibration) if calibration else None
         with gr.Row():
-            attn = _slider("Top-p attention", config.attn_top_p, "Of the mass")
-            ffn = _slider("Top-p FFN", config.ffn_top_p, "Of the importance")
+            attn = _slider("Top-p attention", config.attn_top_p, "Attention to keep")
+            ffn = _slider("Top-p FFN", config.ffn_top_p, "Importance to keep")
         with gr.Row():
             preset = gr.Dropdown(
                 preset_choices(config.cube),
