@@ -51,8 +51,8 @@ def build_dials(
     with gr.Column(elem_classes="dial-card"):
         budget = _budget(config, calibration) if calibration else None
         with gr.Row():
-            attn = _threshold("Top-p attention", config.attn_top_p, "Of the mass")
-            ffn = _threshold("Top-p FFN", config.ffn_top_p, "Of the importance")
+            attn = _threshold("Top-p attention", config.attn_top_p, "Attention to keep")
+            ffn = _threshold("Top-p FFN", config.ffn_top_p, "Importance to keep")
         with gr.Row():
             preset = gr.Dropdown(
                 preset_choices(config.cube),

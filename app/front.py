@@ -13,9 +13,9 @@ from viz.palette import css_variables
 
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = (
-    "studio.js", "header.js", "export.js", "picker.js", "chips.js", "dials.js", "look.js", "run.js",
+    "studio.js", "header.js", "export.js", "picker.js", "chips.js", "dials.js", "run.js",
     "progress.js", "data.js", "beside.js", "compare.js", "ablate.js",
-    "figures.js",
+    "fit.js", "figures.js",
 )  # fmt: skip
 
 
@@ -29,7 +29,7 @@ def head() -> str:
 HEADER = """
 <header class="masthead">
   <div class="brand"><h1>AdaSpark Studio</h1>
-    <p>See what a video model reads, layer by layer.</p></div>
+    <p>Ask about a video; see what the model reads of it, layer by layer.</p></div>
   <div class="tools">
     <ul class="chips" aria-label="What is running"></ul>
     <div class="menu">
@@ -56,7 +56,7 @@ PICKER = """
   <div class="cards" role="group" aria-label="Videos"></div>
   <label class="drop"><input type="file" aria-label="Video"
     accept="video/*,.mp4,.mkv,.webm,.avi,.mov,.m4v">
-    <span><b>Upload a video</b> or drop it here</span></label>
+    <span><b>Upload a video</b><br>or drop it here</span></label>
   <p class="facts" role="status" aria-live="polite">Pick a sample clip or upload a video.</p>
   <p class="note" hidden></p>
   <div class="too-long" role="alert" hidden><p></p><button type="button"></button></div>
@@ -87,6 +87,8 @@ FIGURES = """
   <div role="tablist" aria-label="Figures"></div>
   <div class="figure-panels"></div>
   <template><div class="how">
+    <h3>What this is</h3><p>A video model reads a video as thousands of tokens. AdaSpark lets each
+    layer skip most of them. This page shows which ones, on the video itself.</p>
     <h3>1. Choose</h3><p>The video's tokens are grouped into cubes of time, height and width. In
     every layer and head, each token scores the mean key of every cube it may see, and keeps the
     fewest cubes whose share of the attention reaches Top-p.</p>
@@ -97,6 +99,18 @@ FIGURES = """
     <h3>4. Read the pictures</h3><p>Bright is kept, dark is dropped, hatched skips the FFN. A kept
     cube was attended to; that is not proof that it caused the answer. FLOPs are counted, seconds
     are measured on this machine: they are never the same figure.</p>
+    <h3>Words used here</h3>
+    <dl><div><dt>Token</dt><dd>a patch of the picture in two frames, or part of a word.</dd></div>
+    <div><dt>Slice</dt><dd>the two frames that share their tokens.</dd></div>
+    <div><dt>Cube</dt><dd>neighbouring video tokens, chosen or dropped together.</dd></div>
+    <div><dt>Layer, head</dt><dd>the model's steps, and parts of each that attend apart.</dd></div>
+    <div><dt>Top-p</dt><dd>the share to keep, by the fewest cubes or tokens that hold it.</dd></div>
+    <div><dt>FFN</dt><dd>the half of a layer that works on each token alone.</dd></div>
+    <div><dt>Entropy</dt><dd>how evenly attention is spread: 0 is all in one place, 1 is everywhere
+    alike. Effective cubes: how many that amounts to.</dd></div>
+    <div><dt>Density</dt><dd>the share that is computed.</dd></div>
+    <div><dt>Prefill</dt><dd>reading the video and the question, before the first word.</dd></div>
+    <div><dt>FLOP</dt><dd>one arithmetic operation; a GFLOP is a billion.</dd></div></dl>
     <h3>What is yours</h3><p>An uploaded video and the answers about it stay on this server,
     out of other visitors' sight, until space is needed or it stops. The page asks nothing of any
     other host.</p>

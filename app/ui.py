@@ -109,21 +109,22 @@ def _picker(samples: Sequence[dict[str, Any]], limit_bytes: int) -> Any:
 def _question(asks: bool) -> tuple[Any, list[Callable[..., Any]]]:
     """The textbox, its suggestions, and the listeners that ask; off, and why, without a model."""
     with gr.Column(elem_classes="dial-card"):
-        box = gr.Textbox(
-            label="Question",
-            placeholder="What do you want to know?",
-            elem_id="question",
-            max_length=2000,
-            interactive=asks,
-        )
+        with gr.Row(elem_id="ask-row"):
+            box = gr.Textbox(
+                label="Question",
+                placeholder="What do you want to know?",
+                elem_id="question",
+                max_length=2000,
+                min_width=200,
+                interactive=asks,
+            )
+            ask = gr.Button(
+                "Ask", variant="primary", elem_id="ask", min_width=80, scale=0, interactive=asks
+            )
+            stop = gr.Button("Stop", elem_id="stop", min_width=80, scale=0)
         chips = _html(front.CHIPS, "mountChips(element, {trigger})", events=("chip",))
         if not asks:
             gr.HTML(f'<p class="ask-off" role="note">{NO_MODEL}</p>', apply_default_css=False)
-        with gr.Row(elem_id="ask-row"):
-            ask = gr.Button(
-                "Ask", variant="primary", elem_id="ask", min_width=96, scale=2, interactive=asks
-            )
-            stop = gr.Button("Stop", elem_id="stop", min_width=96, scale=1)
     stop.click(None, js=_call("stop"), api_visibility="private")
     chips.chip(None, None, box, js="() => window.AdaSparkStudio.chosenQuestion()", **PRIVATE)
     return box, [ask.click, box.submit]

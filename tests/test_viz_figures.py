@@ -52,7 +52,7 @@ def test_entropy_by_layer_keeps_kinds_apart(trace: Trace) -> None:
     rows = [i for i, word in enumerate(trace.words) if word["kind"] == "question"]
     expected = trace.word_entropy[:, rows].mean(1)
     assert named(figure, "Attention, question").y == pytest.approx(expected, abs=1e-6)
-    assert named(figure, "Attention, video tokens").y == pytest.approx(
+    assert named(figure, "Attention, video").y == pytest.approx(
         [layer.attention_entropy for layer in trace.layers], abs=1e-6
     )
     assert named(figure, "FFN").y == pytest.approx(
@@ -67,7 +67,7 @@ def test_lines_differ_in_dash_and_marker_too(trace: Trace) -> None:
 
 
 def test_entropy_over_time_is_drawn_at_presentation_times(trace: Trace) -> None:
-    line = named(figures.entropy_over_time(trace, 1), "Attention, video tokens")
+    line = named(figures.entropy_over_time(trace, 1), "Attention, video")
     assert list(line.x) == trace.frame_times[:, 0].tolist()
     expected = shares.by_slice(trace, trace.cube_entropy)[1]
     assert line.y[0] is None and np.isnan(expected[0])
@@ -129,7 +129,7 @@ def test_concentration_is_the_size_of_the_nucleus_at_each_mass(trace: Trace) -> 
     figure = figures.attention_concentration(trace)
     for mass in (0.5, 0.8, 0.9, 0.95):
         chosen = nucleus(trace.word_probs[:, rows].astype(np.float64), mass)
-        line = named(figure, f"{mass:.0%} of the mass")
+        line = named(figure, f"{100 * mass:.0f} % of the attention")
         assert line.y == pytest.approx(chosen.mean((1, 2, 3)), abs=1e-3)
 
 

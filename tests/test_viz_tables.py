@@ -76,5 +76,5 @@ def test_cubes_and_tokens_are_the_traces(trace: Trace) -> None:
 def test_costs_are_counted_and_measured_apart(trace: Trace) -> None:
     rows = figures.table("flops", trace)
     counted = {row["what"]: row["value"] for row in rows if row["how"] == "counted"}
-    assert counted["Dense: ffn"] == trace.meta["flops"]["dense"]["ffn"]
+    assert counted["Dense: FFN"] == trace.meta["flops"]["dense"]["ffn"]
     assert {row["unit"] for row in rows if row["how"] == "measured"} == {"s"}

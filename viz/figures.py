@@ -84,7 +84,10 @@ def layer_density(trace: Trace, *, theme: Theme = "light") -> go.Figure:
 
 def layer_statistics(trace: Trace, *, theme: Theme = "light") -> go.Figure:
     """What each layer selects (the paper's Fig. 4): cubes by kind of query, and FFN tokens."""
-    titles = (f"Cubes a query attends to, of {len(trace.bounds)}", "Video tokens through the FFN")
+    titles = (
+        f"Cubes a query attends to, of {len(trace.bounds)}",
+        "Share of video tokens through the FFN",
+    )
     figure = make_subplots(1, 2, subplot_titles=titles, horizontal_spacing=0.1)
     add_lines(figure, series.kept_cubes(trace), theme, column=1)
     add_lines(figure, series.passed_tokens(trace), theme, column=2)
@@ -157,9 +160,10 @@ def flops_breakdown(trace: Trace, *, theme: Theme = "light") -> go.Figure:
         col=2,
     )
     figure.update_layout(barmode="stack")
-    figure = laid_out(figure, theme, "Cost: counted, and measured", "", "")
+    figure = laid_out(figure, theme, "Cost: FLOPs counted, time measured", "", "")
     under_titles(figure)
-    figure.update_xaxes(title={"text": "GFLOP"}, col=1).update_xaxes(title={"text": "s"}, col=2)
+    figure.update_xaxes(title={"text": "GFLOP"}, col=1)
+    figure.update_xaxes(title={"text": "Seconds"}, col=2)
     return figure.update_yaxes(range=None, autorange="reversed", rangemode="normal")
 
 

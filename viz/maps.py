@@ -53,8 +53,8 @@ def selection_maps(
         figure.add_trace(heat, layer // columns + 1, layer % columns + 1)
     name = series.QUERY_NAMES[chosen].lower()
     title = f"Share of cubes kept, {name}; across: slices, down: places in the picture"
-    figure = laid_out(figure, theme, title, "", "", height=110 + 130 * rows)
-    figure.update_layout(coloraxis=share_axis("Share kept"))
+    figure = laid_out(figure, theme, title, "", "", height=122 + 130 * rows)
+    figure.update_layout(coloraxis=share_axis("Share kept"), margin={"t": 60})
     figure.update_annotations(font={"size": 12})
     return hide_axes(figure)
 
@@ -124,7 +124,7 @@ def _mosaic_figure(pictures: Floats, names: list[str], title: str, theme: Theme)
     style: dict[str, Any] = {"font": {"size": 10}, "showarrow": False}
     for index, (row, column) in zip(shown, places, strict=True):
         figure.add_annotation(x=column + columns / 2 - 0.5, y=row - 1, text=names[index], **style)
-    height = 90 + 620 * picture.shape[0] / picture.shape[1]
+    height = 90 + 800 * picture.shape[0] / picture.shape[1]
     figure = laid_out(figure, theme, title, "", "", height=int(min(900, max(220, height))))
     figure.update_xaxes(visible=False)
     figure.update_yaxes(scaleanchor="x", constrain="domain", constraintoward="top")
@@ -134,7 +134,7 @@ def _mosaic_figure(pictures: Floats, names: list[str], title: str, theme: Theme)
 def _mosaic(masks: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[tuple[int, int]]]:
     """Pictures [S, H, W] side by side with NaN between; and the place of each first token."""
     count, rows, columns = masks.shape
-    across = min(count, max(1, round((count * (rows + 2) / (columns + 1) * 2.5) ** 0.5)))
+    across = min(count, max(1, round((count * (rows + 2) / (columns + 1) * 3.6) ** 0.5)))
     down = -(-count // across)
     picture = np.full((down * (rows + 2), across * (columns + 1)), np.nan)
     places = []

@@ -41,23 +41,32 @@ def laid_out(
     named, clear = colours(theme), "rgba(0,0,0,0)"
     axis = {"gridcolor": named["line"], "zerolinecolor": named["line"], "automargin": True}
     figure.update_layout(
-        title={"text": title, "x": 0, "xanchor": "left", "font": {"size": 15}},
+        title={
+            "text": title,
+            "x": 0,
+            "y": 1,
+            "yref": "container",
+            "yanchor": "top",
+            "pad": {"t": 10},
+            "font": {"size": 15},
+        },
         font={"family": "system-ui, sans-serif", "size": 13, "color": named["text"]},
         paper_bgcolor=clear,
         plot_bgcolor=clear,
         hoverlabel={"bgcolor": named["raised"], "font": {"color": named["text"]}},
-        legend={"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top", "traceorder": "normal"},
+        legend={"orientation": "h", "x": 0, "y": -0.26, "yanchor": "top", "traceorder": "normal"},
+        modebar={"bgcolor": clear, "color": named["muted"], "activecolor": named["accent"]},
         margin={"l": 8, "r": 8, "t": 48, "b": 8},
         height=height,
     )
-    figure.update_xaxes(title={"text": x, "font": {"size": 13}}, **axis)
-    y_title = {"text": y, "font": {"size": 13}}
+    figure.update_xaxes(title={"text": x, "font": {"size": 13}, "standoff": 6}, **axis)
+    y_title = {"text": y, "font": {"size": 13}, "standoff": 8}
     return figure.update_yaxes(title=y_title, range=[-0.02, 1.05], **axis)
 
 
 def under_titles(figure: go.Figure) -> go.Figure:
     """Room and size for the titles of subplots below the figure's own."""
-    return figure.update_annotations(font={"size": 13}).update_layout(margin={"t": 76})
+    return figure.update_annotations(font={"size": 13}).update_layout(margin={"t": 66})
 
 
 def nothing(theme: Theme, why: str) -> go.Figure:
@@ -77,5 +86,5 @@ def share_axis(title: str) -> dict[str, Any]:
     """A colour axis of shares: Cividis, fixed from 0 to 1."""
     steps = np.linspace(0, 1, len(CIVIDIS))
     scale = [[float(at), colour] for at, colour in zip(steps, CIVIDIS, strict=True)]
-    bar = {"title": {"text": title}, "thickness": 12, "outlinewidth": 0}
+    bar = {"title": {"text": title, "font": {"size": 13}}, "thickness": 12, "outlinewidth": 0}
     return {"cmin": 0, "cmax": 1, "colorscale": scale, "colorbar": bar}

@@ -49,6 +49,7 @@ def header(trace: Trace) -> str:
     chips = [tag("li", text(name), " ", tag("b", text(value))) for name, value in known.items()]
     return tag(
         "header",
+        tag("p", "AdaSpark: what a video model read to answer this question", class_="about"),
         tag("h1", text(meta.get("question") or "No question")),
         tag("p", text(meta.get("answer") or "No answer"), class_="answer"),
         tag("ul", *chips, class_="chips"),
@@ -59,8 +60,8 @@ def cards(trace: Trace) -> str:
     """Densities, counted FLOPs and measured seconds, kept apart."""
     flops, seconds = trace.meta.get("flops") or {}, trace.meta.get("seconds") or {}
     entries = [
-        ("Attention density", _percent(trace.attention_density), "computed / causal pairs"),
-        ("FFN density", _percent(trace.ffn_density), "video tokens through the FFN"),
+        ("Attention density", _percent(trace.attention_density), "of query-key pairs computed"),
+        ("FFN density", _percent(trace.ffn_density), "of video tokens through the FFN"),
         ("Fewer FLOPs", _percent(flops.get("reduction")), "counted, prefill"),
         ("Prefill", _secs(seconds.get("prefill")), "measured"),
         ("Vision", _secs(seconds.get("vision")), "measured"),
@@ -170,12 +171,12 @@ def layer_table(trace: Trace) -> str:
 def run_table(trace: Trace) -> str:
     """Counted FLOPs and measured seconds, each named."""
     rows = [
-        (f"{name}: {series.PARTS[part].lower()}, counted", f"{value / 1e9:.4g} GFLOP")
+        (f"{name}: {series.part_name(part)}, counted", f"{value / 1e9:.4g} GFLOP")
         for name, parts in series.flops_parts(trace).items()
         for part, value in parts.items()
     ]
     seconds = trace.meta.get("seconds") or {}
-    rows += [(f"{name}, measured", _secs(value)) for name, value in seconds.items()]
+    rows += [(f"{name.capitalize()}, measured", _secs(value)) for name, value in seconds.items()]
     if not rows:
         return ""
     body = tag("tbody", *(_row(name, [value]) for name, value in rows))

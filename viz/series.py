@@ -45,7 +45,7 @@ def entropy_by_layer(trace: Trace) -> list[Line]:
     layers = _layers(trace)
     found = [
         Line(
-            f"Attention, {QUERY_NAMES[kind].lower()}",
+            f"Attention, {kind}",
             kind,
             layers,
             _known(shares.attention_entropy(trace, kind)),
@@ -61,7 +61,7 @@ def entropy_over_time(trace: Trace, layer: int) -> list[Line]:
     attention = shares.by_slice(trace, trace.cube_entropy)[layer]
     ffn = shares.by_slice(trace, trace.ffn_entropy)[layer]
     return [
-        Line("Attention, video tokens", "video", times, _known(attention)),
+        Line("Attention, video", "video", times, _known(attention)),
         Line("FFN", "ffn", times, _known(ffn)),
     ]
 
@@ -144,7 +144,7 @@ def concentration(trace: Trace, kind: str) -> list[Line]:
     """
     found = shares.needed_share(trace, kind, MASSES)
     return [
-        Line(f"{mass:.0%} of the mass", role, _layers(trace), _known(column))
+        Line(f"{100 * mass:.0f} % of the attention", role, _layers(trace), _known(column))
         for mass, role, column in zip(MASSES, MASS_ROLES, found.T, strict=True)
     ]
 
@@ -178,6 +178,11 @@ def flops_title(trace: Trace) -> str:
         return "No FLOPs were counted in this run"
     vision = any("vision" in parts for parts in rows.values())
     return "Counted FLOPs, prefill and vision tower" if vision else "Counted FLOPs of the prefill"
+
+
+def part_name(part: str) -> str:
+    """A part of PARTS within a sentence."""
+    return "FFN" if part == "ffn" else PARTS[part].lower()
 
 
 def _layers(trace: Trace) -> list[float]:

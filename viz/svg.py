@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 
 from viz.markup import tag, text
 from viz.palette import DASH
-from viz.series import PARTS, Line
+from viz.series import PARTS, Line, part_name
 
 WIDTH, HEIGHT = 640, 260
 LEFT, RIGHT, TOP, BOTTOM = 44, 12, 12, 40
 BAR_LEFT, BAR_STEP, BAR_ROOM = 84, 46, 130
-_DASHES = {"solid": None, "dash": "8 5", "dot": "2 4", "dashdot": "8 4 2 4"}
+_DASHES = {"solid": None, "dash": "8 5", "dot": "3 3", "dashdot": "8 4 2 4"}
 Bars = dict[str, dict[str, float]]
 
 
@@ -65,7 +65,7 @@ def _figure(title: str, body: str, caption: str, *, height: int = HEIGHT) -> str
 def _bar(name: str, parts: dict[str, float], roles: dict[str, str], top: int, scale: float) -> str:
     left, body = float(BAR_LEFT), ""
     for part, value in parts.items():
-        tip = tag("title", text(f"{name}, {PARTS[part].lower()}: {value / 1e9:.3g} GFLOP"))
+        tip = tag("title", text(f"{name}, {part_name(part)}: {value / 1e9:.3g} GFLOP"))
         place = {"x": f"{left:.1f}", "y": top, "width": f"{value * scale:.1f}", "height": 34}
         body += tag("rect", tip, class_="part", style=f"fill:var(--as-{roles[part]})", **place)
         if value * scale > 11 * len(PARTS[part]):

@@ -121,7 +121,7 @@ def _tokens(trace: Trace, layer: int) -> list[Row]:
 
 def _cost(trace: Trace) -> list[Row]:
     counted: list[Row] = [
-        {"what": f"{name}: {series.PARTS[part].lower()}", "how": "counted", "unit": "FLOP"}
+        {"what": f"{name}: {series.part_name(part)}", "how": "counted", "unit": "FLOP"}
         | {"value": value}
         for name, parts in series.flops_parts(trace).items()
         for part, value in parts.items()

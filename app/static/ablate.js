@@ -3,18 +3,19 @@
   "use strict";
   const studio = window.AdaSparkStudio;
   const { make } = studio;
+  const ABOUT = "Forces one cube off or on in every layer and asks again: does the answer change, and how likely is the first one still?";
 
   function mountAblate(body, trigger) {
     const picked = make("p", { class: "ablate-cube" });
     const force = (on) => panel.start({ cube: picked.cube, on });
     const buttons = [["Force off", false], ["Force on", true]].map(([text, on]) =>
       make("button", { type: "button", text, on: { click: () => force(on) } }));
-    const panel = studio.besidePanel(body, { name: "ablate", trigger, controls: [picked, ...buttons], told });
+    const panel = studio.besidePanel(body, { name: "ablate", about: ABOUT, trigger, controls: [picked, ...buttons], told });
 
     function pick(cube) {
       const data = studio.viewer()?.data;
       picked.cube = cube ?? null;
-      picked.textContent = data && cube != null ? describe(data, cube) : "Click a cube in the player to choose it.";
+      picked.textContent = data && cube != null ? describe(data, cube) : "No cube chosen: click one in the player.";
       for (const button of buttons) button.disabled = picked.cube === null;
     }
 

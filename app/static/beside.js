@@ -17,13 +17,15 @@
   /** The key of the run that the player's Difference is drawn against, if there is one. */
   studio.beside = null;
 
-  /** A panel of `body` that runs things beside the run in view; `controls` are its own elements,
+  /** A panel of `body` that runs things beside the run in view; `about` says what it is for,
+      `controls` are its own elements,
       `told(message)` returns more elements to show under both sides. */
-  function besidePanel(body, { name, trigger, controls, told = () => [] }) {
+  function besidePanel(body, { name, about, trigger, controls, told = () => [] }) {
     const panel = { key: "", number: 0, done: true };
     const note = make("p", { class: "beside-note", role: "status" });
     const place = make("div", { class: "beside" });
-    body.append(make("div", { class: "beside-controls" }, ...controls), note, place);
+    body.append(make("p", { class: "beside-about", text: about }),
+      make("div", { class: "beside-controls" }, ...controls), note, place);
 
     /** Ask the server for a run; `request` says which. */
     panel.start = (request) => {

@@ -3,7 +3,7 @@
   "use strict";
   const studio = window.AdaSparkStudio;
   const { make, byId } = studio;
-  const SHOWN_CHIPS = 4;
+  const SHOWN_CHIPS = 3;
   const state = { questions: new Set(), next: "" };
 
   function mountChips(element, { trigger }) {

@@ -3,6 +3,8 @@
   "use strict";
   const studio = window.AdaSparkStudio;
   const { make } = studio;
+  const ABOUT = "Asks the same question of the same video another way. Both answers, their cost and, where the slices match, " +
+    "the cubes that only one of them keeps are then set side by side; the player shows them as Difference.";
 
   function mountCompare(body, rivals, trigger) {
     const choice = make("select", { "aria-label": "Compare with" },
@@ -11,7 +13,7 @@
     const pin = make("button", { type: "button", "aria-pressed": "false", disabled: true, on: { click: () => toggle() } });
     const held = make("p", { class: "pinned", role: "status" });
     const controls = [make("label", {}, "This run against ", choice), button, pin, held];
-    const panel = studio.besidePanel(body, { name: "compare", trigger, controls, told });
+    const panel = studio.besidePanel(body, { name: "compare", about: ABOUT, trigger, controls, told });
     const state = { inView: null, pinned: null };
 
     /** Hold on to the run in view, or let go of it: runs that follow are compared with it. */

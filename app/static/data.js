@@ -15,7 +15,10 @@
     data.choice.value = "layer_density";
   }
 
-  const titleOf = (name) => name.replaceAll("_", " ").replace("ffn", "FFN").replace("flops", "FLOPs and time");
+  const titleOf = (name) => {
+    const words = name.replaceAll("_", " ").replace("ffn", "FFN").replace("flops", "FLOPs and time");
+    return words[0].toUpperCase() + words.slice(1);
+  };
 
   /** The table of a result (null: none), of one layer where it is one layer's. */
   function showData(result, layer) {

@@ -15,9 +15,9 @@
     ["Data", []],
     ["How it works", []],
   ];
-  const FIRST = 2;
+  const FIRST = 0;
   const OF_ONE_LAYER = new Set(["selection_map", "ffn_masks", "entropy_over_time"]);
-  const WIDE = new Set(["selection_maps", "selection_map", "ffn_masks", "layer_statistics", "concentration", "ffn_inertia", "flops"]);
+  const WIDE = new Set(["selection_maps", "selection_map", "ffn_masks", "layer_statistics", "layer_density", "concentration", "ffn_inertia", "flops"]);
   /** Where a click on a point leads; elsewhere it leads nowhere. */
   const byLayer = ({ x }) => ({ layer: x });
   const PLACES = {
@@ -47,7 +47,7 @@
     new IntersectionObserver(([entry]) => {
       panel.visible = entry.isIntersecting;
       refresh();
-    }, { rootMargin: "200px" }).observe(element);
+    }, { rootMargin: "80px" }).observe(element);
     studio.on("result", (result) => {
       panel.result = result;
       if (!result) clear();
@@ -141,7 +141,7 @@
     const title = figure.layout.title;
     place.setAttribute("role", "group");
     place.setAttribute("aria-label", (title && title.text) || name);
-    await window.Plotly.react(place, figure.data, figure.layout, CONFIG);
+    await window.Plotly.react(place, figure.data, studio.fitted(figure, place.clientWidth), CONFIG);
     if (!PLACES[name]) return;
     place.removeAllListeners("plotly_click");
     place.on("plotly_click", ({ points: [point] }) => {

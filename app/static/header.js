@@ -33,7 +33,7 @@
     ].filter(Boolean);
   }
 
-  /** A button that shows and hides its panel; Escape and a click elsewhere hide it. */
+  /** A button that shows and hides its panel; Escape, a click and the focus elsewhere hide it. */
   function disclose(menu) {
     const [button, panel] = menu.children;
     const open = (shown) => {
@@ -47,9 +47,11 @@
       open(false);
       button.focus();
     });
-    document.addEventListener("pointerdown", (event) => {
-      if (!panel.hidden && !menu.contains(event.target)) open(false);
-    });
+    for (const elsewhere of ["pointerdown", "focusin"]) {
+      document.addEventListener(elsewhere, (event) => {
+        if (!panel.hidden && !menu.contains(event.target)) open(false);
+      });
+    }
   }
 
   /** Gradio names its range inputs "range slider for ...": people know them by their labels. */

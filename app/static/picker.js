@@ -42,7 +42,7 @@
   function card({ name, title, url, poster_secs: posterSecs = 0.1 }, choose) {
     const video = make("video", { src: `${url}#t=${posterSecs}`, muted: true, preload: "metadata", tabindex: -1, "aria-hidden": "true" });
     const caption = make("span", { text: title });
-    const options = { type: "button", class: "card", "data-name": name, "aria-pressed": "false" };
+    const options = { type: "button", class: "card", "data-name": name, "aria-pressed": "false", title };
     return make("button", { ...options, on: { click: choose } }, video, caption);
   }
 

@@ -56,7 +56,7 @@
     const total = Object.values(seconds).reduce((sum, secs) => sum + (secs || 0), 0).toFixed(2);
     if (recorded) return `Recorded earlier: ${model} on ${device}, ${total} s`;
     if (state === "stopped") return `Stopped after ${total} s`;
-    const reused = seconds.vision === 0 ? ", the video's features were kept" : "";
+    const reused = seconds.vision === 0 ? ", reusing what was already read of the video" : "";
     return `Done in ${total} s${reused}`;
   }
 

@@ -128,7 +128,7 @@
     } catch (error) {
       return fail(error.message);
     }
-    if (message.recorded) studio.lookFirst(run.view);
+    if (message.recorded) run.view.lookFirst();
     byId("answer").textContent = message.answer;
     finish(null);
     studio.costs(message);
@@ -146,7 +146,7 @@
   function finish(state) {
     if (state) {
       run.view.setState(state);
-      studio.phaseLine(state === "error" ? "Failed" : "Stopped");
+      studio.phaseLine(state === "error" ? "No new result" : "Stopped");
     }
     setActive(false);
   }

@@ -33,6 +33,34 @@ def test_nothing_is_wider_than_the_window(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_the_first_screen_holds_the_video_its_lanes_the_answer_and_the_dials(
+    open_page: Callable[..., Page], fake_url: str
+) -> None:
+    page = open_page(fake_url, width=1440, height=900)
+    wait_for_state(page, "ready")
+    for part in (".stage", ".lanes", "#answer", "#cards", "[aria-label='Top-p FFN']"):
+        box = page.locator(part).last.bounding_box()
+        assert box and box["y"] + box["height"] <= 900, part
+
+
+def test_on_a_phone_the_charts_of_a_figure_stand_under_each_other(
+    open_page: Callable[..., Page], fake_url: str
+) -> None:
+    tops = {}
+    for width in (390, 1440):
+        page = open_page(fake_url, width=width, height=800)
+        wait_for_state(page, "ready")
+        page.get_by_role("tab", name="FLOPs and time").click()
+        plots = page.locator("[role=tabpanel]:not([hidden]) .plot .subplot")
+        expect(plots).to_have_count(2)
+        boxes = [
+            plot.evaluate("n => n.querySelector('.gridlayer').getBoundingClientRect().top")
+            for plot in plots.all()
+        ]
+        tops[width] = boxes[1] - boxes[0]
+    assert tops[390] > 150 and abs(tops[1440]) < 5
+
+
 def test_what_is_touched_on_a_phone_is_large_enough(
     open_page: Callable[..., Page], fake_url: str
 ) -> None:
@@ -115,8 +143,8 @@ def test_the_theme_can_change_while_the_page_is_open(
 ) -> None:
     page = open_page(fake_url)
     wait_for_state(page, "ready")
-    page.get_by_role("tab", name="Entropy").scroll_into_view_if_needed()
-    ink = ".plot .xtick text"
+    page.get_by_role("tab", name="Entropy").click()
+    ink = "[role=tabpanel]:not([hidden]) .plot .xtick text"
     page.locator(ink).first.wait_for()
     light = page.locator(ink).first.evaluate("node => node.style.fill")
     page.evaluate("document.body.classList.add('dark')")

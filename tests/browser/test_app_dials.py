@@ -133,7 +133,7 @@ def test_a_video_dropped_anywhere_is_taken(studio: Page, tmp_path: Path) -> None
 
 
 def test_a_click_in_a_figure_moves_the_viewer(studio: Page) -> None:
-    studio.get_by_role("tab", name="Entropy").scroll_into_view_if_needed()
+    studio.get_by_role("tab", name="Entropy").click()
     place = studio.locator("[data-figure=entropy_by_layer]")
     place.locator(".main-svg").first.wait_for()
     place.evaluate("node => node.emit('plotly_click', {points: [{x: 3}]})")

@@ -72,7 +72,7 @@ def test_a_layer_is_chosen_with_the_keyboard_and_the_figures_follow(studio: Page
     layer.press("Home")
     layer.press("ArrowRight")
     expect(studio.locator("#viewer")).to_have_attribute("data-layer", "1")
-    studio.get_by_role("tab", name="Entropy").scroll_into_view_if_needed()
+    studio.get_by_role("tab", name="Entropy").click()
     shown = studio.get_by_text("Entropy over time, layer 1")
     expect(shown).to_be_visible(timeout=PATIENCE_MILLIS)
 

@@ -58,6 +58,13 @@ def test_the_page_opens_where_the_question_chose_most_sharply(studio: Page) -> N
     )
 
 
+def test_a_video_that_plays_shows_what_each_layer_usually_keeps(studio: Page) -> None:
+    auto = studio.get_by_role("button", name="Kept from the layer's average")
+    expect(auto).to_have_attribute("aria-pressed", "false")
+    studio.get_by_role("button", name="Play", exact=True).click()
+    expect(auto).to_have_attribute("aria-pressed", "true")
+
+
 def test_another_card_shows_its_own_recorded_run(studio: Page) -> None:
     studio.get_by_role("button", name="Tall").click()
     wait_for_state(studio, "ready", after_rev=1)

@@ -16,6 +16,8 @@ class Clock {
     this.playable = false;
     video.addEventListener("loadedmetadata", () => this.#ready());
     video.addEventListener("error", () => this.#lost());
+    // A busy browser may not tell of the last frame; at the end it is on screen.
+    video.addEventListener("ended", () => { this.#presented = video.currentTime; });
     for (const name of ["seeked", "play", "pause", "ended"]) {
       video.addEventListener(name, () => this.#tick());
     }

@@ -66,7 +66,8 @@ function buildViewer(root, on) {
   parts.inspector = el("section", { className: "inspector", "aria-label": "Selection", hidden: true });
   parts.keys = keyHelp();
   parts.live = el("p", { className: "live", "aria-live": "polite", role: "status" });
-  const asked = el("div", { className: "asked" }, parts.kinds, el("label", { className: "head" }, "Head", parts.head));
+  const asked = el("div", { className: "asked" },
+    el("span", { className: "name", textContent: "Kept by", "aria-hidden": "true" }), parts.kinds, parts.head);
   root.append(
     el("div", { className: "bar" }, parts.modes, asked),
     parts.stage, parts.stackBox, parts.note, parts.transport, parts.details, parts.dials, parts.laneBox,
@@ -141,5 +142,5 @@ function laneParts() {
 
 function keyHelp() {
   const rows = KEYS.map(([key, does]) => el("div", {}, el("dt", {}, el("kbd", { textContent: key })), el("dd", { textContent: does })));
-  return el("details", { className: "keys" }, el("summary", { textContent: "Keys" }), el("dl", {}, ...rows));
+  return el("details", { className: "keys" }, el("summary", { textContent: "Keyboard shortcuts" }), el("dl", {}, ...rows));
 }

@@ -40,12 +40,12 @@ function renderChoices(parts, view) {
   press(parts.compared, view.compared);
   for (const choice of parts.kinds.children) choice.disabled = !data?.kinds.includes(choice.dataset.value);
   if (parts.head.options.length !== heads + 1) {
-    const options = Array.from({ length: heads }, (_, head) => el("option", { value: head, textContent: head }));
-    parts.head.replaceChildren(el("option", { value: "", textContent: "mean of all" }), ...options);
+    const options = Array.from({ length: heads }, (_, head) => el("option", { value: head, textContent: `head ${head}` }));
+    parts.head.replaceChildren(el("option", { value: "", textContent: "all heads" }), ...options);
   }
   parts.head.value = view.query.head ?? "";
   parts.head.disabled = !heads || view.kind === "video";
-  parts.head.title = view.kind === "video" ? "The heads of video tokens are not recorded apart" : "";
+  parts.head.title = view.kind === "video" ? "The heads of video tokens are not recorded apart" : "One attention head, or the mean of all";
   parts.rescale.hidden = view.mode !== "heat";
   parts.rescale.setAttribute("aria-pressed", String(view.rescaled));
   parts.compared.hidden = view.mode !== "difference";

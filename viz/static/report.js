@@ -19,4 +19,5 @@
     const compared = JSON.parse(other.textContent);
     viewer.setOther(compared.scene, ...compared.labels);
   }
+  viewer.lookFirst();
 })();

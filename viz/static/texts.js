@@ -131,7 +131,7 @@ function legendOf(view) {
   const average = view.fixed === null && view.threshold < 0.5 ? " (the layer's average)" : "";
   const from = `${percent(Math.max(view.threshold, 0.01))} of ${unit(view)}${average}`;
   if (view.mode === "heat") return [entry("cividis", `0 to ${percent(view.top)} of ${unit(view)} attend`)];
-  if (view.mode === "ffn") return [entry("hatch", "skips the FFN (mean compensated)"), entry("clear", "passes through")];
+  if (view.mode === "ffn") return [entry("hatch", "skips the FFN, moves by its cube\u2019s mean"), entry("clear", "passes through")];
   if (view.mode === "outline") return [entry("outline", `kept by at least ${from}`)];
   if (view.mode === "difference") return differenceLegend(view);
   return [entry("clear", `kept by at least ${from}`), entry("dim", "dropped")];

@@ -1,6 +1,6 @@
 /* The viewer: one state, one draw, and the events that change the state. */
 
-const TEXTS = { stale: "Settings changed: these pictures are of the last run", running: "Running", error: "The run failed" };
+const TEXTS = { stale: "Settings changed: these pictures are of the last run", running: "Running", error: "No new result: see the message" };
 
 class Viewer {
   constructor(element) {
@@ -23,6 +23,7 @@ class Viewer {
     this.#compareWith(null);
     element.append(root);
     this.selection = new Selection(this);
+    this.firstLook = new FirstLook(this);
     listen(this);
     this.#watchSizes();
     this.draw();
@@ -37,6 +38,7 @@ class Viewer {
     this.sources.set("a", this.data, layerSource);
     root.dataset.rev = next;
     this.#keepPlace();
+    this.firstLook.check();
     if (this.other) this.#compareWith(this.other.b, ...this.other.labels);
     this.#fillWords();
     const video = this.data.videoOf(this.view.slice);
@@ -70,6 +72,7 @@ class Viewer {
 
   /** Show a video before anything has been run on it; forgets the scene. */
   open(url, durationSecs = 0) {
+    this.firstLook.leave();
     this.data = null;
     this.setOther(null);
     Object.assign(this.view, { slice: 0, pinned: null, hovered: null, hoveredWord: null });
@@ -108,6 +111,11 @@ class Viewer {
     if (cube !== undefined) change.pinned = cube;
     if (slice !== undefined && slice !== this.view.slice) this.goTo(slice, change);
     else this.set(change);
+  }
+
+  /** Go where the question chose most sharply, to a threshold that shows it. */
+  lookFirst() {
+    if (this.data?.slices) this.firstLook.take();
   }
 
   snapshot() {
@@ -214,7 +222,7 @@ class Viewer {
 
   layOut() {
     const { root, stage, grey, overlay } = this.parts, [width, height] = pictureSize(this);
-    root.dataset.layout = root.clientWidth < 620 ? "single" : width / height < 1.3 ? "beside" : "below";
+    root.dataset.layout = root.clientWidth < 540 ? "single" : width / height < 1.3 ? "beside" : "below";
     stage.style.aspectRatio = `${width} / ${height}`;
     const rect = contentRect(stage.clientWidth, stage.clientHeight, width, height);
     for (const canvas of [grey, overlay]) {

@@ -16,6 +16,7 @@ function wordRow(kind, words, on) {
 function wordButton(word, position, on) {
   const text = shownText(word);
   const made = button(text, { className: /^(<\|.*\|>|\W)$/u.test(text) ? "word minor" : "word", "aria-pressed": "false" });
+  if (text.includes("\ufffd")) made.title = "part of a character";
   Object.assign(made.dataset, { index: word.index, position });
   made.addEventListener("click", () => on.pick(position));
   made.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && on.hover(position));
@@ -91,7 +92,7 @@ function wordPanel(view, on) {
   const kept = data.cubes.filter((cube) => isKept(row[cube.index], view.threshold));
   const runs = slabsOf(kept);
   const times = runs.slice(0, SHOWN_TIMES).map(({ cube, count }) => {
-    const made = button(`${spanTime(data, data.firstSlice(cube), data.endSlice(cube) - 1)} \u00b7 ${count}`, { className: "time" });
+    const made = button(`${spanTime(data, data.firstSlice(cube), data.endSlice(cube) - 1)} \u00b7 ${count} cube${count > 1 ? "s" : ""}`, { className: "time" });
     made.setAttribute("aria-label", `Go to ${cubeSlices(data, cube)}, ${count} cubes`);
     made.addEventListener("click", () => on.goTo(data.firstSlice(cube)));
     return made;
