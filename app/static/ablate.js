@@ -37,13 +37,17 @@
   function told({ sides: [{ label }, forced], before, after }) {
     if (before == null || after == null) return [make("p", { text: "The first answer's probability was not recorded." })];
     const change = after - before;
-    const times = Number(Math.exp(change).toPrecision(3));
+    const times = Math.exp(change).toPrecision(3);
     const text = `The answer of ${label} has log-probability ${signed(before)}; with ${forced.label.toLowerCase()} it has ` +
       `${signed(after)}: a change of ${signed(change)} nats, ${times} times as likely.`;
     return [make("p", { class: "ablate-change", text })];
   }
 
-  const signed = (nats) => `${nats < 0 ? "−" : "+"}${Math.abs(nats).toFixed(3)}`;
+  /** To three decimals; a smaller value, as a sure answer's is, to two digits. */
+  const signed = (nats) => {
+    const size = Math.abs(nats);
+    return `${nats < 0 ? "−" : "+"}${size && size < 0.0005 ? size.toPrecision(2) : size.toFixed(3)}`;
+  };
 
   Object.assign(studio, { mountAblate });
 })();

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from app_page import ask, question, rev, slider, wait_for_state
+from app_page import PATIENCE_MILLIS, ask, question, rev, slider, wait_for_state
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, expect
 
@@ -86,6 +86,22 @@ def test_axe_finds_nothing_in_our_own_elements(
     page.get_by_role("tab", name="Data").click()
     page.get_by_role("button", name="Export", exact=True).click()
     assert violations(page) == GRADIOS_OWN
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_in_a_comparison(
+    open_page: Callable[..., Page], fake_url: str, theme: str
+) -> None:
+    page = open_page(fake_url, theme=theme, width=390, height=800)
+    wait_for_state(page, "ready")
+    page.get_by_role("tab", name="Compare").click()
+    place = page.get_by_role("tabpanel", name="Compare")
+    place.get_by_label("Compare with").select_option("prune")
+    place.get_by_role("button", name="Compare", exact=True).click()
+    expect(place.get_by_role("table")).to_be_visible(timeout=PATIENCE_MILLIS)
+    place.get_by_role("button", name="Pin this run").click()
+    assert violations(page) == GRADIOS_OWN
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.get_by_role("tab", name="How it works").click()
     page.get_by_role("button", name="Share link", exact=True).click()
     ask(page, "")
