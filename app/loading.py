@@ -54,7 +54,8 @@ class Loading:
         self.name, self.is_bundled, self.default_config = name, is_bundled, default_config
         self._load = load
         self._loaded: Future[Any] = Future()
-        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._over = threading.Event()
 
     @property
     def state(self) -> State:
@@ -77,9 +78,12 @@ class Loading:
             self._thread.start()
 
     def join(self) -> None:
-        """Wait until the loading thread is gone: torch does not survive an exit in its middle."""
-        if self._thread.is_alive():
-            self._thread.join()
+        """Wait until the loading thread is done: torch does not survive an exit in its middle.
+
+        Not by `Thread.join`: interrupted in it, Python 3.11 takes a running thread for a dead one.
+        """
+        if self._thread.ident is not None:
+            self._over.wait()
 
     def engine(self) -> Any:
         """The engine, waited for. Raises what loading raised, UserError where there is no model."""
@@ -114,6 +118,12 @@ class Loading:
             if stop.is_set():
                 return
         yield from self.engine().ask(path, question, options, stop=stop)
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            self._over.set()
 
     def _work(self) -> None:
         assert self._load is not None
