@@ -125,7 +125,7 @@ def test_a_small_bench_is_written(tmp_path: Path) -> None:
     assert cli.main(["bench", "gpu", *options]) == 0
     result = json.loads(out.read_text("utf-8"))
     assert result["setting"]["accelerator"] != "none"
-    assert {row["cube"] for row in result["rows"]} == {64, 128}
+    assert {row["cube"] for row in result["attention"]} == {64, 128}
 
 
 def test_a_model_is_timed_on_planted_wishes(monkeypatch: pytest.MonkeyPatch) -> None:

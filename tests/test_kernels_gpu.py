@@ -205,11 +205,14 @@ def test_keys_that_are_copied_cube_by_cube(monkeypatch: pytest.MonkeyPatch, scen
 
 
 @pytest.mark.usefixtures("poison")
+@pytest.mark.parametrize("splits", [1, 2])
 @pytest.mark.parametrize("most_pairs", [1, 2**21], ids=["tile by tile", "at once"])
 @pytest.mark.parametrize("scene", [BIG, ODD["ragged"]], ids=["big cubes", "ragged"])
 def test_what_few_rows_want_may_be_gathered(
-    monkeypatch: pytest.MonkeyPatch, scene: Scene, most_pairs: int
+    monkeypatch: pytest.MonkeyPatch, scene: Scene, most_pairs: int, splits: int
 ) -> None:
+    """Some tiles at a time, each by one program or shared: no row of another tile is touched."""
+    monkeypatch.setattr(gpu_union, "_splits", lambda *_: splits)
     monkeypatch.setattr(gpu, "GATHER_FROM", 1)
     monkeypatch.setattr(gpu, "MOST_PAIRS", most_pairs)
     monkeypatch.setattr(gpu_plan, "PAIR_KEYS", 16)

@@ -147,3 +147,19 @@ def test_the_ffn_keeps_the_dtype_and_computes_only_a_bucket(dtype: torch.dtype) 
     computed = int(kept.sum()) + len(sequence.text_positions)
     assert output.dtype == dtype and output.eq(3).all()
     assert seen == [ceil(computed / gpu_ffn.BUCKET) * gpu_ffn.BUCKET]
+
+
+def test_the_ffn_computes_some_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    sequence = on_device(ODD["ragged"])
+    hidden = torch.randn(sequence.length, 16, generator=torch.Generator().manual_seed(3)).to(DEVICE)
+    seen: list[int] = []
+
+    def branch(rows: torch.Tensor) -> torch.Tensor:
+        seen.append(len(rows))
+        return rows.tanh()
+
+    inputs = (hidden, hidden.norm(dim=-1), sequence, branch)
+    whole, _, _ = gpu_ffn.sparse_ffn(*inputs, rule=Rule("top_k", 0.5))
+    monkeypatch.setattr(gpu_ffn, "MOST_ROWS", 50)
+    parts, _, _ = gpu_ffn.sparse_ffn(*inputs, rule=Rule("top_k", 0.5))
+    assert torch.equal(parts, whole) and max(seen[1:]) == 50 and sum(seen[1:]) == seen[0]

@@ -22,6 +22,8 @@ from adaspark.sequence import SequenceMap
 
 BUCKET = 128
 """The branch computes a multiple of as many rows, so that products of few shapes are asked for."""
+MOST_ROWS = 2**16
+"""Rows that the branch computes at a time: what it holds between its products stays small."""
 
 
 @triton.jit(do_not_specialize=["M"])
@@ -89,11 +91,17 @@ def sparse_ffn(
     index[: len(text)] = text
     # What is not kept goes to a last place of its own, which is cut off.
     index.scatter_(0, slot.where(kept, capacity).flatten(), place.flatten())
-    computed = branch(hidden.index_select(0, index[:capacity]))
+    computed = _in_parts(branch, hidden, index[:capacity])
     output = computed.new_zeros(hidden.shape).index_copy_(0, text, computed[: len(text)])
     _spread(computed, output, place.where(valid, -1), slot.where(kept, -1), mean=skipped == "mean")
     found = layout.slot_from_token
     return output, kept.flatten()[found], weights.flatten()[found]
+
+
+def _in_parts(branch: Callable[[Tensor], Tensor], hidden: Tensor, index: Tensor) -> Tensor:
+    """The branch of the rows at `index`, MOST_ROWS at a time."""
+    parts = [branch(hidden.index_select(0, part)) for part in index.split(MOST_ROWS)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _count(kept: Tensor, layout: CubeLayout, rule: Rule) -> int:

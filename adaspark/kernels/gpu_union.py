@@ -23,7 +23,7 @@ MOST_SPLITS = 64
 """Most programs that share the keys of one tile where tiles are few."""
 
 
-@triton.jit(do_not_specialize=["R", "W", "T", "text_keys", "first_tile", "pair_rows"])
+@triton.jit(do_not_specialize=["R", "W", "T", "text_keys", "first_tile", "pair_rows", "part_rows"])
 def _union_kernel(
     queries,
     keys,
@@ -61,6 +61,7 @@ def _union_kernel(
     C,
     first_tile,
     pair_rows,
+    part_rows,
     SLOTS: tl.constexpr,
     KEYS: tl.constexpr,
     ROWS: tl.constexpr,
@@ -146,7 +147,7 @@ def _union_kernel(
     met = total > 0
     acc = acc / tl.where(met, total, 1.0)[:, None]
     if SPLITS > 1:
-        at = (part * tl.num_programs(0) + head).to(tl.int64) * R + rows
+        at = (part * tl.num_programs(0) + head).to(tl.int64) * part_rows + rows - first_tile * ROWS
         log_sum = tl.where(met, top + tl.log2(tl.where(met, total, 1.0)), -float("inf"))
         tl.store(log_sums + at, log_sum, mask=inside)
         into = output + at[:, None] * D
@@ -177,11 +178,13 @@ def attend(
     words, cubes = plan.wanted.shape[1:]
     _, text_seen = rows.tiles(plan.size)
     count = tiles.stop - tiles.start
+    mine = slice(tiles.start * plan.size, min(tiles.stop * plan.size, rows.count))
     splits = _splits(heads * count, queries.device)
     target, log_sums = output, output
     if splits > 1:
-        target = queries.new_empty(splits, heads, rows.count, width, dtype=torch.float32)
-        log_sums = target.new_empty(splits, heads, rows.count)
+        shared = (splits, heads, mine.stop - mine.start)
+        target = queries.new_empty(*shared, width, dtype=torch.float32)
+        log_sums = target.new_empty(shared)
     given = pairs or Pairs(queries, queries, rows.places, rows.places)
     _union_kernel[heads, count, splits](
         queries,
@@ -216,6 +219,7 @@ def attend(
         cubes,
         tiles.start,
         given.count.shape[-1],
+        mine.stop - mine.start,
         SLOTS=blocks.slots,
         KEYS=blocks.block,
         ROWS=plan.size,
@@ -229,7 +233,7 @@ def attend(
         num_stages=shape.stages,
     )
     if splits > 1:
-        output[:, rows.places.long()] = _joined(target, log_sums).to(output.dtype)
+        output[:, rows.places[mine].long()] = _joined(target, log_sums).to(output.dtype)
 
 
 def _splits(programs: int, device: torch.device) -> int:
