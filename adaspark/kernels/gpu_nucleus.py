@@ -1,4 +1,4 @@
-"""Inside the GPU kernels: the nucleus of many rows at once, by bisection over bit patterns.
+"""Inside the GPU kernels: the nucleus of a few rows at once, by bisection over bit patterns.
 
 The bits of positive fp32 numbers are ordered as the numbers, so the weight that crosses the
 threshold is found exactly, without a sort; ties go to the lower cube.
@@ -9,24 +9,38 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+ABOVE_ONE: tl.constexpr = tl.constexpr(0x3F800001)
+"""The bits that follow those of 1.0, the heaviest weight of every row."""
+
 
 @triton.jit
-def _nucleus(scores, p, lowest, steps):
-    """bool [rows, cubes]: the nucleus of each row's candidates; the score of others is -inf."""
+def _nucleus(scores, p, lowest):
+    """bool [rows, cubes]: the nucleus of each row's candidates; the score of others is -inf.
+
+    Bisection ends for a row when a single weight is left: either all its bits are known, or what
+    is left weighs less than two of it would.
+    """
     top = tl.max(scores, 1)
     top = tl.where(top == -float("inf"), 0.0, top)
     weights = tl.exp(scores - top[:, None])
     bits = weights.to(tl.int32, bitcast=True)
-    goal = p * tl.sum(weights, 1)
+    heavy = tl.sum(weights, 1)  # the mass from `low` on, and from `high` on
+    light = tl.zeros_like(heavy)
+    goal = p * heavy
     low = tl.full(goal.shape, 0, tl.int32) + lowest
-    high = tl.full(goal.shape, 0x3F800001, tl.int32)
-    for _ in range(steps):
-        middle = low + (high - low) // 2
-        enough = tl.sum(tl.where(bits >= middle[:, None], weights, 0.0), 1) >= goal
-        low = tl.where(enough, middle, low)
-        high = tl.where(enough, high, middle)
-    kept = bits > low[:, None]
-    ties = bits == low[:, None]
+    high = tl.full(goal.shape, 0, tl.int32) + ABOVE_ONE
+    open_rows = tl.max(tl.where(heavy > 0, 1, 0))
+    while open_rows > 0:
+        for _ in tl.static_range(2):
+            middle = low + (high - low) // 2
+            mass = tl.sum(tl.where(bits >= middle[:, None], weights, 0.0), 1)
+            enough = mass >= goal
+            low, heavy = tl.where(enough, middle, low), tl.where(enough, mass, heavy)
+            high, light = tl.where(enough, high, middle), tl.where(enough, light, mass)
+        alone = heavy - light < 1.5 * low.to(tl.float32, bitcast=True)
+        open_rows = tl.max(tl.where((high - low > 1) & (alone == 0), 1, 0))
+    kept = bits >= high[:, None]
+    ties = (bits >= low[:, None]) & (kept == 0)
     crossing = low.to(tl.float32, bitcast=True)
     missing = tl.ceil((goal - tl.sum(tl.where(kept, weights, 0.0), 1)) / crossing)
     missing = tl.maximum(missing, 1.0).to(tl.int32)
@@ -36,12 +50,13 @@ def _nucleus(scores, p, lowest, steps):
 
 
 @triton.jit
-def attended(scores, rows, cubes, video_before, own_cube, first_tokens, p, lowest, steps, R, C):
-    """int32 [rows, cubes]: whether a row attends to a cube, by choice or because it is its own."""
-    before = tl.load(video_before + rows, mask=rows < R, other=0)
-    own = tl.load(own_cube + rows, mask=rows < R, other=-1)
-    first = tl.load(first_tokens + cubes, mask=cubes < C, other=0x7FFFFFFF)
+def attended(scores, cubes, before, own, first, p, lowest):
+    """int32 [rows, cubes]: whether a row attends to a cube, by choice or because it is its own.
+
+    `before` and `own` int32 [rows]: video tokens that a row may see, its own cube; `first` int32
+    [cubes]: the first token of each.
+    """
     is_own = cubes[None, :] == own[:, None]
     candidate = (first[None, :] < before[:, None]) & (is_own == 0)
-    kept = _nucleus(tl.where(candidate, scores, -float("inf")), p, lowest, steps)
-    return (kept | (cubes[None, :] == own[:, None])).to(tl.int32)
+    kept = _nucleus(tl.where(candidate, scores, -float("inf")), p, lowest)
+    return (kept | is_own).to(tl.int32)

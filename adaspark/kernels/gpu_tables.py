@@ -13,6 +13,7 @@ from functools import cached_property
 from math import ceil
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -148,6 +149,38 @@ class Rows:
         repeated = {name: getattr(self, name).repeat(share) for name in names}
         places = [self.places + head * queries for head in range(share)]
         return replace(self, places=torch.cat(places), **repeated)
+
+    @cached_property
+    def _end_cubes(self) -> list[int]:
+        """By word of rows: the most cubes that any of its rows may choose from."""
+        ends = [segment.end_cube for segment in self.segments]
+        sizes = [len(segment.positions) for segment in self.segments]
+        by_row = np.tile(np.repeat(ends, sizes), self.count // sum(sizes))
+        words = np.maximum.reduceat(by_row, range(0, self.count, WORD))
+        return [int(cubes) for cubes in words]
+
+    @cached_property
+    def _parted(self) -> dict[int, list[tuple[slice, int]]]:
+        return {}
+
+    def parts(self, *, most: int) -> list[tuple[slice, int]]:
+        """Runs of rows, whole words each, and the cubes that they may choose from.
+
+        Rows times cubes are `most` at most, though a single word may be more. A run does not mix
+        rows that see up to twice as much as others: widths are powers of two.
+        """
+        if most not in self._parted:
+            found: list[tuple[slice, int]] = []
+            for word, cubes in enumerate(self._end_cubes):
+                start, stop = word * WORD, min((word + 1) * WORD, self.count)
+                run, width = found[-1] if found else (slice(0, 0), 0)
+                alike = found and (cubes - 1).bit_length() == (width - 1).bit_length()
+                if alike and (stop - run.start) * max(width, cubes) <= most:
+                    found[-1] = (slice(run.start, stop), max(width, cubes))
+                else:
+                    found.append((slice(start, stop), cubes))
+            self._parted[most] = found
+        return self._parted[most]
 
     @cached_property
     def _tiled(self) -> dict[int, tuple[Tensor, Tensor]]:

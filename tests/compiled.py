@@ -1,0 +1,134 @@
+"""Compile every GPU kernel for a CUDA device that need not be here, and say what each one takes.
+
+`python tests/compiled.py 90` runs the host code of the kernels on CPU tensors: launches compile for
+that compute capability and stop there. Prints a JSON line a kernel. Not under Triton's interpreter.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+import triton
+from geometry import ODD, tensors
+from triton.backends.compiler import GPUTarget
+from triton.compiler import CompiledKernel
+from triton.runtime import driver
+
+from adaspark.bench.planted import video_sequence
+from adaspark.kernels import gpu, gpu_ffn, gpu_gate, gpu_merge, gpu_plan, gpu_tables, gpu_union
+from adaspark.rules import Rule, top_p
+from adaspark.sequence import SequenceMap
+
+SHARED_MEMORY = {80: 163 * 1024, 86: 99 * 1024, 90: 227 * 1024, 120: 99 * 1024}
+"""Most bytes of shared memory that a program may ask for, by compute capability (CUDA's guide)."""
+
+
+class Absent:
+    """Stands for the driver of a device that is not here."""
+
+    def __init__(self, capability: int) -> None:
+        self.target = GPUTarget("cuda", capability, 32)
+
+    def get_current_target(self) -> GPUTarget:
+        return self.target
+
+    def get_current_device(self) -> int:
+        return 0
+
+    def get_current_stream(self, device: int) -> int:
+        return 0
+
+
+def listen() -> list[CompiledKernel]:
+    """Launches reach no device; the kernels they compiled are collected."""
+    heard: list[CompiledKernel] = []
+
+    def run(self: CompiledKernel) -> Any:
+        heard.append(self)
+        return lambda *_: None
+
+    CompiledKernel.run = property(run)
+    CompiledKernel.launch_metadata = lambda *_: None
+    return heard
+
+
+def attend(sequence: SequenceMap, dtype: torch.dtype, width: int, **named: Any) -> None:
+    """Prefill, decode, and what is gathered, whatever the wishes."""
+    queries, keys, values = tensors(sequence, heads=7, groups=1, width=width, dtype=dtype)
+    scale = width**-0.5
+    gpu.sparse_attention(queries, keys, values, sequence, rule=top_p(0.5), scale=scale)
+    gpu.sparse_attention(queries[:, -1:], keys, values, sequence, rule=top_p(0.5), scale=scale)
+    blocks = gpu_tables.KeyBlocks.of(sequence)
+    source = gpu_tables.Source.of(keys, values, blocks, queries=2**20)
+    (rows,) = gpu.row_chunks(sequence, 0, 7, 1)
+    wanted = gpu.choose(
+        queries, gpu.cube_means(keys, sequence), blocks, rows, top_p(0.5), scale
+    ).zero_()
+    shape = gpu_tables.shape_for(dtype, 2**20)
+    work = gpu_plan.plan(wanted, blocks, rows, size=shape.rows, gather=False)
+    tiles = slice(0, work.tiles)
+    pairs = gpu_merge.gather(queries, source, blocks, rows, work, tiles, 1, scale=scale)
+    output = torch.empty_like(queries)
+    given = (queries, source, output, blocks, rows, work, tiles)
+    gpu_union.attend(*given, scale=scale, shape=shape, pairs=pairs)
+    gpu_union._splits, usual = (lambda *_: 2), gpu_union._splits
+    gpu_union.attend(*given, scale=scale, shape=shape, pairs=pairs)
+    gpu_union._splits = usual
+
+
+def everything() -> None:
+    """Every kernel: cubes of one block and of several, ragged or not, few cubes and many."""
+    for dtype in (torch.bfloat16, torch.float16, torch.float32):
+        attend(ODD["ragged"].build(), dtype, 64)
+        attend(video_sequence(4096, 256, torch.device("cpu")), dtype, 128)
+    for cubes in (512, 1024, 4096):  # by the most that a variant holds
+        sequence = video_sequence(cubes * 64, 64, torch.device("cpu"))
+        segment = max(sequence.segments(), key=lambda segment: segment.end_cube)
+        rows = gpu_tables.Rows.of([segment], int(segment.positions[0]))
+        queries = torch.zeros(7, rows.count, 128, dtype=torch.bfloat16)
+        terms = gpu_gate.mean_terms(torch.zeros(1, cubes, 128), queries.dtype)
+        blocks = gpu_tables.KeyBlocks.of(sequence)
+        gpu_gate.choose(queries, terms, blocks, rows, p=0.9, scale=0.1)
+    scene = ODD["ragged"].build()
+    for dtype in (torch.bfloat16, torch.float32):
+        hidden = torch.ones(scene.length, 3584, dtype=dtype)
+        for skipped in ("mean", "bypass"):
+            gpu_ffn.sparse_ffn(
+                *(hidden, hidden.float().norm(dim=-1), scene, lambda rows: rows),
+                rule=Rule("top_k", 0.5),
+                skipped=skipped,
+            )
+
+
+def usage(kernel: CompiledKernel) -> dict[str, int]:
+    """Registers of a thread and bytes that it spills, as the disassembler reads them."""
+    tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
+    if not tool.exists():
+        return {}
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        Path(file.name).write_bytes(kernel.asm["cubin"])
+        told = subprocess.run(
+            [tool, "--dump-resource-usage", file.name], capture_output=True, text=True, check=True
+        ).stdout
+    found = re.search(r"REG:(\d+) STACK:(\d+)", told)
+    return {"registers": int(found[1]), "stack": int(found[2])} if found else {}
+
+
+def main() -> None:
+    heard = listen()
+    driver.set_active(Absent(int(sys.argv[1])))
+    everything()
+    for kernel in {id(kernel): kernel for kernel in heard}.values():
+        line = {"kernel": kernel.name, "shared": kernel.metadata.shared, **usage(kernel)}
+        print(json.dumps(line | {"warps": kernel.metadata.num_warps}))
+
+
+if __name__ == "__main__":
+    main()
