@@ -15,7 +15,7 @@ from adaspark.arguments import Parser, add_dials, number, refuse, typed_dials, w
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
 
-BENCH_PARTS = ("attention", "ffn", "decode", "model")
+BENCH_PARTS = ("attention", "ffn", "decode", "captured", "flex", "model", "long")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -2,13 +2,15 @@
 
 Parity first. One layer's attention of the 7B model (28 query and 4 KV heads of 128, bf16): choosing
 cubes, planning and attending are timed apart, medians of one run; then its FFN and a step of
-decoding.
+decoding. Other parts: selections of the bundled model, FlexAttention, a whole model's prefill, and
+one as long as the memory holds.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,8 @@ from adaspark.kernels import gpu_loading
 if TYPE_CHECKING:
     from adaspark.bench.gpu_arms import Arena
 
+PARTS = ("attention", "ffn", "decode", "captured", "flex", "model", "long")
+"""What can be timed; the first three unless others are asked for."""
 FULL: dict[str, Sequence[Any]] = {
     "tokens": (8192, 16384, 32768, 65536, 131072),
     "cubes": tuple(CUBES),
@@ -58,7 +62,7 @@ def run(
     repeats: int,
     quick: bool,
     json_path: str | None,
-    parts: Sequence[str] = ("attention", "ffn", "decode"),
+    parts: Sequence[str] = PARTS[:3],
 ) -> int:
     """Print the figures as they come, write the JSON; 1 and no figure where parity fails."""
     plan = QUICK if quick else FULL
@@ -93,15 +97,24 @@ def run(
 def _part(
     part: str, sizes: Sequence[int], plan: dict[str, Sequence[Any]], repeats: int, device: Any
 ) -> Iterator[dict[str, Any]]:
-    from adaspark.bench import gpu_arms, gpu_model
+    from adaspark.bench import gpu_arms, gpu_captured, gpu_flex, gpu_model
 
     if part == "attention":
         print("".join(title.rjust(width + 1) for title, width in TITLES))
         for size in sizes:
             yield from _attention(gpu_arms.Arena.of(size, device), plan, repeats)
+    elif part == "captured":
+        rows = chain.from_iterable(gpu_captured.captured(size, repeats, device) for size in sizes)
+        yield from map(_printed, rows)
+    elif part == "flex":
+        rows = chain.from_iterable(gpu_flex.flex(size, repeats, device) for size in sizes)
+        yield from map(_printed, rows)
     elif part == "model":
         model = gpu_model.build(device)
         yield from (_printed(gpu_model.prefills(model, size, repeats)) for size in sizes)
+    elif part == "long":
+        model = gpu_model.build(device)
+        yield from (_printed(gpu_model.long_prefill(model, size)) for size in sizes)
     else:
         arm = gpu_arms.ffn if part == "ffn" else gpu_arms.decoding
         yield from (_printed(arm(size, repeats, device)) for size in sizes)
@@ -116,7 +129,7 @@ def _attention(
         for density in plan["densities"]:
             for inflation in plan["inflations"]:
                 if density * inflation <= 1:
-                    row = arena.sparse(cube, density, inflation, repeats)
+                    row = arena.planted(cube, density, inflation, repeats)
                     yield _line({**row, **_against(row, choosing, dense)})
 
 

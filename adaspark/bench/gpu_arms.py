@@ -6,9 +6,10 @@ Times are seconds. Axes: H heads, G KV heads, N tokens, D head dimension.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import linear, scaled_dot_product_attention, silu
 
 from adaspark.bench.planted import TEXT, Planted, video_sequence
-from adaspark.kernels import gpu, gpu_ffn, gpu_tables
+from adaspark.kernels import gpu, gpu_ffn, gpu_plan, gpu_tables
 from adaspark.kernels.gpu_plan import plan
 from adaspark.rules import Rule, top_p
 from adaspark.sequence import SequenceMap
@@ -27,14 +28,21 @@ SCALE = WIDTH**-0.5
 TOP_P = 0.9
 """The threshold that choosing and decoding are timed with."""
 FFN_SHARE = 0.5
+GATHER_TOKENS = 32768
+"""Beyond it, gathering every pair would take longer than it teaches."""
+Wishes = Sequence[tuple[gpu_tables.Rows, Tensor]]
 BACKENDS = {"flash": SDPBackend.FLASH_ATTENTION, "cudnn": SDPBackend.CUDNN_ATTENTION}
 
 
 def seconds(work: Callable[[], object], repeats: int) -> float:
-    """Median time of `work` on the device, after one run that compiles and warms."""
-    work()
+    """Median time of `work` on the device, after one run that compiles and warms.
+
+    0 repeats time that first run itself.
+    """
+    if repeats:
+        work()
     events = []
-    for _ in range(repeats):
+    for _ in range(max(repeats, 1)):
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
         begin.record()
         work()
@@ -54,10 +62,10 @@ class Arena:
     values: Tensor
 
     @classmethod
-    def of(cls, tokens: int, device: torch.device) -> Arena:
-        """`tokens` of video, with text before and after."""
+    def of(cls, tokens: int, device: torch.device, *, text: int = 2 * TEXT) -> Arena:
+        """`tokens` of video, and as many of text around it."""
         generator = torch.Generator(device).manual_seed(0)
-        length = tokens + 2 * TEXT
+        length = tokens + text
 
         def draw(heads: int) -> Tensor:
             shape = (heads, length, WIDTH)
@@ -71,7 +79,7 @@ class Arena:
         return self.queries, self.keys, self.values
 
     def dense(self, repeats: int) -> dict[str, float]:
-        """Causal attention by each of PyTorch's backends that runs here."""
+        """Causal attention by each of PyTorch's backends that runs here, and by flash-attn."""
         found = {}
         for name, backend in BACKENDS.items():
             try:
@@ -79,6 +87,9 @@ class Arena:
                     found[name] = seconds(self._dense, repeats)
             except RuntimeError as error:
                 print(f"{name} does not run: {str(error).splitlines()[0]}")
+        if (installed := _flash_attn()) is not None:
+            tensors = [t.transpose(0, 1)[None] for t in self.qkv]
+            found["flash-attn"] = seconds(lambda: installed(*tensors, causal=True), repeats)
         if not found:
             raise RuntimeError("No dense backend runs: there is nothing to compare with.")
         print("dense", "  ".join(f"{name} {time * 1e3:.2f} ms" for name, time in found.items()))
@@ -100,50 +111,77 @@ class Arena:
 
         return seconds(work, repeats)
 
-    def sparse(self, cube: int, density: float, inflation: float, repeats: int) -> dict[str, Any]:
-        """Planning and attending on planted wishes; the same with unions alone."""
+    def planted(self, cube: int, density: float, inflation: float, repeats: int) -> dict[str, Any]:
+        """`attending` on planted wishes."""
         sequence = self._sequence(cube)
-        planted = Planted.draw(sequence, HEADS, density, inflation, most_bytes=gpu.WISH_BYTES)
+        drawn = Planted.draw(sequence, HEADS, density, inflation, most_bytes=gpu.WISH_BYTES)
+        return {
+            "tokens": self.tokens,
+            "cube": cube,
+            **self.attending(sequence, drawn.chunks, drawn.pairs, repeats),
+        }
+
+    def attending(
+        self, sequence: SequenceMap, wishes: Wishes, pairs: int, repeats: int
+    ) -> dict[str, Any]:
+        """Planning and attending on wishes of `pairs` (query, key) pairs; by each path alone."""
         output = torch.empty_like(self.queries)
         blocks = gpu_tables.KeyBlocks.of(sequence)
         works: list[gpu.Work] = []
 
         def planning() -> None:
-            for rows, wanted in planted.chunks:
+            for rows, wanted in wishes:
                 shape = gpu_tables.shape_for(DTYPE, rows.count)
                 gathers = rows.count >= gpu.GATHER_FROM
                 plan(wanted, blocks, rows, size=shape.rows, gather=gathers)
 
-        def attending() -> None:
+        def attend() -> None:
             works.clear()
             source = gpu_tables.Source.of(self.keys, self.values, blocks, queries=self.tokens)
-            for rows, wanted in planted.chunks:
+            for rows, wanted in wishes:
                 works.append(gpu.attend(self.queries, source, output, blocks, rows, wanted, SCALE))
 
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
-        attending()
+        attend()
         workspace = torch.cuda.max_memory_allocated() - before
-        planned, whole = seconds(planning, repeats), seconds(attending, repeats)
-        length = sequence.length
+        planned, whole = seconds(planning, repeats), seconds(attend, repeats)
         row = {
-            "tokens": self.tokens,
-            "cube": cube,
-            "density": planted.pairs / (HEADS * length * (length + 1) / 2),
+            "density": pairs / (HEADS * sequence.length * (sequence.length + 1) / 2),
             "inflation": _inflation(works),
             "gathered": _gathered(works),
             "plan": planned,
             "attend": whole - planned,
-            "workspace": workspace + sum(wanted.nbytes for _, wanted in planted.chunks[-1:]),
+            "workspace": workspace + wishes[-1][1].nbytes,
         }
-        usual, gpu.GATHER_FROM = gpu.GATHER_FROM, 2**62
-        try:
-            return {**row, "union": seconds(attending, repeats) - planned}
-        finally:
-            gpu.GATHER_FROM = usual
+        with _routed(gpu, "GATHER_FROM", 2**62):
+            row["union"] = seconds(attend, repeats) - planned
+        if self.tokens <= GATHER_TOKENS:
+            with _routed(gpu_plan, "LEAST_GAIN", -(2.0**62)), _routed(gpu_plan, "PAIR_KEYS", 0):
+                row["gather"] = seconds(attend, repeats) - planned
+        return row
 
     def _sequence(self, cube: int) -> SequenceMap:
         return video_sequence(self.tokens, cube, self.queries.device)
+
+
+@contextmanager
+def _routed(module: Any, name: str, value: float) -> Iterator[None]:
+    """All entries by one path: with a threshold of the routing set to `value`."""
+    usual = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, usual)
+
+
+def _flash_attn() -> Callable[..., Tensor] | None:
+    try:
+        from flash_attn import flash_attn_func
+    except ImportError:
+        return None
+    return cast(Callable[..., Tensor], flash_attn_func)
 
 
 def _inflation(works: list[gpu.Work]) -> float:

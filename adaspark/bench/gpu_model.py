@@ -24,14 +24,15 @@ from adaspark.qwen import restore, sparsify
 
 LAYERS, VOCABULARY = 28, 152064
 CUBE: Cube = (4, 4, 4)
-DENSITY, INFLATION = 0.3, 1.5
-HALF = {"ffn_rule": "top_k", "ffn_keep": FFN_SHARE}
-ARMS: dict[str, dict[str, Any] | None] = {
-    "dense": None,
+DENSITY, INFLATIONS = 0.3, (1.0, 1.5)
+HALF: dict[str, Any] = {"ffn_rule": "top_k", "ffn_keep": FFN_SHARE}
+ARMS: dict[str, dict[str, Any]] = {
     "attention only": {"ffn_top_p": 1.0},
     "ffn only": {"attn_top_p": 1.0, **HALF},
     "both": HALF,
 }
+LONG = AdaSparkConfig((4, 8, 8), 0.02, **HALF)
+"""A million tokens choose by themselves: random weights weigh all cubes alike, so p is small."""
 
 
 def build(device: torch.device, *, layers: int = LAYERS, **text: Any) -> Any:
@@ -68,30 +69,50 @@ def build(device: torch.device, *, layers: int = LAYERS, **text: Any) -> Any:
 @torch.inference_mode()
 def prefills(model: Any, tokens: int, repeats: int) -> dict[str, Any]:
     """Milliseconds of each arm's prefill of `tokens` video tokens, and the densities."""
-    text = model.config.text_config
-    device, heads = model.device, text.num_attention_heads
-    sequence = video_sequence(tokens, 64, device)
-    planted = Planted.draw(sequence, heads, DENSITY, INFLATION, most_bytes=gpu.WISH_BYTES)
+    sequence = video_sequence(tokens, 64, model.device)
     prefill = _prefill(model, tokens)
-    length = sequence.length
-    found: dict[str, Any] = {
-        "model tokens": tokens,
-        "attention density": planted.pairs / (heads * length * (length + 1) / 2),
-        "ffn density": FFN_SHARE,
-    }
-    for name, options in ARMS.items():
-        restore(model)
-        if options is not None:
-            sparsify(model, AdaSparkConfig(CUBE, **options))
-        with _planted(planted) as chosen:
-            found[f"{name} ms"] = seconds(prefill, repeats) * 1e3
-        if options is not None and "attn_top_p" not in options and not chosen:
-            raise UserError("The model does not attend by the GPU kernels: see `adaspark doctor`.")
+    restore(model)
+    found: dict[str, Any] = {"model tokens": tokens, "ffn density": FFN_SHARE}
+    found["dense ms"] = seconds(prefill, repeats) * 1e3
+    sparsify(model, AdaSparkConfig(CUBE, **ARMS["ffn only"]))
+    found["ffn only ms"] = seconds(prefill, repeats) * 1e3
+    for inflation in INFLATIONS:
+        heads, length = model.config.text_config.num_attention_heads, sequence.length
+        planted = Planted.draw(sequence, heads, DENSITY, inflation, most_bytes=gpu.WISH_BYTES)
+        found["attention density"] = planted.pairs / (heads * length * (length + 1) / 2)
+        for name in ("attention only", "both"):
+            sparsify(model, AdaSparkConfig(CUBE, **ARMS[name]))
+            with _planted(planted) as chosen:
+                found[f"{name}, inflation {inflation} ms"] = seconds(prefill, repeats) * 1e3
+            _check_ran(chosen)
     restore(model)
     return found
 
 
-def _prefill(model: Any, tokens: int) -> Callable[[], Tensor]:
+@torch.inference_mode()
+def long_prefill(model: Any, tokens: int) -> dict[str, Any]:
+    """Seconds and memory of one prefill of `tokens` by the model's own choice, its cache kept."""
+    sparsify(model, LONG)
+    torch.cuda.reset_peak_memory_stats()
+    with _watched() as chosen:
+        spent = seconds(_prefill(model, tokens, use_cache=True), 0)
+    _check_ran(chosen)
+    restore(model)
+    return {
+        "long tokens": tokens,
+        "attn_top_p": LONG.attn_top_p,
+        "ffn density": FFN_SHARE,
+        "seconds": spent,
+        "peak GB": torch.cuda.max_memory_allocated() / 1e9,
+    }
+
+
+def _check_ran(chosen: list[int]) -> None:
+    if not chosen:
+        raise UserError("The model does not attend by the GPU kernels: see `adaspark doctor`.")
+
+
+def _prefill(model: Any, tokens: int, *, use_cache: bool = False) -> Callable[[], Tensor]:
     length, merge = tokens + 2 * TEXT, model.config.vision_config.spatial_merge_size
     device, width = model.device, model.config.text_config.hidden_size
     generator = torch.Generator(device).manual_seed(0)
@@ -105,7 +126,7 @@ def _prefill(model: Any, tokens: int) -> Callable[[], Tensor]:
         "mm_token_type_ids": types,
         "video_grid_thw": torch.tensor([[tokens // SIDE**2, SIDE * merge, SIDE * merge]]),
         "logits_to_keep": 1,
-        "use_cache": False,
+        "use_cache": use_cache,
     }
     return lambda: torch.as_tensor(model(**call).logits)
 
@@ -113,13 +134,20 @@ def _prefill(model: Any, tokens: int) -> Callable[[], Tensor]:
 @contextmanager
 def _planted(planted: Planted) -> Iterator[list[int]]:
     """Choose as always, then answer with what was planted; yields the rows of every answer."""
-    usual, answers = gpu.choose, cycle(planted.chunks)
+    answers = cycle(planted.chunks)
+    with _watched(lambda words: next(answers)[1]) as asked:
+        yield asked
+
+
+@contextmanager
+def _watched(answer: Callable[[Tensor], Tensor] = lambda words: words) -> Iterator[list[int]]:
+    """`answer` has the last word on what is chosen; yields the rows of every answer."""
+    usual = gpu.choose
     asked: list[int] = []
 
     def choose(*given: Any) -> Tensor:
-        usual(*given)
-        rows, words = next(answers)
-        asked.append(rows.count)
+        words = answer(usual(*given))
+        asked.append(words.shape[1])
         return words
 
     setattr(gpu, "choose", choose)  # noqa: B010

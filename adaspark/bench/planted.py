@@ -47,7 +47,7 @@ class Planted:
             rows = Rows.of(part, 0)
             words = _draw(rows, heads, density, inflation, generator)
             found.append((rows, words))
-            pairs += _pairs(rows, words, KeyBlocks.of(sequence))
+            pairs += pairs_of(rows, words, KeyBlocks.of(sequence))
         return cls(found, pairs)
 
 
@@ -71,7 +71,7 @@ def _draw(
     return words
 
 
-def _pairs(rows: Rows, words: Tensor, blocks: KeyBlocks) -> int:
+def pairs_of(rows: Rows, words: Tensor, blocks: KeyBlocks) -> int:
     """(row, visible key) pairs over all heads: chosen cubes whole, the own cube in part, text."""
     bits = torch.zeros((), dtype=torch.long, device=words.device)
     for bit in range(WORD):

@@ -20,9 +20,9 @@ MOST_CUBES = 2**15
 """Most cubes whose scores for one row fit the registers of a program."""
 SCORE_BYTES = 2**27
 """Bounds the scores in memory: small enough that much of them is read back from the cache."""
-WARP_SCORES = 1024
+WARP_SCORES = 512
 """Scores that a warp holds at a time: a row's sums then stay within the warp, and many run."""
-MOST_REGISTERS = 128
+MOST_REGISTERS = 96
 """Registers of a thread that chooses: what the search does not touch may wait in the cache."""
 
 

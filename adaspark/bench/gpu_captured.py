@@ -1,0 +1,79 @@
+"""What `adaspark bench gpu --parts captured` times: the selections of the bundled model.
+
+Its prefill of SparkWorld scenes runs on the CPU; each layer's queries and keys then choose on the
+GPU, and its 4 heads' wishes are those of the 28 heads that attend, 7 times each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from adaspark import attention
+from adaspark.bench.gpu_arms import DTYPE, HEADS, Arena
+from adaspark.bench.planted import pairs_of
+from adaspark.bench.prompts import bundled
+from adaspark.config import AdaSparkConfig, Cube
+from adaspark.kernels import gpu, gpu_tables
+from adaspark.qwen import restore, sparsify
+from adaspark.rules import Rule
+from adaspark.sequence import SequenceMap
+
+CUBE: Cube = (4, 4, 4)
+TOP_P = (0.9, 0.7)
+Heard = tuple[Tensor, Tensor, SequenceMap, Rule, float]
+
+
+def captured(tokens: int, repeats: int, device: torch.device) -> Iterator[dict[str, Any]]:
+    """A row for each threshold and layer, as `Arena.attending`, and the best dense time."""
+    bench = bundled()
+    for top_p in TOP_P:
+        for layer, heard in enumerate(_heard(bench, tokens, top_p)):
+            queries, keys, known, rule, scale = heard
+            sequence = _moved(known, device)
+            video = sequence.layout.tokens
+            arena = Arena.of(video, device, text=sequence.length - video)
+            wishes, pairs = [], 0
+            asked, shown = queries.to(device, DTYPE), keys.to(device, DTYPE)
+            blocks = gpu_tables.KeyBlocks.of(sequence)
+            for rows in gpu.row_chunks(sequence, 0, HEADS, 1):
+                means = gpu.cube_means(shown, sequence)
+                words = gpu.choose(asked, means, blocks, rows, rule, scale)
+                words = words.repeat_interleave(HEADS // len(words), 0)
+                wishes.append((rows, words))
+                pairs += pairs_of(rows, words, blocks)
+            row = arena.attending(sequence, wishes, pairs, repeats)
+            dense = min(arena.dense(repeats).values())
+            rate = dense * row["density"] / row["attend"]
+            yield {"captured tokens": video, "p": top_p, "layer": layer, **row} | {
+                "dense": dense,
+                "rate": rate,
+            }
+
+
+def _heard(bench: Any, tokens: int, top_p: float) -> list[Heard]:
+    """What each layer's attention is called with, in one prefill."""
+    heard: list[Heard] = []
+    usual = attention.sparse_attention
+
+    def listen(queries: Tensor, keys: Tensor, values: Tensor, sequence: Any, **given: Any) -> Any:
+        heard.append((queries, keys, sequence, given["rule"], given["scale"]))
+        return usual(queries, keys, values, sequence, **given)
+
+    sparsify(bench.model, AdaSparkConfig(CUBE, top_p, 1.0))
+    setattr(attention, "sparse_attention", listen)  # noqa: B010
+    try:
+        bench.prefill(tokens)()
+    finally:
+        setattr(attention, "sparse_attention", usual)  # noqa: B010
+        restore(bench.model)
+    return heard
+
+
+def _moved(sequence: SequenceMap, device: torch.device) -> SequenceMap:
+    is_video = torch.zeros(sequence.length, dtype=torch.bool)
+    is_video[sequence.video_positions] = True
+    return SequenceMap.build(is_video.to(device), sequence.layout.grids, CUBE)
