@@ -112,7 +112,8 @@ def charts(trace: Trace) -> str:
         parts.append(tag("div", chart, data_of_layer=layer, hidden=layer > 0))
     rows = series.flops_parts(trace)
     if rows:
-        parts.append(svg.bar_chart(rows, PART_ROLES, series.flops_title(trace)))
+        chart = svg.bar_chart(rows, PART_ROLES, series.flops_title(trace))
+        parts.append(tag("div", chart, tag("p", series.FLOPS_NOTE)))
     return tag("section", tag("h2", "Figures"), *parts, class_="charts")
 
 

@@ -36,7 +36,7 @@
     panel.plotly = props.plotly_url;
     panel.tabs = element.querySelector("[role=tablist]");
     panel.bodies = element.querySelector(".figure-panels");
-    TABS.forEach(([title, names], index) => build(title, names, index));
+    TABS.forEach(([title, names], index) => build(title, names, index, props.notes));
     studio.mountData(bodyOf("Data"), TABS.flatMap(([, names]) => names));
     studio.mountCompare(bodyOf("Compare"), props.rivals, trigger);
     studio.mountAblate(bodyOf("Ablate"), trigger);
@@ -57,7 +57,8 @@
     window.addEventListener("adaspark:select", ({ detail }) => follow(detail.layer));
   }
 
-  function build(title, names, index) {
+  /** A tab and its body; `notes` say under a figure what its words mean. */
+  function build(title, names, index, notes) {
     const tab = make("button", {
       type: "button", role: "tab", id: `tab-${index}`, "aria-controls": `panel-${index}`, text: title,
       on: { click: () => select(index) },
@@ -65,6 +66,7 @@
     const body = make("div", { role: "tabpanel", id: `panel-${index}`, "aria-labelledby": `tab-${index}`, tabindex: 0 });
     body.append(...names.map((name) =>
       make("div", { class: WIDE.has(name) ? "plot wide" : "plot", "data-figure": name })));
+    body.append(...names.filter((name) => notes[name]).map((name) => make("p", { class: "plot-note", text: notes[name] })));
     panel.tabs.append(tab);
     panel.bodies.append(body);
   }
