@@ -118,7 +118,7 @@ def _budget(config: AdaSparkConfig, calibration: Calibration) -> Any:
 
     nearest = min(points, key=distance)["budget"]
     ends = points[0]["budget"], points[-1]["budget"]
-    measured = " x ".join(map(str, calibration.cube))
+    measured = "\u00a0x\u00a0".join(map(str, calibration.cube))
     info = f"Share of dense FLOPs; sets both Top-p, as measured with cubes of {measured}"
     return _slider("Budget", nearest, info, ends)
 

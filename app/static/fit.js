@@ -3,7 +3,7 @@
 (() => {
   "use strict";
   const studio = window.AdaSparkStudio;
-  const NARROW_PX = 620, LETTER_PX = 8, LINE_PX = 18;
+  const NARROW_PX = 620, LETTER_PX = 8, LINE_PX = 18, BUTTONS_PX = 112;
   const CHARTS = { columns: 1, height: 200, gap: 84, below: 104 };
   const MAPS = { columns: 3, height: 96, gap: 28, below: 76 };
 
@@ -11,7 +11,7 @@
   function fitted({ data, layout }, width) {
     const axes = Object.keys(layout).map((name) => /^xaxis(\d*)$/.exec(name)?.[1]).filter((end) => end !== undefined);
     const narrow = width < NARROW_PX;
-    if (narrow) wrapTitle(layout, width);
+    if (narrow) wrapTitle(layout, width - BUTTONS_PX); // plotly's own buttons lie over its end
     if (narrow && layout.coloraxis?.colorbar) lieDown(layout.coloraxis.colorbar);
     if (narrow && axes.length > 1) underEachOther(layout, axes, layout.coloraxis ? MAPS : CHARTS);
     else if (layout.yaxis?.scaleanchor) asHighAsWide(layout, data[0].z, narrow ? width : width - 110);

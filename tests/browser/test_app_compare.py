@@ -125,7 +125,8 @@ def test_a_cube_clicked_in_the_player_is_forced_off(studio: Page) -> None:
     force.click()
     expect_note(place, "Both answers are the same.")
     change = (
-        "with cube 1 off it has \u22122.000: a change of \u22121.000 nats, 0.368 times as likely"
+        "is 0.368 times as likely: its log-probability is \u22122.000 instead of \u22121.000, "
+        "a change of \u22121.000 nats"
     )
     expect(place.get_by_text(change)).to_be_visible()
     expect(place.get_by_role("region", name="Answer, Cube 1 off")).to_be_visible()
