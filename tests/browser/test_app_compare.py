@@ -74,7 +74,7 @@ def test_a_pinned_run_is_compared_with_each_run_that_follows(studio: Page) -> No
         wait_for_state(studio, "ready", after_rev=step)
         label = f"Answer, p {top_p} and 0.7, cubes 2 x 2 x 2"
         expect(place.get_by_role("region", name=label)).to_be_visible(timeout=PATIENCE_MILLIS)
-        assert scene(studio)["mode"] == "difference"
+        studio.wait_for_function("adaspark.scene().mode === 'difference'")  # the scene is fetched
         assert scene(studio)["compared_with"] == "p 0.9 and 0.7, cubes 2 x 2 x 2"
     place.get_by_role("button", name="Let the pinned run go").click()
     expect(studio.get_by_role("button", name="Difference")).to_be_hidden()
