@@ -113,8 +113,12 @@ def charts(trace: Trace) -> str:
     rows = series.flops_parts(trace)
     if rows:
         chart = svg.bar_chart(rows, PART_ROLES, series.flops_title(trace))
-        parts.append(tag("div", chart, tag("p", series.FLOPS_NOTE)))
+        parts.append(tag("div", chart, tag("p", *_meanings(series.FLOPS_WORDS))))
     return tag("section", tag("h2", "Figures"), *parts, class_="charts")
+
+
+def _meanings(words: dict[str, str]) -> list[str]:
+    return [f"{tag('b', text(word))}: {text(meaning)}. " for word, meaning in words.items()]
 
 
 def _cube_charts(trace: Trace) -> list[str]:

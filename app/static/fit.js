@@ -11,7 +11,7 @@
   function fitted({ data, layout }, width) {
     const axes = Object.keys(layout).map((name) => /^xaxis(\d*)$/.exec(name)?.[1]).filter((end) => end !== undefined);
     const narrow = width < NARROW_PX;
-    if (narrow) wrapTitle(layout, width - BUTTONS_PX); // plotly's own buttons lie over its end
+    if (narrow) wrapTitle(layout, width);
     if (narrow && layout.coloraxis?.colorbar) lieDown(layout.coloraxis.colorbar);
     if (narrow && axes.length > 1) underEachOther(layout, axes, layout.coloraxis ? MAPS : CHARTS);
     else if (layout.yaxis?.scaleanchor) asHighAsWide(layout, data[0].z, narrow ? width : width - 110);
@@ -21,7 +21,8 @@
   function wrapTitle(layout, width) {
     const lines = [""];
     for (const word of layout.title.text.split(" ")) {
-      if (lines.at(-1).length + word.length > width / LETTER_PX) lines.push("");
+      const room = lines.length > 1 ? width : width - BUTTONS_PX; // plotly's own buttons lie beside the first line
+      if (lines.at(-1).length + word.length > room / LETTER_PX) lines.push("");
       lines[lines.length - 1] += `${lines.at(-1) && " "}${word}`;
     }
     layout.title.text = lines.join("<br>");
