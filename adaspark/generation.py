@@ -18,6 +18,7 @@ from adaspark.prompt import VIDEO, Prompt, build_prompt, pruned
 from adaspark.qwen import record
 from adaspark.streaming import Stopped
 from adaspark.trace import Trace
+from adaspark.words import token_texts
 
 
 @dataclass(frozen=True)
@@ -182,9 +183,10 @@ def _name_words(
     A recorder takes all text after the video for the question; the template's part is not asked.
     """
     ids = [*prompt.input_ids[0].tolist(), *answer_ids]
-    for word in trace.words:
-        word["id"] = ids[word["position"]]
-        word["text"] = checkpoint.tokenizer.decode([word["id"]])
+    written = [ids[word["position"]] for word in trace.words]
+    texts = token_texts(written, checkpoint.tokenizer.decode)
+    for word, token, text in zip(trace.words, written, texts, strict=True):
+        word |= {"id": token, **text}
         if word["kind"] == "answer":
             word["logprob"] = logprobs[word["position"] - prompt.input_ids.shape[1]]
         if word["kind"] == "question" and word["position"] not in prompt.question:

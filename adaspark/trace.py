@@ -127,7 +127,7 @@ class Trace:
 
     @property
     def words(self) -> list[dict[str, Any]]:
-        """The text tokens in order: {"text", "kind", "position"}."""
+        """The text tokens in order: {"text", "kind", "position"}; see `words.token_texts`."""
         words: list[dict[str, Any]] = self.meta.get("words", [])
         return words
 

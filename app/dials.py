@@ -118,8 +118,8 @@ def _budget(config: AdaSparkConfig, calibration: Calibration) -> Any:
 
     nearest = min(points, key=distance)["budget"]
     ends = points[0]["budget"], points[-1]["budget"]
-    measured = " x ".join(map(str, calibration.cube))
-    info = f"Share of dense FLOPs; sets both Top-p, as measured with cubes of {measured}"
+    measured = "\u00a0x\u00a0".join(map(str, calibration.cube))
+    info = f"Share of dense FLOPs; sets both Top-p, measured on {measured}\u00a0cubes"
     return _slider("Budget", nearest, info, ends)
 
 

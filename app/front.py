@@ -110,7 +110,10 @@ FIGURES = """
     alike. Effective cubes: how many that amounts to.</dd></div>
     <div><dt>Density</dt><dd>the share that is computed.</dd></div>
     <div><dt>Prefill</dt><dd>reading the video and the question, before the first word.</dd></div>
-    <div><dt>FLOP</dt><dd>one arithmetic operation; a GFLOP is a billion.</dd></div></dl>
+    <div><dt>FLOP</dt><dd>one arithmetic operation; a GFLOP is a billion.</dd></div>
+    <div><dt>Choosing</dt><dd>scoring the cubes, to decide which to keep.</dd></div>
+    <div><dt>Executed</dt><dd>what the kernels ran for what is kept: whole blocks.</dd></div>
+    </dl>
     <h3>What is yours</h3><p>An uploaded video and the answers about it stay on this server,
     out of other visitors' sight, until space is needed or it stops. The page asks nothing of any
     other host.</p>

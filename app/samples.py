@@ -54,7 +54,9 @@ def real_footage() -> list[Sample]:
 
 def _read(path: Path) -> Sample:
     notes = json.loads(_notes(path).read_text(encoding="utf-8"))
-    questions = tuple(dict.fromkeys(item["question"] for item in notes["items"]))
+    # The model learned both spellings; the page keeps to the one that it learned in every question.
+    spelled = (item["question"].replace("colour", "color") for item in notes["items"])
+    questions = tuple(dict.fromkeys(spelled))
     title = path.stem.lstrip("0123456789_-").replace("_", " ").replace("-", " ")
     return Sample(path.stem, (title or path.stem).capitalize(), path, questions, _fullest(notes))
 

@@ -15,6 +15,7 @@ from app.dials import Dials, build_dials, preset_choices, wire_dials
 from app.handlers import Handlers
 from app.loading import NO_MODEL
 from app.recipe import QUESTION, SAMPLE, SETTINGS
+from viz.series import FLOPS_WORDS
 
 PRIVATE = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "multiple"}
 RAW = {**PRIVATE, "preprocess": False, "postprocess": False}
@@ -93,6 +94,7 @@ def _figures(plotly_url: str) -> Any:
         events=("compare", "ablate"),
         plotly_url=plotly_url,
         rivals=RIVAL_NAMES,
+        words={"flops": FLOPS_WORDS},
     )
 
 

@@ -346,6 +346,16 @@ def test_characters_of_several_tokens_are_shown_when_they_are_whole(
     assert not any("\ufffd" in word for word in words)
 
 
+def test_a_question_of_such_characters_is_whole_in_the_trace(engine: Engine) -> None:
+    asked = "é 視 👩 x?"
+    trace = result_of(engine.ask(CLIP, asked, options(max_new_tokens=1))).trace
+    words = [word for word in trace.words if word["kind"] == "question"]
+    assert "".join(word["text"] for word in words) == asked
+    assert len(words) == len(tokenizer().encode(asked, add_special_tokens=False))
+    parts = [word["part"]["number"] for word in words if word.get("part", {}).get("of") == "👩"]
+    assert parts == [1, 2, 3, 4]
+
+
 @pytest.mark.parametrize("name", ["a.mp4", "b.avi", "world.mp4"])
 def test_real_footage_of_other_sizes_and_containers(engine: Engine, name: str) -> None:
     summary = result_of(engine.ask(CLIPS / name, QUESTION, options())).summary()

@@ -90,6 +90,12 @@ def test_samples_are_the_clips_with_notes_each_question_once(samples: Path) -> N
     assert sample.questions == (QUESTION,)
 
 
+def test_the_pages_own_clips_spell_color_alike() -> None:
+    questions = [question for sample in read_samples() for question in sample.questions]
+    assert any("color" in question for question in questions)
+    assert not any("colour" in question for question in questions)
+
+
 def test_a_samples_card_shows_the_moment_with_the_most_in_sight(samples: Path) -> None:
     notes = samples / "01_two_shapes.json"
     events = [{"start_secs": a, "end_secs": b} for a, b in ((0, 2), (4, 8), (5, 6))]

@@ -72,6 +72,7 @@ def test_a_report_is_small_and_complete(nasty_report: str) -> None:
     text = Elements(nasty_report).text
     for words in ("Attention density", "Counted FLOPs of the prefill", "Kept cubes in every layer"):
         assert words in text
+    assert "Choosing: scoring the cubes" in text and "Executed: what the kernels ran" in text
 
 
 def test_a_small_video_is_embedded_and_a_large_one_is_named(tmp_path: Path) -> None:

@@ -149,6 +149,16 @@ def test_a_trace_without_meta_still_draws() -> None:
     assert {word["text"] for word in drawn["words"]} == {"?"}
 
 
+def test_parts_of_a_character_are_named_and_keep_their_own_rows() -> None:
+    trace = make_trace(layers=2, answer=("日", ""))
+    for number, word in enumerate(trace.words[-2:], start=1):
+        word["part"] = {"number": number, "count": 2, "of": "日"}
+    first, second = scene(trace)["words"][-2:]
+    assert (first["text"], first["name"]) == ("日", "日 (part 1 of 2)")
+    assert (second["text"], second["name"]) == ("\u00b7", "日 (part 2 of 2)")
+    assert second["index"] == first["index"] + 1
+
+
 def test_unknown_times_are_null() -> None:
     trace = make_trace(layers=2)
     trace.frame_times[:] = np.nan

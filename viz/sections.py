@@ -112,8 +112,13 @@ def charts(trace: Trace) -> str:
         parts.append(tag("div", chart, data_of_layer=layer, hidden=layer > 0))
     rows = series.flops_parts(trace)
     if rows:
-        parts.append(svg.bar_chart(rows, PART_ROLES, series.flops_title(trace)))
+        chart = svg.bar_chart(rows, PART_ROLES, series.flops_title(trace))
+        parts.append(tag("div", chart, tag("p", *_meanings(series.FLOPS_WORDS))))
     return tag("section", tag("h2", "Figures"), *parts, class_="charts")
+
+
+def _meanings(words: dict[str, str]) -> list[str]:
+    return [f"{tag('b', text(word))}: {text(meaning)}. " for word, meaning in words.items()]
 
 
 def _cube_charts(trace: Trace) -> list[str]:

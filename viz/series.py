@@ -22,6 +22,15 @@ PARTS = {
     "choosing": "Choosing",
     "vision": "Vision tower",
 }
+FLOPS_WORDS = {
+    "Dense": "everything",
+    "AdaSpark": "what it keeps",
+    "Executed": "what the kernels ran for that: whole blocks, some dropped pairs included",
+    "Projections": "the linear layers before and after attention",
+    "Choosing": "scoring the cubes, to decide which to keep",
+    "Vision tower": "turning frames into tokens, the same either way",
+}
+"""What the rows and parts of the counted FLOPs are."""
 
 MASSES = (0.5, 0.8, 0.9, 0.95)
 MASS_ROLES = ("answer", "video", "question", "ffn")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Kind = Literal["video", "question", "answer"]
 KINDS: tuple[Kind, ...] = ("video", "question", "answer")
 Floats = NDArray[np.float32]
+CONTINUED = "\u00b7"
 
 
 def grids(trace: Trace) -> list[tuple[int, int, int]]:
@@ -41,13 +42,24 @@ def unpruned(trace: Trace) -> NDArray[np.bool_]:
 
 
 def words(trace: Trace) -> list[dict[str, Any]]:
-    """One {"index", "text", "kind"} a row of the word tables; a word without a record has "?"."""
+    """One {"index", "text", "kind"} a row of the word tables; a word without a record has "?".
+
+    A part of a character has a "name" too; its text is the character, or a dot after the first.
+    """
     count = trace.word_kept.shape[1]
     known = [*trace.words[:count], *({} for _ in range(count - len(trace.words)))]
     return [
-        {"index": i, "text": str(word.get("text", "?")), "kind": str(word.get("kind", "question"))}
+        {"index": i, "kind": str(word.get("kind", "question")), **_word_text(word)}
         for i, word in enumerate(known)
     ]
+
+
+def _word_text(word: dict[str, Any]) -> dict[str, str]:
+    text, part = str(word.get("text", "?")), word.get("part")
+    if part is None:
+        return {"text": text}
+    name = f"{part['of']} (part {part['number']} of {part['count']})"
+    return {"text": text or CONTINUED, "name": name}
 
 
 def word_indices(trace: Trace, kind: str) -> list[int]:

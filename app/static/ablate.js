@@ -38,8 +38,8 @@
     if (before == null || after == null) return [make("p", { text: "The first answer's probability was not recorded." })];
     const change = after - before;
     const times = Math.exp(change).toPrecision(3);
-    const text = `The answer of ${label} has log-probability ${signed(before)}; with ${forced.label.toLowerCase()} it has ` +
-      `${signed(after)}: a change of ${signed(change)} nats, ${times} times as likely.`;
+    const text = `With ${forced.label.toLowerCase()}, the answer of ${label} is ${times} times as likely: its log-probability ` +
+      `is ${signed(after)} instead of ${signed(before)}, a change of ${signed(change)} nats.`;
     return [make("p", { class: "ablate-change", text })];
   }
 

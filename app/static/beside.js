@@ -9,9 +9,9 @@
     ["Query-key pairs computed", ({ attention_density: density, pruned_from: all }) =>
       percent(density) + (all ? " of what is left" : "")],
     ["Video tokens through the FFN", ({ ffn_density: density }) => percent(density)],
-    ["Prefill FLOPs, counted", ({ flops }) => `${(flops / 1e9).toPrecision(3)} GFLOP`],
+    ["Prefill FLOPs, counted", ({ flops }) => `${(flops / 1e9).toPrecision(3)}\u00a0GFLOP`],
     ["Prefill, measured", ({ seconds, recorded }) =>
-      `${(seconds ?? 0).toFixed(2)} s${recorded ? ", when it was recorded" : ""}`],
+      `${(seconds ?? 0).toFixed(2)}\u00a0s${recorded ? ", when it was recorded" : ""}`],
   ];
 
   /** The key of the run that the player's Difference is drawn against, if there is one. */

@@ -36,7 +36,7 @@
     panel.plotly = props.plotly_url;
     panel.tabs = element.querySelector("[role=tablist]");
     panel.bodies = element.querySelector(".figure-panels");
-    TABS.forEach(([title, names], index) => build(title, names, index));
+    TABS.forEach(([title, names], index) => build(title, names, index, props.words));
     studio.mountData(bodyOf("Data"), TABS.flatMap(([, names]) => names));
     studio.mountCompare(bodyOf("Compare"), props.rivals, trigger);
     studio.mountAblate(bodyOf("Ablate"), trigger);
@@ -57,7 +57,8 @@
     window.addEventListener("adaspark:select", ({ detail }) => follow(detail.layer));
   }
 
-  function build(title, names, index) {
+  /** A tab and its body; `words` has the words of a figure and what they mean, to stand under it. */
+  function build(title, names, index, words) {
     const tab = make("button", {
       type: "button", role: "tab", id: `tab-${index}`, "aria-controls": `panel-${index}`, text: title,
       on: { click: () => select(index) },
@@ -65,8 +66,14 @@
     const body = make("div", { role: "tabpanel", id: `panel-${index}`, "aria-labelledby": `tab-${index}`, tabindex: 0 });
     body.append(...names.map((name) =>
       make("div", { class: WIDE.has(name) ? "plot wide" : "plot", "data-figure": name })));
+    body.append(...names.filter((name) => words[name]).map((name) => meanings(words[name])));
     panel.tabs.append(tab);
     panel.bodies.append(body);
+  }
+
+  function meanings(words) {
+    return make("dl", { class: "plot-words" }, ...Object.entries(words).map(([word, meaning]) =>
+      make("div", {}, make("dt", { text: word }), make("dd", { text: meaning }))));
   }
 
   const bodyOf = (title) => panel.bodies.children[TABS.findIndex(([name]) => name === title)];

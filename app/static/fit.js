@@ -3,7 +3,7 @@
 (() => {
   "use strict";
   const studio = window.AdaSparkStudio;
-  const NARROW_PX = 620, LETTER_PX = 8, LINE_PX = 18;
+  const NARROW_PX = 620, LETTER_PX = 8, LINE_PX = 18, BUTTONS_PX = 112;
   const CHARTS = { columns: 1, height: 200, gap: 84, below: 104 };
   const MAPS = { columns: 3, height: 96, gap: 28, below: 76 };
 
@@ -21,7 +21,8 @@
   function wrapTitle(layout, width) {
     const lines = [""];
     for (const word of layout.title.text.split(" ")) {
-      if (lines.at(-1).length + word.length > width / LETTER_PX) lines.push("");
+      const room = lines.length > 1 ? width : width - BUTTONS_PX; // plotly's own buttons lie beside the first line
+      if (lines.at(-1).length + word.length > room / LETTER_PX) lines.push("");
       lines[lines.length - 1] += `${lines.at(-1) && " "}${word}`;
     }
     layout.title.text = lines.join("<br>");

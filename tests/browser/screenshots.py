@@ -48,7 +48,7 @@ def _parts(page: Page, folder: Path, theme: str) -> None:
 
 def _readme_picture(browser: Browser, url: str, folder: Path) -> None:
     """What a visitor sees first, sharp: the recorded run where its question chose most sharply."""
-    options = {"viewport": {"width": 1440, "height": 1060}, "device_scale_factor": 1.5}
+    options = {"viewport": {"width": 1440, "height": 1072}, "device_scale_factor": 1.5}
     page = browser.new_page(**options, reduced_motion="reduce")
     page.goto(f"{url}?__theme=light")
     wait_for_state(page, "ready")

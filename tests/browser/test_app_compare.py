@@ -74,7 +74,7 @@ def test_a_pinned_run_is_compared_with_each_run_that_follows(studio: Page) -> No
         wait_for_state(studio, "ready", after_rev=step)
         label = f"Answer, p {top_p} and 0.7, cubes 2 x 2 x 2"
         expect(place.get_by_role("region", name=label)).to_be_visible(timeout=PATIENCE_MILLIS)
-        assert scene(studio)["mode"] == "difference"
+        studio.wait_for_function("adaspark.scene().mode === 'difference'")  # the scene is fetched
         assert scene(studio)["compared_with"] == "p 0.9 and 0.7, cubes 2 x 2 x 2"
     place.get_by_role("button", name="Let the pinned run go").click()
     expect(studio.get_by_role("button", name="Difference")).to_be_hidden()
@@ -125,7 +125,8 @@ def test_a_cube_clicked_in_the_player_is_forced_off(studio: Page) -> None:
     force.click()
     expect_note(place, "Both answers are the same.")
     change = (
-        "with cube 1 off it has \u22122.000: a change of \u22121.000 nats, 0.368 times as likely"
+        "is 0.368 times as likely: its log-probability is \u22122.000 instead of \u22121.000, "
+        "a change of \u22121.000 nats"
     )
     expect(place.get_by_text(change)).to_be_visible()
     expect(place.get_by_role("region", name="Answer, Cube 1 off")).to_be_visible()

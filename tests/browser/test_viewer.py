@@ -169,6 +169,21 @@ def test_a_word_shows_its_own_cubes_though_its_text_repeats(page: Page, trace: T
     assert snapshot(page)["query"] == {"kind": "answer"}
 
 
+def test_parts_of_a_character_are_words_of_their_own(page: Page) -> None:
+    trace = make_trace(layers=2, answer=("日", "", "."))
+    for number, word in enumerate(trace.words[-3:-1], start=1):
+        word["part"] = {"number": number, "count": 2, "of": "日"}
+    show(page, trace)
+    first, second, stop = page.locator("#viewer .word").all()[-3:]
+    assert [chip.inner_text() for chip in (first, second, stop)] == ["日", "\u00b7", "."]
+    expect(first).not_to_have_class("word minor")
+    expect(second).to_have_accessible_name("日 (part 2 of 2)")
+    expect(second).to_have_attribute("title", "日 (part 2 of 2)")
+    second.click()
+    expect(page.locator("#viewer .inspector h2")).to_contain_text("“日 (part 2 of 2)” keeps")
+    assert snapshot(page)["query"]["word"] == int(second.get_attribute("data-position") or -1)
+
+
 def test_a_clicked_cube_marks_the_words_that_chose_it(page: Page, trace: Trace) -> None:
     show(page, trace)
     box = page.locator("#viewer canvas.overlay").bounding_box()

@@ -88,7 +88,7 @@ function stageParts() {
   const empty = el("div", { className: "empty" },
     el("p", { textContent: "Choose a video and ask a question." }),
     el("p", { textContent: "The cubes that each layer keeps are then drawn over the playing video." }));
-  const stage = el("div", { className: "stage" }, video, grey, overlay, empty, ribbon, tier);
+  const stage = el("div", { className: "stage" }, video, grey, overlay, empty, el("div", { className: "badges" }, ribbon, tier));
   return { stage, video, grey, overlay, ribbon, tier, empty, note: el("p", { className: "note", hidden: true }) };
 }
 

@@ -29,7 +29,7 @@ function differenceCount(view) {
 }
 
 function queryName({ query, data }) {
-  if (query.word !== undefined) return `the word \u201c${shownText(data.words[query.word])}\u201d`;
+  if (query.word !== undefined) return `the word \u201c${wordName(data.words[query.word])}\u201d`;
   return { video: "the video tokens", question: "the question", answer: "the answer" }[query.kind];
 }
 

@@ -15,8 +15,9 @@ function wordRow(kind, words, on) {
 /** `on.pick(position)` hears a click, `on.hover(position | null)` the mouse. */
 function wordButton(word, position, on) {
   const text = shownText(word);
-  const made = button(text, { className: /^(<\|.*\|>|\W)$/u.test(text) ? "word minor" : "word", "aria-pressed": "false" });
+  const made = button(text, { className: /^(<\|.*\|>|[^\p{L}\p{N}\p{Emoji_Presentation}])$/u.test(text) ? "word minor" : "word", "aria-pressed": "false" });
   if (text.includes("\ufffd")) made.title = "part of a character";
+  if (word.name) Object.assign(made, { title: word.name, ariaLabel: word.name });
   Object.assign(made.dataset, { index: word.index, position });
   made.addEventListener("click", () => on.pick(position));
   made.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && on.hover(position));
@@ -26,6 +27,11 @@ function wordButton(word, position, on) {
 
 function shownText(word) {
   return word.text.trim() || (word.text.includes("\n") ? "\u21b5" : "\u2423");
+}
+
+/** What a word is called where it does not stand in its row. */
+function wordName(word) {
+  return word.name ?? shownText(word);
 }
 
 /** Words: which one is asked about, and which chose the focused cube in this layer. */
@@ -74,7 +80,7 @@ function usersOf(data, cube) {
 }
 
 function wordLink(data, word, on) {
-  const made = button(shownText(data.words[word]), { className: "link" });
+  const made = button(wordName(data.words[word]), { className: "link" });
   made.addEventListener("click", () => on.pick(word));
   return el("span", {}, made, ` ${data.words[word].kind}`);
 }
@@ -100,7 +106,7 @@ function wordPanel(view, on) {
   const more = runs.length > SHOWN_TIMES ? [`and ${runs.length - SHOWN_TIMES} more`] : [];
   return [
     el("div", { className: "inspector-head" },
-      el("h2", { textContent: `\u201c${shownText(word)}\u201d keeps ${kept.length} of ${data.cubes.length} cubes in layer ${layer}` }),
+      el("h2", { textContent: `\u201c${wordName(word)}\u201d keeps ${kept.length} of ${data.cubes.length} cubes in layer ${layer}` }),
       button("Let go", { onclick: on.release })),
     el("div", { className: "times", role: "group", "aria-label": "Where its cubes lie in time" }, ...times, ...more),
   ];
