@@ -1,7 +1,8 @@
 """Compile every GPU kernel for a CUDA device that need not be here, and say what each one takes.
 
 `python tests/compiled.py 90` runs the host code of the kernels on CPU tensors: launches compile for
-that compute capability and stop there. Prints a JSON line a kernel. Not under Triton's interpreter.
+that compute capability and stop there; `--usual` compiles what bf16 models of the usual size take.
+Prints a JSON line a kernel. Not under Triton's interpreter.
 """
 
 from __future__ import annotations
@@ -25,9 +26,6 @@ from adaspark.bench.planted import video_sequence
 from adaspark.kernels import gpu, gpu_ffn, gpu_gate, gpu_merge, gpu_plan, gpu_tables, gpu_union
 from adaspark.rules import Rule, top_p
 from adaspark.sequence import SequenceMap
-
-SHARED_MEMORY = {80: 163 * 1024, 86: 99 * 1024, 90: 227 * 1024, 120: 99 * 1024}
-"""Most bytes of shared memory that a program may ask for, by compute capability (CUDA's guide)."""
 
 
 class Absent:
@@ -83,28 +81,44 @@ def attend(sequence: SequenceMap, dtype: torch.dtype, width: int, **named: Any) 
     gpu_union._splits = usual
 
 
+def usual() -> None:
+    """bf16, heads of 128, cubes of several blocks; many cubes to choose from."""
+    attend(video_sequence(4096, 256, torch.device("cpu")), torch.bfloat16, 128)
+    choose(2048)
+    spread(torch.bfloat16)
+
+
 def everything() -> None:
     """Every kernel: cubes of one block and of several, ragged or not, few cubes and many."""
     for dtype in (torch.bfloat16, torch.float16, torch.float32):
         attend(ODD["ragged"].build(), dtype, 64)
         attend(video_sequence(4096, 256, torch.device("cpu")), dtype, 128)
-    for cubes in (512, 1024, 4096):  # by the most that a variant holds
-        sequence = video_sequence(cubes * 64, 64, torch.device("cpu"))
-        segment = max(sequence.segments(), key=lambda segment: segment.end_cube)
-        rows = gpu_tables.Rows.of([segment], int(segment.positions[0]))
-        queries = torch.zeros(7, rows.count, 128, dtype=torch.bfloat16)
-        terms = gpu_gate.mean_terms(torch.zeros(1, cubes, 128), queries.dtype)
-        blocks = gpu_tables.KeyBlocks.of(sequence)
-        gpu_gate.choose(queries, terms, blocks, rows, p=0.9, scale=0.1)
+        spread(dtype)
+    for cubes in (512, 1024, 4096, 2**15):
+        choose(cubes)
+
+
+def choose(cubes: int) -> None:
+    """The last rows of a video, which may choose from almost as many `cubes`."""
+    sequence = video_sequence(cubes * 64, 64, torch.device("cpu"))
+    segment = max(sequence.segments(), key=lambda segment: segment.end_cube)
+    rows = gpu_tables.Rows.of([segment], int(segment.positions[0]))
+    queries = torch.zeros(7, rows.count, 128, dtype=torch.bfloat16)
+    terms = gpu_gate.mean_terms(torch.zeros(1, cubes, 128), queries.dtype)
+    blocks = gpu_tables.KeyBlocks.of(sequence)
+    gpu_gate.choose(queries, terms, blocks, rows, p=0.9, scale=0.1)
+
+
+def spread(dtype: torch.dtype) -> None:
+    """The FFN's own kernel, with and without means."""
     scene = ODD["ragged"].build()
-    for dtype in (torch.bfloat16, torch.float32):
-        hidden = torch.ones(scene.length, 3584, dtype=dtype)
-        for skipped in ("mean", "bypass"):
-            gpu_ffn.sparse_ffn(
-                *(hidden, hidden.float().norm(dim=-1), scene, lambda rows: rows),
-                rule=Rule("top_k", 0.5),
-                skipped=skipped,
-            )
+    hidden = torch.ones(scene.length, 3584, dtype=dtype)
+    for skipped in ("mean", "bypass"):
+        gpu_ffn.sparse_ffn(
+            *(hidden, hidden.float().norm(dim=-1), scene, lambda rows: rows),
+            rule=Rule("top_k", 0.5),
+            skipped=skipped,
+        )
 
 
 def usage(kernel: CompiledKernel) -> dict[str, int]:
@@ -124,7 +138,7 @@ def usage(kernel: CompiledKernel) -> dict[str, int]:
 def main() -> None:
     heard = listen()
     driver.set_active(Absent(int(sys.argv[1])))
-    everything()
+    usual() if "--usual" in sys.argv else everything()
     for kernel in {id(kernel): kernel for kernel in heard}.values():
         line = {"kernel": kernel.name, "shared": kernel.metadata.shared, **usage(kernel)}
         print(json.dumps(line | {"warps": kernel.metadata.num_warps}))

@@ -11,11 +11,13 @@ import pytest
 import torch
 
 from adaspark import attention, cli, ffn
-from adaspark.bench import gpu, gpu_model, gpu_parity, planted
+from adaspark.bench import gpu, gpu_arms, gpu_captured, gpu_flex, gpu_model, gpu_parity, planted
 from adaspark.bench.planted import TILE, Planted, video_sequence
+from adaspark.bench.prompts import bundled
 from adaspark.errors import UserError
 from adaspark.kernels import gpu as kernels
 from adaspark.kernels import gpu_plan, gpu_tables, gpu_union
+from adaspark.rules import top_p
 
 DEVICE = torch.device(interpreted.DEVICE)
 GRID = (4, 5, 6)
@@ -144,12 +146,60 @@ def test_a_model_is_timed_on_planted_wishes(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(ffn, "sparse_ffn", kernels.sparse_ffn)
     model = gpu_model.build(DEVICE, layers=1, **TINY)
     found = gpu_model.prefills(model, 512, 1)
-    assert [found[f"{name} ms"] for name in gpu_model.ARMS] == [1e3, 2e3, 3e3, 4e3]
+    times = {name: time for name, time in found.items() if name.endswith("ms")}
+    assert sorted(times.values()) == [1e3, 2e3, 3e3, 4e3, 5e3, 6e3]
+    assert times["dense ms"] == 1e3 and times["both, inflation 1.5 ms"] == 6e3
     assert 0.1 < found["attention density"] < 0.4
     assert all(logits.isfinite().all() for logits in prefilled)
-    dense, attended, passed, both = prefilled
+    dense, passed, attended, both, *_ = prefilled
     assert torch.equal(passed, dense)  # the last word always passes, and one layer is all there is
     assert torch.equal(both, attended) and not torch.equal(attended, dense)
+
+
+def test_a_long_prefill_chooses_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_model, "seconds", lambda work, repeats: float(work().isfinite().all()))
+    monkeypatch.setattr(gpu_model, "SIDE", 8)
+    monkeypatch.setattr(gpu_model, "TEXT", 8)
+    monkeypatch.setattr(attention, "sparse_attention", kernels.sparse_attention)
+    monkeypatch.setattr(ffn, "sparse_ffn", kernels.sparse_ffn)
+    if DEVICE.type == "cpu":
+        monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
+        monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 3e9)
+    model = gpu_model.build(DEVICE, layers=1, **TINY)
+    found = gpu_model.long_prefill(model, 512)
+    assert found["seconds"] == 1 and found["peak GB"] > 0 and found["long tokens"] == 512
+
+
+def test_selections_are_captured_from_every_layer_of_the_bundled_model() -> None:
+    """With the thresholds that were asked for, and the geometry that they were made on."""
+    heard = gpu_captured._heard(bundled(), 512, 0.7)
+    assert len(heard) == 6
+    for queries, keys, sequence, rule, scale in heard:
+        assert queries.shape == (4, sequence.length, 64) and keys.shape[0] == 2
+        assert (rule, scale) == (top_p(0.7), 64**-0.5)
+        moved = gpu_captured._moved(sequence, DEVICE)
+        assert torch.equal(moved.video_positions.cpu(), sequence.video_positions)
+        assert moved.layout.grids == sequence.layout.grids
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_flex_attention_is_given_the_same_mask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planted, "SIDE", 8)
+    sequence = video_sequence(512, 64, DEVICE)
+    drawn = Planted.draw(sequence, 2, 0.3, 2.0, most_bytes=2**30)
+    ((rows, wanted),) = drawn.chunks
+    blocks = gpu_tables.KeyBlocks.of(sequence)
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(heads: int) -> torch.Tensor:
+        return torch.randn(heads, sequence.length, 32, generator=generator).to(DEVICE)
+
+    arena = gpu_arms.Arena(512, 20 * draw(2), draw(1), draw(1))
+    with torch.no_grad():
+        theirs, places = gpu_flex.prepared(arena, blocks, rows, wanted, compiled=False)
+        gpu_flex._compare(arena, blocks, rows, wanted, theirs(), places)
+        with pytest.raises(UserError, match="differ"):
+            gpu_flex._compare(arena, blocks, rows, wanted.zero_(), theirs(), places)
 
 
 def test_a_model_that_runs_elsewhere_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,6 +119,25 @@ def test_key_blocks_hold_every_key_once(scene: object) -> None:
     assert blocks.ragged == bool((~real).any()) or not layout.cubes
 
 
+@given(scenes(), st.integers(1, 4000), st.sampled_from([1, 4, 256]))
+@settings(max_examples=60)
+def test_parts_of_rows_hold_each_row_once_and_all_that_it_may_choose_from(
+    scene: object, most: int, few: int
+) -> None:
+    sequence: SequenceMap = scene.build()  # type: ignore[attr-defined]
+    rows = gpu_tables.Rows.of(sequence.segments(0), 0)
+    ends = [segment.end_cube for segment in rows.segments for _ in segment.positions]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gpu_tables, "FEW_CUBES", few)
+        parts = rows.parts(most=most)
+    assert [part.start for part, _ in parts] == [0, *(part.stop for part, _ in parts[:-1])]
+    assert parts[-1][0].stop == rows.count
+    for part, cubes in parts:
+        assert part.start % gpu_tables.WORD == 0 and cubes == max(ends[part])
+        size = part.stop - part.start
+        assert size <= gpu_tables.WORD or size * cubes <= most
+
+
 @pytest.mark.parametrize("name", ODD)
 def test_means_are_those_of_every_cube(name: str) -> None:
     sequence = on_device(ODD[name])

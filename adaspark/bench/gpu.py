@@ -85,12 +85,15 @@ def run(
     result: dict[str, Any] = {"setting": setting("cuda"), "kernels": loaded.why, "repeats": repeats}
     print(json.dumps(result["setting"]), loaded.why, sep="\n")
     for part in parts:
-        result[part] = list(_part(part, sizes, plan, repeats, device))
+        result[part] = []
+        for row in _part(part, sizes, plan, repeats, device):
+            result[part].append(row)
+            if json_path:  # as it grows: a run that is cut short is not lost
+                text = json.dumps(result, indent=1) + "\n"
+                Path(json_path).write_text(text, encoding="utf-8")
     for row in result.get("attention", ()):
         if row["speed"] < 1:
             print(f"we lose: {row['tokens']} tokens, {_described(row)}, {row['speed']:.2f} x dense")
-    if json_path:
-        Path(json_path).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return 0
 
 

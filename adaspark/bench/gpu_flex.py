@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
-from adaspark.bench.gpu_arms import DTYPE, HEADS, SCALE, Arena, seconds
+from adaspark.bench.gpu_arms import HEADS, SCALE, Arena, seconds
 from adaspark.bench.planted import Planted, video_sequence
 from adaspark.errors import UserError
 from adaspark.kernels import gpu, gpu_plan, gpu_tables
@@ -107,7 +107,7 @@ def _block_mask(blocks: KeyBlocks, rows: Rows, wanted: Tensor, keys: int) -> Blo
 def _compare(
     arena: Arena, blocks: KeyBlocks, rows: Rows, wanted: Tensor, theirs: Tensor, places: Tensor
 ) -> None:
-    ours = torch.zeros_like(arena.queries, dtype=DTYPE)
+    ours = torch.zeros_like(arena.queries)
     source = gpu_tables.Source.of(arena.keys, arena.values, blocks, queries=arena.tokens)
     gpu.attend(arena.queries, source, ours, blocks, rows, wanted, SCALE)
     error = (ours[:, places].float() - theirs.float()).square().mean().sqrt()

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from adaspark.bench import gpu_table
+from adaspark.bench.gpu_table import row as _row
 from adaspark.config import as_typed
 from adaspark.eval.results import Results, load
 from adaspark.eval.tables import Cell, written
@@ -15,8 +17,9 @@ RESULTS = Path(__file__).parents[2] / "assets" / "results"
 
 
 def figures() -> str:
-    """Both tables in Markdown, each with its command, hardware and commit."""
-    return f"{_families()}\n\n{_bench(_read('bench/cpu.json'))}\n"
+    """All tables in Markdown, each with its command, hardware and commit."""
+    parts = [_families(), _bench(_read("bench/cpu.json")), gpu_table.written(RESULTS / "bench/gpu")]
+    return "\n\n".join(parts) + "\n"
 
 
 def _families() -> str:
@@ -66,40 +69,38 @@ def _dials(config: Mapping[str, Any]) -> str:
 
 
 def _bench(result: dict[str, Any]) -> str:
-    titles = ["video tokens", "attention density", "FFN density", "stock", "AdaSpark", "speed"]
-    titles += ["by FLOPs", "by tiles alone", "by key cubes alone"]
-    lines = [_row(*titles), _row(*["---"] * len(titles))]
+    titles = ["model", "video tokens", "attention density", "FFN density", "stock", "AdaSpark"]
+    titles += ["speed", "by FLOPs", "memory, stock", "memory, AdaSpark"]
+    lines = [_row(*titles), _row("---", *["---:"] * (len(titles) - 1))]
     for row in result["rows"]:
-        seconds, stock = row["seconds"], row["seconds"]["stock"]
+        seconds, memory = row["seconds"], row["peak_megabytes"]
         lines.append(
             _row(
+                row["model"],
                 f"{row['video_tokens']:,}",
                 f"{row['attention_density']:.2f}",
                 f"{row['ffn_density']:.2f}",
-                f"{stock:.2f} s",
-                f"{seconds['adaspark']:.2f} s",
+                f"{seconds['stock']['total']:.3f} s",
+                f"{seconds['adaspark']['total']:.3f} s",
                 f"{row['speedup']:.2f} x",
                 f"{row['ideal']:.2f} x",
-                f"{stock / seconds['tiles']:.2f} x",
-                f"{stock / seconds['key_cubes']:.2f} x",
+                f"{memory['stock']:.0f} MB",
+                f"{memory['adaspark']:.0f} MB",
             )
         )
     cube = " x ".join(str(side) for side in result["cube"])
     return "\n".join(
         [
-            "Prefill of the bundled language model, stock with SDPA against AdaSpark, fp32, cubes "
-            f"of {cube}, thresholds searched for these densities; below 1 x we lose.",
+            "Prefill of the language model on a CPU, stock with SDPA against AdaSpark, fp32, cubes "
+            f"of {cube}, thresholds searched for these densities; below 1 x we lose. Memory is "
+            "what the prefill takes at its peak beyond the loaded model.",
             "",
             *lines,
             "",
             f"`adaspark bench cpu`, medians of {result['repeats']}, one run, parity checked first; "
-            f"{_where(result)}.",
+            f"{_where(result)}, {result['kernels']}.",
         ]
     )
-
-
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _where(result: dict[str, Any]) -> str:

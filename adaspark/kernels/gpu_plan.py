@@ -17,8 +17,9 @@ from torch import Tensor
 from adaspark.kernels.gpu_device import popcount
 from adaspark.kernels.gpu_tables import WORD, KeyBlocks, Rows
 
-PAIR_KEYS = 200
-"""A gathered (row, cube) pair's own cost (its query, its partial result), in keys of a tile row."""
+PAIR_KEYS = 440
+"""A gathered (row, cube) pair's own cost (its query, its partial result), in keys of a tile row:
+435 and 437 on an H200, at 128K tokens, cubes of 256 and 128 (`assets/results/bench/gpu`)."""
 LEAST_GAIN = 0.1
 """A head's entries are gathered where that saves more than this share of its time."""
 

@@ -24,6 +24,8 @@ WORD = 32
 """Rows whose wishes share one machine word."""
 BLOCK_COST = {16: 2.2, 32: 1.3, 64: 1.0}
 """Time of a key slot by the size of its block, against the largest: small products feed badly."""
+FEW_CUBES = 256
+"""Up to as many, a launch more costs as much as scores that nobody sees."""
 NO_TOKEN = 2**31 - 1
 """Stands for the token of a padded slot: after every query."""
 
@@ -166,16 +168,17 @@ class Rows:
     def parts(self, *, most: int) -> list[tuple[slice, int]]:
         """Runs of rows, whole words each, and the cubes that they may choose from.
 
-        Rows times cubes are `most` at most, though a single word may be more. A run does not mix
-        rows that see up to twice as much as others: widths are powers of two.
+        Rows times cubes are `most` at most, though a single word may be more. Beyond FEW_CUBES a
+        run does not mix rows that see up to twice as much as others: widths are powers of two.
         """
         if most not in self._parted:
             found: list[tuple[slice, int]] = []
             for word, cubes in enumerate(self._end_cubes):
                 start, stop = word * WORD, min((word + 1) * WORD, self.count)
                 run, width = found[-1] if found else (slice(0, 0), 0)
-                alike = found and (cubes - 1).bit_length() == (width - 1).bit_length()
-                if alike and (stop - run.start) * max(width, cubes) <= most:
+                few = max(cubes, width) <= FEW_CUBES
+                alike = few or (cubes - 1).bit_length() == (width - 1).bit_length()
+                if found and alike and (stop - run.start) * max(width, cubes) <= most:
                     found[-1] = (slice(run.start, stop), max(width, cubes))
                 else:
                     found.append((slice(start, stop), cubes))

@@ -1,0 +1,120 @@
+"""The README's GPU figures from the committed runs of `adaspark bench gpu`."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+CUBE = 128
+TOKENS = (8192, 32768, 65536, 131072, 262144)
+SHOWN = ((0.1, 1.0), (0.1, 2.0), (0.4, 1.0))
+"""(density, inflation) of the rows that are shown, or what comes nearest."""
+
+
+def written(folder: Path) -> str:
+    """One layer, a whole model, and in words what the other parts found."""
+    read = {path.stem: json.loads(path.read_text("utf-8")) for path in folder.glob("*.json")}
+    return "\n\n".join([_layer(read), _model(read), _words(read)])
+
+
+def row(*cells: str) -> str:
+    """A row of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def _layer(read: dict[str, Any]) -> str:
+    titles = ["video tokens", "density", "inflation", "best dense", "choosing", "planning"]
+    titles += ["attending", "speed", "useful rate"]
+    lines = [row(*titles), row(*["---:"] * len(titles))]
+    rows = [*read["layer"]["attention"], *read["layer_256k"]["attention"]]
+    for tokens in TOKENS:
+        there = [f for f in rows if (f["tokens"], f["cube"]) == (tokens, CUBE)]
+        for density, inflation in SHOWN:
+            found = min(there, key=partial(_distance, density, inflation))
+            lines.append(
+                row(
+                    f"{tokens:,}",
+                    f"{found['density']:.2f}",
+                    f"{found['inflation']:.1f}",
+                    *(f"{t * 1e3:.2f} ms" for t in _times(found)),
+                    f"{found['speed']:.2f} x",
+                    f"{found['rate']:.0%}".replace("%", " %"),
+                )
+            )
+    return "\n".join(
+        [
+            "Attention of one layer of the 7B model on a GPU (28 query and 4 KV heads of 128, "
+            f"bf16), cubes of {CUBE}, planted selections: AdaSpark with everything that it takes "
+            "against the faster of PyTorch's flash and cuDNN backends. Inflation is what a tile of "
+            "128 rows computes over what its rows want; the useful rate is in wanted products a "
+            "second, against dense. Below 1 x we lose.",
+            "",
+            *lines,
+            "",
+            f"`adaspark bench gpu`, medians of {read['layer']['repeats']} (262,144 tokens: "
+            f"`--quick`, medians of {read['layer_256k']['repeats']}), parity checked first; "
+            f"{_where(read)}. All rows, cubes of 64 and 256 too, in `assets/results/bench/gpu`.",
+        ]
+    )
+
+
+def _distance(density: float, inflation: float, found: dict[str, Any]) -> float:
+    return float(abs(found["density"] - density) + abs(found["inflation"] / inflation - 1) / 5)
+
+
+def _times(found: dict[str, Any]) -> tuple[float, ...]:
+    return min(found["dense"].values()), found["choose"], found["plan"], found["attend"]
+
+
+def _model(read: dict[str, Any]) -> str:
+    titles = ["video tokens", "dense", "FFN only", "attention only", "both", "both, inflation 1.5"]
+    lines = [row(*titles), row(*["---:"] * len(titles))]
+    for found in [*read["model"]["model"], *read["model_128k"]["model"]]:
+        dense = found["dense ms"]
+        arms = ["ffn only", "attention only, inflation 1.0", "both, inflation 1.0"]
+        arms.append("both, inflation 1.5")
+        speeds = (f"{dense / found[f'{arm} ms']:.2f} x" for arm in arms)
+        lines.append(row(f"{found['model tokens']:,}", f"{dense / 1e3:.2f} s", *speeds))
+    return "\n".join(
+        [
+            "Prefill of a random 7B language model, attention density 0.3 (planted, inflation 1 "
+            "unless said) and FFN density 0.5, cubes of 64; dense is stock transformers with SDPA.",
+            "",
+            *lines,
+            "",
+            f"`adaspark bench gpu --parts model`, medians of {read['model']['repeats']} "
+            f"(131,072 tokens: of {read['model_128k']['repeats']}); {_where(read)}.",
+        ]
+    )
+
+
+def _words(read: dict[str, Any]) -> str:
+    (long,) = read["long"]["long"]
+    flex = [f["flex ms"] / f["attend ms"] for f in read["flex"]["flex"]]
+    captured = read["captured"]["captured"]
+    inflation = {p: [f["inflation"] for f in captured if f["p"] == p] for p in (0.9, 0.7)}
+    speed = [f["dense"] / f["attend"] for f in captured]
+    decode = read["layer"]["decode"][-1]
+    return (
+        f"`--parts long`: {long['long tokens']:,} tokens, their cache kept, in "
+        f"{long['seconds']:.0f} s and {long['peak GB']:.0f} GB (p {long['attn_top_p']}, FFN "
+        f"density {long['ffn density']}, cubes of 256). `--parts flex`: FlexAttention with the same "
+        f"mask takes {min(flex):.1f} to {max(flex):.1f} times as long as our kernels (32,768 tokens). "
+        f"`--parts captured`: selections of the bundled model (16,384 tokens, cubes of 64) have an "
+        f"inflation of {median(inflation[0.9]):.1f} at p 0.9 and {median(inflation[0.7]):.1f} at "
+        f"p 0.7 in the median layer; attending to them alone is {min(speed):.2f} to "
+        f"{max(speed):.2f} times as fast as dense. A step of decoding loses: "
+        f"{decode['sparse ms']:.1f} ms a layer against {decode['dense ms']:.1f} at "
+        f"{decode['decode tokens']:,} tokens, mostly launches."
+    )
+
+
+def _where(read: dict[str, Any]) -> str:
+    used = read["layer"]["setting"]
+    return (
+        f"{used['accelerator']}, torch {used['torch']}, {read['layer']['kernels'].split(',')[0]}, "
+        f"commit {used['commit']}"
+    )
