@@ -120,7 +120,7 @@ def _budget(config: AdaSparkConfig, calibration: Calibration) -> Any:
     ends = points[0]["budget"], points[-1]["budget"]
     measured = "\u00a0x\u00a0".join(map(str, calibration.cube))
     info = f"Share of dense FLOPs; sets both Top-p, measured on {measured}\u00a0cubes"
-    return _slider("Budget", nearest, info, ends)
+    return _slider("Budget", nearest, info, ends, elem_classes="budget-dial")
 
 
 def _threshold(label: str, top_p: TopP, info: str) -> Any:
@@ -129,8 +129,10 @@ def _threshold(label: str, top_p: TopP, info: str) -> Any:
     return _slider(label, one_number(top_p), told)
 
 
-def _slider(label: str, value: float, info: str, ends: tuple[float, float] = (0, 1)) -> Any:
-    return gr.Slider(*ends, value, step=0.01, label=label, info=info, min_width=200)
+def _slider(
+    label: str, value: float, info: str, ends: tuple[float, float] = (0, 1), **options: Any
+) -> Any:
+    return gr.Slider(*ends, value, step=0.01, label=label, info=info, min_width=200, **options)
 
 
 def _whole(value: int, label: str, *, min_width: int = 96, **options: Any) -> Any:

@@ -145,11 +145,11 @@ def test_a_model_is_timed_on_planted_wishes(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(attention, "sparse_attention", kernels.sparse_attention)
     monkeypatch.setattr(ffn, "sparse_ffn", kernels.sparse_ffn)
     model = gpu_model.build(DEVICE, layers=1, **TINY)
-    found = gpu_model.prefills(model, 512, 1)
+    found = gpu_model.prefills(model, 256, 1)
     times = {name: time for name, time in found.items() if name.endswith("ms")}
     assert sorted(times.values()) == [1e3, 2e3, 3e3, 4e3, 5e3, 6e3]
     assert times["dense ms"] == 1e3 and times["both, inflation 1.5 ms"] == 6e3
-    assert 0.1 < found["attention density"] < 0.4
+    assert 0.1 < found["attention density"] < 0.6
     assert all(logits.isfinite().all() for logits in prefilled)
     dense, passed, attended, both, *_ = prefilled
     assert torch.equal(passed, dense)  # the last word always passes, and one layer is all there is
@@ -199,7 +199,7 @@ def test_flex_attention_is_given_the_same_mask(monkeypatch: pytest.MonkeyPatch) 
         theirs, places = gpu_flex.prepared(arena, blocks, rows, wanted, compiled=False)
         gpu_flex._compare(arena, blocks, rows, wanted, theirs(), places)
         with pytest.raises(UserError, match="differ"):
-            gpu_flex._compare(arena, blocks, rows, wanted.zero_(), theirs(), places)
+            gpu_flex._compare(arena, blocks, rows, torch.zeros_like(wanted), theirs(), places)
 
 
 def test_a_model_that_runs_elsewhere_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,12 +101,12 @@ def _words(read: dict[str, Any]) -> str:
     return (
         f"`--parts long`: {long['long tokens']:,} tokens, their cache kept, in "
         f"{long['seconds']:.0f} s and {long['peak GB']:.0f} GB (p {long['attn_top_p']}, FFN "
-        f"density {long['ffn density']}, cubes of 256). `--parts flex`: FlexAttention with the same "
-        f"mask takes {min(flex):.1f} to {max(flex):.1f} times as long as our kernels (32,768 tokens). "
-        f"`--parts captured`: selections of the bundled model (16,384 tokens, cubes of 64) have an "
-        f"inflation of {median(inflation[0.9]):.1f} at p 0.9 and {median(inflation[0.7]):.1f} at "
-        f"p 0.7 in the median layer; attending to them alone is {min(speed):.2f} to "
-        f"{max(speed):.2f} times as fast as dense. A step of decoding loses: "
+        f"density {long['ffn density']}, cubes of 256). `--parts flex`: FlexAttention with the "
+        f"same mask takes {min(flex):.1f} to {max(flex):.1f} times as long as our kernels (32,768 "
+        "tokens). `--parts captured`: selections of the bundled model (16,384 tokens, cubes of 64) "
+        f"have an inflation of {median(inflation[0.9]):.1f} at p 0.9 and "
+        f"{median(inflation[0.7]):.1f} at p 0.7 in the median layer; attending to them alone is "
+        f"{min(speed):.2f} to {max(speed):.2f} times as fast as dense. A step of decoding loses: "
         f"{decode['sparse ms']:.1f} ms a layer against {decode['dense ms']:.1f} at "
         f"{decode['decode tokens']:,} tokens, mostly launches."
     )

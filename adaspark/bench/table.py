@@ -105,8 +105,9 @@ def _bench(result: dict[str, Any]) -> str:
 
 def _where(result: dict[str, Any]) -> str:
     used = result["setting"]
+    device = used["processor"] if used["accelerator"] == "none" else used["accelerator"]
     return (
-        f"{used['processor']}, torch {used['torch']}, transformers {used['transformers']}, "
+        f"{device}, torch {used['torch']}, transformers {used['transformers']}, "
         f"commit {used['commit']}"
     )
 

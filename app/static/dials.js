@@ -23,8 +23,17 @@
     return studio.presets.includes(text) ? text : "custom";
   }
 
+  /** The budget dial says so where the thresholds are no longer those of its budget. */
+  function tellBudget(...thresholds) {
+    const dial = document.querySelector(".budget-dial");
+    if (!dial) return;
+    const own = thresholdsOf(Number(dial.querySelector("input[type=number]").value));
+    dial.toggleAttribute("data-by-hand", own.join() !== thresholds.join());
+  }
+
   /** A threshold moved: what was recorded is drawn at it at once, and then the exact run follows. */
   function thresholdsMoved(attn, ffn) {
+    tellBudget(attn, ffn);
     if (!studio.previewAt({ attn_top_p: attn, ffn_top_p: ffn })) studio.settingsTouched();
   }
 

@@ -55,6 +55,21 @@ def test_the_budget_sets_both_thresholds_between_its_points(studio: Page) -> Non
     assert (config["attn_top_p"], config["ffn_top_p"]) == (pytest.approx(0.2), pytest.approx(0.4))
 
 
+def test_the_budget_says_where_thresholds_were_set_by_hand_since(studio: Page) -> None:
+    dial = studio.locator(".budget-dial")
+    slider(studio, "Budget").fill("0.4")
+    expect(slider(studio, "Top-p attention")).to_have_value("0.2")
+    expect(dial).not_to_have_attribute("data-by-hand", "")
+    slider(studio, "Top-p attention").fill("0.7")
+    expect(dial).to_have_attribute("data-by-hand", "")
+    after = """dial => getComputedStyle(
+        dial.querySelector("[data-testid=block-info]"), "::after").content"""
+    assert "by hand" in dial.evaluate(after)
+    slider(studio, "Budget").fill("0.6")
+    expect(dial).not_to_have_attribute("data-by-hand", "")
+    wait_for_state(studio, "ready", after_rev=1)
+
+
 def test_the_budget_goes_by_keyboard_to_its_ends(studio: Page) -> None:
     budget = slider(studio, "Budget")
     assert (budget.get_attribute("min"), budget.get_attribute("max")) == ("0.2", "1")
