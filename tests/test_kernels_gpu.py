@@ -214,6 +214,7 @@ def test_what_few_rows_want_may_be_gathered(
     """Some tiles at a time, each by one program or shared: no row of another tile is touched."""
     monkeypatch.setattr(gpu_union, "_splits", lambda *_: splits)
     monkeypatch.setattr(gpu, "GATHER_FROM", 1)
+    monkeypatch.setattr(gpu, "GATHER_SLOTS", 1)
     monkeypatch.setattr(gpu, "MOST_PAIRS", most_pairs)
     monkeypatch.setattr(gpu_plan, "PAIR_KEYS", 16)
     monkeypatch.setattr(gpu_plan, "LEAST_GAIN", -1.0)
@@ -273,6 +274,7 @@ def test_executed_pairs_count_what_the_tiles_multiply(
     """Every row of a tile meets the union of its cubes, padded, and the text up to its last row."""
     if gathers:
         monkeypatch.setattr(gpu, "GATHER_FROM", 1)
+        monkeypatch.setattr(gpu, "GATHER_SLOTS", 1)
         monkeypatch.setattr(gpu_plan, "PAIR_KEYS", 16)
         monkeypatch.setattr(gpu_plan, "LEAST_GAIN", -1.0)
     ran = run(SMALL, heads=2, groups=1)

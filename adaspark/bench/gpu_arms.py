@@ -132,7 +132,7 @@ class Arena:
         def planning() -> None:
             for rows, wanted in wishes:
                 shape = gpu_tables.shape_for(DTYPE, rows.count)
-                gathers = rows.count >= gpu.GATHER_FROM
+                gathers = gpu.may_gather(rows, blocks)
                 plan(wanted, blocks, rows, size=shape.rows, gather=gathers)
 
         def attend() -> None:
@@ -157,7 +157,11 @@ class Arena:
         with _routed(gpu, "GATHER_FROM", 2**62):
             row["union"] = seconds(attend, repeats) - planned
         if self.tokens <= GATHER_TOKENS:
-            with _routed(gpu_plan, "LEAST_GAIN", -(2.0**62)), _routed(gpu_plan, "PAIR_KEYS", 0):
+            with (
+                _routed(gpu, "GATHER_SLOTS", 0),
+                _routed(gpu_plan, "LEAST_GAIN", -(2.0**62)),
+                _routed(gpu_plan, "PAIR_KEYS", 0),
+            ):
                 row["gather"] = seconds(attend, repeats) - planned
         return row
 

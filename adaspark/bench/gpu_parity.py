@@ -76,11 +76,12 @@ def _planted(sequence: SequenceMap, qkv: tuple[Tensor, Tensor, Tensor], inflatio
     ((rows, wanted),) = planted.chunks
     output = torch.zeros_like(qkv[0])
     source = gpu_tables.Source.of(qkv[1], qkv[2], blocks, queries=rows.count)
-    usual, gpu.GATHER_FROM = gpu.GATHER_FROM, 1
+    usual = gpu.GATHER_FROM, gpu.GATHER_SLOTS
+    gpu.GATHER_FROM = gpu.GATHER_SLOTS = 1
     try:
         gpu.attend(qkv[0], source, output, blocks, rows, wanted, WIDTH**-0.5)
     finally:
-        gpu.GATHER_FROM = usual
+        gpu.GATHER_FROM, gpu.GATHER_SLOTS = usual
     index = torch.arange(rows.count, device=output.device)
     allowed = torch.zeros(HEADS, rows.count, sequence.length, dtype=torch.bool, device=index.device)
     cubes = sequence.layout.cube_from_token
