@@ -29,6 +29,7 @@ def _nucleus(scores, p, lowest):
     goal = p * heavy
     low = tl.full(goal.shape, 0, tl.int32) + lowest
     high = tl.full(goal.shape, 0, tl.int32) + ABOVE_ONE
+    alone = heavy < 0
     open_rows = tl.max(tl.where(heavy > 0, 1, 0))
     while open_rows > 0:
         for _ in tl.static_range(2):
@@ -39,14 +40,14 @@ def _nucleus(scores, p, lowest):
             high, light = tl.where(enough, high, middle), tl.where(enough, light, mass)
         alone = heavy - light < 1.5 * low.to(tl.float32, bitcast=True)
         open_rows = tl.max(tl.where((high - low > 1) & (alone == 0), 1, 0))
-    kept = bits >= high[:, None]
-    ties = (bits >= low[:, None]) & (kept == 0)
-    crossing = low.to(tl.float32, bitcast=True)
-    missing = tl.ceil((goal - tl.sum(tl.where(kept, weights, 0.0), 1)) / crossing)
-    missing = tl.maximum(missing, 1.0).to(tl.int32)
-    if tl.max(tl.sum(ties.to(tl.int32), 1) - missing) > 0:
-        ties = ties & (tl.cumsum(ties.to(tl.int32), 1) <= missing[:, None])
-    return kept | ties
+    kept = bits >= low[:, None]
+    if tl.max(tl.where((heavy > 0) & (alone == 0), 1, 0)) > 0:  # equal weights cross together
+        sure = bits >= high[:, None]
+        ties = kept & (sure == 0)
+        missing = tl.ceil((goal - light) / low.to(tl.float32, bitcast=True))
+        missing = tl.maximum(missing, 1.0).to(tl.int32)
+        kept = sure | (ties & (tl.cumsum(ties.to(tl.int32), 1) <= missing[:, None]))
+    return kept
 
 
 @triton.jit
