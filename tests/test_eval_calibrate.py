@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from adaspark.cost import flops
 from adaspark.errors import UserError
 from adaspark.eval import calibrate
-from adaspark.eval.calibrate_report import best, chosen_points, failures, settings
+from adaspark.eval.calibrate_report import failures
+from adaspark.eval.calibrate_settings import best, chosen_points, settings
 from adaspark.eval.results import load
 from adaspark.mini.seeds import held_out_seed
 from adaspark.qwen import language_shape

@@ -4,23 +4,33 @@ Beyond the paper, which leaves both p to be set by hand. A survey of two clips t
 p makes its half; for every `ffn_top_p`, arithmetic then gives the `attn_top_p` that spends the
 budget. These pairs answer the same questions as dense; of those that keep the score within a
 point, the one that loses the least logprob of right answers is the default to set. On scenes apart
-from those of every evaluation. The configuration has one p for all layers, and so has this search.
+from those of every evaluation. With `per_layer` a greedy search goes on from each budget's pair to
+thresholds by layer, and both answer as many clips again that neither was chosen on.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from adaspark.config import AdaSparkConfig, Cube, as_typed
+from adaspark.config import AdaSparkConfig, Cube
 from adaspark.cost import flops
 from adaspark.errors import UserError
 from adaspark.eval.arms import DENSE_ARM, Arm, Clip
-from adaspark.eval.armwise import Arms, answer, jobs
-from adaspark.eval.calibrate_report import chosen_points, draw, summarise
+from adaspark.eval.armwise import Arms, Items, answer, jobs
+from adaspark.eval.calibrate_layers import Search, arm_of, ladders
+from adaspark.eval.calibrate_report import draw, summarise
+from adaspark.eval.calibrate_settings import (
+    UNSEEN,
+    best_by_layer,
+    chosen_pairs,
+    chosen_points,
+    points_by_layer,
+    settings,
+)
 from adaspark.eval.clips import Length, busy_clips
 from adaspark.eval.context import Context, option
 from adaspark.eval.results import write
@@ -51,12 +61,16 @@ class Plan:
     ffn_ps: tuple[float, ...] = option((0.25, 0.375, 0.5, 0.625, 0.75), "values of ffn_top_p")
     clips: int = option(8, "clips that every setting answers")
     questions: int = option(4, "questions of each family a clip")
+    per_layer: bool = option(False, "search thresholds by layer from each budget's pair")
+    rounds: int = option(2, "of the search by layer, at most")
 
     def __post_init__(self) -> None:
         if not all(0 < budget < 1 for budget in self.budget):
             raise UserError(f"A budget is a share of dense between 0 and 1; got {self.budget}.")
         if self.clips < SURVEY_CLIPS or self.questions < 1:
             raise UserError(f"Take {SURVEY_CLIPS} clips or more, and 1 question or more.")
+        if self.rounds < 1:
+            raise UserError(f"A search by layer takes 1 round or more; got {self.rounds}.")
         for p in self.ffn_ps:
             AdaSparkConfig(ffn_top_p=p)
         for cube in self.cubes:
@@ -71,29 +85,22 @@ class Plan:
     @classmethod
     def quick(cls) -> Plan:
         """Shorter clips, fewer settings."""
-        return cls(budget=(0.5,), frames=64, size=168, ffn_ps=(0.25, 0.375, 0.5), clips=6)
+        ffn_ps = (0.25, 0.375, 0.5)
+        return cls(budget=(0.5,), frames=64, size=168, ffn_ps=ffn_ps, clips=6, rounds=1)
 
 
 def run(plan: Plan, context: Context) -> None:
-    """Answer all clips densely and under every setting, and write the points of least loss."""
-    clips = busy_clips(
-        plan.length,
-        clips=plan.clips,
-        questions_a_family=plan.questions,
-        seed=context.seed,
-        purpose="calibration",
-    )
-    length = str(plan.length)
-    arms, few = [DENSE_ARM], clips[:SURVEY_CLIPS]
-    for cube in plan.cubes:
-        config = replace(context.config, cube=_cube(cube, context.config))
-        surveyed = list(_survey(plan, config))
-        answer_all(context, length, few, surveyed)
-        seeds = {clip.seed for clip in few}
-        items = [item for item in context.results.items if item["key"][2] in seeds]
-        arms += _settings(plan, context, config, surveyed, Arms(items))
+    """Answer all clips densely and under every setting, and write the points of least loss.
+
+    Raises UserError where a search by layer is wanted of a model with one layer.
+    """
+    layers = context.loaded.model.config.text_config.num_hidden_layers
+    if plan.per_layer and layers < 2:
+        raise UserError("This model has one layer: leave out --per-layer, the pair is its own.")
+    both = _clips(plan, context)
+    clips = both[: plan.clips]
     context.results.data["budgets"] = list(plan.budget)
-    answer_all(context, length, clips, arms)
+    _search_pairs(plan, context, clips)
     points = chosen_points(context.results.items, plan.budget)
     if not points:
         context.say("No setting meets a budget: name a larger one.")
@@ -102,23 +109,89 @@ def run(plan: Plan, context: Context) -> None:
         "points": points,
         "model": context.loaded.name,
         "cube": points[0]["cube"],
-        "setting": f"{length}, {plan.clips} clips",
+        "setting": f"{plan.length}, {plan.clips} clips",
     }
+    if plan.per_layer:
+        _search_layers(plan, context, clips, layers)
+        _answer_unseen(plan, context, both[plan.clips :])
+        told["points_by_layer"] = points_by_layer(context.results.items, plan.budget, layers)
     text = json.dumps(told, indent=1)
     write(context.results.folder / FILE, text.encode() + b"\n")
     context.say(f"{context.results.folder / FILE}:\n{text}")
 
 
-def answer_all(context: Context, length: str, clips: list[Clip], arms: list[Arm]) -> None:
-    """Clip by clip, so that a clip's features serve all arms, as long as the budget lasts."""
-    for _, batch in context.in_time(jobs(context, length, clips), name=lambda job: job[0]):
-        answer(context, length, batch, arms)
+def _clips(plan: Plan, context: Context) -> list[Clip]:
+    """The clips that settings are chosen on; for a search by layer, as many again behind them."""
+    return busy_clips(
+        plan.length,
+        clips=plan.clips * (2 if plan.per_layer else 1),
+        questions_a_family=plan.questions,
+        seed=context.seed,
+        purpose="calibration",
+    )
 
 
-def arm_of(config: AdaSparkConfig) -> Arm:
-    """Named by its three dials."""
-    sides = "x".join(map(str, config.cube))
-    return Arm(f"{sides} {as_typed(config.attn_top_p)} {as_typed(config.ffn_top_p)}", config)
+def _search_pairs(plan: Plan, context: Context, clips: list[Clip]) -> None:
+    """Survey a few of the clips, then answer all densely and with the pairs that spend a budget."""
+    arms, few = [DENSE_ARM], clips[:SURVEY_CLIPS]
+    for cube in plan.cubes:
+        config = replace(context.config, cube=_cube(cube, context.config))
+        surveyed = list(_survey(plan, config))
+        answer_all(context, str(plan.length), few, surveyed)
+        arms += _settings(plan, context, config, surveyed, Arms(_items_on(context, few)))
+    answer_all(context, str(plan.length), clips, arms)
+
+
+def _search_layers(plan: Plan, context: Context, clips: list[Clip], layers: int) -> None:
+    """Search thresholds by layer from each budget's pair; half the clips are the survey's."""
+    few = clips[: max(SURVEY_CLIPS, len(clips) // 2)]
+
+    def ask(arms: Sequence[Arm], surveys: bool) -> Items:
+        shown = few if surveys else clips
+        answer_all(context, str(plan.length), shown, arms, apart=surveys)
+        return _items_on(context, shown)
+
+    pairs = chosen_pairs(settings(context.results.items), plan.budget)
+    for budget, pair in pairs.items():
+        rungs = ladders(pair.config, plan.ffn_ps)
+        Search(budget, layers, rungs, ask, context.say).run(pair, plan.rounds)
+
+
+def _answer_unseen(plan: Plan, context: Context, clips: list[Clip]) -> None:
+    """Ask dense, the pairs and what was found better by layer on clips of their own."""
+    found = settings(context.results.items)
+    arms = {DENSE_ARM.name: DENSE_ARM}
+    for budget, pair in chosen_pairs(found, plan.budget).items():
+        better = best_by_layer(found, pair, budget)
+        if better is not pair:
+            arms |= {setting.name: arm_of(setting.config) for setting in (pair, better)}
+    if len(arms) > 1:
+        answer_all(context, UNSEEN, clips, list(arms.values()))
+
+
+def _items_on(context: Context, clips: Sequence[Clip]) -> Items:
+    seeds = {clip.seed for clip in clips}
+    return [item for item in context.results.items if item["key"][2] in seeds]
+
+
+def answer_all(
+    context: Context,
+    length: str,
+    clips: Sequence[Clip],
+    arms: Sequence[Arm],
+    *,
+    apart: bool = False,
+) -> None:
+    """Batch by batch, so that a clip's features serve all arms, as long as the budget lasts.
+
+    The budget may end between batches, and between arms where they are of use `apart`.
+    """
+    has = context.results.has
+    left = [clip for clip in clips if not all(has(length, arm.name, clip.seed) for arm in arms)]
+    parts = [[arm] for arm in arms] if apart else [arms]
+    todo = [(batch, part) for _, batch in jobs(context, length, left) for part in parts]
+    for batch, part in context.in_time(todo, name=lambda _: length):
+        answer(context, length, batch, part)
 
 
 def _survey(plan: Plan, config: AdaSparkConfig) -> Iterator[Arm]:

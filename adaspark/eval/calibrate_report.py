@@ -5,118 +5,34 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
-from adaspark.config import AdaSparkConfig, as_typed, one_number
-from adaspark.eval.arms import DENSE_ARM
-from adaspark.eval.armwise import CORRECT, Arms, Items
+from adaspark.config import as_typed, one_number
+from adaspark.eval import calibrate_layers_report as by_layer
+from adaspark.eval.armwise import Items
+from adaspark.eval.calibrate_settings import Setting, best, settings
+from adaspark.eval.layerwise import said_left_out
 from adaspark.eval.page import write_page
 from adaspark.eval.results import Figure, Results
-from adaspark.eval.stats import MARGIN, Comparison
+from adaspark.eval.stats import MARGIN
 from adaspark.eval.tables import Cell, Kind, Table, written
 
 
-@dataclass(frozen=True)
-class Setting:
-    """One setting on all clips against dense."""
-
-    name: str
-    arms: Arms
-
-    @property
-    def config(self) -> AdaSparkConfig:
-        """Its dials."""
-        first = next(iter(self.arms.by_arm[self.name].values()))
-        return AdaSparkConfig.from_dict(first["config"])
-
-    @cached_property
-    def flops(self) -> float:
-        """FLOPs of the language model's prefill, share of dense."""
-        return self.arms.mean(self.name, "flops")
-
-    @cached_property
-    def changes(self) -> dict[str, float]:
-        """Change of the score by family."""
-        return self.arms.changes(self.name, CORRECT)
-
-    @cached_property
-    def loss(self) -> float:
-        """Nats of logprob of the right answer that are lost, mean over questions."""
-        return self.arms.lost(self.name).value
-
-    @cached_property
-    def comparison(self) -> Comparison:
-        """Scores against dense."""
-        return self.arms.compared(self.name)
-
-    @property
-    def worst(self) -> str:
-        """The family whose score falls most."""
-        return min(self.changes, key=self.changes.__getitem__)
-
-    @property
-    def keeps(self) -> bool:
-        """Whether the score falls by no more than a point."""
-        return self.comparison.difference.value >= -MARGIN
-
-
-def settings(items: Items) -> list[Setting]:
-    """What answered as many clips as dense did, the cheapest first. A survey's arms did not."""
-    arms = Arms(items)
-    dense = arms.by_arm.get(DENSE_ARM.name, {})
-    found = [
-        Setting(name, arms)
-        for name, clips in arms.by_arm.items()
-        if name != DENSE_ARM.name and dense.keys() <= clips.keys() and dense
-    ]
-    return sorted(found, key=lambda setting: setting.flops)
-
-
-def best(found: Sequence[Setting], budget: float) -> Setting | None:
-    """Of the settings within the budget, those that keep the score first, the least loss."""
-    within = [setting for setting in found if setting.flops <= budget]
-    return min(within, key=lambda s: (not s.keeps, s.loss), default=None)
-
-
-def chosen_points(items: Items, budgets: Sequence[float]) -> list[dict[str, Any]]:
-    """The best setting of each budget, all in the cube that is best for the first budget."""
-    found = settings(items)
-    points: list[dict[str, Any]] = []
-    for budget in budgets:
-        if points:
-            found = [s for s in found if list(s.config.cube) == points[0]["cube"]]
-        setting = best(found, budget)
-        if setting is not None:
-            points.append(_point(setting, budget))
-    return points
-
-
-def _point(setting: Setting, budget: float) -> dict[str, Any]:
-    comparison = setting.comparison
-    config = setting.config
-    return {
-        "budget": budget,
-        "cube": list(config.cube),
-        "attn_top_p": config.attn_top_p,
-        "ffn_top_p": config.ffn_top_p,
-        "reduction": round(1 - setting.flops, 4),
-        "loss": round(setting.loss, 5),
-        "accuracy": round(comparison.treated, 4),
-        "dense_accuracy": round(comparison.baseline, 4),
-        "worst_family": setting.worst,
-        "worst_change": round(setting.changes[setting.worst], 4),
-        "questions": comparison.items,
-    }
-
-
 def summarise(items: Items) -> list[Table]:
-    """Every setting that answered all clips."""
+    """Every setting that answered all clips: the pairs, then thresholds by layer."""
+    found = settings(items)
+    pairs = [setting for setting in found if setting.is_pair]
+    layered = [setting for setting in found if not setting.is_pair]
+    tables = [_table("Settings that were tried", pairs, "number")]
+    tables.append(_table("Thresholds by layer that were tried", layered, "text"))
+    return [table for table in tables if table.rows]
+
+
+def _table(title: str, found: Sequence[Setting], thresholds: Kind) -> Table:
+    """One row a setting; its thresholds are a number, or as they are typed (`text`)."""
     columns: dict[str, Kind] = {
         "cube": "text",
-        "attn_top_p": "number",
-        "ffn_top_p": "number",
+        "attn_top_p": thresholds,
+        "ffn_top_p": thresholds,
         "FLOPs, share of dense": "percent",
         "attention density": "share",
         "FFN density": "share",
@@ -126,13 +42,12 @@ def summarise(items: Items) -> list[Table]:
         "worst family": "text",
         "its change, points": "points",
     }
+    told = as_typed if thresholds == "text" else one_number
     rows: list[list[Cell]] = []
-    found = settings(items)
     for setting in found:
         arms, name, config = setting.arms, setting.name, setting.config
         comparison = setting.comparison
-        ps = one_number(config.attn_top_p), one_number(config.ffn_top_p)
-        dials: list[Cell] = [_sides(config), *ps]
+        dials: list[Cell] = [setting.sides, told(config.attn_top_p), told(config.ffn_top_p)]
         shares = [arms.mean(name, figure) for figure in ("flops", "attention", "ffn")]
         scores: list[Cell] = [arms.lost(name), comparison.treated, comparison.difference]
         worst: list[Cell] = [setting.worst, setting.changes[setting.worst]]
@@ -141,19 +56,27 @@ def summarise(items: Items) -> list[Table]:
         "Loss: nats of logprob of the right answer that are lost against dense. 95 % intervals, "
         "bootstrapped by clip. Calibration scenes; few clips, many questions a clip."
     )
-    return [Table("Settings that were tried", columns, rows, note)] if found else []
+    return Table(title, columns, rows, note)
 
 
 def draw(results: Results) -> None:
     """Write tables, pictures and the page of saved items."""
-    found = settings(results.items)
-    budgets = results.data.get("budgets", [])
-    results.save(summarise(results.items), [_figure(found, budgets)] if found else [])
+    items, budgets = results.items, results.data.get("budgets", [])
+    found = [setting for setting in settings(items) if setting.is_pair]
+    figures = [_figure(found, budgets), *by_layer.figures(items, budgets)] if found else []
+    results.save(summarise(items), figures)
     write_page(
         results,
         title="Thresholds for a budget of FLOPs",
-        seen=[sentence for budget in budgets for sentence in findings(found, budget)],
-        failed=[sentence for budget in budgets for sentence in failures(found, budget)],
+        seen=[
+            *(sentence for budget in budgets for sentence in findings(found, budget)),
+            *by_layer.findings(items, budgets),
+        ],
+        failed=[
+            *(sentence for budget in budgets for sentence in failures(found, budget)),
+            *by_layer.failures(items, budgets),
+            *said_left_out(results.data),
+        ],
     )
 
 
@@ -164,7 +87,7 @@ def findings(found: Sequence[Setting], budget: float) -> Iterator[str]:
         return
     config, comparison = setting.config, setting.comparison
     yield (
-        f"Within {written(budget, 'percent')} of the dense FLOPs: cube {_sides(config)}, "
+        f"Within {written(budget, 'percent')} of the dense FLOPs: cube {setting.sides}, "
         f"attn_top_p {as_typed(config.attn_top_p)}, ffn_top_p {as_typed(config.ffn_top_p)}. "
         f"It spends {written(setting.flops, 'percent')} and loses "
         f"{written(setting.loss, 'number')} nats; "
@@ -204,7 +127,7 @@ def _figure(found: Sequence[Setting], budgets: Sequence[float]) -> Figure:
     for setting in found:
         budget = min((b for b in budgets if setting.flops <= b), default=None)
         told = "over budget" if budget is None else f"{100 * budget:g} %"
-        name = f"{told}, {_sides(setting.config)}"
+        name = f"{told}, {setting.sides}"
         line = series.setdefault(name, [(math.nan, math.nan, math.nan)] * len(ps))
         line[ps.index(one_number(setting.config.ffn_top_p))] = setting.arms.lost(setting.name)
     picture = charts.lines(
@@ -221,7 +144,3 @@ def _figure(found: Sequence[Setting], budgets: Sequence[float]) -> Figure:
         for setting in found
     )
     return Figure("calibrate", picture, title, f"Settings (cube, both p): {said}.")
-
-
-def _sides(config: AdaSparkConfig) -> str:
-    return "x".join(map(str, config.cube))
