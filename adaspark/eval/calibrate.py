@@ -84,9 +84,9 @@ class Plan:
 
     @classmethod
     def quick(cls) -> Plan:
-        """Shorter clips, fewer settings."""
+        """Shorter clips, fewer questions and settings."""
         ffn_ps = (0.25, 0.375, 0.5)
-        return cls(budget=(0.5,), frames=64, size=168, ffn_ps=ffn_ps, clips=6, rounds=1)
+        return cls((0.5,), 64, 168, ffn_ps=ffn_ps, clips=6, questions=2, rounds=1)
 
 
 def run(plan: Plan, context: Context) -> None:

@@ -39,8 +39,9 @@ def findings(items: Items, budgets: Sequence[float]) -> Iterator[str]:
         loss, before = (written(s.loss, "number") for s in (setting, pair))
         yield (
             f"Within {written(budget, 'percent')}, by layer: --attn-top-p {attn} --ffn-top-p {ffn}."
-            f" It spends {written(setting.flops, 'percent')} and loses {loss} nats where the pair "
-            f"loses {before}, on the clips that both were chosen on; "
+            f" It spends {written(setting.flops, 'percent')} and loses {loss} nats, where the pair "
+            f"spends {written(pair.flops, 'percent')} and loses {before}, on the clips that both "
+            "were chosen on; "
             f"{written(setting.comparison.treated, 'percent')} right answers, the pair "
             f"{written(pair.comparison.treated, 'percent')}."
         )
