@@ -24,8 +24,6 @@ from adaspark.kernels import gpu_loading
 if TYPE_CHECKING:
     from adaspark.bench.gpu_arms import Arena
 
-PARTS = ("attention", "ffn", "decode", "captured", "flex", "model", "long")
-"""What can be timed; the first three unless others are asked for."""
 FULL: dict[str, Sequence[Any]] = {
     "tokens": (8192, 16384, 32768, 65536, 131072),
     "cubes": tuple(CUBES),
@@ -62,7 +60,7 @@ def run(
     repeats: int,
     quick: bool,
     json_path: str | None,
-    parts: Sequence[str] = PARTS[:3],
+    parts: Sequence[str],
 ) -> int:
     """Print the figures as they come, write the JSON; 1 and no figure where parity fails."""
     plan = QUICK if quick else FULL
