@@ -39,8 +39,8 @@ def captured(tokens: int, repeats: int, device: torch.device) -> Iterator[dict[s
             wishes, pairs = [], 0
             asked, shown = queries.to(device, DTYPE), keys.to(device, DTYPE)
             blocks = gpu_tables.KeyBlocks.of(sequence)
+            means = gpu.cube_means(shown, sequence)
             for rows in gpu.row_chunks(sequence, 0, HEADS, 1):
-                means = gpu.cube_means(shown, sequence)
                 words = gpu.choose(asked, means, blocks, rows, rule, scale)
                 words = words.repeat_interleave(HEADS // len(words), 0)
                 wishes.append((rows, words))

@@ -19,7 +19,8 @@ from adaspark.kernels.gpu_tables import WORD, KeyBlocks, Rows
 
 PAIR_KEYS = 440
 """A gathered (row, cube) pair's own cost (its query, its partial result), in keys of a tile row:
-435 and 437 on an H200, at 128K tokens, cubes of 256 and 128 (`assets/results/bench/gpu`)."""
+441 and 440 on an H200 with cubes of 256 and 128 (128K tokens, density 0.2: what gathering took at
+inflation 4 over what tiles took at 1, in `assets/results/bench/gpu/layer.json`)."""
 LEAST_GAIN = 0.1
 """A head's entries are gathered where that saves more than this share of its time."""
 
