@@ -94,13 +94,14 @@ class SequenceMap:
     """Where the video and the text of one sequence stand.
 
     `video_positions` int64 [V] and `text_positions` int64 [X], both ascending; `length` is N,
-    padding included.
+    padding included. The last `added` tokens are known to be text without asking the device.
     """
 
     layout: CubeLayout
     video_positions: Tensor
     text_positions: Tensor
     length: int
+    added: int = 0
     _segments: dict[int, list[Segment]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -128,10 +129,22 @@ class SequenceMap:
         return cls(layout, video, text, len(is_video))
 
     def continued(self, start: int, count: int) -> SequenceMap:
-        """The same sequence cut at `start`, with `count` text tokens after it."""
-        text = self.text_positions[self.text_positions < start]
+        """The same sequence cut at `start`, with `count` text tokens after it.
+
+        The device is not waited for where nothing is cut off, which is how decoding goes on.
+        """
+        text = self.text_positions
+        if start < self.length:
+            text = text[text < start]
         new = torch.arange(start, start + count, device=text.device)
-        return SequenceMap(self.layout, self.video_positions, torch.cat([text, new]), start + count)
+        text = torch.cat([text, new])
+        return SequenceMap(self.layout, self.video_positions, text, start + count, count)
+
+    def has_video_from(self, start: int) -> bool:
+        """Whether any video token stands at `start` or after it."""
+        if start >= self.length - self.added or not len(self.video_positions):
+            return False
+        return int(self.video_positions[-1]) >= start
 
     def segments(self, start: int = 0) -> list[Segment]:
         """The queries at positions >= `start`, cut into segments; video slabs in cube order.

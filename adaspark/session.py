@@ -44,8 +44,7 @@ class Session:
 
     def continued(self, start: int, count: int) -> Session:
         """The same prompts with `count` text tokens after the first `start` tokens."""
-        ends = [int(row.video_positions[-1]) for row in self.rows if len(row.video_positions)]
-        if any(start <= end for end in ends):
+        if any(row.has_video_from(start) for row in self.rows):
             raise CannotPlace("the cache was cut inside the video")
         return Session([row.continued(start, count) for row in self.rows], self.means)
 

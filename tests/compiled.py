@@ -58,11 +58,13 @@ def listen() -> list[CompiledKernel]:
 
 
 def attend(sequence: SequenceMap, dtype: torch.dtype, width: int, **named: Any) -> None:
-    """Prefill, decode, and what is gathered, whatever the wishes."""
+    """Prefill, its last token alone, decoding, and what is gathered, whatever the wishes."""
     queries, keys, values = tensors(sequence, heads=7, groups=1, width=width, dtype=dtype)
     scale = width**-0.5
     gpu.sparse_attention(queries, keys, values, sequence, rule=top_p(0.5), scale=scale)
     gpu.sparse_attention(queries[:, -1:], keys, values, sequence, rule=top_p(0.5), scale=scale)
+    step = sequence.continued(sequence.length - 1, 1)
+    gpu.sparse_attention(queries[:, -1:], keys, values, step, rule=top_p(0.5), scale=scale)
     blocks = gpu_tables.KeyBlocks.of(sequence)
     source = gpu_tables.Source.of(keys, values, blocks, queries=2**20)
     (rows,) = gpu.row_chunks(sequence, 0, 7, 1)

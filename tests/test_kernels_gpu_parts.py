@@ -67,7 +67,7 @@ def test_a_flat_gate_keeps_the_first_cubes() -> None:
 @pytest.mark.parametrize("p", [1e-30, 1e-6, 0.5, 0.99, 1 - 1e-7])
 @pytest.mark.parametrize("cubes", [1, 16, 32768])
 def test_the_search_starts_below_every_weight_that_may_cross(p: float, cubes: int) -> None:
-    lowest = torch.tensor(gpu_gate._lowest(p, cubes), dtype=torch.int32).view(torch.float32)
+    lowest = torch.tensor(gpu_gate.lowest_bits(p, cubes), dtype=torch.int32).view(torch.float32)
     assert float(lowest) > 0 and float(lowest) * cubes < 1 - p
 
 

@@ -95,3 +95,11 @@ def test_grids_that_do_not_hold_the_marked_tokens_are_refused() -> None:
     marked = torch.tensor([False, True, True, True])
     with pytest.raises(ValueError, match=r"marks 3 video tokens.*hold 4; pass the video_grid_thw"):
         SequenceMap.build(marked, [(1, 2, 2)], (2, 2, 2))
+
+
+def test_whether_a_cut_meets_the_video_is_known_without_looking_where_text_was_added() -> None:
+    sequence = Scene(((3, 3, 4),), (2, 5), (2, 2, 2)).build()  # video at 2 to 37, 43 tokens
+    longer = sequence.continued(43, 3)
+    for start in range(47):
+        assert longer.has_video_from(start) == (start <= 37)
+    assert not ODD["no video"].build().has_video_from(0)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from adaspark.attention import Choice, Observer, cube_probs
-from adaspark.kernels import gpu_gate, gpu_merge, gpu_union
+from adaspark.kernels import gpu_decode, gpu_gate, gpu_merge, gpu_union
 from adaspark.kernels.gpu_ffn import sparse_ffn
 from adaspark.kernels.gpu_plan import Plan, agreement, plan
 from adaspark.kernels.gpu_tables import (
@@ -68,6 +68,11 @@ def sparse_attention(
             t if t.stride(-1) == 1 else t.contiguous() for t in (queries, keys, values)
         )
         means = cube_means(keys, sequence) if means is None else means
+        if gpu_decode.serves(queries, keys, sequence, rule):
+            wanted = gpu_decode.choose(queries, means, p=rule.amount, scale=scale)
+            if observe is not None:
+                _report_new(observe, queries, means, sequence, wanted, scale)
+            return gpu_decode.attend(queries, keys, values, sequence, wanted, scale=scale)
         heads, count, width = queries.shape
         share = heads // keys.shape[0]
         folds = count * share <= FOLD_ROWS
@@ -219,6 +224,21 @@ def _report(
         probs = cube_probs(asked, means[:, : segment.end_cube], segment.candidates, scale=scale)
         observe(segment, Choice(probs, kept, int(executed[:, first:end].sum())))
         first = end
+
+
+def _report_new(
+    observe: Observer,
+    queries: Tensor,
+    means: Tensor,
+    sequence: SequenceMap,
+    wanted: Tensor,
+    scale: float,
+) -> None:
+    """Tell of the choice of new text: one segment, whose candidates are all the cubes."""
+    (segment,) = sequence.segments(sequence.length - queries.shape[1])
+    probs = cube_probs(queries, means, segment.candidates, scale=scale)
+    executed = gpu_decode.executed(wanted, means.shape[0], sequence)
+    observe(segment, Choice(probs, wanted.bool(), executed))
 
 
 def try_one(device: torch.device) -> None:

@@ -175,7 +175,7 @@ def _choose(
         count,
         cubes,
         *wanted.shape[1:],
-        _lowest(p, width),
+        lowest_bits(p, width),
         BLOCK_R=min(WORD, max(1, WARP_SCORES // width)),
         BLOCK_C=width,
         num_warps=min(16, max(1, width // WARP_SCORES)),
@@ -183,7 +183,7 @@ def _choose(
     )
 
 
-def _lowest(p: float, cubes: int) -> int:
+def lowest_bits(p: float, cubes: int) -> int:
     """The bits from which the search starts.
 
     Weights below (1 - p) / C together weigh less than 1 - p of a sum that is 1 at least: none of

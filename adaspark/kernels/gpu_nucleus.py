@@ -14,7 +14,7 @@ ABOVE_ONE: tl.constexpr = tl.constexpr(0x3F800001)
 
 
 @triton.jit
-def _nucleus(scores, p, lowest):
+def nucleus(scores, p, lowest):
     """bool [rows, cubes]: the nucleus of each row's candidates; the score of others is -inf.
 
     Bisection ends for a row when a single weight is left: either all its bits are known, or what
@@ -59,5 +59,5 @@ def attended(scores, cubes, before, own, first, p, lowest):
     """
     is_own = cubes[None, :] == own[:, None]
     candidate = (first[None, :] < before[:, None]) & (is_own == 0)
-    kept = _nucleus(tl.where(candidate, scores, -float("inf")), p, lowest)
+    kept = nucleus(tl.where(candidate, scores, -float("inf")), p, lowest)
     return (kept | is_own).to(tl.int32)

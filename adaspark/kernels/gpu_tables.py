@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from adaspark.layout import CubeLayout
 from adaspark.sequence import Segment, SequenceMap
 
 WORD = 32
@@ -51,8 +52,19 @@ class KeyBlocks:
     def of(cls, sequence: SequenceMap) -> KeyBlocks:
         """Made once for a sequence, whatever the number of layers."""
         if sequence not in _known:
-            _known[sequence] = cls._build(sequence)
+            video = cls.of_video(sequence)
+            positions = torch.cat([video.positions, sequence.text_positions])
+            _known[sequence] = replace(video, positions=positions)
         return _known[sequence]
+
+    @classmethod
+    def of_video(cls, sequence: SequenceMap) -> KeyBlocks:
+        """Without the text keys: made once for all continuations of a prompt."""
+        source, found = _known_video.get(sequence.layout, (None, None))
+        if found is None or source is not sequence.video_positions:
+            source, found = sequence.video_positions, cls._build(sequence)
+            _known_video[sequence.layout] = source, found
+        return found
 
     @classmethod
     def _build(cls, sequence: SequenceMap) -> KeyBlocks:
@@ -66,7 +78,7 @@ class KeyBlocks:
         places = video[table.clamp_min(0)] if layout.tokens else table
         places = places.where(table >= 0, 0)
         return cls(
-            positions=torch.cat([places, sequence.text_positions]),
+            positions=places,
             tokens=table.where(table >= 0, NO_TOKEN).int(),
             first_tokens=layout.first_token_from_cube.int() if layout.cubes else table.int(),
             cubes=layout.cubes,
@@ -82,6 +94,7 @@ class KeyBlocks:
 
 
 _known: WeakKeyDictionary[SequenceMap, KeyBlocks] = WeakKeyDictionary()
+_known_video: WeakKeyDictionary[CubeLayout, tuple[Tensor, KeyBlocks]] = WeakKeyDictionary()
 
 
 def _block_for(slots: int) -> int:
