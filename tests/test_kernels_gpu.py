@@ -254,10 +254,10 @@ def test_small_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("poison")
-@pytest.mark.parametrize("warp_scores", [32, 2**10, 2**15])
-def test_rows_choose_some_at_a_time(monkeypatch: pytest.MonkeyPatch, warp_scores: int) -> None:
+@pytest.mark.parametrize("scores", [32, 2**10, 2**15])
+def test_rows_choose_some_at_a_time(monkeypatch: pytest.MonkeyPatch, scores: int) -> None:
     monkeypatch.setattr(gpu_gate, "SCORE_BYTES", 1)
-    monkeypatch.setattr(gpu_gate, "WARP_SCORES", warp_scores)
+    monkeypatch.setattr(gpu_gate, "SHORT_SCORES", scores)
     run(ODD["no text after"], heads=2).check()
 
 

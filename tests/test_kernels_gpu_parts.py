@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, log
 
 import interpreted
 import pytest
 import torch
+import triton
+import triton.language as tl
 from geometry import ODD, scenes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_kernels_gpu import SMALL, on_device
 
 from adaspark import ffn
-from adaspark.kernels import gpu, gpu_ffn, gpu_gate, gpu_tables
+from adaspark.kernels import gpu, gpu_ffn, gpu_gate, gpu_nucleus, gpu_tables
 from adaspark.rules import TOKEN_RULES, Rule, top_p
 from adaspark.selection import nucleus
 from adaspark.sequence import SequenceMap
@@ -91,6 +93,57 @@ def test_the_search_ends_at_the_nucleus_however_even_the_weights(p: float, sprea
         differs = (mine[:, : segment.end_cube] != expected).any(-1)
         near = (before - p).abs().amin(-1) <= 1e-5 if segment.end_cube else differs
         assert not (differs & ~near).any()
+
+
+@pytest.mark.parametrize("p", [1e-6, 0.4, 0.9, 0.9999])
+@pytest.mark.parametrize("kind", ["flat", "levels", "steep", "one", "hidden", "far"])
+@pytest.mark.parametrize("near", [1e-9, 0.05, 1.0])
+def test_the_nucleus_is_that_of_a_sort_wherever_the_search_begins(
+    p: float, kind: str, near: float
+) -> None:
+    """Exact sums: equal weights, powers of two, one weight alone, rows that may see nothing."""
+    cubes, rows = 32, 4
+    drawn = torch.randint(0, 6, (rows, cubes), generator=torch.Generator().manual_seed(5))
+    scores = {
+        "flat": torch.zeros(rows, cubes),
+        "levels": drawn * log(2.0),
+        "steep": torch.arange(cubes).flip(0).expand(rows, -1) * log(2.0) / 2,
+        "one": torch.full((rows, cubes), -torch.inf).index_fill_(1, torch.tensor(7), 3.0),
+        "hidden": (drawn * log(2.0)).masked_fill(drawn < 3, -torch.inf),
+        "far": -80.0 * (drawn > 0),
+    }[kind].float()
+    if kind == "hidden":
+        scores[1] = -torch.inf
+    kept = torch.zeros(rows, cubes, dtype=torch.int32, device=DEVICE)
+    lowest = gpu_gate.lowest_bits(p, cubes)
+    _kept_kernel[(1,)](scores.to(DEVICE), kept, near, p, lowest, R=rows, C=cubes)
+    mass = scores.double().softmax(-1).nan_to_num(0.0)
+    order = mass.sort(dim=-1, descending=True, stable=True)
+    before = order.values.cumsum(-1) - order.values
+    wanted = (before < p - 1e-6) & (order.values > 0)
+    close = ((before - p).abs() <= 1e-6) & (order.values > 0)
+    mine = kept.bool().cpu().gather(-1, order.indices)
+    assert torch.equal(mine & ~close, wanted & ~close)
+
+
+@triton.jit
+def _kept_kernel(scores, kept, near, p, lowest, R: tl.constexpr, C: tl.constexpr):
+    at = tl.arange(0, R)[:, None] * C + tl.arange(0, C)[None, :]
+    begin = tl.zeros([R], tl.float32) + near
+    found, _ = gpu_nucleus.nucleus(tl.load(scores + at), begin, p, lowest)
+    tl.store(kept + at, found.to(tl.int32))
+
+
+@given(scenes())
+@settings(max_examples=60)
+def test_the_cubes_that_a_row_may_choose_from_are_the_first_ones(scene: object) -> None:
+    """What the kernel relies on: cubes are numbered in the order of their first tokens."""
+    sequence: SequenceMap = scene.build()  # type: ignore[attr-defined]
+    first = gpu_tables.KeyBlocks.of(sequence).first_tokens
+    for segment in sequence.segments(0):
+        seen = torch.searchsorted(first, segment.video_before.int())
+        prefix = torch.arange(segment.end_cube) < seen[:, None]
+        assert torch.equal(prefix & ~segment.own_mask, segment.candidates)
 
 
 @given(st.integers(1, 3), st.integers(1, 70), st.integers(0, 9), st.integers(0, 99))

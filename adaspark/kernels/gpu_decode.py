@@ -18,7 +18,7 @@ import triton.language as tl
 from torch import Tensor
 
 from adaspark.kernels.gpu_device import NOTHING, fold, load_block
-from adaspark.kernels.gpu_gate import MOST_CUBES, WARP_SCORES, lowest_bits
+from adaspark.kernels.gpu_gate import MOST_CUBES, lowest_bits
 from adaspark.kernels.gpu_nucleus import nucleus
 from adaspark.kernels.gpu_tables import KeyBlocks
 from adaspark.rules import Rule
@@ -30,6 +30,8 @@ LEAST_ROWS = 16
 """Rows that matrix units multiply at least."""
 MEANS_AT_ONCE = 32
 """Cubes that a program weighs."""
+WARP_SCORES = 512
+"""Scores of a row that a warp holds: there are few rows, so that each has many warps."""
 PROGRAMS_PER_UNIT = 4
 """Programs that share the keys, for each multiprocessor: as many as its registers hold."""
 MOST_SPLITS = 128
@@ -70,7 +72,8 @@ def _nucleus_kernel(scores, wanted, p, C, lowest, BLOCK_C: tl.constexpr):
     cubes = tl.arange(0, BLOCK_C)[None, :]
     at = tl.program_id(0).to(tl.int64) * C + cubes
     known = tl.load(scores + at, mask=cubes < C, other=-float("inf"))
-    tl.store(wanted + at, nucleus(known, p, lowest).to(tl.uint8), mask=cubes < C)
+    kept, _ = nucleus(known, tl.zeros([1], tl.float32) + 1.0 / C, p, lowest)
+    tl.store(wanted + at, kept.to(tl.uint8), mask=cubes < C)
 
 
 @triton.jit(do_not_specialize=["C", "text_keys", "count"])

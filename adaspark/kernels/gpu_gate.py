@@ -13,15 +13,21 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from adaspark.kernels.gpu_nucleus import attended
+from adaspark.kernels.gpu_nucleus import nucleus
 from adaspark.kernels.gpu_tables import WORD, KeyBlocks, Rows
 
 MOST_CUBES = 2**15
 """Most cubes whose scores for one row fit the registers of a program."""
-SCORE_BYTES = 2**27
-"""Bounds the scores in memory: small enough that much of them is read back from the cache."""
-WARP_SCORES = 512
-"""Scores that a warp holds at a time: a row's sums then stay within the warp, and many run."""
+SCORE_BYTES = 2**28
+"""Bounds the scores in memory: enough rows that all multiprocessors choose for a while."""
+VECTOR = 16
+"""Scores of a row are as many times this, so that they are read and written four at a time."""
+BYTE = 8
+"""Rows that a program chooses for, one after the other: few, so that there are many programs."""
+WARP_SCORES = 2048
+"""Most scores that a warp holds: the sums of a row then need no other warp."""
+SHORT_SCORES = 512
+"""Scores up to which a warp takes several rows at a time; more rows would wait for the slowest."""
 MOST_REGISTERS = 96
 """Registers of a thread that chooses: what the search does not touch may wait in the cache."""
 
@@ -41,12 +47,13 @@ def _scores_kernel(
     first_row,
     R,
     C,
+    line,
     TERMS: tl.constexpr,
     D: tl.constexpr,
     BLOCK_R: tl.constexpr,
     BLOCK_C: tl.constexpr,
 ):
-    """fp32 [H, R, C]: R rows from `first_row` on against every mean."""
+    """fp32 [H, R, line]: R rows from `first_row` on against C means; no score where none is."""
     head = tl.program_id(0).to(tl.int64)
     cubes = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
     rows = tl.program_id(2) * BLOCK_R + tl.arange(0, BLOCK_R)
@@ -58,44 +65,47 @@ def _scores_kernel(
     for term in tl.static_range(TERMS):
         known = tl.load(mean + term * mean_term, mask=cubes[None, :] < C, other=0.0)
         found = tl.dot(part, known, found, input_precision="ieee")
-    into = scores + (head * R + rows[:, None]) * C + cubes[None, :]
-    tl.store(into, found * scale, mask=(rows[:, None] < R) & (cubes[None, :] < C))
+    into = scores + (head * R + rows[:, None]) * line + cubes[None, :]
+    tl.store(into, found * scale, mask=(rows[:, None] < R) & (cubes[None, :] < line))
 
 
 @triton.jit(do_not_specialize=["R", "W", "C", "all_cubes", "first_row", "lowest"])
 def _choose_kernel(
     scores,
-    video_before,
+    seen_cubes,
     own_cube,
-    first_tokens,
     wanted,
     p,
     first_row,
     R,
     C,
+    line,
     W,
     all_cubes,
     lowest,
     BLOCK_R: tl.constexpr,
     BLOCK_C: tl.constexpr,
 ):
-    """One head, 32 rows from `first_row` on: their word of wishes for every cube."""
+    """One head, 8 rows from `first_row` on: their byte of wishes for every cube."""
     head, group = tl.program_id(0), tl.program_id(1)
     cubes = tl.arange(0, BLOCK_C)
-    first = tl.load(first_tokens + cubes, mask=cubes < C, other=0x7FFFFFFF)
-    word = tl.zeros([BLOCK_C], tl.int32)
-    for start in range(0, tl.minimum(32, R - group * 32), BLOCK_R):
+    byte = tl.zeros([BLOCK_C], tl.int32)
+    near = tl.zeros([BLOCK_R], tl.float32) + 1.0 / C
+    for start in range(0, tl.minimum(8, R - group * 8), BLOCK_R):
         bit = start + tl.arange(0, BLOCK_R)
-        row = group * 32 + bit
-        inside = (row < R) & (bit < 32)
-        at = scores + (head.to(tl.int64) * R + row[:, None]) * C + cubes[None, :]
-        known = tl.load(at, mask=inside[:, None] & (cubes[None, :] < C), other=0.0)
-        before = tl.load(video_before + first_row + row, mask=inside, other=0)
+        row = group * 8 + bit
+        inside = (row < R) & (bit < 8)
+        seen = tl.load(seen_cubes + first_row + row, mask=inside, other=0)
         own = tl.load(own_cube + first_row + row, mask=inside, other=-1)
-        wishes = attended(known, cubes, before, own, first, p, lowest)
-        word |= tl.xor_sum(wishes << bit[:, None], 0)
-    line = (head * W + first_row // 32 + group).to(tl.int64) * all_cubes
-    tl.store(wanted + line + cubes, word, mask=cubes < C)
+        is_own = cubes[None, :] == own[:, None]
+        candidate = (cubes[None, :] < seen[:, None]) & (is_own == 0)
+        at = scores + (head.to(tl.int64) * R + row[:, None]) * line + cubes[None, :]
+        known = tl.load(at, mask=inside[:, None] & (cubes[None, :] < line), other=0.0)
+        kept, near = nucleus(tl.where(candidate, known, -float("inf")), near, p, lowest)
+        byte |= tl.xor_sum((kept | is_own).to(tl.int32) << bit[:, None], 0)
+    group += first_row // 8
+    word = (head * W + group // 4).to(tl.int64) * all_cubes
+    tl.store(wanted + (word + cubes) * 4 + group % 4, byte.to(tl.uint8), mask=cubes < C)
 
 
 def choose(
@@ -109,10 +119,12 @@ def choose(
     """
     heads = queries.shape[0]
     wanted = torch.zeros(heads, rows.words, rows.end_cube, dtype=torch.int32, device=queries.device)
+    # Cubes are numbered in the order of their first tokens: a row's candidates are a prefix.
+    seen = torch.searchsorted(blocks.first_tokens, rows.video_before, out_int32=True)
     for part, cubes in rows.parts(most=SCORE_BYTES // (4 * heads)):
         if cubes:
             scores = _scores(queries, terms, rows, part, cubes, scale)
-            _choose(scores, blocks, rows, part, wanted, p)
+            _choose(scores, seen, rows, part, cubes, wanted, p)
     return wanted
 
 
@@ -133,7 +145,8 @@ def _scores(
     queries: Tensor, terms: Tensor, rows: Rows, part: slice, cubes: int, scale: float
 ) -> Tensor:
     heads, count = queries.shape[0], part.stop - part.start
-    scores = torch.empty(heads, count, cubes, device=queries.device)
+    line = triton.cdiv(cubes, VECTOR) * VECTOR
+    scores = torch.empty(heads, count, line, device=queries.device)
     fp32 = queries.dtype == torch.float32  # multiplied without matrix units
     rows_at_once, cubes_at_once = (32, 32) if fp32 or count <= WORD else (128, 128)
     _scores_kernel[heads, triton.cdiv(cubes, cubes_at_once), triton.cdiv(count, rows_at_once)](
@@ -150,6 +163,7 @@ def _scores(
         part.start,
         count,
         cubes,
+        line,
         TERMS=len(terms),
         D=queries.shape[2],
         BLOCK_R=rows_at_once,
@@ -160,23 +174,23 @@ def _scores(
 
 
 def _choose(
-    scores: Tensor, blocks: KeyBlocks, rows: Rows, part: slice, wanted: Tensor, p: float
+    scores: Tensor, seen: Tensor, rows: Rows, part: slice, cubes: int, wanted: Tensor, p: float
 ) -> None:
-    heads, count, cubes = scores.shape
+    heads, count, line = scores.shape
     width = triton.next_power_of_2(cubes)
-    _choose_kernel[heads, triton.cdiv(count, WORD)](
+    _choose_kernel[heads, triton.cdiv(count, BYTE)](
         scores,
-        rows.video_before,
+        seen,
         rows.own_cube,
-        blocks.first_tokens,
-        wanted,
+        wanted.view(torch.uint8),
         p,
         part.start,
         count,
         cubes,
+        line,
         *wanted.shape[1:],
         lowest_bits(p, width),
-        BLOCK_R=min(WORD, max(1, WARP_SCORES // width)),
+        BLOCK_R=min(BYTE, max(1, SHORT_SCORES // width)),
         BLOCK_C=width,
         num_warps=min(16, max(1, width // WARP_SCORES)),
         maxnreg=MOST_REGISTERS,
