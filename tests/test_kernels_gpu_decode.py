@@ -12,7 +12,7 @@ from test_kernels_gpu import BIG, Ran, on_device, poison, run  # noqa: F401
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from adaspark import attention
-from adaspark.kernels import gpu, gpu_decode
+from adaspark.kernels import gpu, gpu_decode, gpu_decode_attend
 from adaspark.rules import top_p
 from adaspark.selection import nucleus
 from adaspark.sequence import SequenceMap
@@ -51,7 +51,7 @@ def test_keys_are_shared_by_any_number_of_programs(
     monkeypatch: pytest.MonkeyPatch, splits: int, p: float
 ) -> None:
     """More than there are cubes too: a program without a key weighs nothing."""
-    monkeypatch.setattr(gpu_decode, "_splits", lambda *_: splits)
+    monkeypatch.setattr(gpu_decode_attend, "_splits", lambda *_: splits)
     decoded(continued("ragged", 1), 1, heads=7, groups=1, rule=p).check()
 
 
@@ -124,8 +124,8 @@ def test_a_step_of_decoding_never_waits_for_the_device(monkeypatch: pytest.Monke
     means = attention.cube_means(keys, sequence)
     monkeypatch.setattr(gpu_decode, "_weigh_kernel", Unlaunched())
     monkeypatch.setattr(gpu_decode, "_nucleus_kernel", Unlaunched())
-    monkeypatch.setattr(gpu_decode, "_attend_kernel", Unlaunched())
-    monkeypatch.setattr(gpu_decode, "_join_kernel", Unlaunched())
+    monkeypatch.setattr(gpu_decode_attend, "_attend_kernel", Unlaunched())
+    monkeypatch.setattr(gpu_decode_attend, "_join_kernel", Unlaunched())
     with AsksNothing():
         assert not sequence.has_video_from(sequence.length)
         step = sequence.continued(sequence.length, 1)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from adaspark.attention import Choice, Observer, cube_probs
-from adaspark.kernels import gpu_decode, gpu_gate, gpu_merge, gpu_union
+from adaspark.kernels import gpu_decode, gpu_decode_attend, gpu_gate, gpu_merge, gpu_union
 from adaspark.kernels.gpu_ffn import sparse_ffn
 from adaspark.kernels.gpu_plan import Plan, agreement, plan
 from adaspark.kernels.gpu_tables import (
@@ -72,7 +72,7 @@ def sparse_attention(
             wanted = gpu_decode.choose(queries, means, p=rule.amount, scale=scale)
             if observe is not None:
                 _report_new(observe, queries, means, sequence, wanted, scale)
-            return gpu_decode.attend(queries, keys, values, sequence, wanted, scale=scale)
+            return gpu_decode_attend.attend(queries, keys, values, sequence, wanted, scale=scale)
         heads, count, width = queries.shape
         share = heads // keys.shape[0]
         folds = count * share <= FOLD_ROWS
@@ -237,7 +237,7 @@ def _report_new(
     """Tell of the choice of new text: one segment, whose candidates are all the cubes."""
     (segment,) = sequence.segments(sequence.length - queries.shape[1])
     probs = cube_probs(queries, means, segment.candidates, scale=scale)
-    executed = gpu_decode.executed(wanted, means.shape[0], sequence)
+    executed = gpu_decode_attend.executed(wanted, means.shape[0], sequence)
     observe(segment, Choice(probs, wanted.bool(), executed))
 
 

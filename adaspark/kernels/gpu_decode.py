@@ -1,41 +1,28 @@
 """AdaS-Attn of a few new text tokens: four launches, and the host never waits for the device.
 
 New text sees every cube whole, so there is nothing to plan: rows are weighed against the fp32
-means, each finds its nucleus, the rows of a KV group read together what any of them wants, and the
-parts that several programs took of the keys are joined. Axes: G KV heads, R rows of a group (its
-query heads times its queries), C cubes, X text keys, S splits of the keys, D head dimension.
+means and each finds its nucleus, here; `gpu_decode_attend.py` then reads the keys. Axes: H heads,
+G KV heads, S new tokens, C cubes, D head dimension.
 """
 
 from __future__ import annotations
-
-from functools import cache
-from math import e as EULER
-from math import log2
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from adaspark.kernels.gpu_device import NOTHING, fold, load_block
 from adaspark.kernels.gpu_gate import MOST_CUBES, lowest_bits
 from adaspark.kernels.gpu_nucleus import nucleus
-from adaspark.kernels.gpu_tables import KeyBlocks
 from adaspark.rules import Rule
 from adaspark.sequence import SequenceMap
 
 MOST_ROWS = 64
 """Rows of a KV group that still fit a tile."""
-LEAST_ROWS = 16
-"""Rows that matrix units multiply at least."""
 MEANS_AT_ONCE = 32
 """Cubes that a program weighs."""
 WARP_SCORES = 512
 """Scores of a row that a warp holds: there are few rows, so that each has many warps."""
-PROGRAMS_PER_UNIT = 4
-"""Programs that share the keys, for each multiprocessor: as many as its registers hold."""
-MOST_SPLITS = 128
-"""Most programs that share the keys of one KV head."""
 
 
 @triton.jit(do_not_specialize=["C", "count"])
@@ -74,116 +61,6 @@ def _nucleus_kernel(scores, wanted, p, C, lowest, BLOCK_C: tl.constexpr):
     known = tl.load(scores + at, mask=cubes < C, other=-float("inf"))
     kept, _ = nucleus(known, tl.zeros([1], tl.float32) + 1.0 / C, p, lowest)
     tl.store(wanted + at, kept.to(tl.uint8), mask=cubes < C)
-
-
-@triton.jit(do_not_specialize=["C", "text_keys", "count"])
-def _attend_kernel(
-    queries,
-    keys,
-    values,
-    wanted,
-    parts,
-    log_sums,
-    positions,
-    tokens,
-    text_positions,
-    query_head,
-    query_row,
-    key_head,
-    key_row,
-    value_head,
-    value_row,
-    scale,
-    C,
-    text_keys,
-    count,
-    SHARE: tl.constexpr,
-    SLOTS: tl.constexpr,
-    KEYS: tl.constexpr,
-    ROWS: tl.constexpr,
-    D: tl.constexpr,
-    BLOCK_C: tl.constexpr,
-    RAGGED: tl.constexpr,
-):
-    """One group, every S-th cube that any of its rows wants, and every S-th block of text."""
-    group, part = tl.program_id(0), tl.program_id(1)
-    splits = tl.num_programs(1)
-    row = tl.arange(0, ROWS)
-    rows = SHARE * count
-    inside = row < rows
-    width = tl.arange(0, D)
-    head = (group * SHARE + row // count).to(tl.int64)
-    place = (head * query_head + row % count * query_row)[:, None] + width[None, :]
-    query = tl.load(queries + place, mask=inside[:, None], other=0.0)
-    keys += group.to(tl.int64) * key_head
-    values += group.to(tl.int64) * value_head
-    acc = tl.zeros([ROWS, D], tl.float32)
-    total = tl.zeros([ROWS], tl.float32)
-    top = tl.full([ROWS], NOTHING, tl.float32)
-
-    line = wanted + (group * rows + row).to(tl.int64) * C
-    cubes = part + tl.arange(0, BLOCK_C) * splits
-    asked = inside[:, None] & (cubes[None, :] < C)
-    taken = tl.max(tl.load(line[:, None] + cubes[None, :], mask=asked, other=0).to(tl.int32), 0)
-    turn = tl.where(taken > 0, tl.cumsum(taken, 0) - 1, -1)
-    BLOCKS: tl.constexpr = SLOTS // KEYS
-    for i in range(tl.sum(taken, 0) * BLOCKS):
-        cube = tl.sum(tl.where(turn == i // BLOCKS, cubes, 0), 0)
-        slot = cube.to(tl.int64) * SLOTS + i % BLOCKS * KEYS
-        key, value = load_block(
-            keys, values, key_row, value_row, positions, slot, width, KEYS, True
-        )
-        wants = tl.load(line + cube, mask=inside, other=0) > 0
-        scores = tl.dot(query, key, input_precision="ieee")
-        if RAGGED:
-            token = tl.load(tokens + slot + tl.arange(0, KEYS))
-            scores = tl.where((token < 0x7FFFFFFF)[None, :], scores, -float("inf"))
-        acc, top, total = fold(acc, top, total, scores, scale, value, wants)
-
-    before = text_keys - count + row % count + 1
-    for start in range(part * KEYS, text_keys, splits * KEYS):
-        key_index = start + tl.arange(0, KEYS)
-        real = key_index < text_keys
-        at = tl.load(text_positions + key_index, mask=real, other=0)
-        key = tl.load(keys + at[None, :] * key_row + width[:, None])
-        value = tl.load(values + at[:, None] * value_row + width[None, :])
-        seen = inside[:, None] & (key_index[None, :] < before[:, None])
-        scores = tl.dot(query, key, input_precision="ieee")
-        scores = tl.where(seen, scores, -float("inf"))
-        acc, top, total = fold(acc, top, total, scores, scale, value, inside)
-
-    met = total > 0
-    total = tl.where(met, total, 1.0)
-    into = (part * tl.num_programs(0) + group).to(tl.int64) * rows + row
-    tl.store(parts + into[:, None] * D + width[None, :], acc / total[:, None], mask=inside[:, None])
-    tl.store(log_sums + into, tl.where(met, top + tl.log2(total), -float("inf")), mask=inside)
-
-
-@triton.jit(do_not_specialize=["splits", "count"])
-def _join_kernel(
-    parts,
-    log_sums,
-    output,
-    output_head,
-    output_row,
-    splits,
-    count,
-    D: tl.constexpr,
-    BLOCK_S: tl.constexpr,
-):
-    """One row of one head: its parts, weighed by the sums behind them."""
-    head, row = tl.program_id(0), tl.program_id(1)
-    line = head * count + row
-    lines = tl.num_programs(0) * count
-    part = tl.arange(0, BLOCK_S)
-    width = tl.arange(0, D)
-    log_sum = tl.load(log_sums + part * lines + line, mask=part < splits, other=-float("inf"))
-    weight = tl.exp2(log_sum - tl.max(log_sum, 0))
-    at = (part * lines + line)[:, None] * D + width[None, :]
-    mixed = tl.load(parts + at, mask=(part < splits)[:, None], other=0.0)
-    mixed = tl.sum(mixed * weight[:, None], 0) / tl.sum(weight, 0)
-    into = output + head.to(tl.int64) * output_head + row * output_row + width
-    tl.store(into, mixed.to(output.dtype.element_ty))
 
 
 def serves(queries: Tensor, keys: Tensor, sequence: SequenceMap, rule: Rule) -> bool:
@@ -229,86 +106,3 @@ def choose(queries: Tensor, means: Tensor, *, p: float, scale: float) -> Tensor:
         num_warps=min(16, max(1, block // WARP_SCORES)),
     )
     return wanted
-
-
-def attend(
-    queries: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    sequence: SequenceMap,
-    wanted: Tensor,
-    *,
-    scale: float,
-) -> Tensor:
-    """Softmax attention [H, S, D] to all text, and to the cubes `wanted`, uint8 [H, S, C]."""
-    blocks = KeyBlocks.of_video(sequence)
-    heads, count, width = queries.shape
-    groups, text = keys.shape[0], len(sequence.text_positions)
-    share = heads // groups
-    splits = _splits(groups, max(blocks.cubes, triton.cdiv(text, blocks.block)), queries.device)
-    parts = torch.empty(splits, heads, count, width, device=queries.device)
-    log_sums = torch.empty(splits, heads, count, device=queries.device)
-    output = torch.empty_like(queries)
-    _attend_kernel[groups, splits](
-        queries,
-        keys,
-        values,
-        wanted,
-        parts,
-        log_sums,
-        blocks.positions,
-        blocks.tokens,
-        sequence.text_positions,
-        *queries.stride()[:2],
-        *keys.stride()[:2],
-        *values.stride()[:2],
-        scale * log2(EULER),
-        blocks.cubes,
-        text,
-        count,
-        SHARE=share,
-        SLOTS=blocks.slots,
-        KEYS=blocks.block,
-        ROWS=max(LEAST_ROWS, triton.next_power_of_2(share * count)),
-        D=width,
-        BLOCK_C=triton.next_power_of_2(triton.cdiv(blocks.cubes, splits)),
-        RAGGED=blocks.ragged,
-        num_stages=1 if queries.dtype == torch.float32 else 2,
-    )
-    _join_kernel[heads, count](
-        parts,
-        log_sums,
-        output,
-        *output.stride()[:2],
-        splits,
-        count,
-        D=width,
-        BLOCK_S=triton.next_power_of_2(splits),
-        num_warps=8,
-    )
-    return output
-
-
-def executed(wanted: Tensor, groups: int, sequence: SequenceMap) -> int:
-    """(row, key) products of all heads: a group's rows meet what any of them wants, and all text.
-
-    Waits for the device: for whoever records.
-    """
-    blocks = KeyBlocks.of_video(sequence)
-    heads, count, cubes = wanted.shape
-    met = int(wanted.view(groups, -1, cubes).amax(1).sum())
-    text = triton.cdiv(len(sequence.text_positions), blocks.block) * blocks.block
-    return int((met * blocks.slots * heads // groups + text * heads) * count)
-
-
-def _splits(groups: int, most: int, device: torch.device) -> int:
-    """Programs that share the keys of a group, none of them without any."""
-    wished = PROGRAMS_PER_UNIT * _units(device) // groups
-    return max(1, min(wished, most, MOST_SPLITS))
-
-
-@cache
-def _units(device: torch.device) -> int:
-    if device.type != "cuda":
-        return 4
-    return int(torch.cuda.get_device_properties(device).multi_processor_count)
