@@ -74,6 +74,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from", dest="source", metavar="PATH", help="start from a bundle or a weights.pt"
     )
+    parser.add_argument("--stage", metavar="NAME", help="of the curriculum, to begin with")
     parser.add_argument("--steps", type=whole, metavar="N", help="of sparse tuning")
     parser.set_defaults(run=_train)
 

@@ -90,9 +90,13 @@ def test_the_search_ends_at_the_nucleus_however_even_the_weights(p: float, sprea
         expected = torch.zeros_like(segment.candidates).scatter(
             -1, order.indices, (before < p) & (order.values > 0)
         )
-        differs = (mine[:, : segment.end_cube] != expected).any(-1)
+        mine = mine[:, : segment.end_cube]
+        differs = (mine != expected).any(-1)
         near = (before - p).abs().amin(-1) <= 1e-5 if segment.end_cube else differs
-        assert not (differs & ~near).any()
+        # Weights that fp32 cannot tell apart may stand for each other.
+        lighter = (mass * expected).sum(-1) - (mass * mine).sum(-1)
+        alike = (mine.sum(-1) == expected.sum(-1)) & (lighter.abs() <= 1e-6)
+        assert not (differs & ~near & ~alike).any()
 
 
 @pytest.mark.parametrize("p", [1e-6, 0.4, 0.9, 0.9999])

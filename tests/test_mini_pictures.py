@@ -30,6 +30,9 @@ from adaspark.mini.truth import token_truth
 from adaspark.mini.world import SceneSettings, sample_scene
 
 SIZE = (112, 112)
+ASIDE = 0.06  # of the picture: nearer objects are on no side of each other
+LOOKS = ("color", "shape", "fill", "direction", "beside", "above")
+ROWS, COLUMNS = (1, 3, 5, 7), (0, 2, 4, 5, 7)  # eighths of the picture, of 4 and of 5 tokens
 FULL = SceneSettings(frames=24, size=(112, 140), objects=(2, 5), occluder=0.6, camera=0.6)
 SEEDS = st.integers(0, 2**59)
 
@@ -181,16 +184,25 @@ def test_labels_are_those_of_the_object_in_the_token(seed: int) -> None:
         assert set(labels["second"][step].tolist()) == {int(moments[2 * step])}
         begun = sum(event.start_secs <= end for event in scene.events)
         assert set(labels["begun"][step].tolist()) == {begun}
+        places = zip(labels["row"][step].tolist(), labels["column"][step].tolist(), strict=True)
+        assert list(places) == [(row, column) for row in ROWS for column in COLUMNS]
         for token, held in enumerate(tokens.tolist()):
             found = {name: int(labels[name][step, token]) for name in labels}
             if not any(held):
-                assert found["color"] == found["shape"] == found["fill"] == found["direction"] == 0
+                assert not any(found[name] for name in LOOKS)
                 continue
             event = scene.events[held.index(True)]
             assert found["color"] == COLORS.index(event.color_at(end)) + 1
             assert found["shape"] == SHAPES.index(event.shape) + 1
             assert found["fill"] == FILLS.index(event.fill) + 1
             assert found["direction"] == DIRECTIONS.index(event.direction) + 1
+            there = [other for other in scene.events if other.visible(end)]
+            for axis, name in enumerate(("beside", "above")):
+                own = scene.picture_place(event, end)[axis]
+                rest = [scene.picture_place(o, end)[axis] for o in there if o is not event]
+                gap = own - sum(rest) / len(rest) if rest and event in there else 0.0
+                if abs(abs(gap) - ASIDE) > 1e-4:
+                    assert found[name] == (abs(gap) > ASIDE) * (1 + (gap > 0))
 
 
 def test_seconds_past_the_last_class_count_as_the_last() -> None:

@@ -171,6 +171,8 @@ def test_a_delta_of_another_model_is_refused(
         (["--sparse", "--steps", "0"], "a whole number from 1"),
         (["--sparse", "--from", "nowhere"], "nowhere does not exist"),
         (["--from", "tests"], "holds no"),
+        (["--stage", "end"], "choose one of words, "),
+        (["--sparse", "--stage", "last"], "goes without --sparse"),
     ],
 )
 def test_a_start_that_cannot_be_is_refused(
@@ -181,15 +183,18 @@ def test_a_start_that_cannot_be_is_refused(
     assert why in error and error.count("\n") == 1
 
 
-def test_a_dense_run_from_a_bundle_begins_at_the_last_stage(
-    fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("stage", [None, "places"])
+def test_a_dense_run_from_a_bundle_begins_at_the_last_stage_or_where_asked(
+    stage: str | None, fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Any] = []
     monkeypatch.setattr(train_module, "train", seen.append)
-    arguments = Namespace(out=tmp_path, seed=0, hours=None, sparse=False, source=fresh, steps=None)
+    arguments = Namespace(
+        out=tmp_path, seed=0, hours=None, sparse=False, source=fresh, stage=stage, steps=None
+    )
     train_module.main(arguments)
     (made,) = seen
-    assert made.stage_index == len(STAGES) - 1
+    assert STAGES[made.stage_index].name == (stage or STAGES[-1].name)
     before, _ = read_start(fresh, torch.device("cpu"))
     for name, value in made.model.state_dict().items():
         assert torch.equal(value, before[name])

@@ -8,17 +8,21 @@ from torch import Tensor, nn
 
 from adaspark.mini.scene import COLORS, DIRECTIONS, FILLS, MAX_EVENTS, SHAPES
 from adaspark.mini.table import COLUMN, Table
-from adaspark.mini.truth import token_truth
+from adaspark.mini.truth import object_states, token_truth
 
 SECONDS = 64  # classes of `second`; later seconds count as the last
+PARTS = 8  # classes of `row` and `column`: eighths of the picture
+_ASIDE = 0.06  # shares of the picture; objects nearer to each other's middle lines are on no side
 
 
 def token_labels(table: Table, times_secs: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
     """Labels of merged tokens, int64 [B, V] each; 0 where a token holds no object.
 
     `color` (at the end of the token's slice), `shape`, `fill`, `direction`: index + 1 of the object
-    in the token; `begun`: how many objects have appeared up to the end of the slice; `second`: the
-    whole seconds from the clip's start to the slice's, whatever the token holds.
+    in the token; `beside` and `above`: 1 where that object is left of (above) the middle of the
+    others that are there, 2 where right (below); `begun`: how many objects have appeared up to the
+    end of the slice; `second`: the whole seconds from the clip's start to the slice's, whatever the
+    token holds; `row`, `column`: in which eighth of the picture the token's middle lies.
     """
     truth = token_truth(table, times_secs, size)
     cells = truth.shape[2] * truth.shape[3]
@@ -28,16 +32,40 @@ def token_labels(table: Table, times_secs: Tensor, size: tuple[int, int]) -> dic
     names = ("color", "shape", "fill", "direction")
     values = {name: events[..., COLUMN[name]].expand(*ends.shape[:2], -1) for name in names}
     turned = ends >= events[..., COLUMN["turn"]]
+    values["beside"], values["above"] = _sides(table, times_secs[:, 1::2]).unbind(-1)
     values["color"] = torch.where(turned, events[..., COLUMN["turn_color"]], values["color"])
     labels = {}
     for name, value in values.items():
-        held = (value.long() + 1).gather(2, owner.flatten(2))
+        held = (value.long() + (name in names)).gather(2, owner.flatten(2))
         labels[name] = held.masked_fill(empty.flatten(2), 0).flatten(1)
     begun = (events[..., COLUMN["start"]] <= ends).sum(dim=-1)
     second = times_secs[:, 0::2].long().clamp(max=SECONDS - 1)
     labels["begun"] = begun.repeat_interleave(cells, dim=1)
     labels["second"] = second.repeat_interleave(cells, dim=1)
+    slices, rows, columns = truth.shape[1:4]
+    row, column = (_parts(count, truth.device) for count in (rows, columns))
+    labels["row"] = row.repeat_interleave(columns).repeat(len(truth), slices)
+    labels["column"] = column.repeat(len(truth), slices * rows)
     return labels
+
+
+def _sides(table: Table, times_secs: Tensor) -> Tensor:
+    """int64 [B, F, MAX_EVENTS, 2]: 1 where an object is left of (above) the middle of the others
+    that are there, 2 where right (below), 0 where it is neither, alone or not there.
+    """
+    states = object_states(table, times_secs)
+    there = (states[..., 2:3] > 0).float()
+    places = states[..., :2] * there
+    others = there.sum(2, keepdim=True) - 1
+    middle = (places.sum(2, keepdim=True) - places) / others.clamp(min=1)
+    gap = (places - middle).masked_fill((there == 0) | (others < 1), 0.0)
+    return (gap < -_ASIDE).long() + 2 * (gap > _ASIDE).long()
+
+
+def _parts(count: int, device: torch.device) -> Tensor:
+    """int64 [count]: in which part of the picture each of `count` rows or columns is."""
+    middles = (torch.arange(count, device=device) + 0.5) / count
+    return (middles * PARTS).long()
 
 
 class TokenHeads(nn.Module):
@@ -49,8 +77,12 @@ class TokenHeads(nn.Module):
         late = {
             **sizes,
             "direction": len(DIRECTIONS) + 1,
+            "beside": 3,
+            "above": 3,
             "begun": MAX_EVENTS + 1,
             "second": SECONDS,
+            "row": PARTS,
+            "column": PARTS,
         }
         self.early = nn.ModuleDict({k: nn.Linear(hidden, n) for k, n in sizes.items()})
         self.late = nn.ModuleDict({k: nn.Linear(hidden, n) for k, n in late.items()})

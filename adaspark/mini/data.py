@@ -54,7 +54,9 @@ class Batch:
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """How large batches are: about `tokens` tokens a batch, `asked` questions a clip."""
+    """How large batches are: about `tokens` tokens a batch, `asked` questions a clip or, where its
+    kind says so, several times as many.
+    """
 
     seed: int
     tokens: int
@@ -63,7 +65,11 @@ class BatchPlan:
     def clips_in(self, clips: Clips, block_tokens: int) -> int:
         """Clips of this kind that fit in one batch."""
         video = clips.frames // 2 * (clips.size[0] // 28) * (clips.size[1] // 28)
-        return max(2, self.tokens // (video + self.asked * block_tokens))
+        return max(2, self.tokens // (video + self.asked_of(clips) * block_tokens))
+
+    def asked_of(self, clips: Clips) -> int:
+        """Questions a clip of this kind."""
+        return self.asked * clips.more
 
 
 def training_batch(packer: Packer, stage: Stage, plan: BatchPlan, step: int) -> Batch:
@@ -74,13 +80,15 @@ def training_batch(packer: Packer, stage: Stage, plan: BatchPlan, step: int) -> 
     # Python hashes text seeds with SHA-512: no two steps share a scene in practice.
     seeds = [rng.randrange(HELD_OUT_SEED) for _ in range(count)]
     pace = rng.choice(stage.position_steps)
-    return make_batch(packer, clips, stage, seeds, asked=plan.asked, position_step=pace)
+    asked = plan.asked_of(clips)
+    return make_batch(packer, clips, stage, seeds, asked=asked, position_step=pace)
 
 
 def held_out_batch(packer: Packer, stage: Stage, plan: BatchPlan, index: int, count: int) -> Batch:
     """Test clips of a stage, from seeds that training never draws, asked in full as at run time."""
     seeds = [held_out_seed("test", index * count + offset) for offset in range(count)]
-    return make_batch(packer, stage.test, stage, seeds, asked=plan.asked, held_out=True)
+    asked = plan.asked_of(stage.test)
+    return make_batch(packer, stage.test, stage, seeds, asked=asked, held_out=True)
 
 
 def make_batch(

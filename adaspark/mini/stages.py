@@ -15,11 +15,16 @@ MORE = (*CORE, "spatial", "motion", "order", "lookalike", "lookalike", "absent",
 SECONDS = ("grounding", "grounding", "at_time", "at_time", "at_time")
 RARE = ("aggregate", "aggregate", "aggregate", "aggregate", "lookalike", "spatial")
 ALL = (*MORE, *SECONDS, *RARE)
+# What the first four stages left unlearnt comes often: one place against another, counts, seconds.
+PLACES = ("relation",) * 5 + ("spatial", "count", "count", "at_time", "grounding", "order")
+# Few scenes can be asked what is there at a second.
+LAST = (*ALL, *PLACES, "count", "grounding", *["at_time"] * 8)
 
 
 @dataclass(frozen=True)
 class Clips:
-    """One kind of clip in a stage: `weight` is its share of the batches.
+    """One kind of clip in a stage: `weight` is its share of the batches, and it is asked `more`
+    times as many questions as other clips of the run.
 
     `needles` is the share of scenes with a brief needle at a depth drawn evenly, and `brief_secs`
     the range of a short event's length.
@@ -31,6 +36,7 @@ class Clips:
     weight: float = 1.0
     brief_secs: tuple[float, float] = (1.0, 3.0)
     needles: float = 0.0
+    more: int = 1
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,8 @@ class Stage:
     chat template; the rest end in their key, and the answer follows it at once. `scenes` holds the
     shares of repeats and effects; `clips` set length, size and objects. One of
     `position_steps`, the M-RoPE distance of two slices, is drawn a batch: others than 1 are what
-    clips longer than the most frames, or of odd lengths, get at run time.
+    clips longer than the most frames, or of odd lengths, get at run time. In a stage that
+    `anneals`, the learning rate and the auxiliary loss fall.
     """
 
     name: str
@@ -55,6 +62,7 @@ class Stage:
     pass_mark: float = 0.9
     position_steps: tuple[float, ...] = (1.0,)
     scenes: SceneSettings = SceneSettings()
+    anneals: bool = False
 
     def settings(self, clips: Clips, rng: random.Random) -> SceneSettings:
         """Settings of one scene of this stage."""
@@ -73,13 +81,24 @@ class Stage:
 
 _NEEDLE_SECS = (0.7, 3.0)
 _S, _M, _L, _W, _T = (112, 112), (168, 168), (224, 224), (112, 196), (196, 140)
-_BRIEF = (0.7, 3.0)
+_BRIEF, _SECS = (0.7, 3.0), (1.5, 2.5)
+_PACES = (*[1.0] * 14, 0.5, 0.97, 1.06, 1.25, 1.5, 2.0)
 
 _PLAIN = SceneSettings().plain()
 _SOME = replace(
     SceneSettings().with_effects(0.5), repeats=0.4, striped=0.15, lookalikes=0.3, turning=0.2
 )
 _FULL = replace(SceneSettings(), repeats=0.5, lookalikes=0.3, turning=0.3)
+_REPEATS = replace(_FULL, repeats=0.7)
+_LONGEST = (
+    Clips(64, _S, (2, 6), 1, _BRIEF, needles=0.4),
+    Clips(64, _L, (2, 6), 2, _BRIEF, needles=0.3),
+    Clips(128, _S, (2, 6), 0.6, _BRIEF, needles=0.4),
+    Clips(128, _L, (2, 3), 0.6, _SECS),
+    Clips(148, _L, (2, 6), 2.4, _BRIEF, needles=0.3),
+    Clips(148, _L, (2, 3), 1.4, _SECS),
+    Clips(256, _S, (2, 6), 0.6, _BRIEF, needles=0.4),
+)
 
 STAGES = (
     Stage(
@@ -145,7 +164,95 @@ STAGES = (
         chat=1.0,
         most_steps=2900,
         pass_mark=1.1,
-        position_steps=(*[1.0] * 14, 0.5, 0.97, 1.06, 1.25, 1.5, 2.0),
+        position_steps=_PACES,
         scenes=_FULL,
+        anneals=True,
+    ),
+    Stage(
+        "places",
+        (
+            Clips(4, _S, (2, 3), 1),
+            Clips(8, _S, (2, 4), 2),
+            Clips(8, _L, (2, 4), 1),
+            Clips(16, _S, (2, 5), 2),
+            Clips(16, _W, (2, 4), 0.7),
+            Clips(16, _T, (2, 4), 0.7),
+            Clips(16, _L, (2, 5), 1.5),
+            Clips(32, _M, (2, 6), 0.7),
+            Clips(64, _L, (2, 6), 1, _BRIEF, needles=0.2),
+            Clips(148, _L, (2, 6), 1, _BRIEF, needles=0.2),
+        ),
+        Clips(16, _L, (2, 4)),
+        (*MORE, *PLACES, *SECONDS),
+        sentences=0.8,
+        chat=0.95,
+        most_steps=1200,
+        least_steps=600,
+        pass_mark=0.97,
+        scenes=_REPEATS,
+    ),
+    Stage(
+        "long",
+        (
+            Clips(4, _S, (1, 3), 0.4),
+            Clips(8, _L, (1, 4), 0.8),
+            Clips(16, _S, (1, 5), 1.2),
+            Clips(16, _W, (1, 4), 0.6),
+            Clips(16, _T, (1, 4), 0.4),
+            Clips(16, _L, (2, 5), 0.8),
+            Clips(32, _S, (2, 6), 1, needles=0.2),
+            Clips(32, _M, (2, 6), 0.6),
+            Clips(32, _L, (2, 6), 1, needles=0.2),
+            *_LONGEST,
+        ),
+        Clips(148, _L, (2, 4), brief_secs=_BRIEF, needles=0.3),
+        LAST,
+        sentences=0.95,
+        chat=1.0,
+        most_steps=3600,
+        pass_mark=1.1,
+        position_steps=_PACES,
+        scenes=_REPEATS,
+        anneals=True,
+    ),
+    Stage(
+        "pairs",
+        (
+            Clips(4, _S, (2, 2), 1.5),
+            Clips(8, _S, (2, 2), 1.5),
+            Clips(8, _S, (2, 3), 1),
+            Clips(16, _S, (2, 3), 1),
+            Clips(148, _L, (2, 6), 0.3, _BRIEF, more=4),
+        ),
+        Clips(8, _S, (2, 3)),
+        (*["relation"] * 8, "spatial", "spatial", "order", "count", "needle", "motion"),
+        sentences=0.3,
+        chat=0.7,
+        most_steps=1000,
+        pass_mark=0.93,
+        scenes=replace(_SOME, moving=0.3),
+    ),
+    Stage(
+        "last",
+        (
+            Clips(8, _S, (2, 3), 1),
+            Clips(8, _L, (1, 4), 0.8),
+            Clips(16, _S, (1, 5), 1.2),
+            Clips(16, _W, (1, 4), 0.6),
+            Clips(16, _T, (1, 4), 0.4),
+            Clips(16, _L, (2, 5), 0.8),
+            Clips(32, _M, (2, 6), 0.6),
+            Clips(32, _L, (2, 6), 1, needles=0.2),
+            *[replace(clips, more=4) for clips in _LONGEST],
+        ),
+        Clips(148, _L, (2, 4), brief_secs=_BRIEF, needles=0.3, more=4),
+        LAST,
+        sentences=0.95,
+        chat=1.0,
+        most_steps=1700,
+        pass_mark=1.1,
+        position_steps=_PACES,
+        scenes=_REPEATS,
+        anneals=True,
     ),
 )

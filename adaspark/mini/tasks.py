@@ -39,7 +39,10 @@ FAMILIES: dict[str, Maker] = {
     "aggregate": look_questions.aggregate,
     "absent": look_questions.absent,
 }
-EXTRA: dict[str, Maker] = {"exists": look_questions.exists}  # asked in training, not evaluated
+EXTRA: dict[str, Maker] = {  # asked in training, not evaluated
+    "exists": look_questions.exists,
+    "relation": time_questions.relation,
+}
 _SPAN = re.compile(r"\s*(\d+) to (\d+)\s*")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import permutations
 
 from adaspark.mini.asking import Asker, Question
 from adaspark.mini.world import Event
@@ -94,13 +95,25 @@ def _relation(ask: Asker) -> Question | None:
     if len(ask.scene.events) < 2:
         return None
     one, two = ask.rng.sample(range(len(ask.scene.events)), 2)
-    axis = ask.rng.choice((0, 1))
+    return _relation_of(ask, "spatial", one, two, ask.rng.choice((0, 1)))
+
+
+def relation(ask: Asker) -> Question | None:
+    """On which side of another an object is, for any two of the scene that allow it."""
+    pairs = list(permutations(range(len(ask.scene.events)), 2))
+    ask.rng.shuffle(pairs)
+    axes = ask.rng.sample((0, 1), 2)
+    asked = (_relation_of(ask, "relation", *pair, axis) for pair in pairs for axis in axes)
+    return next((question for question in asked if question is not None), None)
+
+
+def _relation_of(ask: Asker, family: str, one: int, two: int, axis: int) -> Question | None:
     side = _side(ask, ask.scene.events[one], ask.scene.events[two], axis)
     a, b = ask.reference(one), ask.reference(two)
     if side is None or a is None or b is None:
         return None
     form, answers = (("beside", ("left", "right")), ("above", ("above", "below")))[axis]
-    return ask.question("spatial", form, answers[side], [one, two], a=a, b=b)
+    return ask.question(family, form, answers[side], [one, two], a=a, b=b)
 
 
 def _side(ask: Asker, one: Event, two: Event, axis: int) -> int | None:

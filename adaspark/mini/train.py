@@ -36,12 +36,15 @@ def train(trainer: Trainer) -> dict[str, float]:
 
 def main(args: Any) -> int:
     """`adaspark train`: `out`, `seed`, `hours` (None: no limit), `sparse`, `source` (the bundle or
-    weights to start from, or None), `steps` (None: the usual number). Returns 0.
+    weights to start from, or None), `stage` (to begin with; None: the first, or with `source` the
+    last), `steps` (None: the usual number). Returns 0.
 
     Raises UserError where these do not go together.
     """
     if args.steps is not None and not (args.sparse and args.steps >= 1):
         raise UserError("--steps is a whole number from 1 and goes with --sparse.")
+    if args.sparse and args.stage is not None:
+        raise UserError("--stage goes without --sparse: sparse tuning has one stage of its own.")
     config = TrainConfig(Path(args.out), seed=args.seed)
     config = replace(config, max_secs=args.hours * 3600 if args.hours else math.inf)
     if torch.cuda.is_available():
@@ -49,11 +52,17 @@ def main(args: Any) -> int:
     source = None if args.source is None else Path(args.source)
     if args.sparse:
         train(sparse_trainer(config, source or BUNDLED_FOLDER, steps=args.steps or TUNING_STEPS))
-    elif source is not None:
-        train(Trainer(replace(config, weights=source, first_stage=len(STAGES) - 1)))
     else:
-        train(Trainer(config))
+        first = STAGES[0 if source is None else -1].name if args.stage is None else args.stage
+        train(Trainer(replace(config, weights=source, first_stage=_stage_index(first))))
     return 0
+
+
+def _stage_index(name: str) -> int:
+    names = [stage.name for stage in STAGES]
+    if name not in names:
+        raise UserError(f"There is no stage {name!r}; choose one of {', '.join(names)}.")
+    return names.index(name)
 
 
 def sparse_trainer(config: TrainConfig, source: Path, *, steps: int) -> SparseTrainer:

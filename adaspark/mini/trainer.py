@@ -187,20 +187,19 @@ class Trainer:
     def _late(self) -> bool:
         return time.monotonic() - self.started > self.config.max_secs
 
-    def _last_stage_share(self) -> float:
-        if self.stage_index < len(self.config.stages) - 1:
-            return 0.0
-        return self.stage_step / self.config.stages[-1].most_steps
+    def _annealed_share(self) -> float:
+        stage = self.config.stages[self.stage_index]
+        return self.stage_step / stage.most_steps if stage.anneals else 0.0
 
     def _learning_rate(self) -> float:
-        """Linear warm-up, constant, cosine to 2 % over the last stage."""
+        """Linear warm-up, constant, cosine to 2 % over each stage that anneals."""
         warm = min(1.0, (self.step + 1) / self.config.warmup_steps)
-        decay = 0.51 + 0.49 * math.cos(math.pi * self._last_stage_share())
+        decay = 0.51 + 0.49 * math.cos(math.pi * self._annealed_share())
         return self.config.learning_rate * warm * decay
 
     def _auxiliary_weight(self) -> float:
-        """Full, then down to nothing over the first half of the last stage."""
-        return self.config.auxiliary * max(0.0, 1 - 2 * self._last_stage_share())
+        """Full, then down to nothing over the first half of a stage that anneals."""
+        return self.config.auxiliary * max(0.0, 1 - 2 * self._annealed_share())
 
     def _write_log(self, stage: Stage, losses: dict[str, Tensor], scores: dict[str, float]) -> None:
         place = {"stage": stage.name, "step": self.step, "stage_step": self.stage_step}
