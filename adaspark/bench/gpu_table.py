@@ -55,8 +55,9 @@ def _layer(read: dict[str, Any]) -> str:
             *lines,
             "",
             f"`adaspark bench gpu`, medians of {read['layer']['repeats']} (262,144 tokens: "
-            f"`--quick`, medians of {read['layer_256k']['repeats']}), parity checked first; "
-            f"{_where(read)}. All rows, cubes of 64 and 256 too, in `assets/results/bench/gpu`.",
+            f"`--quick`, medians of {read['layer_256k']['repeats']}, "
+            f"{_commit(read['layer_256k'])}), parity checked first; {_where(read['layer'])}. "
+            "All rows, cubes of 64 and 256 too, in `assets/results/bench/gpu`.",
         ]
     )
 
@@ -86,7 +87,7 @@ def _model(read: dict[str, Any]) -> str:
             *lines,
             "",
             f"`adaspark bench gpu --parts model`, medians of {read['model']['repeats']} "
-            f"(131,072 tokens: of {read['model_128k']['repeats']}); {_where(read)}.",
+            f"(131,072 tokens: of {read['model_128k']['repeats']}); {_where(read['model'])}.",
         ]
     )
 
@@ -98,6 +99,7 @@ def _words(read: dict[str, Any]) -> str:
     inflation = {p: [f["inflation"] for f in captured if f["p"] == p] for p in (0.9, 0.7)}
     speed = [f["dense"] / f["attend"] for f in captured]
     decode = read["layer"]["decode"][-1]
+    older = ", ".join(sorted({_commit(read[part]) for part in ("long", "flex", "captured")}))
     return (
         f"`--parts long`: {long['long tokens']:,} tokens, their cache kept, in "
         f"{long['seconds']:.0f} s and {long['peak GB']:.0f} GB (p {long['attn_top_p']}, FFN "
@@ -106,15 +108,20 @@ def _words(read: dict[str, Any]) -> str:
         "tokens). `--parts captured`: selections of the bundled model (16,384 tokens, cubes of 64) "
         f"have an inflation of {median(inflation[0.9]):.1f} at p 0.9 and "
         f"{median(inflation[0.7]):.1f} at p 0.7 in the median layer; attending to them alone is "
-        f"{min(speed):.2f} to {max(speed):.2f} times as fast as dense. A step of decoding loses: "
-        f"{decode['sparse ms']:.1f} ms a layer against {decode['dense ms']:.1f} at "
-        f"{decode['decode tokens']:,} tokens, mostly launches."
+        f"{min(speed):.2f} to {max(speed):.2f} times as fast as dense ({older}). `--parts decode`: "
+        f"a step of decoding loses: {decode['sparse ms']:.2f} ms a layer against "
+        f"{decode['dense ms']:.2f} at {decode['decode tokens']:,} tokens "
+        f"({_commit(read['layer'])}) with random queries at p 0.9."
     )
 
 
-def _where(read: dict[str, Any]) -> str:
-    used = read["layer"]["setting"]
+def _where(run: dict[str, Any]) -> str:
+    used = run["setting"]
     return (
-        f"{used['accelerator']}, torch {used['torch']}, {read['layer']['kernels'].split(',')[0]}, "
-        f"commit {used['commit']}"
+        f"{used['accelerator']}, torch {used['torch']}, {run['kernels'].split(',')[0]}, "
+        f"{_commit(run)}"
     )
+
+
+def _commit(run: dict[str, Any]) -> str:
+    return f"commit {run['setting']['commit']}"
