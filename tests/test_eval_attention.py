@@ -132,7 +132,7 @@ def test_sentences_follow_the_numbers() -> None:
         item["ffn"]["text"]["variance"] = [9 * v for v in item["ffn"]["video"]["variance"]]
     assert not list(failures(steady))
     said = " ".join(findings(steady))
-    assert "F is 9 in layer 0" in said and "20.0 % in layer 1 (the layers differ)" in said
+    assert "F is 9 in all layers" in said and "20.0 % in layer 1 (the layers differ)" in said
 
 
 @pytest.mark.parametrize("wrong", [{"items": 0}, {"video_rows": 0}, {"lengths": ("16",)}])

@@ -57,6 +57,8 @@ def extremes(values: Sequence[Estimate], kind: Kind = "percent") -> str:
     low = min(known, key=lambda i: values[i].value)
     high = max(known, key=lambda i: values[i].value)
     least, most = written(values[low].value, kind), written(values[high].value, kind)
+    if least == most:
+        return f"{least} in all layers"
     return f"{least} in layer {low} to {most} in layer {high}"
 
 
