@@ -22,9 +22,9 @@ from adaspark.rules import top_p
 DEVICE = torch.device(interpreted.DEVICE)
 GRID = (4, 5, 6)
 TINY = {
-    "hidden_size": 32,
+    "hidden_size": 16,
     "intermediate_size": 32,
-    "num_attention_heads": 2,
+    "num_attention_heads": 1,
     "num_key_value_heads": 1,
     "vocab_size": 64,
     "bos_token_id": 1,
