@@ -90,6 +90,17 @@ _SOME = replace(
 )
 _FULL = replace(SceneSettings(), repeats=0.5, lookalikes=0.3, turning=0.3)
 _REPEATS = replace(_FULL, repeats=0.7)
+_SHORTER = (
+    Clips(8, _L, (1, 4), 0.8),
+    Clips(16, _S, (1, 5), 1.2),
+    Clips(16, _W, (1, 4), 0.6),
+    Clips(16, _T, (1, 4), 0.4),
+    Clips(16, _L, (2, 5), 0.8),
+)
+_MIDDLE = (
+    Clips(32, _M, (2, 6), 0.6),
+    Clips(32, _L, (2, 6), 1, needles=0.2),
+)
 _LONGEST = (
     Clips(64, _S, (2, 6), 1, _BRIEF, needles=0.4),
     Clips(64, _L, (2, 6), 2, _BRIEF, needles=0.3),
@@ -195,14 +206,9 @@ STAGES = (
         "long",
         (
             Clips(4, _S, (1, 3), 0.4),
-            Clips(8, _L, (1, 4), 0.8),
-            Clips(16, _S, (1, 5), 1.2),
-            Clips(16, _W, (1, 4), 0.6),
-            Clips(16, _T, (1, 4), 0.4),
-            Clips(16, _L, (2, 5), 0.8),
+            *_SHORTER,
             Clips(32, _S, (2, 6), 1, needles=0.2),
-            Clips(32, _M, (2, 6), 0.6),
-            Clips(32, _L, (2, 6), 1, needles=0.2),
+            *_MIDDLE,
             *_LONGEST,
         ),
         Clips(148, _L, (2, 4), brief_secs=_BRIEF, needles=0.3),
@@ -236,13 +242,8 @@ STAGES = (
         "last",
         (
             Clips(8, _S, (2, 3), 1),
-            Clips(8, _L, (1, 4), 0.8),
-            Clips(16, _S, (1, 5), 1.2),
-            Clips(16, _W, (1, 4), 0.6),
-            Clips(16, _T, (1, 4), 0.4),
-            Clips(16, _L, (2, 5), 0.8),
-            Clips(32, _M, (2, 6), 0.6),
-            Clips(32, _L, (2, 6), 1, needles=0.2),
+            *_SHORTER,
+            *_MIDDLE,
             *[replace(clips, more=4) for clips in _LONGEST],
         ),
         Clips(148, _L, (2, 4), brief_secs=_BRIEF, needles=0.3, more=4),
