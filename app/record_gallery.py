@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 import threading
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             trace = record(engine, sample)
             trace.meta["recorded"]["weights_sha256"] = content_hash(WEIGHTS)
             trace.save(path)
+            pack(path)
             print(f"{path} ({path.stat().st_size / 1000:.0f} kB): {_said(trace)}")
     except UserError as error:
         print(f"adaspark: {error}", file=sys.stderr)
@@ -52,6 +54,15 @@ def record(engine: Any, sample: Sample, *, max_frames: int | None = None) -> Tra
     events = engine.ask(sample.path, sample.questions[0], options, stop=threading.Event())
     result = next(event for event in events if isinstance(event, Result))
     return result.trace.with_meta({"recorded": {"clip_sha256": content_hash(sample.path)}})
+
+
+def pack(path: Path) -> None:
+    """Write an NPZ anew with LZMA: smaller by a tenth or more, and `numpy.load` reads it too."""
+    with zipfile.ZipFile(path) as file:
+        arrays = {info.filename: file.read(info) for info in file.infolist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as file:
+        for name, data in arrays.items():
+            file.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_LZMA)  # no date: same each time
 
 
 def _said(trace: Trace) -> str:

@@ -49,7 +49,7 @@ def replay(sample: Sample, tmp_path: Path) -> Service:
 @pytest.mark.parametrize("sample", COMMITTED, ids=lambda sample: sample.name)
 def test_each_committed_run_is_of_its_clip_and_of_the_bundled_model(sample: Sample) -> None:
     path = trace_path(sample)
-    assert path.stat().st_size <= 350 * 1024
+    assert path.stat().st_size <= 300 * 1024
     trace = Trace.load(path)
     assert trace.meta["recorded"]["clip_sha256"] == content_hash(sample.path), RECORD_ANEW
     assert trace.meta["recorded"]["weights_sha256"] == content_hash(WEIGHTS), RECORD_ANEW
