@@ -23,11 +23,11 @@ from adaspark.mini.stages import STAGES, Clips
 from adaspark.mini.tokenizer import train_tokenizer
 from adaspark.mini.train import sparse_trainer, train
 from adaspark.mini.trainconfig import TrainConfig
-from adaspark.mini.tune import ATTN_TOP_P, FFN_TOP_P, OTHER_CUBES, SparseTrainer
+from adaspark.mini.tune import OTHER_CUBES, REACH, SparseTrainer
 from adaspark.mini.weights import read_start
 
 TINY = (Clips(8, (56, 56), (1, 2)),)
-OWN = {"cube": [2, 2, 2], "attn_top_p": 0.9, "ffn_top_p": 0.7}
+OWN: dict[str, Any] = {"cube": [2, 2, 2], "attn_top_p": 0.9, "ffn_top_p": 0.7}
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +111,12 @@ def test_thresholds_and_cubes_are_drawn_anew_and_from_the_step_alone(
         drawn.append(made.drawn())
         assert made.drawn() == drawn[-1]
     assert len({c.attn_top_p for c in drawn}) == len({c.ffn_top_p for c in drawn}) == 60
-    assert all(ATTN_TOP_P[0] <= c.attn_top_p <= ATTN_TOP_P[1] for c in drawn)
-    assert all(FFN_TOP_P[0] <= c.ffn_top_p <= FFN_TOP_P[1] for c in drawn)
-    assert {c.cube for c in drawn} == {(2, 2, 2), *OTHER_CUBES}
+    for name in ("attn_top_p", "ffn_top_p"):
+        far = [abs(getattr(config, name) - OWN[name]) for config in drawn]
+        assert 0 < max(far) <= REACH and sum(apart < REACH / 2 for apart in far) > 30, name
+        assert all(0 <= getattr(config, name) <= 1 for config in drawn), name
+    others = {c.cube for c in drawn} - {(2, 2, 2)}
+    assert len(others) > 1 and others < set(OTHER_CUBES)
     assert sum(c.cube == (2, 2, 2) for c in drawn) > 30
 
 

@@ -195,12 +195,18 @@ def answer_all(
 
 
 def _survey(plan: Plan, config: AdaSparkConfig) -> Iterator[Arm]:
-    """Every `ffn_top_p` with some `attn_top_p`: the more the one drops, the less the other."""
-    spread = np.interp(
-        np.linspace(0, 1, len(plan.ffn_ps)), np.linspace(0, 1, len(SURVEY_PS)), SURVEY_PS
-    )
-    for ffn, attention in zip(sorted(plan.ffn_ps), spread, strict=True):
-        yield arm_of(replace(config, attn_top_p=round(float(attention), 3), ffn_top_p=ffn))
+    """Every `ffn_top_p` and every survey's `attn_top_p` once or more, in as few settings as can be:
+    the more the one drops, the less the other.
+    """
+    count = max(len(plan.ffn_ps), len(SURVEY_PS))
+    surveyed = zip(_spread(sorted(plan.ffn_ps), count), _spread(SURVEY_PS, count), strict=True)
+    for ffn, attention in surveyed:
+        yield arm_of(replace(config, attn_top_p=attention, ffn_top_p=ffn))
+
+
+def _spread(values: Sequence[float], count: int) -> list[float]:
+    """`count` of the values, evenly, each once or more."""
+    return [values[index * len(values) // count] for index in range(count)]
 
 
 def _settings(
@@ -214,8 +220,9 @@ def _settings(
     known = sorted((found.mean(arm.name, "attention"), arm.config.attn_top_p) for arm in surveyed)
     densities, ps = zip(*known, strict=True)
     settings: dict[str, Arm] = {}
+    by_ffn = {arm.config.ffn_top_p: arm for arm in surveyed}
     for budget in plan.budget:
-        for arm in surveyed:
+        for arm in by_ffn.values():
             ffn = found.mean(arm.name, "ffn")
             density = attention_left(plan, context, config.cube, budget=budget - AIM, ffn=ffn)
             if density >= densities[0]:

@@ -1,4 +1,5 @@
-"""The auxiliary task of training: linear heads read what each video token holds."""
+"""The auxiliary tasks of training: linear heads read what each video token holds, and the numbers
+that a question writes digit by digit."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from adaspark.mini.table import COLUMN, Table
 from adaspark.mini.truth import object_states, token_truth
 
 SECONDS = 64  # classes of `second`; later seconds count as the last
+NUMBERS = 100  # classes of a number in a question
 PARTS = 8  # classes of `row` and `column`: eighths of the picture
 _ASIDE = 0.06  # shares of the picture; objects nearer to each other's middle lines are on no side
 
@@ -99,3 +101,32 @@ class TokenHeads(nn.Module):
                 loss = F.cross_entropy(logits, labels[name].flatten(), reduction="none")
                 losses.append((loss * weight.flatten()).mean())
         return torch.stack(losses).mean()
+
+
+def number_labels(ids: Tensor, digit_ids: Tensor) -> Tensor:
+    """int64 like `ids` [..., L]: at each digit the number that it ends, by the digits right before
+    it; -100 at other tokens. `digit_ids` int64 [10] are the tokens of 0 to 9.
+    """
+    is_digit = ids[..., None] == digit_ids
+    value, there = is_digit.long().argmax(-1), is_digit.any(-1)
+    tens = torch.where(there, value, 0).roll(1, -1)
+    tens[..., 0] = 0
+    return torch.where(there, 10 * tens + value, -100)
+
+
+class NumberHead(nn.Module):
+    """A linear reading of an early layer of the language model, at the digits of questions.
+
+    Tokens of the vocabulary are single digits. Without this task the model read a second's last
+    digit alone: what stands before it was not in its row before the last layer.
+    """
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.reading = nn.Linear(hidden, NUMBERS)
+
+    def forward(self, states: Tensor, labels: Tensor) -> Tensor:
+        """Mean cross-entropy over the digits; 0 where there is none. `states` [..., hidden]."""
+        read = self.reading(F.rms_norm(states, states.shape[-1:])).float()
+        loss = F.cross_entropy(read.flatten(0, -2), labels.flatten(), reduction="sum")
+        return loss / (labels >= 0).sum().clamp(min=1)

@@ -32,6 +32,7 @@ class Packer:
         self.end_id = int(tokenizer.convert_tokens_to_ids("<|im_end|>"))
         self.pad_id = int(tokenizer.convert_tokens_to_ids("<|endoftext|>"))
         self.video_id = int(tokenizer.convert_tokens_to_ids(VIDEO_PAD))
+        self.digit_ids = torch.tensor(tokenizer.convert_tokens_to_ids(list("0123456789")))
         self._known: dict[str, list[int]] = {}
 
     def encode(self, text: str) -> list[int]:

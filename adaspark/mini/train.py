@@ -17,7 +17,7 @@ from adaspark.mini.trainer import Trainer
 from adaspark.mini.tune import SparseTrainer
 
 GPU_TOKENS, GPU_WORKERS = 65536, 8
-TUNING_STEPS, TUNING_RATE, TUNING_WARMUP = 400, 1.5e-4, 20
+TUNING_STEPS, TUNING_RATE, TUNING_WARMUP = 800, 3e-4, 50
 
 
 def train(trainer: Trainer) -> dict[str, float]:
@@ -66,11 +66,15 @@ def _stage_index(name: str) -> int:
 
 
 def sparse_trainer(config: TrainConfig, source: Path, *, steps: int) -> SparseTrainer:
-    """Sparse tuning on the last stage's clips, from `source`, with the cubes of its bundle (of the
-    bundled one where it is a `weights.pt`).
+    """Sparse tuning on the last stage's clips, from `source`, around the configuration of its
+    bundle (of the bundled one where it is a `weights.pt`). Counts, which suffer most, come often.
     """
-    settings = own_config(source if source.is_dir() else BUNDLED_FOLDER)
-    stage = replace(STAGES[-1], most_steps=steps, pass_mark=math.inf)
+    stage = replace(
+        STAGES[-1],
+        families=(*STAGES[-1].families, *["count"] * 10),
+        most_steps=steps,
+        pass_mark=math.inf,
+    )
     config = replace(
         config,
         weights=source,
@@ -78,4 +82,4 @@ def sparse_trainer(config: TrainConfig, source: Path, *, steps: int) -> SparseTr
         learning_rate=TUNING_RATE,
         warmup_steps=TUNING_WARMUP,
     )
-    return SparseTrainer(config, settings.cube)
+    return SparseTrainer(config, own_config(source if source.is_dir() else BUNDLED_FOLDER))

@@ -26,6 +26,7 @@ class TrainConfig:
     learning_rate: float = 1e-3
     warmup_steps: int = 200
     auxiliary: float = 0.5
+    number: float = 0.2
     test_every: int = 100
     test_clips: int = 64
     save_every: int = 500

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from adaspark.mini.augment import augment
-from adaspark.mini.auxiliary import TokenHeads, token_labels
+from adaspark.mini.auxiliary import NumberHead, TokenHeads, number_labels, token_labels
 from adaspark.mini.data import FAMILY_NAMES, Batch, BatchPlan, batches, held_out_batch
 from adaspark.mini.forward import encode_clips, packed_states, patchify, use_packed_attention
 from adaspark.mini.model import build_model, save_bundle
@@ -26,7 +27,8 @@ from adaspark.mini.stages import Stage
 from adaspark.mini.trainconfig import TrainConfig
 from adaspark.mini.weights import read_start, read_tokenizer
 
-AUXILIARY_LAYER = 3  # the language layer whose output the late heads read
+TOKEN_LAYER = 3  # the language layer whose output the late heads read
+NUMBER_LAYER = 1  # early: the numbers say where the layers after it should look
 
 
 class Trainer:
@@ -39,12 +41,14 @@ class Trainer:
         self.tokenizer = read_tokenizer(config.weights)
         self.packer = Packer(self.tokenizer)
         self.model = build_model(self.tokenizer, seed=config.seed).to(self.device).train()
-        self.heads = TokenHeads(self.model.config.text_config.hidden_size).to(self.device)
+        hidden = self.model.config.text_config.hidden_size
+        heads = {"token": TokenHeads(hidden), "number": NumberHead(hidden)}
+        self.heads = nn.ModuleDict(heads).to(self.device)
         if config.weights is not None:
-            weights, heads = read_start(config.weights, self.device)
+            weights, read = read_start(config.weights, self.device)
             self.model.load_state_dict(weights)
-            if heads:
-                self.heads.load_state_dict(heads)
+            if read:
+                self.heads.load_state_dict(read)
         use_packed_attention(self.model)
         self.optimizer = self._optimizer()
         self.step, self.stage_index, self.stage_step = 0, config.first_stage, 0
@@ -53,15 +57,16 @@ class Trainer:
         self.plan = BatchPlan(config.seed, config.tokens, config.asked)
         self.bfloat16 = has_bfloat16(self.device)
         self._geometry: dict[tuple[float, ...], Geometry] = {}
-        self._middle: Tensor | None = None
-        layer = self.model.model.language_model.layers[AUXILIARY_LAYER]
-        layer.register_forward_hook(self._keep_middle)
+        self._outputs: dict[int, Tensor] = {}
+        for index in (TOKEN_LAYER, NUMBER_LAYER):
+            layer = self.model.model.language_model.layers[index]
+            layer.register_forward_hook(partial(self._keep_output, index))
 
     def _optimizer(self) -> torch.optim.Optimizer:
         return build_optimizer(self.model, self.heads, self.config.learning_rate)
 
-    def _keep_middle(self, _: nn.Module, __: Any, output: Tensor) -> None:
-        self._middle = output
+    def _keep_output(self, index: int, _: nn.Module, __: Any, output: Tensor) -> None:
+        self._outputs[index] = output
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
@@ -110,7 +115,7 @@ class Trainer:
         with self._autocast():
             losses = self._losses(batch, pictures, asked)
         self.optimizer.zero_grad(set_to_none=True)
-        weights = {"answer": 1.0, "token": self._auxiliary_weight()}
+        weights = {"answer": 1.0, "token": self._auxiliary_weight(), "number": self.config.number}
         total: Any = sum(weights[name] * loss for name, loss in losses.items())
         total.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -118,14 +123,16 @@ class Trainer:
         return {name: loss.detach() for name, loss in losses.items()}
 
     def _losses(self, batch: Batch, pictures: Tensor, asked: Tensor) -> dict[str, Tensor]:
-        """Of the answers' tokens, and of what the heads read in each video token."""
+        """Of the answers' tokens, and of what the heads read in video tokens and digits."""
         logits, features = self.forward(batch, pictures, asked)
         answer_loss = F.cross_entropy(logits, batch.labels.flatten()[asked])
         labels = token_labels(batch.table, batch.times_secs, batch.size)
-        middle, start = self._middle, len(self.packer.before)
-        assert middle is not None
-        video = middle[:, start : start + features.shape[1]]
-        return {"answer": answer_loss, "token": self.heads(features, video, labels)}
+        start = len(self.packer.before)
+        end = start + features.shape[1]
+        token_loss = self.heads["token"](features, self._outputs[TOKEN_LAYER][:, start:end], labels)
+        numbers = number_labels(batch.ids.flatten(1), self.packer.digit_ids.to(self.device))
+        number_loss = self.heads["number"](self._outputs[NUMBER_LAYER][:, end:], numbers)
+        return {"answer": answer_loss, "token": token_loss, "number": number_loss}
 
     @torch.no_grad()
     def test(self, stage: Stage) -> dict[str, float]:

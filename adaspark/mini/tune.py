@@ -1,14 +1,15 @@
 """Sparse tuning: the bundled model learns to answer while AdaSpark drops most of its reading.
 
 Only the language model's attention projections and norms move, by answers alone, under thresholds
-drawn anew each step: what comes out is a few megabytes that go on top of the bundle, for any
-thresholds. Source: ours; the paper's training is not public.
+drawn anew each step around the bundle's own: what comes out is a few megabytes that go on top of
+the bundle. Source: ours; the paper's training is not public.
 """
 
 from __future__ import annotations
 
 import random
 from pathlib import Path
+from statistics import fmean
 
 import torch
 import torch.nn.functional as F
@@ -22,17 +23,16 @@ from adaspark.mini.trainconfig import TrainConfig
 from adaspark.mini.trainer import Trainer, shape_key
 from adaspark.mini.weights import save_delta
 
-ATTN_TOP_P, FFN_TOP_P = (0.5, 1.0), (0.3, 1.0)
-OTHER_CUBES: tuple[Cube, ...] = ((1, 4, 4), (4, 2, 2), (2, 4, 4), (4, 4, 4))
-OTHER_CUBES_SHARE = 0.3
-TEST_TOP_P = (0.7, 0.5)
+REACH = 0.25  # thresholds are drawn from as far around the bundle's own, the nearer the likelier
+OTHER_CUBES: tuple[Cube, ...] = ((1, 2, 2), (2, 2, 2), (1, 4, 4), (2, 4, 4), (4, 4, 4))
+OTHER_CUBES_SHARE = 0.2
 
 
 class SparseTrainer(Trainer):
-    """A run that starts from a bundle and trains through the sparse forward, with cubes `cube`."""
+    """A run that starts from a bundle and trains through the sparse forward, as `own` says."""
 
-    def __init__(self, config: TrainConfig, cube: Cube) -> None:
-        self.cube = cube
+    def __init__(self, config: TrainConfig, own: AdaSparkConfig) -> None:
+        self.own = own
         super().__init__(config)
         self._plans: dict[tuple[tuple[float, ...], Cube], Plan] = {}
 
@@ -60,11 +60,11 @@ class SparseTrainer(Trainer):
         )
 
     def forward(self, batch: Batch, pictures: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
-        """As `Trainer.forward`, sparse: in training by the step's draw, in tests always alike."""
+        """As `Trainer.forward`, sparse: in training by the step's draw, in tests as `own` says."""
         with torch.no_grad():
             features = self.encode(batch, pictures)
         drawn = torch.is_grad_enabled()
-        config = self.drawn() if drawn else AdaSparkConfig(self.cube, *TEST_TOP_P)
+        config = self.drawn() if drawn else self.own
         forward = SparseForward(self.model, self._plan(batch, config.cube), config)
         return self.logits(forward.states(batch.ids, features), asked), features
 
@@ -72,8 +72,8 @@ class SparseTrainer(Trainer):
         """The thresholds and the cube of the step at hand."""
         rng = random.Random(f"{self.config.seed}-sparse-{self.step}")
         other = rng.random() < OTHER_CUBES_SHARE
-        cube = rng.choice(OTHER_CUBES) if other else self.cube
-        return AdaSparkConfig(cube, rng.uniform(*ATTN_TOP_P), rng.uniform(*FFN_TOP_P))
+        cube = rng.choice(OTHER_CUBES) if other else self.own.cube
+        return AdaSparkConfig(cube, _near(self.own.attn_top_p, rng), _near(self.own.ffn_top_p, rng))
 
     def _plan(self, batch: Batch, cube: Cube) -> Plan:
         key = (shape_key(batch), cube)
@@ -89,5 +89,11 @@ class SparseTrainer(Trainer):
 
     def bundle(self, folder: Path) -> None:
         """Write `delta.safetensors` beside where a whole bundle would lie."""
-        facts = {"steps": self.step, "seed": self.config.seed, "cube": list(self.cube)}
+        facts = {"steps": self.step, "seed": self.config.seed, "cube": list(self.own.cube)}
         save_delta(self.model, self.trained, folder.parent / "delta.safetensors", facts)
+
+
+def _near(p: float | tuple[float, ...], rng: random.Random) -> float:
+    """A threshold around `p`, or around its mean over the layers."""
+    middle = fmean(p) if isinstance(p, tuple) else p
+    return rng.triangular(max(0.0, middle - REACH), min(1.0, middle + REACH), middle)
