@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -13,6 +14,7 @@ from evaluated import context
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adaspark.config import AdaSparkConfig
 from adaspark.cost import flops
 from adaspark.errors import UserError
 from adaspark.eval import calibrate
@@ -40,6 +42,14 @@ def folder() -> Path:
 @cache
 def items() -> list[dict[str, Any]]:
     return load(folder()).items
+
+
+@pytest.mark.parametrize("ffn_ps", [(0.5,), (0.25, 0.5, 0.75), tuple(n / 10 for n in range(1, 10))])
+def test_a_survey_tries_every_value_of_both_thresholds(ffn_ps: tuple[float, ...]) -> None:
+    surveyed = list(calibrate._survey(replace(PLAN, ffn_ps=ffn_ps), AdaSparkConfig()))
+    assert {arm.config.ffn_top_p for arm in surveyed} == set(ffn_ps)
+    assert {arm.config.attn_top_p for arm in surveyed} == set(calibrate.SURVEY_PS)
+    assert len(surveyed) == max(len(ffn_ps), len(calibrate.SURVEY_PS))
 
 
 @given(budget=st.floats(0.3, 1.0), ffn=st.floats(0.1, 0.9))

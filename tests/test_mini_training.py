@@ -4,6 +4,7 @@ import json
 import random
 from dataclasses import replace
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from adaspark.image import patchify as file_patchify
-from adaspark.mini.auxiliary import token_labels
+from adaspark.mini.auxiliary import NUMBERS, number_labels, token_labels
 from adaspark.mini.data import BatchPlan, batches, held_out_batch, training_batch
 from adaspark.mini.forward import encode_clips, packed_states, patchify, use_packed_attention
 from adaspark.mini.model import IMAGE_MEAN, IMAGE_STD, build_model
@@ -139,6 +140,17 @@ def test_token_labels_name_the_object_in_each_token() -> None:
         if batch.table["events"][clip, 1, 0] > 1e8:  # one object alone
             assert set(labels["color"][clip].tolist()) <= {0, color}
             assert labels["begun"][clip].max() == 1
+
+
+@pytest.mark.parametrize("number", [0, 7, 10, 36, NUMBERS - 1])
+def test_every_digit_is_labelled_with_the_number_that_it_ends(number: int) -> None:
+    text = f"At {number} seconds, what color is the object? {number}"
+    ids = torch.tensor([packer().encode(text)] * 2)
+    labels = number_labels(ids, packer().digit_ids)
+    written = list(accumulate(str(number), lambda read, digit: read + digit))
+    assert labels.shape == ids.shape and labels[0].equal(labels[1])
+    assert labels[0][labels[0] >= 0].tolist() == [int(read) for read in written] * 2
+    assert (labels[0] >= 0).sum() + (labels[0] == IGNORE).sum() == ids.shape[1]
 
 
 def test_a_run_cut_in_two_gives_the_same_weights(tmp_path: Path) -> None:

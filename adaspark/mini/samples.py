@@ -1,4 +1,5 @@
-"""The committed sample clips: the first clip of each kind that the bundled model answers in full.
+"""The committed sample clips: the first clip of each kind that the bundled model answers in full,
+and whose first question it answers with AdaSpark at its default too.
 
 `python -m adaspark.mini.samples` makes `assets/samples` anew for the model in `assets/mini`.
 """
@@ -13,10 +14,12 @@ from typing import Any
 
 import torch
 
+from adaspark.engine import Engine
 from adaspark.errors import UserError
 from adaspark.mini.clips import draw_world, make_world
 from adaspark.mini.evaluate import Reader, encode
 from adaspark.mini.model import FPS, IMAGE_MEAN, IMAGE_STD, MAX_PIXELS, MIN_PIXELS
+from adaspark.request import Result
 from adaspark.video import Sampling, patchify, read_clip
 
 ASSETS = Path(__file__).parents[2] / "assets"
@@ -44,12 +47,12 @@ SAMPLES = (
 )
 
 
-def make_samples(folder: Path, model: Any, tokenizer: Any) -> dict[str, int]:
+def make_samples(folder: Path, model: Any, tokenizer: Any, engine: Engine) -> dict[str, int]:
     """Write every sample with its JSON file; returns the seed of each."""
-    return {sample.name: _make(sample, folder, model, tokenizer) for sample in SAMPLES}
+    return {sample.name: _make(sample, folder, model, tokenizer, engine) for sample in SAMPLES}
 
 
-def _make(sample: Sample, folder: Path, model: Any, tokenizer: Any) -> int:
+def _make(sample: Sample, folder: Path, model: Any, tokenizer: Any, engine: Engine) -> int:
     path = folder / f"{sample.name}.mp4"
     start = SAMPLES.index(sample) * MOST_SEEDS  # else two families may share a scene
     for seed in range(start, start + MOST_SEEDS):
@@ -59,7 +62,11 @@ def _make(sample: Sample, folder: Path, model: Any, tokenizer: Any) -> int:
         items = make_world(sample.family, FRAMES, seed, path)["items"]
         expected = {item["question"]: item["answer"] for item in items}
         small = path.stat().st_size < LARGEST_BYTES
-        if small and answers(path, list(expected), model, tokenizer) == expected:
+        if (
+            small
+            and answers(path, list(expected), model, tokenizer) == expected
+            and _said(engine, path, items[0]["question"]) == items[0]["answer"]
+        ):
             return seed
     raise UserError(f"The model answers none of {MOST_SEEDS} clips of {sample.family!r} in full.")
 
@@ -74,6 +81,13 @@ def answers(path: Path, questions: Sequence[str], model: Any, tokenizer: Any) ->
     return {question: reader.answer(question) for question in questions}
 
 
+def _said(engine: Engine, path: Path, question: str) -> str:
+    """What the product answers."""
+    *_, result = engine.ask(path, question)
+    assert isinstance(result, Result)
+    return result.answer
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make the samples and print their seeds."""
     from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
@@ -84,9 +98,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(args.model, dtype=torch.float32)
     args.out.mkdir(parents=True, exist_ok=True)
-    for name, seed in make_samples(
-        args.out, model.eval(), AutoTokenizer.from_pretrained(args.model)
-    ).items():
+    tokenizer = AutoTokenizer.from_pretrained(args.model)
+    engine = Engine(str(args.model), device="cpu")
+    for name, seed in make_samples(args.out, model.eval(), tokenizer, engine).items():
         print(f"{name}: seed {seed}")
 
 
