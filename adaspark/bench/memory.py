@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import resource
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
@@ -11,6 +13,10 @@ from pathlib import Path
 import torch
 
 from adaspark.config import AdaSparkConfig
+
+_MMAP_THRESHOLD = (
+    -3
+)  # of mallopt(3): blocks from this size on are mapped and unmapped by themselves
 
 
 def peak_megabytes(model: str, tokens: int, config: AdaSparkConfig | None) -> float:
@@ -26,6 +32,7 @@ def _peak(model: str, tokens: int, config: AdaSparkConfig | None) -> float:
     from adaspark.bench.prompts import MODELS
     from adaspark.qwen import sparsify
 
+    _give_back_at_once()
     bench = MODELS[model]()
     width = bench.model.config.text_config.hidden_size
     bench = replace(bench, features=lambda slices: torch.randn(slices * 64, width) / 50)
@@ -36,6 +43,15 @@ def _peak(model: str, tokens: int, config: AdaSparkConfig | None) -> float:
     before = _kilobytes()
     prefill()
     return (_kilobytes() - before) / 2**10
+
+
+def _give_back_at_once() -> None:
+    """Have glibc return every freed tensor to the system: what an earlier one left in the heap
+    would hide as much of the peak, one time more than another. (Elsewhere the figure scatters.)
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(_MMAP_THRESHOLD, 2**16)
 
 
 def _kilobytes() -> int:
