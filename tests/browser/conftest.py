@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 from serving import ARGUMENTS, CHROMIUM, ROOT, free_port, served
 
 sys.path.insert(0, str(ROOT / "tests"))  # for the modules that other tests share
 
 OpenPage = Callable[..., Page]
+_STORED = "cookies,local_storage,indexeddb,cache_storage,service_workers"
 
 
 @pytest.fixture(scope="session")
@@ -49,13 +50,23 @@ def fake_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    """The context of each test's first page: scripts that it has cached need no loading anew."""
+    shared = chromium.new_context(reduced_motion="reduce")
+    yield shared
+    shared.close()
+
+
 @pytest.fixture
-def open_page(chromium: Browser) -> Iterator[OpenPage]:
-    """Opens an address in a context of its own; fails on console errors and on foreign requests.
+def open_page(chromium: Browser, context: BrowserContext) -> Iterator[OpenPage]:
+    """Opens an address without anything stored there, further ones of a test in contexts of their
+    own, as other visitors do; fails on console errors and on foreign requests.
 
     `page.errors`, a list, may be cleared by a test that provokes some. `query` replaces the theme.
     """
     opened: list[tuple[Page, list[str]]] = []
+    others: list[BrowserContext] = []
 
     def open_one(
         url: str,
@@ -65,10 +76,11 @@ def open_page(chromium: Browser) -> Iterator[OpenPage]:
         theme: str = "light",
         query: str | None = None,
     ) -> Page:
-        context = chromium.new_context(
-            viewport={"width": width, "height": height}, reduced_motion="reduce"
-        )
-        page = context.new_page()
+        if opened:
+            others.append(chromium.new_context(reduced_motion="reduce"))
+        page = (others[-1] if opened else context).new_page()
+        page.set_viewport_size({"width": width, "height": height})
+        _forget(page, url)
         errors = _watch(page)
         opened.append((page, errors))
         page.errors = errors  # type: ignore[attr-defined]
@@ -77,9 +89,21 @@ def open_page(chromium: Browser) -> Iterator[OpenPage]:
         return page
 
     yield open_one
-    for page, errors in opened:
-        page.context.close()
-        assert errors == []
+    for page, _ in opened:
+        page.close()
+    for other in others:
+        other.close()
+    assert [errors for _, errors in opened if errors] == []
+
+
+def _forget(page: Page, url: str) -> None:
+    """Clear what earlier pages stored."""
+    parts = urlsplit(url)
+    if parts.scheme in ("http", "https"):
+        session = page.context.new_cdp_session(page)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        session.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": _STORED})
+        session.detach()
 
 
 def _watch(page: Page) -> list[str]:
