@@ -61,6 +61,22 @@ def test_each_committed_run_is_of_its_clip_and_of_the_bundled_model(sample: Samp
     assert trace.meta["answer"] == first["answer"] != ""
 
 
+def test_a_lightened_run_keeps_what_was_decided_and_scores_to_a_part_in_64(
+    sample: Sample, tmp_path: Path
+) -> None:
+    whole = record(FakeEngine(), sample)
+    record_gallery.lightened(whole).save(tmp_path / "light.npz")
+    light = Trace.load(tmp_path / "light.npz")
+    assert np.array_equal(light.word_kept, whole.word_kept)
+    assert np.array_equal(light.ffn_kept, whole.ffn_kept)
+    assert light.meta["sampled_query_cubes"] and light.attention_density == whole.attention_density
+    assert np.array_equal(light.query_cubes, whole.query_cubes[::3])
+    assert np.array_equal(light.kept_share, whole.kept_share[:, ::3])
+    scores = whole.word_probs.astype(np.float64)
+    apart = np.abs(light.word_probs - scores)
+    assert apart.max() > 0 and np.all(apart <= np.maximum(scores / 64, 1e-6))
+
+
 def test_every_clip_of_the_page_has_a_recorded_run() -> None:
     assert read_gallery(COMMITTED).keys() == {sample.name for sample in COMMITTED}
     assert any(sample.note for sample in COMMITTED), "the installed gradio has no real footage"

@@ -87,7 +87,7 @@ def _model(read: dict[str, Any]) -> str:
             *lines,
             "",
             f"`adaspark bench gpu --parts model`, medians of {read['model']['repeats']} "
-            f"(131,072 tokens: of {read['model_128k']['repeats']}, commit "
+            f"(131,072 tokens: of {read['model_128k']['repeats']}, "
             f"{_commit(read['model_128k'])}); {_where(read['model'])}.",
         ]
     )

@@ -14,9 +14,8 @@ import torch
 
 from adaspark.config import AdaSparkConfig
 
-_MMAP_THRESHOLD = (
-    -3
-)  # of mallopt(3): blocks from this size on are mapped and unmapped by themselves
+_MMAP_THRESHOLD = -3
+"""Of mallopt(3): blocks from so many bytes on are mapped, and unmapped, by themselves."""
 
 
 def peak_megabytes(model: str, tokens: int, config: AdaSparkConfig | None) -> float:

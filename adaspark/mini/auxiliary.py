@@ -104,8 +104,8 @@ class TokenHeads(nn.Module):
 
 
 def number_labels(ids: Tensor, digit_ids: Tensor) -> Tensor:
-    """int64 like `ids` [..., L]: at each digit the number that it ends, by the digits right before
-    it; -100 at other tokens. `digit_ids` int64 [10] are the tokens of 0 to 9.
+    """int64 like `ids` [..., L]: at each digit the number that it ends, of two digits at most;
+    -100 at other tokens. `digit_ids` int64 [10] are the tokens of 0 to 9.
     """
     is_digit = ids[..., None] == digit_ids
     value, there = is_digit.long().argmax(-1), is_digit.any(-1)

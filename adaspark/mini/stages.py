@@ -111,6 +111,24 @@ _LONGEST = (
     Clips(256, _S, (2, 6), 0.6, _BRIEF, needles=0.4),
 )
 
+_LAST = Stage(
+    "last",
+    (
+        Clips(8, _S, (2, 3), 1),
+        *_SHORTER,
+        *_MIDDLE,
+        *[replace(clips, more=4) for clips in _LONGEST],
+    ),
+    Clips(148, _L, (2, 4), brief_secs=_BRIEF, needles=0.3, more=4),
+    LAST,
+    sentences=0.95,
+    chat=1.0,
+    most_steps=1700,
+    pass_mark=1.1,
+    position_steps=_PACES,
+    scenes=_REPEATS,
+    anneals=True,
+)
 STAGES = (
     Stage(
         "words",
@@ -238,24 +256,7 @@ STAGES = (
         pass_mark=0.93,
         scenes=replace(_SOME, moving=0.3),
     ),
-    Stage(
-        "last",
-        (
-            Clips(8, _S, (2, 3), 1),
-            *_SHORTER,
-            *_MIDDLE,
-            *[replace(clips, more=4) for clips in _LONGEST],
-        ),
-        Clips(148, _L, (2, 4), brief_secs=_BRIEF, needles=0.3, more=4),
-        LAST,
-        sentences=0.95,
-        chat=1.0,
-        most_steps=1700,
-        pass_mark=1.1,
-        position_steps=_PACES,
-        scenes=_REPEATS,
-        anneals=True,
-    ),
+    _LAST,
     Stage(
         "seconds",
         (
@@ -276,22 +277,5 @@ STAGES = (
         pass_mark=0.95,
         scenes=_REPEATS,
     ),
-    Stage(
-        "settled",
-        (
-            Clips(8, _S, (2, 3), 1),
-            *_SHORTER,
-            *_MIDDLE,
-            *[replace(clips, more=4) for clips in _LONGEST],
-        ),
-        Clips(148, _L, (2, 4), brief_secs=_BRIEF, needles=0.3, more=4),
-        LAST,
-        sentences=0.95,
-        chat=1.0,
-        most_steps=1500,
-        pass_mark=1.1,
-        position_steps=_PACES,
-        scenes=_REPEATS,
-        anneals=True,
-    ),
+    replace(_LAST, name="settled", most_steps=1500),
 )
