@@ -156,17 +156,33 @@ class SequenceMap:
         return self._segments[start]
 
     def _slab_segments(self, start: int) -> Iterator[Segment]:
+        """All at once, then cut: the device is waited for once, not twice a segment."""
         layout = self.layout
-        for slab in layout.slabs:
-            tokens = torch.arange(slab.first_token, slab.end_token, device=layout.device)
-            tokens = tokens[self.video_positions[tokens] >= start]
-            tokens = tokens[layout.cube_from_token[tokens].argsort(stable=True)]
-            for part in torch.split(tokens, SEGMENT_QUERIES) if len(tokens) else ():
-                yield self._segment(
-                    positions=self.video_positions[part],
-                    video_before=part + 1,
-                    own_cube=layout.cube_from_token[part],
-                    cubes=(slab.first_cube, slab.end_cube),
+        tokens = layout.cube_from_token.argsort(stable=True)  # cubes are numbered slab by slab
+        sizes = [slab.end_token - slab.first_token for slab in layout.slabs]
+        if start:
+            kept = self.video_positions[tokens] >= start
+            sizes = [int(part.sum()) for part in torch.split(kept.cpu(), sizes)]
+            tokens = tokens[kept]
+        positions = self.video_positions[tokens]
+        video_before, own_cube = tokens + 1, layout.cube_from_token[tokens]
+        text_before = torch.searchsorted(self.text_positions, positions, right=True)
+        text_seen = text_before.cpu()
+        end = 0
+        for slab, size in zip(layout.slabs, sizes, strict=True):
+            first, end = end, end + size
+            for at in range(first, end, SEGMENT_QUERIES):
+                part = slice(at, min(at + SEGMENT_QUERIES, end))
+                yield Segment(
+                    layout=layout,
+                    positions=positions[part],
+                    video_before=video_before[part],
+                    text_before=text_before[part],
+                    own_cube=own_cube[part],
+                    partial_cube=slab.first_cube,
+                    end_cube=slab.end_cube,
+                    partial_text=int(text_seen[part].min()),
+                    end_text=int(text_seen[part].max()),
                 )
 
     def _text_segments(self, start: int) -> Iterator[Segment]:
@@ -181,30 +197,20 @@ class SequenceMap:
         ):
             cubes = self._cubes_before(int(seen[0]))
             for part in torch.split(run, SEGMENT_QUERIES):
-                yield self._segment(
+                text_before = torch.searchsorted(self.text_positions, part, right=True)
+                yield Segment(
+                    self.layout,
                     positions=part,
                     video_before=torch.full_like(part, int(seen[0])),
+                    text_before=text_before,
                     own_cube=torch.full_like(part, -1),
-                    cubes=(cubes, cubes),
+                    partial_cube=cubes,
+                    end_cube=cubes,
+                    partial_text=int(text_before[0]),
+                    end_text=int(text_before[-1]),
                 )
 
     def _cubes_before(self, video_tokens: int) -> int:
         if video_tokens == 0:
             return 0
         return int(self.layout.cube_from_token[:video_tokens].max()) + 1
-
-    def _segment(
-        self, *, positions: Tensor, video_before: Tensor, own_cube: Tensor, cubes: tuple[int, int]
-    ) -> Segment:
-        text_before = torch.searchsorted(self.text_positions, positions, right=True)
-        return Segment(
-            layout=self.layout,
-            positions=positions,
-            video_before=video_before,
-            text_before=text_before,
-            own_cube=own_cube,
-            partial_cube=cubes[0],
-            end_cube=cubes[1],
-            partial_text=int(text_before.min()),
-            end_text=int(text_before.max()),
-        )

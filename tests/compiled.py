@@ -1,8 +1,8 @@
 """Compile every GPU kernel for a CUDA device that need not be here, and say what each one takes.
 
 `python tests/compiled.py 90` runs the host code of the kernels on CPU tensors: launches compile for
-that compute capability and stop there; `--usual` compiles what bf16 models of the usual size take.
-Prints a JSON line a kernel. Not under Triton's interpreter.
+that compute capability and stop there; `--usual` compiles what bf16 models of the usual size take,
+`--hopper` the kernel of Hopper alone. Prints a JSON line a kernel. Not under Triton's interpreter.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 import triton
-from geometry import ODD, tensors
+from geometry import ODD, Scene, tensors
 from triton.backends.compiler import GPUTarget
 from triton.compiler import CompiledKernel
 from triton.runtime import driver
@@ -26,6 +26,8 @@ from adaspark.bench.planted import video_sequence
 from adaspark.kernels import gpu, gpu_ffn, gpu_gate, gpu_merge, gpu_plan, gpu_tables, gpu_union
 from adaspark.rules import Rule, top_p
 from adaspark.sequence import SequenceMap
+
+RAGGED = Scene(((9, 10, 18),), (33, 45), (4, 8, 8))
 
 
 class Absent:
@@ -100,6 +102,23 @@ def everything() -> None:
         choose(cubes)
 
 
+def hopper() -> None:
+    """Hopper's own kernel: both head dimensions and dtypes, cubes of one block and of several."""
+    from adaspark.kernels import gpu_hopper
+
+    for dtype in (torch.bfloat16, torch.float16):
+        for scene in (video_sequence(4096, 64, torch.device("cpu")), RAGGED.build()):
+            for width in gpu_hopper.WIDTHS:
+                queries, keys, values = tensors(scene, heads=7, groups=1, width=width, dtype=dtype)
+                blocks = gpu_tables.KeyBlocks.of(scene)
+                source = gpu_tables.Source.of(keys, values, blocks, queries=2**20)
+                (rows,) = gpu.row_chunks(scene, 0, 7, 1)
+                wanted = torch.zeros(7, rows.words, rows.end_cube, dtype=torch.int32)
+                work = gpu_plan.plan(wanted, blocks, rows, size=gpu_hopper.ROWS, gather=False)
+                output = torch.empty_like(queries)
+                gpu_hopper.attend(queries, source, output, blocks, rows, work, scale=0.1)
+
+
 def choose(cubes: int) -> None:
     """The last rows of a video, which may choose from almost as many `cubes`."""
     sequence = video_sequence(cubes * 64, 64, torch.device("cpu"))
@@ -125,25 +144,41 @@ def spread(dtype: torch.dtype) -> None:
 
 def usage(kernel: CompiledKernel) -> dict[str, int]:
     """Registers of a thread and bytes that it spills, as the disassembler reads them."""
+    found = re.search(r"REG:(\d+) STACK:(\d+)", disassembled(kernel, "--dump-resource-usage"))
+    return {"registers": int(found[1]), "stack": int(found[2])} if found else {}
+
+
+def disassembled(kernel: CompiledKernel, option: str) -> str:
+    """What the disassembler tells of a kernel; nothing where it is not installed."""
     tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
     if not tool.exists():
-        return {}
+        return ""
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         Path(file.name).write_bytes(kernel.asm["cubin"])
-        told = subprocess.run(
-            [tool, "--dump-resource-usage", file.name], capture_output=True, text=True, check=True
-        ).stdout
-    found = re.search(r"REG:(\d+) STACK:(\d+)", told)
-    return {"registers": int(found[1]), "stack": int(found[2])} if found else {}
+        command = [tool, option, file.name]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def products(kernel: CompiledKernel) -> dict[str, int]:
+    """Products of matrices in the code of Hopper, and how often it waits for some."""
+    code = disassembled(kernel, "--dump-sass")
+    return {"products": code.count("HGMMA."), "waits": code.count("WARPGROUP.DEPBAR")}
 
 
 def main() -> None:
     heard = listen()
     driver.set_active(Absent(int(sys.argv[1])))
-    usual() if "--usual" in sys.argv else everything()
+    own = "--hopper" in sys.argv
+    if own:
+        hopper()
+    else:
+        usual() if "--usual" in sys.argv else everything()
     for kernel in {id(kernel): kernel for kernel in heard}.values():
+        if own and kernel.name != "_tile_kernel":
+            continue
         line = {"kernel": kernel.name, "shared": kernel.metadata.shared, **usage(kernel)}
-        print(json.dumps(line | {"warps": kernel.metadata.num_warps}))
+        line["warps"] = kernel.metadata.num_warps
+        print(json.dumps(line | products(kernel) if own else line))
 
 
 if __name__ == "__main__":

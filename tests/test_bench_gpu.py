@@ -144,8 +144,11 @@ def test_a_model_is_timed_on_planted_wishes(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(module, "TEXT", 8)
     monkeypatch.setattr(attention, "sparse_attention", kernels.sparse_attention)
     monkeypatch.setattr(ffn, "sparse_ffn", kernels.sparse_ffn)
+    monkeypatch.setattr(gpu_model, "CUBE_TOKENS", (64, 128))
     model = gpu_model.build(DEVICE, layers=1, **TINY)
-    found = gpu_model.prefills(model, 128, 1)
+    found, larger = gpu_model.prefills(model, 128, 1)
+    assert (found["cube"], larger["cube"]) == (64, 128)
+    assert larger["dense ms"] == 1e3 and larger["both, inflation 1.5 ms"] == 11e3
     times = {name: time for name, time in found.items() if name.endswith("ms")}
     assert sorted(times.values()) == [1e3, 2e3, 3e3, 4e3, 5e3, 6e3]
     assert times["dense ms"] == 1e3 and times["both, inflation 1.5 ms"] == 6e3
@@ -206,4 +209,4 @@ def test_a_model_that_runs_elsewhere_is_no_figure(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(gpu_model, "seconds", lambda work, repeats: 1.0)
     model = gpu_model.build(DEVICE, layers=1, **TINY)
     with pytest.raises(UserError, match="doctor"):
-        gpu_model.prefills(model, 1024, 1)
+        list(gpu_model.prefills(model, 1024, 1))

@@ -11,7 +11,7 @@ from geometry import ODD, Scene, tensors
 from torch import Tensor
 
 from adaspark.attention import Choice
-from adaspark.kernels import gpu, gpu_gate, gpu_merge, gpu_plan, gpu_tables, gpu_union
+from adaspark.kernels import gpu, gpu_gate, gpu_merge, gpu_plan, gpu_route, gpu_tables, gpu_union
 from adaspark.rules import CUBE_RULES, Rule, top_p
 from adaspark.sequence import Segment, SequenceMap
 
@@ -213,9 +213,9 @@ def test_what_few_rows_want_may_be_gathered(
 ) -> None:
     """Some tiles at a time, each by one program or shared: no row of another tile is touched."""
     monkeypatch.setattr(gpu_union, "_splits", lambda *_: splits)
-    monkeypatch.setattr(gpu, "GATHER_FROM", 1)
-    monkeypatch.setattr(gpu, "GATHER_SLOTS", 1)
-    monkeypatch.setattr(gpu, "MOST_PAIRS", most_pairs)
+    monkeypatch.setattr(gpu_route, "GATHER_FROM", 1)
+    monkeypatch.setattr(gpu_route, "GATHER_SLOTS", 1)
+    monkeypatch.setattr(gpu_route, "MOST_PAIRS", most_pairs)
     monkeypatch.setattr(gpu_plan, "PAIR_KEYS", 16)
     monkeypatch.setattr(gpu_plan, "LEAST_GAIN", -1.0)
     pairs = 0
@@ -242,7 +242,7 @@ def test_cubes_may_be_met_two_at_a_time(
     """Odd numbers of blocks included: the last one has no second."""
     monkeypatch.setattr(gpu_union, "_splits", lambda *_: splits)
     shape = gpu_tables.Shape(64, 4, 1, step)
-    monkeypatch.setattr(gpu, "shape_for", lambda *_: shape)
+    monkeypatch.setattr(gpu_route, "shape_for", lambda *_: shape)
     run(ODD["ragged"], heads=2, groups=1).check()
 
 
@@ -255,7 +255,11 @@ def test_small_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("poison")
 @pytest.mark.parametrize("scores", [32, 2**10, 2**15])
-def test_rows_choose_some_at_a_time(monkeypatch: pytest.MonkeyPatch, scores: int) -> None:
+@pytest.mark.parametrize("many", [1, 2**18])
+def test_rows_choose_some_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, scores: int, many: int
+) -> None:
+    monkeypatch.setattr(gpu_gate, "MANY_ROWS", many)
     monkeypatch.setattr(gpu_gate, "SCORE_BYTES", 1)
     monkeypatch.setattr(gpu_gate, "SHORT_SCORES", scores)
     run(ODD["no text after"], heads=2).check()
@@ -273,8 +277,8 @@ def test_executed_pairs_count_what_the_tiles_multiply(
 ) -> None:
     """Every row of a tile meets the union of its cubes, padded, and the text up to its last row."""
     if gathers:
-        monkeypatch.setattr(gpu, "GATHER_FROM", 1)
-        monkeypatch.setattr(gpu, "GATHER_SLOTS", 1)
+        monkeypatch.setattr(gpu_route, "GATHER_FROM", 1)
+        monkeypatch.setattr(gpu_route, "GATHER_SLOTS", 1)
         monkeypatch.setattr(gpu_plan, "PAIR_KEYS", 16)
         monkeypatch.setattr(gpu_plan, "LEAST_GAIN", -1.0)
     ran = run(SMALL, heads=2, groups=1)

@@ -102,8 +102,9 @@ def test_the_search_ends_at_the_nucleus_however_even_the_weights(p: float, sprea
 @pytest.mark.parametrize("p", [1e-6, 0.4, 0.9, 0.9999])
 @pytest.mark.parametrize("kind", ["flat", "levels", "steep", "one", "hidden", "far"])
 @pytest.mark.parametrize("near", [1e-9, 0.05, 1.0])
+@pytest.mark.parametrize("pace", [0.0, 1.0, 1e7, 1e30])
 def test_the_nucleus_is_that_of_a_sort_wherever_the_search_begins(
-    p: float, kind: str, near: float
+    p: float, kind: str, near: float, pace: float
 ) -> None:
     """Exact sums: equal weights, powers of two, one weight alone, rows that may see nothing."""
     cubes, rows = 32, 4
@@ -120,7 +121,8 @@ def test_the_nucleus_is_that_of_a_sort_wherever_the_search_begins(
         scores[1] = -torch.inf
     kept = torch.zeros(rows, cubes, dtype=torch.int32, device=DEVICE)
     lowest = gpu_gate.lowest_bits(p, cubes)
-    _kept_kernel[(1,)](scores.to(DEVICE), kept, near, p, lowest, R=rows, C=cubes)
+    exponents = (scores / log(2.0)).to(DEVICE)
+    _kept_kernel[(1,)](exponents, kept, near, pace, p, lowest, R=rows, C=cubes)
     mass = scores.double().softmax(-1).nan_to_num(0.0)
     order = mass.sort(dim=-1, descending=True, stable=True)
     before = order.values.cumsum(-1) - order.values
@@ -131,11 +133,13 @@ def test_the_nucleus_is_that_of_a_sort_wherever_the_search_begins(
 
 
 @triton.jit
-def _kept_kernel(scores, kept, near, p, lowest, R: tl.constexpr, C: tl.constexpr):
+def _kept_kernel(scores, kept, near, pace, p, lowest, R: tl.constexpr, C: tl.constexpr):
     at = tl.arange(0, R)[:, None] * C + tl.arange(0, C)[None, :]
-    begin = tl.zeros([R], tl.float32) + near
-    found, _ = gpu_nucleus.nucleus(tl.load(scores + at), begin, p, lowest)
-    tl.store(kept + at, found.to(tl.int32))
+    none = tl.zeros([R], tl.float32)
+    found, least, _, _ = gpu_nucleus.nucleus(
+        tl.load(scores + at), none + near, none + pace, p, lowest
+    )
+    tl.store(kept + at, (found >= least[:, None]).to(tl.int32))
 
 
 @given(scenes())

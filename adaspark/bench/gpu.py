@@ -112,7 +112,8 @@ def _part(
         yield from map(_printed, rows)
     elif part == "model":
         model = gpu_model.build(device)
-        yield from (_printed(gpu_model.prefills(model, size, repeats)) for size in sizes)
+        rows = chain.from_iterable(gpu_model.prefills(model, size, repeats) for size in sizes)
+        yield from map(_printed, rows)
     elif part == "long":
         model = gpu_model.build(device)
         yield from (_printed(gpu_model.long_prefill(model, size)) for size in sizes)

@@ -17,8 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import linear, scaled_dot_product_attention, silu
 
 from adaspark.bench.planted import TEXT, Planted, video_sequence
-from adaspark.kernels import gpu, gpu_ffn, gpu_plan, gpu_tables
-from adaspark.kernels.gpu_plan import plan
+from adaspark.kernels import gpu, gpu_ffn, gpu_plan, gpu_route, gpu_tables
 from adaspark.rules import Rule, top_p
 from adaspark.sequence import SequenceMap
 
@@ -127,19 +126,21 @@ class Arena:
         """Planning and attending on wishes of `pairs` (query, key) pairs; by each path alone."""
         output = torch.empty_like(self.queries)
         blocks = gpu_tables.KeyBlocks.of(sequence)
-        works: list[gpu.Work] = []
+        works: list[gpu_route.Work] = []
+        copied = gpu_tables.Source.of(self.keys, self.values, blocks, queries=self.tokens)
 
         def planning() -> None:
             for rows, wanted in wishes:
-                shape = gpu_tables.shape_for(DTYPE, rows.count)
-                gathers = gpu.may_gather(rows, blocks)
-                plan(wanted, blocks, rows, size=shape.rows, gather=gathers)
+                hopper = gpu_route.on_hopper(self.queries, copied, blocks, rows)
+                gpu_route.planned(hopper, self.queries, blocks, rows, wanted)
 
         def attend() -> None:
             works.clear()
             source = gpu_tables.Source.of(self.keys, self.values, blocks, queries=self.tokens)
             for rows, wanted in wishes:
-                works.append(gpu.attend(self.queries, source, output, blocks, rows, wanted, SCALE))
+                works.append(
+                    gpu_route.attend(self.queries, source, output, blocks, rows, wanted, SCALE)
+                )
 
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
@@ -154,13 +155,14 @@ class Arena:
             "attend": whole - planned,
             "workspace": workspace + wishes[-1][1].nbytes,
         }
-        with _routed(gpu, "GATHER_FROM", 2**62):
+        with routed(gpu_route, "GATHER_FROM", 2**62), routed(gpu_route, "HOPPER_WAVES", 2**62):
             row["union"] = seconds(attend, repeats) - planned
         if self.tokens <= GATHER_TOKENS:
             with (
-                _routed(gpu, "GATHER_SLOTS", 0),
-                _routed(gpu_plan, "LEAST_GAIN", -(2.0**62)),
-                _routed(gpu_plan, "PAIR_KEYS", 0),
+                routed(gpu_route, "HOPPER_WAVES", 2**62),
+                routed(gpu_route, "GATHER_SLOTS", 0),
+                routed(gpu_plan, "LEAST_GAIN", -(2.0**62)),
+                routed(gpu_plan, "PAIR_KEYS", 0),
             ):
                 row["gather"] = seconds(attend, repeats) - planned
         return row
@@ -170,7 +172,7 @@ class Arena:
 
 
 @contextmanager
-def _routed(module: Any, name: str, value: float) -> Iterator[None]:
+def routed(module: Any, name: str, value: float) -> Iterator[None]:
     """All entries by one path: with a threshold of the routing set to `value`."""
     usual = getattr(module, name)
     setattr(module, name, value)
@@ -188,13 +190,13 @@ def _flash_attn() -> Callable[..., Tensor] | None:
     return cast(Callable[..., Tensor], flash_attn_func)
 
 
-def _inflation(works: list[gpu.Work]) -> float:
+def _inflation(works: list[gpu_route.Work]) -> float:
     """(row, cube) pairs of whole unions over those that were asked for."""
     asked = sum(int(work.plan.agree.sum()) for work in works)
     return sum(int((work.plan.agree > 0).sum()) * work.plan.size for work in works) / max(asked, 1)
 
 
-def _gathered(works: list[gpu.Work]) -> float:
+def _gathered(works: list[gpu_route.Work]) -> float:
     """The share of the pairs asked for that was gathered."""
     asked = sum(int(work.plan.agree.sum()) for work in works)
     return sum(int(pairs.sum()) for work in works for _, pairs in work.gathered) / max(asked, 1)

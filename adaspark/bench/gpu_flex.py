@@ -16,7 +16,7 @@ from torch.nn.attention.flex_attention import BlockMask, flex_attention
 from adaspark.bench.gpu_arms import HEADS, SCALE, Arena, seconds
 from adaspark.bench.planted import Planted, video_sequence
 from adaspark.errors import UserError
-from adaspark.kernels import gpu, gpu_plan, gpu_tables
+from adaspark.kernels import gpu, gpu_plan, gpu_route, gpu_tables
 from adaspark.kernels.gpu_tables import WORD, KeyBlocks, Rows
 
 BLOCK = 128
@@ -109,7 +109,7 @@ def _compare(
 ) -> None:
     ours = torch.zeros_like(arena.queries)
     source = gpu_tables.Source.of(arena.keys, arena.values, blocks, queries=arena.tokens)
-    gpu.attend(arena.queries, source, ours, blocks, rows, wanted, SCALE)
+    gpu_route.attend(arena.queries, source, ours, blocks, rows, wanted, SCALE)
     error = (ours[:, places].float() - theirs.float()).square().mean().sqrt()
     share = float(error / theirs.float().square().mean().sqrt())
     if not share <= LIMIT:

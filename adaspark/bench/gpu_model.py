@@ -15,15 +15,16 @@ import torch
 from torch import Tensor
 
 from adaspark.bench.gpu_arms import DTYPE, FFN_SHARE, GROUPS, HEADS, HIDDEN, INNER, seconds
-from adaspark.bench.planted import SIDE, TEXT, Planted, video_sequence
-from adaspark.config import AdaSparkConfig, Cube
+from adaspark.bench.planted import CUBES, SIDE, TEXT, Planted, video_sequence
+from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
 from adaspark.kernels import gpu
 from adaspark.prompt import VIDEO
 from adaspark.qwen import restore, sparsify
 
 LAYERS, VOCABULARY = 28, 152064
-CUBE: Cube = (4, 4, 4)
+CUBE_TOKENS = (64, 256)
+"""Cubes of the product's default shape; and larger ones, which take less time to choose from."""
 DENSITY, INFLATIONS = 0.3, (1.0, 1.5)
 HALF: dict[str, Any] = {"ffn_rule": "top_k", "ffn_keep": FFN_SHARE}
 ARMS: dict[str, dict[str, Any]] = {
@@ -67,25 +68,32 @@ def build(device: torch.device, *, layers: int = LAYERS, **text: Any) -> Any:
 
 
 @torch.inference_mode()
-def prefills(model: Any, tokens: int, repeats: int) -> dict[str, Any]:
-    """Milliseconds of each arm's prefill of `tokens` video tokens, and the densities."""
-    sequence = video_sequence(tokens, 64, model.device)
+def prefills(model: Any, tokens: int, repeats: int) -> Iterator[dict[str, Any]]:
+    """Milliseconds of each arm's prefill of `tokens` video tokens, and the densities: by cube."""
     prefill = _prefill(model, tokens)
     restore(model)
-    found: dict[str, Any] = {"model tokens": tokens, "ffn density": FFN_SHARE}
-    found["dense ms"] = seconds(prefill, repeats) * 1e3
-    sparsify(model, AdaSparkConfig(CUBE, **ARMS["ffn only"]))
-    found["ffn only ms"] = seconds(prefill, repeats) * 1e3
+    dense = seconds(prefill, repeats) * 1e3
+    for cube in CUBE_TOKENS:
+        found = {"model tokens": tokens, "cube": cube, "ffn density": FFN_SHARE, "dense ms": dense}
+        yield found | _sparse(model, prefill, tokens, cube, repeats)
+    restore(model)
+
+
+def _sparse(
+    model: Any, prefill: Callable[[], Tensor], tokens: int, cube: int, repeats: int
+) -> dict[str, Any]:
+    sequence = video_sequence(tokens, cube, model.device)
+    sparsify(model, AdaSparkConfig(CUBES[cube], **ARMS["ffn only"]))
+    found: dict[str, Any] = {"ffn only ms": seconds(prefill, repeats) * 1e3}
     for inflation in INFLATIONS:
         heads, length = model.config.text_config.num_attention_heads, sequence.length
         planted = Planted.draw(sequence, heads, DENSITY, inflation, most_bytes=gpu.WISH_BYTES)
         found["attention density"] = planted.pairs / (heads * length * (length + 1) / 2)
         for name in ("attention only", "both"):
-            sparsify(model, AdaSparkConfig(CUBE, **ARMS[name]))
+            sparsify(model, AdaSparkConfig(CUBES[cube], **ARMS[name]))
             with _planted(planted) as chosen:
                 found[f"{name}, inflation {inflation} ms"] = seconds(prefill, repeats) * 1e3
             _check_ran(chosen)
-    restore(model)
     return found
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import prod
+from math import inf, prod
 
 import torch
 from torch import Tensor
 
 from adaspark import attention, ffn
 from adaspark.attention import Choice
+from adaspark.bench.gpu_arms import routed
 from adaspark.bench.planted import Planted
-from adaspark.kernels import gpu, gpu_ffn, gpu_tables
+from adaspark.kernels import gpu, gpu_ffn, gpu_loading, gpu_route, gpu_tables
 from adaspark.rules import top_p
 from adaspark.sequence import Segment, SequenceMap
 
@@ -41,6 +42,8 @@ def errors(
     yield from _chosen(sequence, qkv)
     for inflation in (1.5, 4.0):
         yield f"planted, inflation {inflation}", _planted(sequence, qkv, inflation), ROUNDING
+    if device.type == "cuda" and gpu_loading.load(device).hopper is not None:
+        yield "Hopper's kernel", _planted(sequence, qkv, 1.5, hopper_waves=0), ROUNDING
     yield "ffn", _ffn(sequence, qkv[2][0]), ROUNDING
 
 
@@ -69,19 +72,25 @@ def _chosen(
     yield "attention", _relative(mine[same], plain[same]), ROUNDING
 
 
-def _planted(sequence: SequenceMap, qkv: tuple[Tensor, Tensor, Tensor], inflation: float) -> float:
+def _planted(
+    sequence: SequenceMap,
+    qkv: tuple[Tensor, Tensor, Tensor],
+    inflation: float,
+    *,
+    hopper_waves: float = inf,
+) -> float:
     """Planted wishes through tiles and gathered rows, against a mask by position."""
     blocks = gpu_tables.KeyBlocks.of(sequence)
     planted = Planted.draw(sequence, HEADS, 0.2, inflation, most_bytes=2**30)
     ((rows, wanted),) = planted.chunks
     output = torch.zeros_like(qkv[0])
     source = gpu_tables.Source.of(qkv[1], qkv[2], blocks, queries=rows.count)
-    usual = gpu.GATHER_FROM, gpu.GATHER_SLOTS
-    gpu.GATHER_FROM = gpu.GATHER_SLOTS = 1
-    try:
-        gpu.attend(qkv[0], source, output, blocks, rows, wanted, WIDTH**-0.5)
-    finally:
-        gpu.GATHER_FROM, gpu.GATHER_SLOTS = usual
+    with (
+        routed(gpu_route, "HOPPER_WAVES", hopper_waves),
+        routed(gpu_route, "GATHER_FROM", 1),
+        routed(gpu_route, "GATHER_SLOTS", 1),
+    ):
+        gpu_route.attend(qkv[0], source, output, blocks, rows, wanted, WIDTH**-0.5)
     index = torch.arange(rows.count, device=output.device)
     allowed = torch.zeros(HEADS, rows.count, sequence.length, dtype=torch.bool, device=index.device)
     cubes = sequence.layout.cube_from_token

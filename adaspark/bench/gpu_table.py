@@ -71,24 +71,32 @@ def _times(found: dict[str, Any]) -> tuple[float, ...]:
 
 
 def _model(read: dict[str, Any]) -> str:
-    titles = ["video tokens", "dense", "FFN only", "attention only", "both", "both, inflation 1.5"]
+    titles = [
+        "video tokens",
+        "cubes of",
+        "dense",
+        "FFN only",
+        "attention only",
+        "both",
+        "both, inflation 1.5",
+    ]
     lines = [row(*titles), row(*["---:"] * len(titles))]
-    for found in [*read["model"]["model"], *read["model_128k"]["model"]]:
+    for found in read["model"]["model"]:
         dense = found["dense ms"]
         arms = ["ffn only", "attention only, inflation 1.0", "both, inflation 1.0"]
         arms.append("both, inflation 1.5")
         speeds = (f"{dense / found[f'{arm} ms']:.2f} x" for arm in arms)
-        lines.append(row(f"{found['model tokens']:,}", f"{dense / 1e3:.2f} s", *speeds))
+        told = (f"{found['model tokens']:,}", str(found["cube"]), f"{dense / 1e3:.2f} s")
+        lines.append(row(*told, *speeds))
     return "\n".join(
         [
             "Prefill of a random 7B language model, attention density 0.3 (planted, inflation 1 "
-            "unless said) and FFN density 0.5, cubes of 64; dense is stock transformers with SDPA.",
+            "unless said) and FFN density 0.5; dense is stock transformers with SDPA.",
             "",
             *lines,
             "",
-            f"`adaspark bench gpu --parts model`, medians of {read['model']['repeats']} "
-            f"(131,072 tokens: of {read['model_128k']['repeats']}, "
-            f"{_commit(read['model_128k'])}); {_where(read['model'])}.",
+            f"`adaspark bench gpu --parts model`, medians of {read['model']['repeats']}; "
+            f"{_where(read['model'])}.",
         ]
     )
 

@@ -7,16 +7,15 @@ once a chunk: to hear how much is to be gathered. Axes as in `attention.py`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
 from adaspark.attention import Choice, Observer, cube_probs
-from adaspark.kernels import gpu_decode, gpu_decode_attend, gpu_gate, gpu_merge, gpu_union
+from adaspark.kernels import gpu_decode, gpu_decode_attend, gpu_gate, gpu_route
 from adaspark.kernels.gpu_ffn import sparse_ffn
-from adaspark.kernels.gpu_plan import Plan, agreement, plan
+from adaspark.kernels.gpu_plan import agreement
 from adaspark.kernels.gpu_tables import (
     NO_TOKEN,
     WORD,
@@ -25,7 +24,6 @@ from adaspark.kernels.gpu_tables import (
     Source,
     chunks,
     pack,
-    shape_for,
     unpack,
 )
 from adaspark.rules import Rule
@@ -36,13 +34,6 @@ WISH_BYTES = 2**27
 """Bounds the wishes of a chunk of queries, a bit a (head, row, cube)."""
 FOLD_ROWS = 64
 """Up to as many rows, the heads of a KV group are rows of one tile: keys are read once for all."""
-GATHER_FROM = 2048
-"""Rows of a chunk from which on what few rows of a tile want may be gathered."""
-GATHER_SLOTS = 128
-"""Slots of a cube from which on it may: with fewer a tile costs less than to ask (7 % of attending
-at 128K tokens on an H200) unless hardly a row in eight agrees."""
-MOST_PAIRS = 2**21
-"""Bounds the partial results in memory."""
 ROWS_AT_ONCE = 1024
 """Rows that rules other than top-p choose for at a time."""
 
@@ -83,7 +74,7 @@ def sparse_attention(
         start = sequence.length - count
         for rows in row_chunks(sequence, start, heads, share if folds else 1):
             wanted = choose(asked, means, blocks, rows, rule, scale)
-            work = attend(asked, source, output, blocks, rows, wanted, scale)
+            work = gpu_route.attend(asked, source, output, blocks, rows, wanted, scale)
             if observe is not None:
                 _report(observe, queries, means, start, blocks, rows, work, scale)
         return output.reshape(queries.shape)
@@ -135,70 +126,6 @@ def choose(
     return torch.cat(found, 1)
 
 
-def attend(
-    queries: Tensor,
-    source: Source,
-    output: Tensor,
-    blocks: KeyBlocks,
-    rows: Rows,
-    wanted: Tensor,
-    scale: float,
-) -> Work:
-    """Write the output of `rows`."""
-    shape = shape_for(queries.dtype, rows.count)
-    gathers = may_gather(rows, blocks)
-    work = plan(wanted, blocks, rows, size=shape.rows, gather=gathers)
-    gathered = []
-    for tiles, count in _parts(work) if gathers else [(slice(0, work.tiles), 0)]:
-        pairs = None
-        if count:
-            pairs = gpu_merge.gather(queries, source, blocks, rows, work, tiles, count, scale=scale)
-            gathered.append((tiles.start * shape.rows, pairs.count))
-        gpu_union.attend(
-            *(queries, source, output, blocks, rows, work, tiles),
-            scale=scale,
-            shape=shape,
-            pairs=pairs,
-        )
-    return Work(work, gathered)
-
-
-def may_gather(rows: Rows, blocks: KeyBlocks) -> bool:
-    """Whether it is worth asking which entries to gather: the host waits for the answer."""
-    return rows.count >= GATHER_FROM and blocks.slots >= GATHER_SLOTS
-
-
-def _parts(work: Plan) -> list[tuple[slice, int]]:
-    """Runs of tiles whose gathered pairs fit the memory meant for them, and how many those are."""
-    found: list[tuple[slice, int]] = []
-    for tile, pairs in enumerate(gpu_merge.pairs_of_tiles(work).tolist()):  # waits for the device
-        if found and found[-1][1] + pairs <= MOST_PAIRS:
-            run, before = found.pop()
-            found.append((slice(run.start, tile + 1), before + pairs))
-        else:
-            found.append((slice(tile, tile + 1), pairs))
-    return found
-
-
-@dataclass(frozen=True)
-class Work:
-    """What was planned for a chunk, and by first row the number of pairs gathered of each row."""
-
-    plan: Plan
-    gathered: list[tuple[int, Tensor]]
-
-    def executed(self, blocks: KeyBlocks, rows: Rows) -> Tensor:
-        """int64 [H, R]: keys that were multiplied with each row."""
-        tile = torch.arange(rows.count, device=rows.places.device) // self.plan.size
-        _, text_seen = rows.tiles(self.plan.size)
-        text = (text_seen + blocks.block - 1) // blocks.block * blocks.block
-        found = (self.plan.counts[..., 1].long() * blocks.slots + text)[:, tile]
-        for first, pairs in self.gathered:
-            part = found[:, first : first + pairs.shape[1]]
-            part += pairs[:, : part.shape[1]] * blocks.slots
-        return found
-
-
 def _report(
     observe: Observer,
     queries: Tensor,
@@ -206,7 +133,7 @@ def _report(
     start: int,
     blocks: KeyBlocks,
     rows: Rows,
-    work: Work,
+    work: gpu_route.Work,
     scale: float,
 ) -> None:
     """Tell of each segment's choice: what the kernels read, and probabilities made for this."""

@@ -7,6 +7,9 @@ G KV heads, S new tokens, C cubes, D head dimension.
 
 from __future__ import annotations
 
+from math import e as EULER
+from math import log2
+
 import torch
 import triton
 import triton.language as tl
@@ -59,8 +62,9 @@ def _nucleus_kernel(scores, wanted, p, C, lowest, BLOCK_C: tl.constexpr):
     cubes = tl.arange(0, BLOCK_C)[None, :]
     at = tl.program_id(0).to(tl.int64) * C + cubes
     known = tl.load(scores + at, mask=cubes < C, other=-float("inf"))
-    kept, _ = nucleus(known, tl.zeros([1], tl.float32) + 1.0 / C, p, lowest)
-    tl.store(wanted + at, kept.to(tl.uint8), mask=cubes < C)
+    none = tl.zeros([1], tl.float32)
+    bits, least, _, _ = nucleus(known, none + 1.0 / C, none, p, lowest)
+    tl.store(wanted + at, (bits >= least[:, None]).to(tl.uint8), mask=cubes < C)
 
 
 def serves(queries: Tensor, keys: Tensor, sequence: SequenceMap, rule: Rule) -> bool:
@@ -88,7 +92,7 @@ def choose(queries: Tensor, means: Tensor, *, p: float, scale: float) -> Tensor:
         means.contiguous(),
         scores,
         *queries.stride()[:2],
-        scale,
+        scale * log2(EULER),
         cubes,
         count,
         SHARE=heads // groups,

@@ -7,6 +7,9 @@ D head dimension.
 
 from __future__ import annotations
 
+from math import e as EULER
+from math import log2
+
 import numpy as np
 import torch
 import triton
@@ -18,16 +21,24 @@ from adaspark.kernels.gpu_tables import WORD, KeyBlocks, Rows
 
 MOST_CUBES = 2**15
 """Most cubes whose scores for one row fit the registers of a program."""
-SCORE_BYTES = 2**28
+SCORE_BYTES = 2**29
 """Bounds the scores in memory: enough rows that all multiprocessors choose for a while."""
 VECTOR = 16
 """Scores of a row are as many times this, so that they are read and written four at a time."""
 BYTE = 8
-"""Rows that a program chooses for, one after the other: few, so that there are many programs."""
+"""Rows that a program chooses for, one after the other, where those are few."""
+MANY_ROWS = 2**18
+"""Rows of all heads from which on a program chooses for a WORD of rows: each learns from the one
+before it, and there are still enough programs."""
 WARP_SCORES = 2048
 """Most scores that a warp holds: the sums of a row then need no other warp."""
-SHORT_SCORES = 512
+SHORT_SCORES = 256
 """Scores up to which a warp takes several rows at a time; more rows would wait for the slowest."""
+OWN_ROWS = 1024
+"""Rows whose own cubes are marked at a time."""
+SCORE_REGISTERS = 128
+"""Registers of a thread that scores: two programs then share a multiprocessor, which takes 14 %
+off the time although some registers wait in the cache (H200)."""
 MOST_REGISTERS = 96
 """Registers of a thread that chooses: what the search does not touch may wait in the cache."""
 
@@ -37,6 +48,8 @@ def _scores_kernel(
     queries,
     means,
     places,
+    seen_cubes,
+    own_cube,
     scores,
     query_head,
     query_row,
@@ -53,7 +66,8 @@ def _scores_kernel(
     BLOCK_R: tl.constexpr,
     BLOCK_C: tl.constexpr,
 ):
-    """fp32 [H, R, line]: R rows from `first_row` on against C means; no score where none is."""
+    """fp32 [H, R, line]: R rows from `first_row` on against C means, as exponents of two; -inf for
+    what is no candidate of a row."""
     head = tl.program_id(0).to(tl.int64)
     cubes = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
     rows = tl.program_id(2) * BLOCK_R + tl.arange(0, BLOCK_R)
@@ -65,47 +79,58 @@ def _scores_kernel(
     for term in tl.static_range(TERMS):
         known = tl.load(mean + term * mean_term, mask=cubes[None, :] < C, other=0.0)
         found = tl.dot(part, known, found, input_precision="ieee")
+    seen = tl.load(seen_cubes + first_row + rows, mask=rows < R, other=0)
+    own = tl.load(own_cube + first_row + rows, mask=rows < R, other=0)
+    candidate = (cubes[None, :] < seen[:, None]) & (cubes[None, :] != own[:, None])
     into = scores + (head * R + rows[:, None]) * line + cubes[None, :]
-    tl.store(into, found * scale, mask=(rows[:, None] < R) & (cubes[None, :] < line))
+    found = tl.where(candidate, found * scale, -float("inf"))
+    tl.store(into, found, mask=(rows[:, None] < R) & (cubes[None, :] < line))
 
 
-@triton.jit(do_not_specialize=["R", "W", "C", "all_cubes", "first_row", "lowest"])
+@triton.jit(do_not_specialize=["R", "W", "all_cubes", "first_row", "lowest"])
 def _choose_kernel(
     scores,
-    seen_cubes,
-    own_cube,
     wanted,
     p,
     first_row,
     R,
-    C,
     line,
     W,
     all_cubes,
     lowest,
+    ROWS: tl.constexpr,
     BLOCK_R: tl.constexpr,
     BLOCK_C: tl.constexpr,
 ):
-    """One head, 8 rows from `first_row` on: their byte of wishes for every cube."""
+    """One head, ROWS rows from `first_row` on: their wishes for every cube but their own."""
     head, group = tl.program_id(0), tl.program_id(1)
     cubes = tl.arange(0, BLOCK_C)
-    byte = tl.zeros([BLOCK_C], tl.int32)
-    near = tl.zeros([BLOCK_R], tl.float32) + 1.0 / C
-    for start in range(0, tl.minimum(8, R - group * 8), BLOCK_R):
+    wishes = tl.zeros([BLOCK_C], tl.int32)
+    near = tl.zeros([BLOCK_R], tl.float32) + 1.0 / line
+    pace = tl.zeros([BLOCK_R], tl.float32)
+    for start in range(0, tl.minimum(ROWS, R - group * ROWS), BLOCK_R):
         bit = start + tl.arange(0, BLOCK_R)
-        row = group * 8 + bit
-        inside = (row < R) & (bit < 8)
-        seen = tl.load(seen_cubes + first_row + row, mask=inside, other=0)
-        own = tl.load(own_cube + first_row + row, mask=inside, other=-1)
-        is_own = cubes[None, :] == own[:, None]
-        candidate = (cubes[None, :] < seen[:, None]) & (is_own == 0)
-        at = scores + (head.to(tl.int64) * R + row[:, None]) * line + cubes[None, :]
-        known = tl.load(at, mask=inside[:, None] & (cubes[None, :] < line), other=0.0)
-        kept, near = nucleus(tl.where(candidate, known, -float("inf")), near, p, lowest)
-        byte |= tl.xor_sum((kept | is_own).to(tl.int32) << bit[:, None], 0)
-    group += first_row // 8
-    word = (head * W + group // 4).to(tl.int64) * all_cubes
-    tl.store(wanted + (word + cubes) * 4 + group % 4, byte.to(tl.uint8), mask=cubes < C)
+        row = group * ROWS + bit
+        inside = (row < R) & (bit < ROWS)
+        at = scores + (head.to(tl.int64) * R + tl.where(inside, row, 0)[:, None]) * line
+        known = tl.load(at + cubes[None, :], mask=cubes[None, :] < line, other=-float("inf"))
+        bits, least, near, pace = nucleus(known, near, pace, p, lowest)
+        mark = tl.where(inside, 1 << bit, 0)
+        wishes |= tl.xor_sum((least[:, None] - 1 - bits) >> 31 & mark[:, None], 0)
+    group += first_row // ROWS
+    PARTS: tl.constexpr = 32 // ROWS
+    word = (head * W + group // PARTS).to(tl.int64) * all_cubes
+    into = wanted + (word + cubes) * PARTS + group % PARTS
+    tl.store(into, wishes.to(wanted.dtype.element_ty), mask=cubes < all_cubes)
+
+
+@triton.jit(do_not_specialize=["R", "W", "C"])
+def _own_kernel(own_cube, wanted, R, W, C, BLOCK_R: tl.constexpr):
+    """The wish of every row for its own cube."""
+    head = tl.program_id(0).to(tl.int64)
+    row = tl.program_id(1) * BLOCK_R + tl.arange(0, BLOCK_R)
+    own = tl.load(own_cube + row, mask=row < R, other=-1)
+    tl.atomic_or(wanted + (head * W + row // 32) * C + own, 1 << row % 32, mask=own >= 0)
 
 
 def choose(
@@ -123,8 +148,11 @@ def choose(
     seen = torch.searchsorted(blocks.first_tokens, rows.video_before, out_int32=True)
     for part, cubes in rows.parts(most=SCORE_BYTES // (4 * heads)):
         if cubes:
-            scores = _scores(queries, terms, rows, part, cubes, scale)
-            _choose(scores, seen, rows, part, cubes, wanted, p)
+            scores = _scores(queries, terms, rows, seen, part, cubes, scale)
+            _choose(scores, part.start, cubes, wanted, p)
+    if rows.end_cube:
+        grid = (heads, triton.cdiv(rows.count, OWN_ROWS))
+        _own_kernel[grid](rows.own_cube, wanted, rows.count, rows.words, rows.end_cube, OWN_ROWS)
     return wanted
 
 
@@ -142,7 +170,13 @@ def mean_terms(means: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _scores(
-    queries: Tensor, terms: Tensor, rows: Rows, part: slice, cubes: int, scale: float
+    queries: Tensor,
+    terms: Tensor,
+    rows: Rows,
+    seen: Tensor,
+    part: slice,
+    cubes: int,
+    scale: float,
 ) -> Tensor:
     heads, count = queries.shape[0], part.stop - part.start
     line = triton.cdiv(cubes, VECTOR) * VECTOR
@@ -153,13 +187,15 @@ def _scores(
         queries,
         terms,
         rows.places,
+        seen,
+        rows.own_cube,
         scores,
         queries.stride(0),
         queries.stride(1),
         terms.stride(0),
         terms.stride(1),
         heads // terms.shape[1],
-        scale,
+        scale * log2(EULER),
         part.start,
         count,
         cubes,
@@ -169,27 +205,26 @@ def _scores(
         BLOCK_R=rows_at_once,
         BLOCK_C=cubes_at_once,
         num_warps=4 if rows_at_once == WORD else 8,
+        maxnreg=SCORE_REGISTERS,
     )
     return scores
 
 
-def _choose(
-    scores: Tensor, seen: Tensor, rows: Rows, part: slice, cubes: int, wanted: Tensor, p: float
-) -> None:
+def _choose(scores: Tensor, start: int, cubes: int, wanted: Tensor, p: float) -> None:
     heads, count, line = scores.shape
     width = triton.next_power_of_2(cubes)
-    _choose_kernel[heads, triton.cdiv(count, BYTE)](
+    few = heads * count < MANY_ROWS
+    at_once = BYTE if few else WORD
+    _choose_kernel[heads, triton.cdiv(count, at_once)](
         scores,
-        seen,
-        rows.own_cube,
-        wanted.view(torch.uint8),
+        wanted.view(torch.uint8) if few else wanted,
         p,
-        part.start,
+        start,
         count,
-        cubes,
         line,
         *wanted.shape[1:],
         lowest_bits(p, width),
+        ROWS=at_once,
         BLOCK_R=min(BYTE, max(1, SHORT_SCORES // width)),
         BLOCK_C=width,
         num_warps=min(16, max(1, width // WARP_SCORES)),

@@ -13,13 +13,16 @@ WIDTHS = (16, 32, 64, 128)
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)
 LEAST_CAPABILITY = (8, 0)
 """CUDA compute capability from which on there are the instructions that the kernels need."""
+HOPPER = 9
+"""Major compute capability of the devices with a kernel of their own for tiles of rows."""
 
 
 class Loaded(NamedTuple):
-    """The module `gpu`, or None, and what there is to say about it."""
+    """The module `gpu`, or None, and what there is to say about it; `gpu_hopper` where it runs."""
 
     gpu: Any
     why: str
+    hopper: Any = None
 
 
 def for_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Any:
@@ -58,8 +61,21 @@ def load(device: torch.device) -> Loaded:
 
         with torch.cuda.device(device):
             gpu.try_one(device)
-        name = torch.cuda.get_device_name(device)
-        return Loaded(gpu, f"Triton {triton.__version__}, {name} (compute capability {number})")
     except Exception as error:  # compilers and drivers fail in many ways; none may cost the answer
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return Loaded(None, f"the Triton kernels do not load: {reason}")
+        return Loaded(None, f"the Triton kernels do not load: {_first_line(error)}")
+    name = torch.cuda.get_device_name(device)
+    why = f"Triton {triton.__version__}, {name} (compute capability {number})"
+    if capability[0] != HOPPER:
+        return Loaded(gpu, why)
+    try:
+        from adaspark.kernels import gpu_hopper  # written in what Triton calls experimental
+
+        with torch.cuda.device(device):
+            gpu_hopper.try_one(device)
+    except Exception as error:
+        return Loaded(gpu, f"{why}, without Hopper's own kernel: {_first_line(error)}")
+    return Loaded(gpu, f"{why}, with Hopper's own kernel", gpu_hopper)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

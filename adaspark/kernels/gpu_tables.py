@@ -125,15 +125,15 @@ class Rows:
     @classmethod
     def of(cls, segments: Sequence[Segment], start: int) -> Rows:
         """The rows of `segments`, whose queries begin at `start` in the sequence."""
+        positions = torch.cat([s.positions for s in segments])
 
         def spread(values: Sequence[int]) -> Tensor:
-            parts = zip(values, segments, strict=True)
-            return torch.cat([torch.full_like(s.positions, v, dtype=torch.int32) for v, s in parts])
+            of_rows = np.repeat(np.asarray(values, np.int32), [len(s.positions) for s in segments])
+            return torch.from_numpy(of_rows).to(positions.device)
 
         def joined(name: str) -> Tensor:
             return torch.cat([getattr(s, name) for s in segments]).int()
 
-        positions = torch.cat([s.positions for s in segments])
         return cls(
             positions=positions,
             places=(positions - start).int(),
@@ -267,7 +267,7 @@ class Source:
         """Copied in the order of the slots where enough queries read it."""
         if queries < COPY_FROM:
             return cls(keys, values, True)
-        at = blocks.positions
+        at = pad(blocks.positions, (0, -len(blocks.positions) % blocks.block))
         return cls(keys.index_select(1, at), values.index_select(1, at), False)
 
 

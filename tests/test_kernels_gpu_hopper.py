@@ -1,0 +1,97 @@
+"""Hopper's own kernel: compiled everywhere as it is meant to be, compared where there is one.
+
+Triton's interpreter does not run it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import interpreted
+import pytest
+import torch
+from geometry import ODD, Scene
+from test_kernels_gpu import BIG, poison, run  # noqa: F401
+
+from adaspark.kernels import gpu_loading, gpu_route, gpu_tables
+
+HERE = Path(__file__).parent
+SHARED_BYTES = 227 * 1024
+"""Most that a program may ask for on Hopper (CUDA's programming guide)."""
+ON_HOPPER = interpreted.DEVICE == "cuda" and torch.cuda.get_device_capability()[0] == 9
+needs_hopper = pytest.mark.skipif(not ON_HOPPER, reason="needs a GPU of compute capability 9")
+
+
+def test_it_compiles_within_the_device_and_multiplies_without_waiting() -> None:
+    """Its registers suffice, and no product of matrices waits for the one before it."""
+    environment = {name: v for name, v in os.environ.items() if name != "TRITON_INTERPRET"}
+    environment["PYTHONPATH"] = f"{HERE.parent}{os.pathsep}{HERE}"
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", str(HERE / "compiled.py"), "90", "--hopper"],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    kernels = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert len(kernels) == 8 and {kernel["kernel"] for kernel in kernels} == {"_tile_kernel"}
+    for kernel in kernels:
+        assert kernel["shared"] <= SHARED_BYTES and kernel["stack"] <= 16, kernel
+        assert 0 < kernel["waits"] < kernel["products"] / 2, kernel
+
+
+@pytest.fixture
+def its_tiles(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """It computes whatever it can, in any number of rows and any cubes; hears of its launches."""
+    module = gpu_loading.load(torch.device("cuda", torch.cuda.current_device())).hopper
+    launches: list[Any] = []
+    usual = module.attend
+
+    def attend(*given: Any, **named: Any) -> None:
+        launches.append(given)
+        usual(*given, **named)
+
+    monkeypatch.setattr(module, "attend", attend)
+    monkeypatch.setattr(gpu_route, "HOPPER_WAVES", 0)
+    monkeypatch.setattr(gpu_tables, "COPY_FROM", 1)
+    monkeypatch.setattr(gpu_tables, "BLOCK_COST", {module.KEYS: 1.0})
+    return launches
+
+
+@pytest.mark.gpu
+@needs_hopper
+@pytest.mark.usefixtures("poison")
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("width, groups", [(64, 1), (128, 2)])
+@pytest.mark.parametrize("scene", [*ODD.values(), BIG], ids=[*ODD, "big cubes"])
+def test_the_error_is_at_most_twice_that_of_plain_attention(
+    its_tiles: list[Any], scene: Scene, width: int, groups: int, dtype: torch.dtype
+) -> None:
+    ran = run(scene, heads=7 * groups, groups=groups, width=width, dtype=dtype)
+    exact = ran.exact()
+    mine = (ran.output.double() - exact).square().mean().sqrt()
+    theirs = (ran.exact(dtype=dtype).double() - exact).square().mean().sqrt()
+    assert its_tiles or not scene.grids
+    assert mine <= 2 * theirs, f"{mine:.2e} against {theirs:.2e}"
+    assert ran.wrong_choices() == 0
+
+
+@pytest.mark.gpu
+@needs_hopper
+@pytest.mark.usefixtures("poison")
+@pytest.mark.parametrize("cube", [(4, 4, 4), (2, 8, 8), (4, 8, 8), (3, 5, 6)])
+@pytest.mark.parametrize("p", [0.05, 0.3, 0.9])
+def test_a_real_size(its_tiles: list[Any], cube: tuple[int, int, int], p: float) -> None:
+    """Many tiles, which share what is copied; the same bits in every run."""
+    scene = Scene(((24, 16, 18),), (33, 45), cube)
+    ran = run(scene, heads=28, groups=4, width=128, dtype=torch.bfloat16, rule=p)
+    again = run(scene, heads=28, groups=4, width=128, dtype=torch.bfloat16, rule=p)
+    exact = ran.exact(dtype=torch.float32)
+    mine = (ran.output.float() - exact).square().mean().sqrt()
+    assert its_tiles and mine < 4e-3 * exact.square().mean().sqrt(), f"{mine:.2e}"
+    assert torch.equal(ran.output, again.output)
