@@ -21,6 +21,13 @@ Outcome = tuple[Tensor, Tensor, Tensor]
 """The branch's output [N, h], the kept mask bool [V], the importance fp32 [V]."""
 
 
+def norms_of(hidden: Tensor) -> Tensor:
+    """L2 norms fp32 [...] of the rows of [..., h], without an fp32 copy of them."""
+    dtype = torch.promote_types(hidden.dtype, torch.float32)
+    norms: Tensor = torch.linalg.vector_norm(hidden, dim=-1, dtype=dtype)
+    return norms.float()
+
+
 def importance(norms: Tensor, layout: CubeLayout) -> Tensor:
     """Share of its cube's L2 norm that each video token holds: fp32 [..., V] from fp32 [..., V].
 
@@ -89,8 +96,7 @@ def inertia(output: Tensor, norms: Tensor) -> Tensor:
     """How far the FFN moves each token: fp32 [N], the L2 norm of its output [N, h] over the norm
     fp32 [N] of the residual stream that entered the block (the paper's Fig. 1b).
     """
-    moved: Tensor = output.detach().float().norm(dim=-1)
-    return moved / norms.clamp_min(torch.finfo(norms.dtype).tiny)
+    return norms_of(output.detach()) / norms.clamp_min(torch.finfo(norms.dtype).tiny)
 
 
 def _cube_means(rows: Tensor, cube_from_row: Tensor, cubes: int) -> Tensor:

@@ -302,7 +302,7 @@ def _take_norms(norm: Any, args: tuple[Tensor, ...]) -> None:
     """The FFN's importance is the residual's norm, which its own input no longer shows."""
     mlp = norm.__dict__["_adaspark_mlp"]
     if mlp._adaspark.session is not None:
-        mlp.__dict__["_norms"] = args[0].float().norm(dim=-1)
+        mlp.__dict__["_norms"] = ffn.norms_of(args[0])
 
 
 class _SparseMLP(Qwen2MLP):  # type: ignore[misc]

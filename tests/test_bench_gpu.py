@@ -40,7 +40,7 @@ def few_heads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_parity_holds() -> None:
     found = list(gpu_parity.errors(DEVICE, grid=GRID))
-    assert len(found) == 5
+    assert len(found) >= 5
     for name, error, limit in found:
         assert error <= limit, name
 

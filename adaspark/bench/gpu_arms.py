@@ -17,6 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import linear, scaled_dot_product_attention, silu
 
 from adaspark.bench.planted import TEXT, Planted, video_sequence
+from adaspark.ffn import norms_of
 from adaspark.kernels import gpu, gpu_ffn, gpu_plan, gpu_route, gpu_tables
 from adaspark.rules import Rule, top_p
 from adaspark.sequence import SequenceMap
@@ -212,7 +213,7 @@ def ffn(tokens: int, repeats: int, device: torch.device) -> dict[str, Any]:
 
     gate, up, down = draw(INNER, HIDDEN), draw(INNER, HIDDEN), draw(HIDDEN, INNER)
     hidden = draw(sequence.length, HIDDEN)
-    norms = hidden.float().norm(dim=-1)
+    norms = norms_of(hidden)
 
     def branch(rows: Tensor) -> Tensor:
         return linear(silu(linear(rows, gate)) * linear(rows, up), down)
