@@ -108,19 +108,19 @@ def _words(read: dict[str, Any]) -> str:
     inflation = {p: [f["inflation"] for f in captured if f["p"] == p] for p in (0.9, 0.7)}
     speed = [f["dense"] / f["attend"] for f in captured]
     decode = read["layer"]["decode"][-1]
-    older = ", ".join(sorted({_commit(read[part]) for part in ("long", "flex", "captured")}))
     return (
         f"`--parts long`: {long['long tokens']:,} tokens, their cache kept, in "
         f"{long['seconds']:.0f} s and {long['peak GB']:.0f} GB (p {long['attn_top_p']}, FFN "
-        f"density {long['ffn density']}, cubes of 256). `--parts flex`: FlexAttention with the "
-        f"same mask takes {min(flex):.1f} to {max(flex):.1f} times as long as our kernels (32,768 "
-        "tokens). `--parts captured`: selections of the bundled model (16,384 tokens, cubes of 64) "
-        f"have an inflation of {median(inflation[0.9]):.1f} at p 0.9 and "
-        f"{median(inflation[0.7]):.1f} at p 0.7 in the median layer; attending to them alone is "
-        f"{min(speed):.2f} to {max(speed):.2f} times as fast as dense ({older}). `--parts decode`: "
-        f"a step of decoding loses: {decode['sparse ms']:.2f} ms a layer against "
-        f"{decode['dense ms']:.2f} at {decode['decode tokens']:,} tokens "
-        f"({_commit(read['layer'])}) with random queries at p 0.9."
+        f"density {long['ffn density']}, cubes of 256; {_commit(read['long'])}). `--parts flex`: "
+        f"FlexAttention with the same mask takes {min(flex):.1f} to {max(flex):.1f} times as long "
+        f"as our kernels (32,768 tokens; {_commit(read['flex'])}). `--parts captured`: selections "
+        "of the bundled model (16,384 tokens, cubes of 64) have an inflation of "
+        f"{median(inflation[0.9]):.1f} at p 0.9 and {median(inflation[0.7]):.1f} at p 0.7 in the "
+        f"median layer; attending to them alone is {min(speed):.2f} to {max(speed):.2f} times as "
+        f"fast as dense ({_commit(read['captured'])}). `--parts decode`: a step of decoding loses: "
+        f"{decode['sparse ms']:.2f} ms a layer against {decode['dense ms']:.2f} at "
+        f"{decode['decode tokens']:,} tokens ({_commit(read['layer'])}) with random queries at p "
+        "0.9."
     )
 
 
