@@ -68,12 +68,14 @@ class Recorder:
         self._sequence: SequenceMap | None = None
         self._layers: list[_Layer] = []
         self._words: list[dict[str, Any]] = []
+        self._known: dict[tuple[int, ...], tuple[list[Segment], Tensor, Tensor]] = {}
 
     def begin(
         self, sequence: SequenceMap, token_ids: Tensor | None, *, layers: int, meta: dict[str, Any]
     ) -> None:
         """A prefill starts: `sequence` of the prompt, its ids int64 [N] where known."""
         self._sequence = sequence
+        self._known.clear()
         cubes = sequence.layout.cubes
         sampled = max(1, QUERY_TABLE_BYTES // max(1, layers * cubes))
         self._query_cubes = np.unique(np.linspace(0, cubes - 1, min(cubes, sampled)).astype(int))
@@ -130,7 +132,7 @@ class Recorder:
         """One layer's FFN choice, bool [V] and fp32 [V], and its `inertia`, fp32 [N]."""
         into = self._layers[layer]
         into.ffn_kept, into.importance, into.ffn_ratios = kept, importance, ratios
-        _add_entropies(into)  # this layer's attention is over
+        self._add_entropies(into)  # this layer's attention is over
 
     @property
     def _positions(self) -> NDArray[np.int64]:
@@ -158,12 +160,33 @@ class Recorder:
         totals: NDArray[np.int64] = sums.sum(0)
         return totals
 
+    def _add_entropies(self, into: _Layer) -> None:
+        """Add what the segments' entropies have come to, all in one sum: there are many."""
+        if not into.nats:
+            return
+        counts, own_cube = self._choices([segment for segment, _ in into.nats])
+        nats = torch.cat([values for _, values in into.nats], dim=1)  # [H, n]
+        into.nats.clear()
+        spread = normalised(nats, counts).mean(0)  # NaN where no choice was
+        figures = torch.stack([spread, nats.exp().mean(0), torch.ones_like(spread)])  # [3, n]
+        into.cube_sums.index_add_(1, own_cube, figures.where(counts > 1, 0.0).cpu())
+
+    def _choices(self, segments: list[Segment]) -> tuple[Tensor, Tensor]:
+        """How many candidates each query has, and on the host its cube: the same in all layers."""
+        key = tuple(map(id, segments))
+        if key not in self._known:
+            counts = torch.cat([segment.candidate_counts for segment in segments])
+            own_cube = torch.cat([segment.own_cube for segment in segments])
+            self._known[key] = segments, counts, own_cube.cpu()  # held, so that ids stay theirs
+        _, counts, own_cube = self._known[key]
+        return counts, own_cube
+
     def finish(self) -> None:
         """Reduce, pack and copy to the host: fills the trace's arrays."""
         if self._sequence is None:
             return
         for layer in self._layers:
-            _add_entropies(layer)
+            self._add_entropies(layer)
         layout, trace = self._sequence.layout, self.trace
         trace.meta["words"] = self._words
         trace.cube_from_token = layout.cube_from_token.cpu().numpy().astype(np.int32)
@@ -207,9 +230,10 @@ class Recorder:
                 probs[i, index, :, :seen] = mass.transpose(0, 1).cpu().numpy()
                 kept[i, index, :, :seen] = chosen.transpose(0, 1).cpu().numpy()
                 if seen > 1:
-                    spread = normalised_entropy(mass, torch.tensor(seen)).mean(0)
+                    nats = entropy(mass)
+                    spread = normalised(nats, torch.tensor(seen)).mean(0)
                     trace.word_entropy[i, index] = spread.cpu().numpy()
-                    trace.word_effective[i, index] = entropy(mass).exp().mean(0).cpu().numpy()
+                    trace.word_effective[i, index] = nats.exp().mean(0).cpu().numpy()
         trace.word_probs = probs
         trace.word_kept = np.packbits(kept, axis=-1)
 
@@ -245,20 +269,6 @@ def _heads_attending(segment: Segment, kept: Tensor) -> Tensor:
     return attended.view(torch.uint8).sum(0, dtype=torch.uint8)
 
 
-def _add_entropies(into: _Layer) -> None:
-    """Add what the segments' entropies have come to, all in one sum: there are many segments."""
-    if not into.nats:
-        return
-    segments = [segment for segment, _ in into.nats]
-    nats = torch.cat([values for _, values in into.nats], dim=1)  # [H, n]
-    counts = torch.cat([segment.candidate_counts for segment in segments])
-    own_cube = torch.cat([segment.own_cube for segment in segments])
-    into.nats.clear()
-    spread = normalised(nats, counts).mean(0)  # NaN where no choice was
-    figures = torch.stack([spread, nats.exp().mean(0), torch.ones_like(spread)])  # [3, n]
-    into.cube_sums.index_add_(1, own_cube.cpu(), figures.where(counts > 1, 0.0).cpu())
-
-
 def _count_pairs(
     into: _Layer, segment: Segment, attending: Tensor, totals: NDArray[np.int64], heads: int
 ) -> None:
@@ -268,7 +278,8 @@ def _count_pairs(
     """
     partial = segment.partial_cube
     whole = totals[:partial] @ segment.layout.cube_sizes[:partial].cpu().numpy()
-    rest = (attending[:, partial:] * segment.partly_visible_tokens).sum()
-    into.computed_pairs += int(whole) + int(rest) + heads * segment.text_pairs
+    if not segment.is_text:
+        whole += int((attending[:, partial:] * segment.partly_visible_tokens).sum())
+    into.computed_pairs += int(whole) + heads * segment.text_pairs
     into.weighed_pairs += heads * segment.weighed_pairs
     into.causal_pairs += heads * segment.causal_pairs
