@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,27 @@ def test_it_compiles_within_the_device_and_multiplies_without_waiting() -> None:
     for kernel in kernels:
         assert kernel["shared"] <= SHARED_BYTES and kernel["stack"] <= 16, kernel
         assert 0 < kernel["waits"] < kernel["products"] / 2, kernel
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_where_it_does_not_load_the_others_take_its_place(
+    monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    from adaspark.kernels import gpu, gpu_hopper
+
+    def try_one(device: torch.device) -> None:
+        if fails:
+            raise RuntimeError("no such instruction\nat line 3")
+
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Hopper")
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
+    monkeypatch.setattr(gpu, "try_one", lambda device: None)
+    monkeypatch.setattr(gpu_hopper, "try_one", try_one)
+    loaded = gpu_loading.load.__wrapped__(torch.device("cuda", 0))
+    assert loaded.gpu is gpu and loaded.hopper is (None if fails else gpu_hopper)
+    told = "without Hopper's own kernel: no such instruction" if fails else "with Hopper's own"
+    assert told in loaded.why and "\n" not in loaded.why
 
 
 @pytest.fixture

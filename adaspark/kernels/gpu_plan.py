@@ -20,7 +20,7 @@ from adaspark.kernels.gpu_tables import WORD, KeyBlocks, Rows
 PAIR_KEYS = 440
 """A gathered (row, cube) pair's own cost (its query, its partial result), in keys of a tile row:
 441 and 440 on an H200 with cubes of 256 and 128 (128K tokens, density 0.2: what gathering took at
-inflation 4 over what tiles took at 1, in `assets/results/bench/gpu/layer.json`)."""
+inflation 4 over what tiles took at 1, at commit 439a03cbfc8e)."""
 LEAST_GAIN = 0.1
 """A head's entries are gathered where that saves more than this share of its time."""
 
