@@ -106,17 +106,20 @@ def hopper() -> None:
     """Hopper's own kernel: both head dimensions and dtypes, cubes of one block and of several."""
     from adaspark.kernels import gpu_hopper
 
-    for dtype in (torch.bfloat16, torch.float16):
-        for scene in (video_sequence(4096, 64, torch.device("cpu")), RAGGED.build()):
-            for width in gpu_hopper.WIDTHS:
-                queries, keys, values = tensors(scene, heads=7, groups=1, width=width, dtype=dtype)
-                blocks = gpu_tables.KeyBlocks.of(scene)
-                source = gpu_tables.Source.of(keys, values, blocks, queries=2**20)
-                (rows,) = gpu.row_chunks(scene, 0, 7, 1)
-                wanted = torch.zeros(7, rows.words, rows.end_cube, dtype=torch.int32)
-                work = gpu_plan.plan(wanted, blocks, rows, size=gpu_hopper.ROWS, gather=False)
-                output = torch.empty_like(queries)
-                gpu_hopper.attend(queries, source, output, blocks, rows, work, scale=0.1)
+    plain, ragged = video_sequence(4096, 64, torch.device("cpu")), RAGGED.build()
+    bf16, fp16 = torch.bfloat16, torch.float16
+    for scene, dtype, width in (
+        *((plain, bf16, 128), (ragged, bf16, 64)),
+        *((plain, fp16, 64), (ragged, fp16, 128)),
+    ):
+        queries, keys, values = tensors(scene, heads=7, groups=1, width=width, dtype=dtype)
+        blocks = gpu_tables.KeyBlocks.of(scene)
+        source = gpu_tables.Source.of(keys, values, blocks, queries=2**20)
+        (rows,) = gpu.row_chunks(scene, 0, 7, 1)
+        wanted = torch.zeros(7, rows.words, rows.end_cube, dtype=torch.int32)
+        work = gpu_plan.plan(wanted, blocks, rows, size=gpu_hopper.ROWS, gather=False)
+        output = torch.empty_like(queries)
+        gpu_hopper.attend(queries, source, output, blocks, rows, work, scale=0.1)
 
 
 def choose(cubes: int) -> None:

@@ -254,8 +254,7 @@ def test_small_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("poison")
-@pytest.mark.parametrize("scores", [32, 2**10, 2**15])
-@pytest.mark.parametrize("many", [1, 2**18])
+@pytest.mark.parametrize("scores, many", [(32, 1), (2**10, 2**18), (2**15, 1)])
 def test_rows_choose_some_at_a_time(
     monkeypatch: pytest.MonkeyPatch, scores: int, many: int
 ) -> None:

@@ -101,8 +101,7 @@ def test_the_search_ends_at_the_nucleus_however_even_the_weights(p: float, sprea
 
 @pytest.mark.parametrize("p", [1e-6, 0.4, 0.9, 0.9999])
 @pytest.mark.parametrize("kind", ["flat", "levels", "steep", "one", "hidden", "far"])
-@pytest.mark.parametrize("near", [1e-9, 0.05, 1.0])
-@pytest.mark.parametrize("pace", [0.0, 1.0, 1e7, 1e30])
+@pytest.mark.parametrize("near, pace", [(1e-9, 0.0), (0.05, 1.0), (0.05, 1e7), (1.0, 1e30)])
 def test_the_nucleus_is_that_of_a_sort_wherever_the_search_begins(
     p: float, kind: str, near: float, pace: float
 ) -> None:

@@ -26,7 +26,9 @@ from adaspark.kernels.gpu_device import NOTHING
 from adaspark.kernels.gpu_hopper_device import (
     HALF,
     copy_ahead,
+    copy_first,
     hide,
+    lines_at,
     meet_keys,
     meet_values,
     slot_of,
@@ -57,7 +59,6 @@ def _half(
     STAGES: gl.constexpr = key_buffers.shape[0]
     KEYS: gl.constexpr = key_buffers.shape[1]
     D: gl.constexpr = key_buffers.shape[2]
-    dtype: gl.constexpr = key_buffers.dtype
     scores_layout: gl.constexpr = gl.NVMMADistributedLayout([3, 0], [4, 1], [16, KEYS, 16])
     acc_layout: gl.constexpr = gl.NVMMADistributedLayout([3, 0], [4, 1], [16, D, 16])
     wide: gl.constexpr = gl.BlockedLayout([1, 8], [256 // D, D // 8], [4, 1], [1, 0])
@@ -66,28 +67,22 @@ def _half(
     _, text_blocks, _, blocks = span
     _, empty = barriers
     count = text_blocks + blocks
-    slot = 0
     if part == 0:
-        for i in gl.static_range(AHEAD):
-            slot = slot_of(cubes, span, i, SLOTS, KEYS)
-            copy_ahead(source, buffers, barriers, slot, i, i < count)
+        copy_first(source, buffers, barriers, cubes, span, AHEAD, SLOTS)
     coming = slot_of(cubes, span, AHEAD, SLOTS, KEYS)
 
     first += part * HALF
     lines = first + gl.arange(0, HALF, gl.SliceLayout(1, wide))
     width = gl.arange(0, D, gl.SliceLayout(0, wide))
     place = gl.load(places + lines, mask=lines < R, other=0)
-    asked, asked_row = queries
     mine = query_buffers.index(part)
-    mine.store(gl.load(asked + place.to(gl.int64)[:, None] * asked_row + width[None, :]))
+    mine.store(gl.load(lines_at(queries, place) + width[None, :]))
     query = mine.load(gl.DotOperandLayout(0, scores_layout, 2))
 
     rows = first + gl.arange(0, HALF, row_layout)
     inside = rows < R
-    before = (
-        gl.load(text_before + rows, mask=inside, other=0),
-        gl.load(video_before + rows, mask=inside, other=0),
-    )
+    text = gl.load(text_before + rows, mask=inside, other=0)
+    before = (text, gl.load(video_before + rows, mask=inside, other=0))
     # Rows outside have no wishes, in the last word or beyond: they may read those of another.
     word = wanted + gl.minimum(rows // 32, W - 1).to(gl.int64) * C
     bit = rows % 32
@@ -101,7 +96,7 @@ def _half(
     scores = warpgroup_mma_wait(0, deps=(scores,))
     scores = hide(scores, tokens, slot, before, span, 0, RAGGED)
     wants = (wish >> bit & 1) > 0
-    weights, _, top, total = weigh(scores, top, total, wants, scale, acc_layout, dtype)
+    weights, _, top, total = weigh(scores, top, total, wants, scale, acc_layout, mine.dtype)
     slot = slot_of(cubes, span, 1, SLOTS, KEYS)
     wish = gl.load(word + slot // SLOTS, mask=inside & (text_blocks <= 1), other=-1)
     for i in range(1, count):
@@ -112,7 +107,7 @@ def _half(
         wants = (wish >> bit & 1) > 0
         slot = slot_of(cubes, span, i + 1, SLOTS, KEYS)
         wish = gl.load(word + slot // SLOTS, mask=inside & (text_blocks <= i + 1), other=-1)
-        weights, fade, top, total = weigh(scores, top, total, wants, scale, acc_layout, dtype)
+        weights, fade, top, total = weigh(scores, top, total, wants, scale, acc_layout, mine.dtype)
         acc = warpgroup_mma_wait(0, deps=(acc,))
         mbarrier.arrive(empty.index((i - 1) % STAGES), count=1)
         if part == 0:
@@ -123,9 +118,8 @@ def _half(
 
     acc = warpgroup_mma_wait(0, deps=(meet_values(weights, acc, buffers, count - 1),))
     total = gl.convert_layout(gl.where(total > 0, total, 1.0), gl.SliceLayout(1, acc_layout))
-    mine.store((acc / total[:, None]).to(dtype))
-    written, written_row = output
-    into = written + place.to(gl.int64)[:, None] * written_row + width[None, :]
+    mine.store((acc / total[:, None]).to(mine.dtype))
+    into = lines_at(output, place) + width[None, :]
     gl.store(into, mine.load(wide), mask=(lines < R)[:, None])
 
 

@@ -47,6 +47,24 @@ def copy_ahead(source, buffers, barriers, slot, i, wanted):
 
 
 @gluon.jit
+def copy_first(source, buffers, barriers, cubes, span, AHEAD: gl.constexpr, SLOTS: gl.constexpr):
+    """Have the first AHEAD blocks copied, or as many as there are."""
+    _, key_buffers, _ = buffers
+    _, text_blocks, _, blocks = span
+    KEYS: gl.constexpr = key_buffers.shape[1]
+    for i in gl.static_range(AHEAD):
+        slot = slot_of(cubes, span, i, SLOTS, KEYS)
+        copy_ahead(source, buffers, barriers, slot, i, i < text_blocks + blocks)
+
+
+@gluon.jit
+def lines_at(matrix, place):
+    """Where the lines `place` of (pointer, elements a line) begin."""
+    pointer, line = matrix
+    return pointer + place.to(gl.int64)[:, None] * line
+
+
+@gluon.jit
 def meet_keys(query, buffers, barriers, i, layout: gl.constexpr):
     """The products of the rows with the keys of block `i`, under way."""
     _, key_buffers, _ = buffers
