@@ -205,9 +205,11 @@ def test_keys_that_are_copied_cube_by_cube(monkeypatch: pytest.MonkeyPatch, scen
 
 
 @pytest.mark.usefixtures("poison")
-@pytest.mark.parametrize("splits", [1, 2])
-@pytest.mark.parametrize("most_pairs", [1, 2**21], ids=["tile by tile", "at once"])
-@pytest.mark.parametrize("scene", [BIG, ODD["ragged"]], ids=["big cubes", "ragged"])
+@pytest.mark.parametrize(
+    "scene, most_pairs, splits",
+    [(BIG, 1, 1), (BIG, 2**21, 2), (ODD["ragged"], 1, 2), (ODD["ragged"], 2**21, 1)],
+    ids=["big cubes, tile by tile", "big cubes, shared", "ragged, shared", "ragged, at once"],
+)
 def test_what_few_rows_want_may_be_gathered(
     monkeypatch: pytest.MonkeyPatch, scene: Scene, most_pairs: int, splits: int
 ) -> None:
