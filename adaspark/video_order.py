@@ -87,6 +87,7 @@ def decode_order(file: Path, limits: Limits) -> tuple[FrameIndex, tuple[str, ...
         times_secs=(times - times[0]) * tick_secs,
         pts=np.rint(times).astype(np.int64),
         key_frames=np.flatnonzero(keys),
+        seek_to=np.rint(times[keys]).astype(np.int64),
         duration_secs=float(times[-1] + gap - times[0]) * tick_secs,
         has_pts=False,
         hides_frames=False,
