@@ -98,7 +98,13 @@ def decode_order(file: Path, limits: Limits) -> tuple[FrameIndex, tuple[str, ...
 def best_effort(pts: Sequence[int | None], dts: Sequence[int | None]) -> NDArray[np.float64]:
     """Return whichever stamps of the frames rise more steadily, NaN where one is missing."""
     both = [np.array([np.nan if s is None else s for s in stamps]) for stamps in (pts, dts)]
-    return min(both, key=lambda stamps: int(np.sum(~(np.diff(stamps) > 0))))
+    return min(both, key=_faults)
+
+
+def _faults(stamps: NDArray[np.float64]) -> tuple[int, int]:
+    missing = np.isnan(stamps)
+    falls = int(np.sum(np.diff(stamps[~missing]) <= 0))
+    return falls + int(missing.sum()), falls
 
 
 def one_clock(
