@@ -14,6 +14,7 @@ from adaspark.video_file import (
     Limits,
     check_file,
     check_size,
+    encrypted,
     open_video,
     shown_name,
     video_stream,
@@ -30,6 +31,7 @@ from adaspark.video_kinds import container_name, head_of, is_webp
 from adaspark.video_order import decode_order, try_decoding
 
 _MIN_SIDE_PIXELS = 2
+_BROWSERS_OPEN = ("MP4", "MOV", "WebM", "MKV")
 _CODEC_FROM_DECODER = {"libdav1d": "av1", "libaom-av1": "av1", "libvpx-vp9": "vp9"}
 
 
@@ -76,6 +78,11 @@ class Scan:
     crop: Crop
     pixel_format: str
     square_pixels: bool
+
+    @property
+    def plays_in_browsers(self) -> bool:
+        """Tell whether browsers open the file itself, as far as its container goes, uncropped."""
+        return self.info.container in _BROWSERS_OPEN and self.crop == Crop()
 
 
 def probe(
@@ -195,7 +202,7 @@ def _read_header(file: Path, name: str, limits: Limits) -> _Header:
         stream = video_stream(container, name)
         track = track_of(file, stream.index, stream.width, stream.height)
         if track.is_encrypted:
-            raise UserError(f"{name} is encrypted (DRM): give an unencrypted copy.")
+            raise encrypted(name)
         _check_pixels(stream.width, stream.height, name, limits)
         decoder = stream.codec_context.name
         index, is_plain = index_frames(container, stream, name, limits)
