@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -102,10 +103,16 @@ def scan(source: Source, limits: Limits = DEFAULT_LIMITS, *, fps: float | None =
         return _checked(_scan_images(images, fps, limits), limits)
     assert isinstance(source, str | Path)
     file = check_file(source, limits)
-    head = head_of(file)
-    if is_webp(head) and is_animated_webp(file):
+    status = file.stat()
+    return _scan_file(file, (status.st_ino, status.st_size, status.st_mtime_ns), limits)
+
+
+@lru_cache(maxsize=8)
+def _scan_file(file: Path, state: tuple[int, int, int], limits: Limits) -> Scan:
+    """Scan one file; an unchanged one, whose `state` is the same, is not read again."""
+    if is_webp(head_of(file)) and is_animated_webp(file):
         return _checked(_scan_webp(file, limits), limits)
-    return _checked(_scan_video(file, shown_name(source), limits), limits)
+    return _checked(_scan_video(file, shown_name(file), limits), limits)
 
 
 @dataclass(frozen=True)
