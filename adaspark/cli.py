@@ -14,6 +14,7 @@ from typing import Any
 from adaspark.arguments import Parser, add_dials, number, refuse, typed_dials, whole
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
+from adaspark.files import write_whole
 
 BENCH_PARTS = ("attention", "ffn", "decode", "captured", "flex", "model", "long")
 
@@ -113,9 +114,9 @@ def _ask(arguments: argparse.Namespace) -> None:
     if arguments.dense:
         given |= {"attn_top_p": 1.0, "ffn_top_p": 1.0}
     AdaSparkConfig.from_dict(given)
-    from adaspark.video import probe
+    from adaspark.video_probe import scan
 
-    probe(arguments.video)
+    plays_in_browsers = scan(arguments.video, fps=arguments.fps).plays_in_browsers
     _quiet()
     from adaspark.engine import Engine
     from adaspark.request import Options, Result, Word
@@ -130,8 +131,10 @@ def _ask(arguments: argparse.Namespace) -> None:
             print(event.text, end="", file=words, flush=True)
         elif isinstance(event, Result):
             print(file=words)
+            for warning in event.trace.meta["warnings"]:
+                print(f"adaspark: {warning}", file=sys.stderr)
             try:
-                _write_outputs(arguments, event)
+                _write_outputs(arguments, event, arguments.video if plays_in_browsers else None)
             except BrokenPipeError:
                 raise
             except OSError as error:
@@ -140,20 +143,24 @@ def _ask(arguments: argparse.Namespace) -> None:
                 ) from error
 
 
-def _write_outputs(arguments: argparse.Namespace, result: Any) -> None:
+def _write_outputs(arguments: argparse.Namespace, result: Any, shown_path: str | None) -> None:
     if arguments.json:
         text = json.dumps(result.summary(), indent=2, ensure_ascii=False)
         if arguments.json == "-":
             print(text)
         else:
-            Path(arguments.json).write_text(text + "\n", encoding="utf-8")
+            _write_text(arguments.json, text + "\n")
     if arguments.trace:
-        result.trace.save(arguments.trace)
+        write_whole(arguments.trace, result.trace.save)
     if arguments.report:
         from viz.page import report
 
-        page = report(result.trace, video_path=arguments.video)
-        Path(arguments.report).write_text(page, encoding="utf-8")
+        page = report(result.trace, video_path=shown_path)
+        _write_text(arguments.report, page)
+
+
+def _write_text(path: str, text: str) -> None:
+    write_whole(path, lambda draft: draft.write_text(text, encoding="utf-8"))
 
 
 def _check_outputs(*paths: str | None) -> None:
