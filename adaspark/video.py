@@ -219,7 +219,12 @@ def _resized_frames(
     wanted = [index.frame_from_time(t) for t in sample_times(info, sampling)]
     size = _frame_size(info, sampling)
     pictures = decode_frames(
-        info.path, index, wanted, decoder=info.decoder, max_pixels=limits.max_pixels
+        info.path,
+        index,
+        wanted,
+        colour=scanned.colour,
+        decoder=info.decoder,
+        max_pixels=limits.max_pixels,
     )
     for done, (frame, picture) in enumerate(zip(wanted, pictures, strict=True), start=1):
         yield (

@@ -9,18 +9,20 @@ from typing import Any
 import av
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from adaspark.video_colour import ColourReading
+from adaspark.video_fields import deinterlaced
 from adaspark.video_file import damaged, open_video, shown_name, video_stream
 from adaspark.video_index import FrameIndex
-
-Picture = NDArray[np.uint8]  # [H, W, 3] RGB as stored: neither turned nor stretched
+from adaspark.video_rgb import Picture, RgbPictures
 
 # Decoding through this many frames costs less than a seek, which empties the decoder's threads.
 _FRAMES_WORTH_A_SEEK = 8
 _MAX_LOST_SHARE = 0.1
 _DECORD_THREADS = 2
+# FFmpeg's own decoders of these leave out the alpha that WebM keeps beside the picture.
+_DECODER_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 @dataclass(frozen=True)
@@ -66,22 +68,39 @@ def limit_decoder(stream: Any, max_pixels: int) -> None:
 
 def decoded(container: Any, stream: Any) -> Iterator[Any]:
     """Yield the `av.VideoFrame`s from where the container stands; skip what is broken."""
-    packets = container.demux(stream)
+    packets, decoder = container.demux(stream), _decoder(stream)
     while True:
         try:
             packet = next(packets)
         except (StopIteration, av.error.FFmpegError):
             return
         with suppress(av.error.FFmpegError):
-            yield from packet.decode()
+            yield from decoder.decode(packet)
+
+
+def _decoder(stream: Any) -> Any:
+    """Return the stream's own decoder, or one that reads the alpha that the stream says it has."""
+    own = stream.codec_context
+    if stream.metadata.get("alpha_mode") != "1" or own.name not in _DECODER_WITH_ALPHA:
+        return own
+    decoder = av.CodecContext.create(_DECODER_WITH_ALPHA[own.name], "r")
+    decoder.thread_type, decoder.options = own.thread_type, own.options
+    return decoder
 
 
 def decode_frames(
-    path: Path, index: FrameIndex, wanted: Sequence[int], *, decoder: str, max_pixels: int
+    path: Path,
+    index: FrameIndex,
+    wanted: Sequence[int],
+    *,
+    colour: ColourReading,
+    decoder: str,
+    max_pixels: int,
 ) -> Iterator[Picture]:
     """Yield the pictures of `wanted`, frame numbers that never fall, one at a time.
 
-    `decoder` is "decord" or "pyav"; where decord gives up, PyAV goes on.
+    `decoder` is "decord", for colours that are plain for it, or "pyav"; where decord gives up, PyAV
+    goes on.
     """
     done = 0
     if decoder == "decord":
@@ -89,7 +108,7 @@ def decode_frames(
             yield picture
             done += 1
     if done < len(wanted):
-        yield from _pyav_frames(path, index, wanted[done:], max_pixels=max_pixels)
+        yield from _pyav_frames(path, index, wanted[done:], colour, max_pixels=max_pixels)
 
 
 def open_decord(path: Path) -> Any:
@@ -120,27 +139,37 @@ def _decord_frames(path: Path, wanted: Iterable[int]) -> Iterator[Picture]:
 
 
 def _pyav_frames(
-    path: Path, index: FrameIndex, wanted: Sequence[int], *, max_pixels: int
+    path: Path,
+    index: FrameIndex,
+    wanted: Sequence[int],
+    colour: ColourReading,
+    *,
+    max_pixels: int,
 ) -> Iterator[Picture]:
+    rgb = RgbPictures(colour)
     with open_video(path) as container:
         stream = video_stream(container, shown_name(path))
         limit_decoder(stream, max_pixels)
-        cursor = Cursor(container, stream, index)
+        cursor = Cursor(container, stream, index, looks_back=colour.interlaced)
         lost = 0
         for frame in wanted:
             found = cursor.frame(frame)
             lost += not cursor.is_exact(frame)
             if found is None or lost > _MAX_LOST_SHARE * len(wanted):
                 raise damaged(shown_name(path), "too many of its frames cannot be decoded")
-            yield found.to_ndarray(format="rgb24")
+            yield rgb.picture(found)
 
 
 class Cursor:
-    """A place in an open video that moves forward, seeking where that is shorter."""
+    """A place in an open video that moves forward, seeking where that is shorter.
 
-    def __init__(self, container: Any, stream: Any, index: FrameIndex) -> None:
+    `looks_back` says that a picture is made with the frame before it, so that this is decoded too.
+    """
+
+    def __init__(self, container: Any, stream: Any, index: FrameIndex, *, looks_back: bool) -> None:
         self._container, self._stream, self._index = container, stream, index
-        self._frames = decoded(container, stream)
+        self._looks_back = looks_back
+        self._frames = deinterlaced(decoded(container, stream))
         self._at = -1  # number of the frame in hand
         self._hand: Any = None
 
@@ -166,7 +195,7 @@ class Cursor:
         return self._index.frame_from_pts(frame.pts, decoded_before=self._at + 1)
 
     def _seek_if_shorter(self, wanted: int) -> None:
-        key_frame = self._index.key_frame_before(wanted)
+        key_frame = self._index.key_frame_before(max(wanted - self._looks_back, 0))
         if not self._index.has_pts or key_frame - self._at < _FRAMES_WORTH_A_SEEK:
             return
         self._seek(key_frame)
@@ -178,7 +207,7 @@ class Cursor:
         # Where a container cannot seek, decoding goes on from where it stands.
         with suppress(av.error.FFmpegError):
             self._container.seek(int(self._index.pts[key_frame]), stream=self._stream)
-        self._frames = decoded(self._container, self._stream)
+        self._frames = deinterlaced(decoded(self._container, self._stream))
         self._hand = next(self._frames, None)
         self._at = -1 if self._hand is None else self._number(self._hand)
 

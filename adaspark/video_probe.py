@@ -9,8 +9,8 @@ import numpy as np
 
 from adaspark.errors import UserError
 from adaspark.image import MAX_ASPECT_RATIO
+from adaspark.video_colour import ColourReading, ColourTags, read_colour
 from adaspark.video_decode import (
-    Picture,
     Turn,
     decode_frames,
     decoded,
@@ -30,6 +30,7 @@ from adaspark.video_file import (
     video_stream,
 )
 from adaspark.video_index import FrameIndex, index_frames
+from adaspark.video_rgb import Picture, RgbPictures
 
 _MIN_SIDE_PIXELS = 2
 _SAME_TIME_SECS = 0.002
@@ -66,6 +67,7 @@ class Scan:
     info: VideoInfo
     index: FrameIndex
     turn: Turn
+    colour: ColourReading
     pixel_format: str
     square_pixels: bool
 
@@ -82,7 +84,7 @@ def scan(path: str | Path, limits: Limits = DEFAULT_LIMITS) -> Scan:
     """Do the work of `probe` and keep what decoding needs."""
     file, name = check_file(path, limits), shown_name(path)
     kind, codec, index = _read_header(file, name, limits)
-    first, pixel_aspect = _first_frame(file, name, limits)
+    first, pixel_aspect, colour = _first_frame(file, name, limits)
     index = index.starting_at(first.pts or 0)
     _check_duration(index.duration_secs, name, limits)
     turn = turn_of(first)
@@ -98,9 +100,9 @@ def scan(path: str | Path, limits: Limits = DEFAULT_LIMITS) -> Scan:
         duration_secs=index.duration_secs,
         fps=len(index) / index.duration_secs,
         frames=len(index),
-        decoder=_choose_decoder(file, index, first, turn, limits),
+        decoder=_choose_decoder(file, index, first, turn, colour, limits),
     )
-    return Scan(info, index, turn, first.format.name, pixel_aspect == 1)
+    return Scan(info, index, turn, colour, first.format.name, pixel_aspect == 1)
 
 
 def _read_header(file: Path, name: str, limits: Limits) -> tuple[str, str, FrameIndex]:
@@ -115,15 +117,19 @@ def _read_header(file: Path, name: str, limits: Limits) -> tuple[str, str, Frame
         )
 
 
-def _first_frame(file: Path, name: str, limits: Limits) -> tuple[Any, Fraction]:
-    """Return the first `av.VideoFrame` that can be decoded and the shape of its pixels."""
+def _first_frame(file: Path, name: str, limits: Limits) -> tuple[Any, Fraction, ColourReading]:
+    """Return the first `av.VideoFrame` that can be decoded, the shape of its pixels and how its
+    colours are read.
+    """
     with open_video(file) as container:
         stream = video_stream(container, name)
+        tags, codec = ColourTags.of(stream.codec_context), stream.codec_context.name
         limit_decoder(stream, limits.max_pixels)
         first = next(decoded(container, stream), None)
         if first is None:
             raise damaged(name, "none of its frames can be decoded")
-        return first, stream.sample_aspect_ratio or Fraction(1)
+        colour = read_colour(tags, first, codec, name)
+        return first, stream.sample_aspect_ratio or Fraction(1), colour
 
 
 def _display_size(width: int, height: int, aspect: Fraction, turn: Turn) -> tuple[int, int]:
@@ -157,15 +163,21 @@ def _check_duration(duration_secs: float, name: str, limits: Limits) -> None:
         )
 
 
-def _choose_decoder(file: Path, index: FrameIndex, first: Any, turn: Turn, limits: Limits) -> str:
+def _choose_decoder(
+    file: Path, index: FrameIndex, first: Any, turn: Turn, colour: ColourReading, limits: Limits
+) -> str:
     last_key = index.key_frame_before(len(index) - 1)
     pictures = list(
-        decode_frames(file, index, [last_key], decoder="pyav", max_pixels=limits.max_pixels)
+        decode_frames(
+            file, index, [last_key], colour=colour, decoder="pyav", max_pixels=limits.max_pixels
+        )
     )
     plain = first.format.name in _DECORD_PIXEL_FORMATS and turn == Turn()
     even = first.width % 2 == 0 and first.height % 2 == 0
-    expected = {0: first.to_ndarray(format="rgb24"), last_key: pictures[0]}
-    return "decord" if plain and even and _decord_agrees(file, index, expected) else "pyav"
+    if not (plain and even and colour.is_plain_for_decord):
+        return "pyav"
+    expected = {0: RgbPictures(colour).picture(first), last_key: pictures[0]}
+    return "decord" if _decord_agrees(file, index, expected) else "pyav"
 
 
 def _decord_agrees(file: Path, index: FrameIndex, expected: dict[int, Picture]) -> bool:

@@ -10,8 +10,10 @@ import av.filter
 import numpy as np
 
 from adaspark.video_decode import Turn, decoded
+from adaspark.video_fields import deinterlaced
 from adaspark.video_file import damaged, open_video, shown_name, video_stream
 from adaspark.video_probe import Scan
+from adaspark.video_rgb import Picture, RgbPictures
 
 OnProgress = Callable[[int, int], None] | None
 
@@ -21,6 +23,9 @@ _SECS_BETWEEN_KEY_FRAMES = 2.0
 # No B-frames: presentation starts at 0 without an edit list, and seeking is exact.
 _X264_OPTIONS = {"crf": "20", "preset": "veryfast", "bf": "0"}
 _MP4_OPTIONS = {"movflags": "faststart"}
+# H.273's numbers of what is written and fully stated: BT.709's primaries and transfer, limited
+# range, and BT.601's matrix, since Chromium's software caps BT.709's at a blue 8 levels short.
+_WRITTEN_TAGS = {"color_primaries": 1, "color_trc": 1, "colorspace": 6, "color_range": 1}
 
 
 def fits_box(width: int, height: int) -> bool:
@@ -65,7 +70,7 @@ def _numbered_frames(source: Any, scanned: Scan) -> Iterator[tuple[int, Any]]:
     stream = video_stream(source, name)
     stream.thread_type = "AUTO"
     last = -1
-    for frame in decoded(source, stream):
+    for frame in deinterlaced(decoded(source, stream)):
         number = index.frame_from_pts(frame.pts, decoded_before=last + 1)
         if last < number < len(index):
             yield number, frame
@@ -78,27 +83,26 @@ class _Encoder:
     """An H.264 stream of an open MP4 that takes frames of any size and stored orientation."""
 
     def __init__(self, output: Any, scanned: Scan) -> None:
-        self._output, self._turn = output, scanned.turn
-        self._size = _box_size(scanned.info.width, scanned.info.height)
+        self._output = output
+        size = width, height = _box_size(scanned.info.width, scanned.info.height)
+        stored = (height, width) if scanned.turn.transpose else size
+        self._rgb = RgbPictures(scanned.colour, stored)
+        self._graph = _upright_graph(stored, scanned.turn)
         self._stream = output.add_stream("libx264", options=dict(_X264_OPTIONS))
-        self._stream.width, self._stream.height = self._size
+        self._stream.width, self._stream.height = size
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = Fraction(1, _TICKS_PER_SEC)
         rate = Fraction(scanned.info.fps).limit_denominator(1001)
         self._stream.codec_context.framerate = rate
         self._stream.codec_context.gop_size = max(round(rate * _SECS_BETWEEN_KEY_FRAMES), 1)
+        for tag, number in _WRITTEN_TAGS.items():
+            setattr(self._stream.codec_context, tag, number)
         self._duration_from_pts: dict[int, int] = {}
-        self._graph: Any = None
-        self._graph_takes: tuple[int, int, str] | None = None
 
     def write(self, frame: Any, pts_ticks: int, duration_ticks: int) -> None:
         """Encode one decoded frame as shown from `pts_ticks` for `duration_ticks`."""
-        upright = self._upright(frame)
+        upright = self._upright(self._rgb.picture(frame))
         upright.pts, upright.time_base = pts_ticks, Fraction(1, _TICKS_PER_SEC)
-        # The encoder places key frames itself; a type left by the decoder would force one.
-        upright.pict_type = 0
-        if not self._duration_from_pts:
-            self._copy_colour_tags(upright)
         self._duration_from_pts[pts_ticks] = duration_ticks
         self._mux(self._stream.encode(upright))
 
@@ -111,27 +115,24 @@ class _Encoder:
             packet.duration = self._duration_from_pts.get(packet.pts, 0)
             self._output.mux(packet)
 
-    def _upright(self, frame: Any) -> Any:
-        takes = (frame.width, frame.height, frame.format.name)
-        if takes != self._graph_takes:
-            self._graph = _upright_graph(frame, self._turn, self._size)
-            self._graph_takes = takes
+    def _upright(self, picture: Picture) -> Any:
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
         self._graph.push(frame)
-        return self._graph.pull()
-
-    def _copy_colour_tags(self, frame: Any) -> None:
-        context = self._stream.codec_context
-        for tag in ("colorspace", "color_primaries", "color_trc", "color_range"):
-            setattr(context, tag, getattr(frame, tag))
+        upright = self._graph.pull()
+        for tag, number in _WRITTEN_TAGS.items():
+            setattr(upright, tag, number)
+        return upright
 
 
-def _upright_graph(frame: Any, turn: Turn, size: tuple[int, int]) -> Any:
+def _upright_graph(size: tuple[int, int], turn: Turn) -> Any:
+    """Return what turns stored RGB pictures upright and into the colours of `_WRITTEN_TAGS`."""
+    exact = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
     steps = [
         # Filter direction 0 is the plain transposition.
         *([("transpose", "dir=0")] if turn.transpose else []),
         *([("hflip", None)] if turn.flip_x else []),
         *([("vflip", None)] if turn.flip_y else []),
-        ("scale", f"{size[0]}:{size[1]}:flags=bicubic"),
+        ("scale", f"out_color_matrix=bt601:out_range=tv:{exact}"),
         ("format", "pix_fmts=yuv420p"),
         ("setsar", "1"),
         ("buffersink", None),
@@ -139,9 +140,9 @@ def _upright_graph(frame: Any, turn: Turn, size: tuple[int, int]) -> Any:
     graph = av.filter.Graph()
     nodes = [
         graph.add_buffer(
-            width=frame.width,
-            height=frame.height,
-            format=frame.format,
+            width=size[0],
+            height=size[1],
+            format=av.VideoFormat("rgb24"),
             time_base=Fraction(1, _TICKS_PER_SEC),
         ),
         *(graph.add(name, args) for name, args in steps),

@@ -315,7 +315,8 @@ def test_a_seek_that_lands_too_far_starts_again(tmp_path: Path) -> None:
     index = video_probe.scan(path).index
     with av.open(str(path)) as container:
         landing = Overshooting(container, int(index.pts[24] - index.pts[0]))
-        cursor = video_decode.Cursor(landing, container.streams.video[0], index)
+        stream = container.streams.video[0]
+        cursor = video_decode.Cursor(landing, stream, index, looks_back=False)
         frame = cursor.frame(50)
         assert number_in(frame.to_ndarray(format="rgb24").transpose(2, 0, 1)) == 50
         assert cursor.is_exact(50)
@@ -335,7 +336,10 @@ class Overshooting:
 
 
 def jumps(path: Path, index: FrameIndex, *, decoder: str) -> list[int]:
-    shown = video_decode.decode_frames(path, index, WANTED, decoder=decoder, max_pixels=10**6)
+    colour = video_probe.scan(path).colour
+    shown = video_decode.decode_frames(
+        path, index, WANTED, colour=colour, decoder=decoder, max_pixels=10**6
+    )
     return [number_in(pixels.transpose(2, 0, 1)) for pixels in shown]
 
 
