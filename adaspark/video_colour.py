@@ -14,7 +14,7 @@ _FULL_RANGE = 2
 _GAMMA_24 = 1  # BT.709's transfer, which is BT.601's and BT.2020's too
 _HD_HEIGHT = 720
 # Without tags these are BT.601 at every size: VP8 by its definition, the others in Chromium.
-_BT601_WITHOUT_TAGS = ("vp8", "vp9", "av1", "libdav1d")
+_BT601_WITHOUT_TAGS = ("vp8", "vp9", "av1")
 # What browsers are known to show as it is read here: BT.709 and BT.601 of 525 lines, sRGB's curve.
 _BROWSER_MATRICES, _BROWSER_PRIMARIES, _BROWSER_TRANSFERS = (1, 5, 6), (1, 6), (1, 6, 13)
 
@@ -90,7 +90,7 @@ class ColourReading:
     """How every frame of one file is read, by the model and by the browser's copy alike.
 
     `matrix`, `primaries` and `transfer` are numbers of H.273. `stated` holds only those tags that
-    the file has; `decoded` those that FFmpeg's decoder gave its frames.
+    the file has.
     """
 
     matrix: Matrix
@@ -100,7 +100,6 @@ class ColourReading:
     has_alpha: bool
     interlaced: bool
     stated: ColourTags
-    decoded: ColourTags
 
     @property
     def is_hdr(self) -> bool:
@@ -118,34 +117,24 @@ class ColourReading:
             and not (self.has_alpha or self.interlaced)
         )
 
-    @property
-    def is_plain_for_decord(self) -> bool:
-        """Whether decord reads the same colours.
 
-        Measured with decord 0.6: it goes by the decoder's tags, takes BT.601 where they name no
-        matrix, and knows neither HDR, alpha nor fields.
-        """
-        by_decord = self.decoded.or_else(
-            ColourTags(Matrix.SMPTE170M, self.primaries, self.transfer, self.full_range)
-        )
-        same_matrix = {self.matrix, by_decord.matrix} <= {Matrix.BT470BG, Matrix.SMPTE170M} or (
-            self.matrix == by_decord.matrix
-        )
-        same = same_matrix and self.full_range == by_decord.full_range
-        return same and not (self.is_hdr or self.has_alpha or self.interlaced)
+_NO_TAGS = ColourTags(None, None, None, None)
+RGB = ColourReading(Matrix.RGB, 1, _GAMMA_24, True, False, False, _NO_TAGS)
+"""The reading of pictures that are RGB without alpha already."""
 
 
-def read_colour(container: ColourTags, frame: Any, codec: str, name: str) -> ColourReading:
+def read_colour(
+    container: ColourTags, frame: Any, codec: str, name: str, *, interlaced: bool
+) -> ColourReading:
     """Return how the file called `name` is read, from its container's tags and its first frame.
 
     A tag that is stated is believed, the bitstream's before the container's; VP8's bitstream has
     none, so what FFmpeg gives its frames is not heard. Of those that are missing, the matrix goes
     by the primaries, and without these by height as in Chromium: BT.709 from 720 lines on, else
     BT.601. The range is limited and the transfer that of BT.709. Primaries of SDR are taken
-    as BT.709's: as FFmpeg and decord do, nothing is converted between SDR's primaries.
+    as BT.709's: as FFmpeg does, nothing is converted between SDR's primaries.
     """
-    decoded = ColourTags.of(frame)
-    stated = container if codec == "vp8" else decoded.or_else(container)
+    stated = container if codec == "vp8" else ColourTags.of(frame).or_else(container)
     matrix = _matrix(stated, frame, codec)
     if matrix not in set(Matrix):
         raise UserError(
@@ -159,9 +148,8 @@ def read_colour(container: ColourTags, frame: Any, codec: str, name: str) -> Col
         transfer=_GAMMA_24 if stated.transfer is None else stated.transfer,
         full_range=_full_range(stated, frame.format),
         has_alpha=_has_alpha(frame.format),
-        interlaced=frame.interlaced_frame,
+        interlaced=interlaced,
         stated=stated,
-        decoded=decoded,
     )
 
 

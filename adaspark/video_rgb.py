@@ -6,6 +6,7 @@ import av.filter
 import numpy as np
 from numpy.typing import NDArray
 
+from adaspark.video_boxes import Crop
 from adaspark.video_colour import ColourReading, Matrix, is_grey
 from adaspark.video_hdr import CODE_BITS, sdr_from_hdr
 
@@ -22,6 +23,7 @@ _MATRIX_OPTION = {
     Matrix.BT2020_CONSTANT: "bt2020",
 }
 _EXACT = "bicubic+accurate_rnd+full_chroma_int"
+_QUICK = "bicubic"  # within 3 levels: enough where nothing else is done to a picture
 # Where alpha is compressed with loss, as in WebM, what was opaque comes back a little less so.
 _OPAQUE_AGAIN = r"a=if(gte(val*255\,252*maxval)\,maxval\,val)"
 
@@ -29,12 +31,14 @@ _OPAQUE_AGAIN = r"a=if(gte(val*255\,252*maxval)\,maxval\,val)"
 class RgbPictures:
     """Turns the `av.VideoFrame`s of one file into pictures by the file's one reading.
 
-    HDR is tone-mapped to SDR, alpha laid on black. `size` (width, height) resizes the stored
-    picture; without it, pictures of plain files equal decord's bit for bit.
+    HDR is tone-mapped to SDR, alpha laid on black, the crop taken away; then `size` (width, height)
+    resizes what is left.
     """
 
-    def __init__(self, reading: ColourReading, size: tuple[int, int] | None = None) -> None:
-        self._reading, self._size = reading, size
+    def __init__(
+        self, reading: ColourReading, crop: Crop, size: tuple[int, int] | None = None
+    ) -> None:
+        self._reading, self._crop, self._size = reading, crop, size
         self._graph: Any = None
         self._graph_takes: tuple[int, int, str] | None = None
 
@@ -42,9 +46,7 @@ class RgbPictures:
         """Return a frame, whatever its size and format, as RGB."""
         takes = (frame.width, frame.height, frame.format.name)
         if takes != self._graph_takes:
-            self._graph = _graph(
-                frame, self._reading, _steps(frame.format, self._reading, self._size)
-            )
+            self._graph = _graph(frame, self._reading, self._steps(frame))
             self._graph_takes = takes
         frame.colorspace, frame.color_range = _tags(self._reading)
         self._graph.push(frame)
@@ -54,24 +56,38 @@ class RgbPictures:
             return rgb
         return sdr_from_hdr(_planes(shown), self._reading.transfer, self._reading.primaries)
 
+    def _steps(self, frame: Any) -> list[Step]:
+        reading = self._reading
+        quick = not (self._size or reading.is_hdr or reading.has_alpha)
+        read = [*_how_read(frame.format, reading), f"flags={_QUICK if quick else _EXACT}"]
+        steps = _grey_widened(frame.format, reading)
+        opaque = f"pix_fmts=gbrp{CODE_BITS}le" if reading.is_hdr else "pix_fmts=rgb24"
+        alpha, crop = _on_black(reading), _cropped(self._crop, frame)
+        if alpha or crop:
+            # Before resizing, which would mix what is hidden into what is seen; and not on thinned
+            # chroma, where an edge may lie between pixels.
+            steps += [("scale", ":".join(read)), *alpha, ("format", opaque), *crop]
+            read = read[-1:]
+        size = [] if self._size is None else [f"{self._size[0]}:{self._size[1]}"]
+        return [*steps, ("scale", ":".join([*size, *read])), ("format", opaque)]
 
-def _steps(pixel_format: Any, reading: ColourReading, size: tuple[int, int] | None) -> list[Step]:
+
+def _on_black(reading: ColourReading) -> list[Step]:
+    if not reading.has_alpha:
+        return []
     depth = f"{CODE_BITS}le" if reading.is_hdr else ""
-    opaque = f"gbrp{depth}" if reading.is_hdr else "rgb24"
-    scale = [] if size is None else [f"{size[0]}:{size[1]}"]
-    exact = [f"flags={_EXACT}"] if size or not reading.is_plain_for_decord else []
-    read = ":".join([*_how_read(pixel_format, reading), *exact])
-    steps = _grey_widened(pixel_format, reading)
-    if reading.has_alpha:
-        # Before any resizing, which would mix hidden colours into seen ones.
-        steps += [
-            ("scale", read),
-            ("format", f"pix_fmts=gbrap{depth}"),
-            ("lutrgb", _OPAQUE_AGAIN),
-            ("premultiply", "inplace=1"),
-        ]
-        read = ":".join(exact)
-    return [*steps, ("scale", ":".join([*scale, read])), ("format", f"pix_fmts={opaque}")]
+    return [
+        ("format", f"pix_fmts=gbrap{depth}"),
+        ("lutrgb", _OPAQUE_AGAIN),
+        ("premultiply", "inplace=1"),
+    ]
+
+
+def _cropped(crop: Crop, frame: Any) -> list[Step]:
+    if crop == Crop() or not crop.fits(frame.width, frame.height):
+        return []
+    width, height = crop.size(frame.width, frame.height)
+    return [("crop", f"{width}:{height}:{crop.left}:{crop.top}:exact=1")]
 
 
 def _how_read(pixel_format: Any, reading: ColourReading) -> list[str]:

@@ -21,9 +21,7 @@ from coloured import (
 
 from adaspark.errors import UserError
 from adaspark.video import Sampling, read_clip
-from adaspark.video_decode import decord_picture, open_decord
 from adaspark.video_probe import scan
-from adaspark.video_rgb import RgbPictures
 from app.proxy import encode
 
 SAMPLING = Sampling(min_pixels=192 * 128, max_pixels=400 * 224, max_frames=2)
@@ -182,7 +180,7 @@ def test_alpha_is_laid_on_black(tmp_path: Path, codec: str, pixel_format: str, s
         **BT601,
     )
     reading = scan(path).colour
-    assert reading.has_alpha and not reading.is_complete and not reading.is_plain_for_decord
+    assert reading.has_alpha and not reading.is_complete
     assert_right(path, tmp_path, expected)
 
 
@@ -264,23 +262,3 @@ def test_only_tags_that_leave_nothing_open_are_complete(
 ) -> None:
     path = write_planes(tmp_path / "clip.mp4", planes_of(chart(), 6, full_range=False), **tags)
     assert scan(path).colour.is_complete is complete
-
-
-@pytest.mark.parametrize("height", [128, 720])
-@pytest.mark.parametrize("colour_range", [0, 1, 2])
-@pytest.mark.parametrize("matrix", [1, 2, 5, 9])
-def test_decord_is_trusted_just_where_its_colours_are_the_same(
-    tmp_path: Path, matrix: int, colour_range: int, height: int
-) -> None:
-    planes = planes_of(chart((192, height)), 6, full_range=False)
-    path = write_planes(tmp_path / "clip.mp4", planes, matrix=matrix, colour_range=colour_range)
-    found = scan(path)
-    with av.open(str(path)) as container:
-        ours = RgbPictures(found.colour).picture(next(container.decode(video=0)))
-    theirs = decord_picture(open_decord(path), 0)
-    if found.colour.is_plain_for_decord:
-        assert np.array_equal(ours, theirs)
-        assert found.info.decoder == "decord"
-    else:
-        assert np.abs(patches_in(ours) - patches_in(theirs)).max() > BOUND
-        assert found.info.decoder == "pyav"
