@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import av
-import av.filter
 import numpy as np
 
+from adaspark.video_boxes import Crop
+from adaspark.video_colour import RGB
 from adaspark.video_decode import Turn
 from adaspark.video_file import open_video, shown_name, video_stream
 from adaspark.video_probe import Scan
-from adaspark.video_rgb import Picture, RgbPictures
+from adaspark.video_rgb import EXACT, FrameGraph, RgbPictures, Step
 
 OnProgress = Callable[[int, int], None] | None
 
@@ -68,10 +69,8 @@ class _Encoder:
 
     def __init__(self, output: Any, scanned: Scan) -> None:
         self._output = output
-        size = width, height = _box_size(scanned.info.width, scanned.info.height)
-        stored = (height, width) if scanned.turn.transpose else size
-        self._rgb = RgbPictures(scanned.colour, scanned.crop, stored)
-        self._graph = _upright_graph(stored, scanned.turn)
+        size = _box_size(scanned.info.width, scanned.info.height)
+        self._frames = _BrowserFrames(scanned, size)
         self._stream = output.add_stream("libx264", options=dict(_X264_OPTIONS))
         self._stream.width, self._stream.height = size
         self._stream.pix_fmt = "yuv420p"
@@ -79,14 +78,15 @@ class _Encoder:
         rate = Fraction(scanned.info.fps).limit_denominator(1001)
         self._stream.codec_context.framerate = rate
         self._stream.codec_context.gop_size = max(round(rate * _SECS_BETWEEN_KEY_FRAMES), 1)
-        for tag, number in _WRITTEN_TAGS.items():
-            setattr(self._stream.codec_context, tag, number)
+        _set_tags(self._stream.codec_context)
         self._duration_from_pts: dict[int, int] = {}
 
     def write(self, frame: Any, pts_ticks: int, duration_ticks: int) -> None:
         """Encode one decoded frame as shown from `pts_ticks` for `duration_ticks`."""
-        upright = self._upright(self._rgb.picture(frame))
+        upright = self._frames.upright(frame)
         upright.pts, upright.time_base = pts_ticks, Fraction(1, _TICKS_PER_SEC)
+        # The encoder places key frames itself; a type left by the decoder would force one.
+        upright.pict_type = 0
         self._duration_from_pts[pts_ticks] = duration_ticks
         self._mux(self._stream.encode(upright))
 
@@ -99,40 +99,40 @@ class _Encoder:
             packet.duration = self._duration_from_pts.get(packet.pts, 0)
             self._output.mux(packet)
 
-    def _upright(self, picture: Picture) -> Any:
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-        self._graph.push(frame)
-        upright = self._graph.pull()
-        for tag, number in _WRITTEN_TAGS.items():
-            setattr(upright, tag, number)
+
+class _BrowserFrames:
+    """Makes decoded frames upright, of one size and in the colours that `_WRITTEN_TAGS` tell."""
+
+    def __init__(self, scanned: Scan, size: tuple[int, int]) -> None:
+        width, height = size
+        stored = (height, width) if scanned.turn.transpose else size
+        self._sdr = RgbPictures(scanned.colour, scanned.crop, stored)
+        self._is_hdr = scanned.colour.is_hdr
+        reading, crop = (RGB, Crop()) if self._is_hdr else (scanned.colour, scanned.crop)
+        scale = [f"{stored[0]}:{stored[1]}", "out_color_matrix=bt601", "out_range=tv", EXACT]
+        self._graph = FrameGraph(reading, crop, scale, "yuv420p", _upright_steps(scanned.turn))
+
+    def upright(self, frame: Any) -> Any:
+        if self._is_hdr:
+            frame = av.VideoFrame.from_ndarray(self._sdr.picture(frame), format="rgb24")
+        upright = self._graph.converted(frame)
+        _set_tags(upright)
         return upright
 
 
-def _upright_graph(size: tuple[int, int], turn: Turn) -> Any:
-    """Return what turns stored RGB pictures upright and into the colours of `_WRITTEN_TAGS`."""
-    exact = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
-    steps = [
+def _upright_steps(turn: Turn) -> list[Step]:
+    return [
         # Filter direction 0 is the plain transposition.
         *([("transpose", "dir=0")] if turn.transpose else []),
         *([("hflip", None)] if turn.flip_x else []),
         *([("vflip", None)] if turn.flip_y else []),
-        ("scale", f"out_color_matrix=bt601:out_range=tv:{exact}"),
-        ("format", "pix_fmts=yuv420p"),
         ("setsar", "1"),
-        ("buffersink", None),
     ]
-    graph = av.filter.Graph()
-    nodes = [
-        graph.add_buffer(
-            width=size[0],
-            height=size[1],
-            format=av.VideoFormat("rgb24"),
-            time_base=Fraction(1, _TICKS_PER_SEC),
-        ),
-        *(graph.add(name, args) for name, args in steps),
-    ]
-    graph.link_nodes(*nodes).configure()
-    return graph
+
+
+def _set_tags(frame_or_context: Any) -> None:
+    for tag, number in _WRITTEN_TAGS.items():
+        setattr(frame_or_context, tag, number)
 
 
 def _box_size(width: int, height: int) -> tuple[int, int]:
