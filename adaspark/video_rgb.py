@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaspark.video_boxes import Crop
-from adaspark.video_colour import ColourReading, Matrix, is_grey
+from adaspark.video_colour import ColourReading, Matrix
 from adaspark.video_hdr import CODE_BITS, sdr_from_hdr
 
 Picture = NDArray[np.uint8]  # [H, W, 3] RGB as stored: neither turned nor stretched
@@ -16,11 +16,11 @@ Step = tuple[str, str | None]  # an FFmpeg filter and its arguments
 
 EXACT = "flags=bicubic+accurate_rnd+full_chroma_int"
 _QUICK = "flags=bicubic"  # within 3 levels: enough where nothing else is done to a picture
-_MATRIX_OPTION = {
+MATRIX_OPTION = {
     Matrix.BT709: "bt709",
     Matrix.FCC: "fcc",
-    Matrix.BT470BG: "bt601",
-    Matrix.SMPTE170M: "bt601",
+    Matrix.BT470BG: "smpte170m",
+    Matrix.SMPTE170M: "smpte170m",
     Matrix.SMPTE240M: "smpte240m",
     Matrix.BT2020: "bt2020",
     Matrix.BT2020_CONSTANT: "bt2020",
@@ -102,12 +102,12 @@ def _how_read(reading: ColourReading) -> list[str]:
     if reading.matrix == Matrix.RGB:
         return []
     source_range = "pc" if reading.full_range else "tv"
-    return [f"in_color_matrix={_MATRIX_OPTION[reading.matrix]}", f"in_range={source_range}"]
+    return [f"in_color_matrix={MATRIX_OPTION[reading.matrix]}", f"in_range={source_range}"]
 
 
 def _grey_widened(pixel_format: Any, reading: ColourReading) -> list[Step]:
     """Return what spreads grey of limited range, which FFmpeg's `scale` always takes for full."""
-    if reading.full_range or not is_grey(pixel_format):
+    if reading.full_range or not reading.is_grey:
         return []
     unit = 1 << (pixel_format.components[0].bits - 8)
     top = 256 * unit - 1

@@ -8,12 +8,9 @@ from typing import Any
 import av
 import numpy as np
 
-from adaspark.video_boxes import Crop
-from adaspark.video_colour import RGB
-from adaspark.video_decode import Turn
 from adaspark.video_file import open_video, shown_name, video_stream
 from adaspark.video_probe import Scan
-from adaspark.video_rgb import EXACT, FrameGraph, RgbPictures, Step
+from app.browser_frames import BrowserFrames, set_tags
 
 OnProgress = Callable[[int, int], None] | None
 
@@ -23,9 +20,6 @@ _SECS_BETWEEN_KEY_FRAMES = 2.0
 # No B-frames: presentation starts at 0 without an edit list, and seeking is exact.
 _X264_OPTIONS = {"crf": "20", "preset": "veryfast", "bf": "0"}
 _MP4_OPTIONS = {"movflags": "faststart"}
-# H.273's numbers of what is written and fully stated: BT.709's primaries and transfer, limited
-# range, and BT.601's matrix, since Chromium's software caps BT.709's at a blue 8 levels short.
-_WRITTEN_TAGS = {"color_primaries": 1, "color_trc": 1, "colorspace": 6, "color_range": 1}
 
 
 def fits_box(width: int, height: int) -> bool:
@@ -70,7 +64,7 @@ class _Encoder:
     def __init__(self, output: Any, scanned: Scan) -> None:
         self._output = output
         size = _box_size(scanned.info.width, scanned.info.height)
-        self._frames = _BrowserFrames(scanned, size)
+        self._frames = BrowserFrames(scanned.colour, scanned.crop, scanned.turn, size)
         self._stream = output.add_stream("libx264", options=dict(_X264_OPTIONS))
         self._stream.width, self._stream.height = size
         self._stream.pix_fmt = "yuv420p"
@@ -78,7 +72,7 @@ class _Encoder:
         rate = Fraction(scanned.info.fps).limit_denominator(1001)
         self._stream.codec_context.framerate = rate
         self._stream.codec_context.gop_size = max(round(rate * _SECS_BETWEEN_KEY_FRAMES), 1)
-        _set_tags(self._stream.codec_context)
+        set_tags(self._stream.codec_context)
         self._duration_from_pts: dict[int, int] = {}
 
     def write(self, frame: Any, pts_ticks: int, duration_ticks: int) -> None:
@@ -98,41 +92,6 @@ class _Encoder:
         for packet in packets:
             packet.duration = self._duration_from_pts.get(packet.pts, 0)
             self._output.mux(packet)
-
-
-class _BrowserFrames:
-    """Makes decoded frames upright, of one size and in the colours that `_WRITTEN_TAGS` tell."""
-
-    def __init__(self, scanned: Scan, size: tuple[int, int]) -> None:
-        width, height = size
-        stored = (height, width) if scanned.turn.transpose else size
-        self._sdr = RgbPictures(scanned.colour, scanned.crop, stored)
-        self._is_hdr = scanned.colour.is_hdr
-        reading, crop = (RGB, Crop()) if self._is_hdr else (scanned.colour, scanned.crop)
-        scale = [f"{stored[0]}:{stored[1]}", "out_color_matrix=bt601", "out_range=tv", EXACT]
-        self._graph = FrameGraph(reading, crop, scale, "yuv420p", _upright_steps(scanned.turn))
-
-    def upright(self, frame: Any) -> Any:
-        if self._is_hdr:
-            frame = av.VideoFrame.from_ndarray(self._sdr.picture(frame), format="rgb24")
-        upright = self._graph.converted(frame)
-        _set_tags(upright)
-        return upright
-
-
-def _upright_steps(turn: Turn) -> list[Step]:
-    return [
-        # Filter direction 0 is the plain transposition.
-        *([("transpose", "dir=0")] if turn.transpose else []),
-        *([("hflip", None)] if turn.flip_x else []),
-        *([("vflip", None)] if turn.flip_y else []),
-        ("setsar", "1"),
-    ]
-
-
-def _set_tags(frame_or_context: Any) -> None:
-    for tag, number in _WRITTEN_TAGS.items():
-        setattr(frame_or_context, tag, number)
 
 
 def _box_size(width: int, height: int) -> tuple[int, int]:
