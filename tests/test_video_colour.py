@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -21,7 +23,12 @@ from coloured import (
 
 from adaspark.errors import UserError
 from adaspark.video import Sampling, read_clip
+from adaspark.video_boxes import Crop
+from adaspark.video_colour import ColourTags, read_colour
+from adaspark.video_decode import Turn
 from adaspark.video_probe import scan
+from adaspark.video_rgb import RgbPictures
+from app.browser_frames import BrowserFrames
 from app.proxy import encode
 
 SAMPLING = Sampling(min_pixels=192 * 128, max_pixels=400 * 224, max_frames=2)
@@ -142,13 +149,19 @@ def test_the_container_speaks_for_vp8_whose_bitstream_cannot(
 
 
 @pytest.mark.parametrize("transfer", ["pq", "hlg"])
-def test_hdr_comes_back_as_the_sdr_it_was_made_from(tmp_path: Path, transfer: str) -> None:
+@pytest.mark.parametrize(
+    ("codec", "name"),
+    [("libx265", "clip.mp4"), ("prores_ks", "clip.mov"), ("libsvtav1", "clip.mkv")],
+)
+def test_hdr_comes_back_as_the_sdr_it_was_made_from(
+    tmp_path: Path, transfer: str, codec: str, name: str
+) -> None:
     planes = planes_of(hdr_of(chart(), transfer), 9, full_range=False, bits=10)
     path = write_planes(
-        tmp_path / "clip.mp4",
+        tmp_path / name,
         planes,
-        codec="libx265",
-        pixel_format="yuv420p10le",
+        codec=codec,
+        pixel_format="yuv422p10le" if codec == "prores_ks" else "yuv420p10le",
         colour_range=1,
         matrix=9,
         primaries=9,
@@ -245,6 +258,52 @@ def test_a_matrix_that_is_not_known_is_refused_by_name(tmp_path: Path) -> None:
     path = write_planes(tmp_path / "clip.mp4", planes, matrix=8)
     with pytest.raises(UserError, match=r"clip.mp4 stores its colours .* convert it to BT.709"):
         scan(path)
+
+
+def test_dolby_vision_without_a_base_is_refused_by_name(tmp_path: Path) -> None:
+    path = write_planes(tmp_path / "a.mp4", planes_of(chart(), 6, full_range=True), colour_range=2)
+    with av.open(str(path)) as container:
+        plain = next(container.decode(video=0))
+    dolby = SimpleNamespace(
+        side_data={"DOVI_RPU_BUFFER": b""},
+        colorspace=2,
+        color_primaries=2,
+        color_trc=2,
+        color_range=2,
+        format=plain.format,
+        height=plain.height,
+    )
+    nothing = ColourTags(None, None, None, None)
+    with pytest.raises(UserError, match=r"^a.mp4 is Dolby Vision .*\(profile 5\)"):
+        read_colour(nothing, dolby, "hevc", "a.mp4", interlaced=False)
+    dolby.color_trc = 18  # profile 8.4, as phones write it, has a base in HLG
+    assert read_colour(nothing, dolby, "hevc", "a.mp4", interlaced=False).is_hdr
+
+
+@pytest.mark.parametrize("kind", ["plain", "hdr", "alpha"])
+def test_a_crop_takes_its_pixels_and_no_others(tmp_path: Path, kind: str) -> None:
+    planes = planes_of(chart(), 6, full_range=False)
+    path = write_planes(
+        tmp_path / "clip.mkv",
+        planes,
+        codec="ffv1",
+        pixel_format="yuv444p",
+        colour_range=1,
+        **BT601,
+    )
+    found = scan(path)
+    reading = replace(found.colour, has_alpha=kind == "alpha", transfer=16 if kind == "hdr" else 1)
+    (frame, _), crop = next(iter(found.reader.frames([0]))), Crop(left=33, top=1, right=65)
+    whole = RgbPictures(reading, Crop()).picture(frame)
+    kept = RgbPictures(reading, crop).picture(frame)
+    assert kept.shape == (127, 94, 3)
+    assert np.abs(kept.astype(int) - whole[1:, 33:-65]).max() <= 3  # the quick conversion's error
+    copied = BrowserFrames(reading, crop, Turn(), (94, 126)).upright(frame)
+    seen = rgb_of(planes_in(copied), 6, full_range=False)
+    rows = slice(20, 100)
+    # Away from edges, which are half as fine in the copy's chroma.
+    for column in (12, 45, 80):
+        assert np.abs(seen[rows, column] - kept[rows, column]).max() <= BOUND
 
 
 @pytest.mark.parametrize(
