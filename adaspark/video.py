@@ -16,11 +16,12 @@ from torch import Tensor
 from adaspark import image
 from adaspark.image import smart_resize
 from adaspark.sampling import Sampling as Sampling
-from adaspark.video_decode import PictureMaker, upright_tensor
+from adaspark.video_decode import upright_tensor
 from adaspark.video_file import DEFAULT_LIMITS, Limits, shown_name
 from adaspark.video_file import damaged as damaged_file
 from adaspark.video_images import Source, image_paths
 from adaspark.video_probe import Scan, VideoInfo, probe, scan
+from adaspark.video_rgb import RgbPictures
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -255,10 +256,10 @@ def _resized_frames(
     info, index = scanned.info, scanned.index
     wanted = [index.frame_from_time(t) for t in sample_times(info, sampling)]
     size = _frame_size(info, sampling)
-    maker = PictureMaker()
+    rgb = RgbPictures(scanned.colour, scanned.crop)
     shown = scanned.reader.frames(wanted)
     for done, (number, (frame, is_whole)) in enumerate(zip(wanted, shown, strict=True), start=1):
-        upright = upright_tensor(maker.picture(frame), scanned.crop, scanned.turn)
+        upright = upright_tensor(rgb.picture(frame), scanned.turn)
         time_secs = info.start_secs + float(index.times_secs[number])
         yield image.resize(upright, size), time_secs, is_whole
         if on_progress is not None:

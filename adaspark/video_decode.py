@@ -13,20 +13,19 @@ from typing import Any, NamedTuple, Protocol
 import av
 import numpy as np
 import torch
-from av.video.reformatter import VideoReformatter
-from numpy.typing import NDArray
 from torch import Tensor
 
-from adaspark.video_boxes import Crop
+from adaspark.video_fields import deinterlaced
 from adaspark.video_file import damaged, open_video, shown_name, video_stream
 from adaspark.video_index import FrameIndex
-
-Picture = NDArray[np.uint8]  # [H, W, 3] RGB as stored: neither turned nor stretched
+from adaspark.video_rgb import Picture
 
 # Decoding through this many frames costs less than a seek, which empties the decoder's threads.
 _FRAMES_WORTH_A_SEEK = 8
 _MOST_LOST_SHARE = 0.1
 _B_FRAME = 3  # in `pict_type`; no later frame is decoded from most of these
+# FFmpeg's own decoders of these leave out the alpha that WebM keeps beside the picture.
+_DECODER_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ class Decoding:
     """The `av.VideoFrame`s from where a container stands; `errors` counts what is broken."""
 
     def __init__(self, container: Any, stream: Any) -> None:
-        self._frames = self._decoded(container.demux(stream))
+        self._frames = self._decoded(container.demux(stream), _decoder(stream))
         self.errors = 0
 
     def __iter__(self) -> Iterator[Any]:
@@ -100,25 +99,36 @@ class Decoding:
     def __next__(self) -> Any:
         return next(self._frames)
 
-    def _decoded(self, packets: Iterator[Any]) -> Iterator[Any]:
+    def _decoded(self, packets: Iterator[Any], decoder: Any) -> Iterator[Any]:
         while True:
             try:
                 packet = next(packets)
             except (StopIteration, av.error.FFmpegError):
                 return
             try:
-                yield from packet.decode()
+                yield from decoder.decode(packet)
             except av.error.FFmpegError:
                 self.errors += 1
 
 
+def _decoder(stream: Any) -> Any:
+    """Return the stream's own decoder, or one that reads the alpha that the stream says it has."""
+    own = stream.codec_context
+    if stream.metadata.get("alpha_mode") != "1" or own.name not in _DECODER_WITH_ALPHA:
+        return own
+    decoder = av.CodecContext.create(_DECODER_WITH_ALPHA[own.name], "r")
+    decoder.thread_type, decoder.options = own.thread_type, own.options
+    return decoder
+
+
 @dataclass(frozen=True)
 class VideoReader:
-    """The frames of a video file, numbered as its index has them."""
+    """The frames of a video file, numbered as its index has them, deinterlaced where they are."""
 
     path: Path
     index: FrameIndex
     max_pixels: int
+    interlaced: bool
 
     def frames(self, wanted: Sequence[int]) -> Iterator[Shown]:
         """Yield the frames of `wanted`, seeking where that is shorter.
@@ -129,7 +139,7 @@ class VideoReader:
         with open_video(self.path) as container:
             stream = video_stream(container, name)
             limit_decoder(stream, self.max_pixels)
-            cursor = Cursor(container, stream, self.index)
+            cursor = Cursor(container, stream, self.index, looks_back=self.interlaced)
             lost = 0
             for number in wanted:
                 frame = cursor.frame(number)
@@ -145,7 +155,7 @@ class VideoReader:
             stream = video_stream(container, name)
             limit_decoder(stream, self.max_pixels)
             last = -1
-            for frame in Decoding(container, stream):
+            for frame in deinterlaced(Decoding(container, stream)):
                 number = self.index.frame_from_pts(frame.pts, decoded_before=last + 1)
                 if last < number < len(self.index):
                     yield number, frame
@@ -155,10 +165,14 @@ class VideoReader:
 
 
 class Cursor:
-    """A place in an open video that moves forward, seeking where that is shorter."""
+    """A place in an open video that moves forward, seeking where that is shorter.
 
-    def __init__(self, container: Any, stream: Any, index: FrameIndex) -> None:
+    `looks_back` says that a frame is made with the one before it, so that this is decoded too.
+    """
+
+    def __init__(self, container: Any, stream: Any, index: FrameIndex, *, looks_back: bool) -> None:
         self._container, self._stream, self._index = container, stream, index
+        self._looks_back = looks_back
         self._hand: Any = None
         self._waiting: Any = None  # decoded already, but shown after the frame in hand
         self._restart()
@@ -167,7 +181,7 @@ class Cursor:
         """Return the `av.VideoFrame` shown at frame `wanted`: it, or the last before it."""
         self._seek_if_shorter(wanted)
         while self._at < wanted:
-            following = self._waiting or next(self._decoding, None)
+            following = self._waiting or next(self._frames, None)
             self._waiting = None
             if following is None:
                 break
@@ -188,6 +202,7 @@ class Cursor:
 
     def _restart(self) -> None:
         self._decoding = Decoding(self._container, self._stream)
+        self._frames = deinterlaced(self._decoding)
         self._errors_seen = 0
         self._at = -1  # number of the frame in hand
         self._hand = self._waiting = None
@@ -207,14 +222,15 @@ class Cursor:
         return self._index.frame_from_pts(frame.pts, decoded_before=self._at + 1)
 
     def _seek_if_shorter(self, wanted: int) -> None:
-        key = self._index.keys_before(wanted) - 1
+        first = max(wanted - self._looks_back, 0)
+        key = self._index.keys_before(first) - 1
         is_far = key > 0 and self._index.key_frames[key] - self._at >= _FRAMES_WORTH_A_SEEK
         if not self._index.has_pts or not is_far:
             return
         # A container's own index may lead past the frame: then from an earlier one, or the first.
         for earlier in (key, key - 1, key - 3, 0):
             self._seek(int(self._index.seek_to[max(earlier, 0)]))
-            if self._hand is not None and self._at <= wanted:
+            if self._hand is not None and self._at <= first:
                 return
 
     def _seek(self, stamp: int) -> None:
@@ -222,25 +238,11 @@ class Cursor:
         with suppress(av.error.FFmpegError):
             self._container.seek(stamp, stream=self._stream)
         self._restart()
-        first = next(self._decoding, None)
+        first = next(self._frames, None)
         if first is not None:
             self._take(first, self._number(first))
 
 
-class PictureMaker:
-    """Turns decoded frames into pictures; it keeps what swscale prepares for each kind of frame."""
-
-    def __init__(self) -> None:
-        self._reformatter = VideoReformatter()
-
-    def picture(self, frame: Any) -> Picture:
-        """Return the RGB picture [H, W, 3] of an `av.VideoFrame`."""
-        # Starting swscale's threads takes longer than converting a picture.
-        rgb = self._reformatter.reformat(frame, format="rgb24", threads=1)
-        return np.asarray(rgb.to_ndarray(), np.uint8)
-
-
-def upright_tensor(picture: Picture, crop: Crop, turn: Turn) -> Tensor:
-    """Return the shown part of a picture as an upright uint8 tensor [1, 3, H, W]."""
-    rows, columns = crop.kept(picture.shape[1], picture.shape[0])
-    return turn.upright(torch.from_numpy(picture[rows, columns]).permute(2, 0, 1)).unsqueeze(0)
+def upright_tensor(picture: Picture, turn: Turn) -> Tensor:
+    """Return a picture as an upright uint8 tensor [1, 3, H, W]."""
+    return turn.upright(torch.from_numpy(picture).permute(2, 0, 1)).unsqueeze(0)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from adaspark.video_colour import ColourTags
 from adaspark.video_decode import Decoding, limit_decoder
 from adaspark.video_file import Limits, damaged, open_video, shown_name, video_stream
 from adaspark.video_index import (
@@ -26,9 +27,14 @@ _TRIAL_FRAMES = 24
 
 @dataclass(frozen=True)
 class Trial:
-    """The first frame that can be decoded, and the pts of the first few in decoded order."""
+    """The first frame that can be decoded, and the pts of the first few in decoded order.
+
+    `tags` are the container's, before a decoder overrode them; `interlaced` is of any of the few.
+    """
 
     first: Any  # av.VideoFrame
+    tags: ColourTags
+    interlaced: bool
     pixel_aspect: Any
     pts: list[int | None]
     is_clean: bool
@@ -52,6 +58,7 @@ def try_decoding(file: Path, name: str, limits: Limits) -> Trial:
     """Decode the first few frames."""
     with open_video(file) as container:
         stream = video_stream(container, name)
+        tags = ColourTags.of(stream.codec_context)
         limit_decoder(stream, limits.max_pixels)
         decoding = Decoding(container, stream)
         frames = [frame for frame, _ in zip(decoding, range(_TRIAL_FRAMES), strict=False)]
@@ -59,7 +66,9 @@ def try_decoding(file: Path, name: str, limits: Limits) -> Trial:
             raise damaged(name, "none of its frames can be decoded")
         is_clean = not decoding.errors and not any(frame.is_corrupt for frame in frames)
         aspect = stream.sample_aspect_ratio or 1
-        return Trial(frames[0], aspect, [frame.pts for frame in frames], is_clean)
+        interlaced = any(frame.interlaced_frame for frame in frames)
+        pts = [frame.pts for frame in frames]
+        return Trial(frames[0], tags, interlaced, aspect, pts, is_clean)
 
 
 def decode_order(file: Path, limits: Limits) -> tuple[FrameIndex, tuple[str, ...]]:

@@ -9,6 +9,7 @@ from typing import Any
 from adaspark.errors import UserError
 from adaspark.image import MAX_ASPECT_RATIO
 from adaspark.video_boxes import Crop, track_of
+from adaspark.video_colour import RGB, ColourReading, read_colour
 from adaspark.video_decode import Reader, Turn, VideoReader, turn_of
 from adaspark.video_file import (
     DEFAULT_LIMITS,
@@ -77,6 +78,7 @@ class Scan:
     reader: Reader
     turn: Turn
     crop: Crop
+    colour: ColourReading
     pixel_format: str
     square_pixels: bool
 
@@ -131,6 +133,7 @@ class _Header:
 def _scan_video(file: Path, name: str, limits: Limits) -> Scan:
     header = _read_header(file, name, limits)
     trial = try_decoding(file, name, limits)
+    colour = read_colour(trial.tags, trial.first, header.codec, name, interlaced=trial.interlaced)
     first, index = trial.first, header.index
     warnings: tuple[str, ...] = ()
     if header.is_plain and trial.agrees(index):
@@ -154,9 +157,9 @@ def _scan_video(file: Path, name: str, limits: Limits) -> Scan:
         start_secs=_start_secs(header, index),
         warnings=warnings,
     )
-    reader = VideoReader(file, index, limits.max_pixels)
+    reader = VideoReader(file, index, limits.max_pixels, colour.interlaced)
     is_square = trial.pixel_aspect == 1
-    return Scan(info, index, reader, turn, header.crop, first.format.name, is_square)
+    return Scan(info, index, reader, turn, header.crop, colour, first.format.name, is_square)
 
 
 def _scan_images(images: tuple[Path, ...], fps: float | None, limits: Limits) -> Scan:
@@ -171,13 +174,13 @@ def _scan_images(images: tuple[Path, ...], fps: float | None, limits: Limits) ->
     reader, index, kind, warnings = read_images(images, fps, limits)
     info = _still_info(images[0].parent, "images", kind, reader.size, index)
     info = replace(info, images=images, warnings=warnings)
-    return Scan(info, index, reader, Turn(), Crop(), "rgb24", square_pixels=True)
+    return Scan(info, index, reader, Turn(), Crop(), RGB, "rgb24", square_pixels=True)
 
 
 def _scan_webp(file: Path, limits: Limits) -> Scan:
     reader, index = read_webp(file, limits)
     info = _still_info(file, "WebP", "webp", reader.size, index)
-    return Scan(info, index, reader, Turn(), Crop(), "rgb24", square_pixels=True)
+    return Scan(info, index, reader, Turn(), Crop(), RGB, "rgb24", square_pixels=True)
 
 
 def _still_info(

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import av
-import av.filter
 import numpy as np
 
-from adaspark.video_decode import Turn
 from adaspark.video_file import open_video, shown_name, video_stream
 from adaspark.video_probe import Scan
+from app.browser_frames import BrowserFrames, set_tags
 
 OnProgress = Callable[[int, int], None] | None
 
@@ -63,27 +62,25 @@ class _Encoder:
     """An H.264 stream of an open MP4 that takes frames of any size and stored orientation."""
 
     def __init__(self, output: Any, scanned: Scan) -> None:
-        self._output, self._turn = output, scanned.turn
-        self._size = _box_size(scanned.info.width, scanned.info.height)
+        self._output = output
+        size = _box_size(scanned.info.width, scanned.info.height)
+        self._frames = BrowserFrames(scanned.colour, scanned.crop, scanned.turn, size)
         self._stream = output.add_stream("libx264", options=dict(_X264_OPTIONS))
-        self._stream.width, self._stream.height = self._size
+        self._stream.width, self._stream.height = size
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = Fraction(1, _TICKS_PER_SEC)
         rate = Fraction(scanned.info.fps).limit_denominator(1001)
         self._stream.codec_context.framerate = rate
         self._stream.codec_context.gop_size = max(round(rate * _SECS_BETWEEN_KEY_FRAMES), 1)
+        set_tags(self._stream.codec_context)
         self._duration_from_pts: dict[int, int] = {}
-        self._graph: Any = None
-        self._graph_takes: tuple[int, int, str] | None = None
 
     def write(self, frame: Any, pts_ticks: int, duration_ticks: int) -> None:
         """Encode one decoded frame as shown from `pts_ticks` for `duration_ticks`."""
-        upright = self._upright(frame)
+        upright = self._frames.upright(frame)
         upright.pts, upright.time_base = pts_ticks, Fraction(1, _TICKS_PER_SEC)
         # The encoder places key frames itself; a type left by the decoder would force one.
         upright.pict_type = 0
-        if not self._duration_from_pts:
-            self._copy_colour_tags(upright)
         self._duration_from_pts[pts_ticks] = duration_ticks
         self._mux(self._stream.encode(upright))
 
@@ -95,44 +92,6 @@ class _Encoder:
         for packet in packets:
             packet.duration = self._duration_from_pts.get(packet.pts, 0)
             self._output.mux(packet)
-
-    def _upright(self, frame: Any) -> Any:
-        takes = (frame.width, frame.height, frame.format.name)
-        if takes != self._graph_takes:
-            self._graph = _upright_graph(frame, self._turn, self._size)
-            self._graph_takes = takes
-        self._graph.push(frame)
-        return self._graph.pull()
-
-    def _copy_colour_tags(self, frame: Any) -> None:
-        context = self._stream.codec_context
-        for tag in ("colorspace", "color_primaries", "color_trc", "color_range"):
-            setattr(context, tag, getattr(frame, tag))
-
-
-def _upright_graph(frame: Any, turn: Turn, size: tuple[int, int]) -> Any:
-    steps = [
-        # Filter direction 0 is the plain transposition.
-        *([("transpose", "dir=0")] if turn.transpose else []),
-        *([("hflip", None)] if turn.flip_x else []),
-        *([("vflip", None)] if turn.flip_y else []),
-        ("scale", f"{size[0]}:{size[1]}:flags=bicubic"),
-        ("format", "pix_fmts=yuv420p"),
-        ("setsar", "1"),
-        ("buffersink", None),
-    ]
-    graph = av.filter.Graph()
-    nodes = [
-        graph.add_buffer(
-            width=frame.width,
-            height=frame.height,
-            format=frame.format,
-            time_base=Fraction(1, _TICKS_PER_SEC),
-        ),
-        *(graph.add(name, args) for name, args in steps),
-    ]
-    graph.link_nodes(*nodes).configure()
-    return graph
 
 
 def _box_size(width: int, height: int) -> tuple[int, int]:

@@ -286,7 +286,8 @@ def test_a_seek_that_lands_too_far_starts_again(tmp_path: Path) -> None:
     index = video_probe.scan(path).index
     with av.open(str(path)) as container:
         landing = Overshooting(container, int(index.pts[24] - index.pts[0]))
-        cursor = video_decode.Cursor(landing, container.streams.video[0], index)
+        stream = container.streams.video[0]
+        cursor = video_decode.Cursor(landing, stream, index, looks_back=False)
         frame = cursor.frame(50)
         assert number_of(frame) == 50
         assert cursor.is_exact(50)
