@@ -23,8 +23,9 @@ class Swapped:
 
 def swap(thing: Any, kind: Any) -> None:
     """Put `kind` before the class of `thing`; once only."""
-    if not isinstance(thing, kind):
-        thing.__class__ = _joined(kind, type(thing))
+    original: Any = type(thing)
+    if not issubclass(original, kind):
+        thing.__class__ = _joined(kind, original)
 
 
 def swap_back(thing: Any, kind: Any) -> None:

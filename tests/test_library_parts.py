@@ -75,16 +75,16 @@ FIRST = 4  # the first video token; a slab of the first video is 42 tokens
 @pytest.mark.parametrize(
     "ends", [[FIRST], [FIRST + 42], [2, FIRST + 42, FIRST + 84], [FIRST + 105, FIRST + 109]]
 )
-def test_parts_that_cut_no_cube_are_one_prefill(model: Any, inputs: Inputs, ends: list[int]) -> None:
+def test_parts_that_cut_no_cube_are_one_prefill(
+    model: Any, inputs: Inputs, ends: list[int]
+) -> None:
     torch.testing.assert_close(
         in_parts(model, inputs, ends), in_parts(model, inputs, []), atol=1e-4, rtol=1e-4
     )
 
 
 @pytest.mark.parametrize("size", [1, 5, 7, 32, 100])
-def test_one_in_parts_of_any_size_is_the_stock_model(
-    stock: Any, inputs: Inputs, size: int
-) -> None:
+def test_one_in_parts_of_any_size_is_the_stock_model(stock: Any, inputs: Inputs, size: int) -> None:
     expected = generate(stock, inputs, prefill_chunk_size=size)
     model = sparsify(stock, DENSE)
     with record(model) as trace:
@@ -94,7 +94,7 @@ def test_one_in_parts_of_any_size_is_the_stock_model(
 
 
 @pytest.mark.parametrize("cache", [{}, {"cache_implementation": "static"}])
-@pytest.mark.parametrize("size", [5, 32, 100])
+@pytest.mark.parametrize("size", [7, 32, 100])
 def test_chunked_prefill_runs_sparse(
     model: Any, inputs: Inputs, size: int, cache: dict[str, str]
 ) -> None:
@@ -177,7 +177,9 @@ def test_the_layout_of_a_part_is_a_part_of_the_layout() -> None:
         assert part.cubes == part.cube_from_token.unique().numel() == len(part.bounds)
         assert part.host_sizes.tolist() == part.cube_sizes.tolist()
         same = layout.cube_from_token[first:end]
-        assert ((part.cube_from_token[:, None] == part.cube_from_token) == (same[:, None] == same)).all()
+        assert (
+            (part.cube_from_token[:, None] == part.cube_from_token) == (same[:, None] == same)
+        ).all()
         for slab in part.slabs:
             cubes = part.cube_from_token[slab.first_token : slab.end_token]
             assert (cubes >= slab.first_cube).all() and (cubes < slab.end_cube).all()
