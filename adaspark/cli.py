@@ -8,10 +8,24 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from adaspark.arguments import Parser, add_dials, number, refuse, typed_dials, whole
+from adaspark.arguments import (
+    Parser,
+    add_dials,
+    add_limits,
+    add_shown,
+    add_words,
+    number,
+    refuse,
+    typed_dials,
+    typed_drawing,
+    typed_limits,
+    typed_shown,
+    whole,
+)
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
 
@@ -55,11 +69,13 @@ def _add_ask(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("question", metavar="QUESTION")
     add_dials(parser)
     parser.add_argument("--dense", action="store_true", help="drop nothing (both p = 1)")
-    parser.add_argument("--model", default="mini", metavar="NAME", help="mini, folder or hub name")
+    parser.add_argument(
+        "--model", default="mini", metavar="NAME", help="mini, folder, hub name[@revision] or URL"
+    )
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
-    parser.add_argument("--fps", type=number, metavar="F", help="frames a second to show")
-    parser.add_argument("--max-frames", type=whole, metavar="N", help="most frames to show")
-    parser.add_argument("--max-new-tokens", type=whole, default=32, metavar="N")
+    add_shown(parser)
+    add_words(parser)
+    add_limits(parser)
     parser.add_argument("--json", metavar="PATH", help="write the figures (- for standard output)")
     parser.add_argument("--trace", metavar="PATH.npz", help="write what was decided")
     parser.add_argument("--report", metavar="PATH.html", help="write an offline page")
@@ -112,17 +128,24 @@ def _ask(arguments: argparse.Namespace) -> None:
         raise UserError("--dense drops nothing, so it goes without --attn-top-p and --ffn-top-p.")
     if arguments.dense:
         given |= {"attn_top_p": 1.0, "ffn_top_p": 1.0}
-    AdaSparkConfig.from_dict(given)
+    config = AdaSparkConfig.from_dict(given)
+    from adaspark.request import Options, Result, Word
     from adaspark.video import probe
 
-    probe(arguments.video)
+    drawing, limits = typed_drawing(arguments), typed_limits(arguments)
+    words_at_most = arguments.max_new_tokens
+    options = Options(
+        config, max_new_tokens=words_at_most, drawing=drawing, limits=limits, **typed_shown(arguments)
+    )
+    probe(arguments.video, limits)
     _quiet()
     from adaspark.engine import Engine
-    from adaspark.request import Options, Result, Word
 
     engine = Engine(arguments.model, arguments.device)
     config = AdaSparkConfig.from_dict({**engine.default_config.to_dict(), **given})
-    options = Options(config, arguments.fps, arguments.max_frames, arguments.max_new_tokens)
+    options = replace(options, config=config)
+    if note := engine.estimate(arguments.video, limits=limits, **options.sampling).note:
+        print(f"adaspark: {note}.", file=sys.stderr)
     # Words go to standard output as they come, unless the JSON does.
     words = sys.stderr if arguments.json == "-" else sys.stdout
     for event in engine.ask(arguments.video, arguments.question, options):
@@ -232,10 +255,12 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 def _quiet() -> None:
     """Progress bars and advice of the libraries are not part of an answer."""
+    from huggingface_hub.utils import enable_progress_bars
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    enable_progress_bars()  # those of a download stay
 
 
 _DELEGATED = {
