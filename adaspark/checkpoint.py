@@ -84,7 +84,8 @@ def load(name: str = BUNDLED, *, device: str = "auto") -> Checkpoint:
     if adapter is not None:
         model = with_adapter(model, adapter)
     with blamed(source, "generation_config.json"):
-        Decoding(model, torch.tensor([[0]], device=place), max_new_tokens=1)
+        nothing = torch.tensor([[0]], device=place)
+        Decoding(model, nothing, tokenizer=small.tokenizer, max_new_tokens=1)
     frames = small.frames
     return Checkpoint(
         name=name,

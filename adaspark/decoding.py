@@ -27,9 +27,9 @@ class Decoding:
         model: Any,
         input_ids: Tensor,
         *,
+        tokenizer: Any,
         max_new_tokens: int,
         drawing: Drawing | None = None,
-        tokenizer: Any = None,
     ) -> None:
         self._ids = input_ids
         self._generator: torch.Generator | None = None
@@ -38,15 +38,15 @@ class Decoding:
             self._generator = torch.Generator(input_ids.device).manual_seed(drawing.seed)
             if drawing.temperature is not None:
                 changes["temperature"] = drawing.temperature
-        self._check_mode(model)
+        _check_mode(model)
         # `generate` prepares everything, then hands it to this function instead of its own loop.
         model.generate(
             input_ids,
             attention_mask=torch.ones_like(input_ids),
             max_new_tokens=max_new_tokens,
             custom_generate=self._take,
-            tokenizer=tokenizer,
             **changes,
+            **_stop_strings(model, tokenizer),
         )
 
     def next_token(self, logits: Tensor) -> int:
@@ -83,13 +83,26 @@ class Decoding:
         self._ends = {*(ends if isinstance(ends, list) else [ends])} - {None}
         return input_ids
 
-    @staticmethod
-    def _check_mode(model: Any) -> None:
-        config = model.generation_config
-        beams, guidance = config.num_beams or 1, config.guidance_scale or 1
-        if beams > 1 or guidance != 1:
-            name = f"num_beams {beams}" if beams > 1 else f"guidance_scale {guidance:g}"
-            raise UserError(
-                f"generation_config.json asks for {name}; words are written one by one here, from "
-                f"one reading: set it to 1 in that file."
-            )
+
+def _stop_strings(model: Any, tokenizer: Any) -> dict[str, Any]:
+    """The config's stop strings as a criterion: `generate` loses the tokenizer that they need
+    where its loop is another function.
+    """
+    from transformers import StoppingCriteriaList, StopStringCriteria
+
+    strings = model.generation_config.stop_strings
+    if strings is None:
+        return {}
+    criterion = StopStringCriteria(tokenizer, strings)
+    return {"stop_strings": None, "stopping_criteria": StoppingCriteriaList([criterion])}
+
+
+def _check_mode(model: Any) -> None:
+    config = model.generation_config
+    beams, guidance = config.num_beams or 1, config.guidance_scale or 1
+    if beams > 1 or guidance != 1:
+        name = f"num_beams {beams}" if beams > 1 else f"guidance_scale {guidance:g}"
+        raise UserError(
+            f"generation_config.json asks for {name}; words are written one by one here, from "
+            f"one reading: set it to 1 in that file."
+        )

@@ -16,7 +16,7 @@ from transformers import DynamicCache
 from adaspark.checkpoint import Checkpoint
 from adaspark.decoding import Decoding
 from adaspark.features import Features, Report
-from adaspark.prompt import VIDEO, Prompt, build_prompt, pruned
+from adaspark.prompt import TEXT, VIDEO, Prompt, build_prompt, pruned
 from adaspark.qwen import record
 from adaspark.request import Drawing
 from adaspark.streaming import Stopped
@@ -65,9 +65,9 @@ def generate(
     decoding = Decoding(
         model,
         prompt.input_ids.to(checkpoint.device),
+        tokenizer=checkpoint.tokenizer,
         max_new_tokens=max_new_tokens,
         drawing=drawing,
-        tokenizer=checkpoint.tokenizer,
     )
     cache = DynamicCache(config=model.config.text_config)
     ids: list[int] = []
@@ -128,10 +128,11 @@ def _words(
         yield token, float(logits.float().log_softmax(-1)[token])
         if decoding.is_over:
             return
-        position = torch.full((3, 1, 1), prompt.next_position + step, device=checkpoint.device)
+        written = torch.tensor([[token]], device=checkpoint.device)
         output = checkpoint.model(
-            input_ids=torch.tensor([[token]], device=checkpoint.device),
-            position_ids=position,
+            input_ids=written,
+            position_ids=torch.full_like(written, prompt.next_position + step).expand(3, 1, 1),
+            mm_token_type_ids=torch.full_like(written, TEXT),  # even where a placeholder is written
             past_key_values=cache,
         )
         logits = output.logits[0, -1]
@@ -150,6 +151,7 @@ def _scored(
         output = checkpoint.model(
             input_ids=given[:, :-1],
             position_ids=places.expand(3, 1, -1),
+            mm_token_type_ids=torch.full_like(given[:, :-1], TEXT),
             past_key_values=cache,
         )
         rows = torch.cat([rows, output.logits[0]])
