@@ -80,7 +80,8 @@ def load(name: str = BUNDLED, *, device: str = "auto") -> Checkpoint:
     check_weights(source)
     model = _model(source, small, place)
     if name == BUNDLED_SPARSE:
-        apply_delta(model, source.files / SPARSE_DELTA)
+        with blamed(source, SPARSE_DELTA):
+            apply_delta(model, source.files / SPARSE_DELTA)
     if adapter is not None:
         model = with_adapter(model, adapter)
     with blamed(source, "generation_config.json"):

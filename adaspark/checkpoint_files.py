@@ -82,10 +82,13 @@ def check_weights(source: Source) -> None:
             raise UserError(f"{source.name} lacks {name}: {source.remedy(name)}.")
         refuse_pointer(source, path)
         if path.suffix == ".safetensors":
-            lacking = listed.get(name, set()) - _tensors(source, path)
-            if lacking:
-                what = f"lacks {some(lacking)}, which its index lists"
-                raise unusable(source, name, what)
+            held = _tensors(source, path)
+            wanted = listed.get(name, held)
+            if lacking := wanted - held:
+                raise unusable(source, name, f"lacks {some(lacking)}, which its index lists")
+            if unlisted := held - wanted:
+                what = f"does not list {some(unlisted)}, which {name} holds"
+                raise unusable(source, _INDEXES[0], what)
 
 
 def weight_files(source: Source) -> list[str]:
