@@ -60,11 +60,11 @@ def fetch_weights(source: Source) -> None:
         return
     wanted = weight_files(source)
     if not wanted or not all((source.files / name).is_file() for name in wanted):
-        fetch(source, wanted or _WEIGHTS)
+        _download(source, wanted or _WEIGHTS)
 
 
 def fetch(source: Source, patterns: Sequence[str]) -> None:
-    """Bring files of a repository into the source's folder, unless one of them is there."""
+    """Bring files of a repository into the source's folder, unless it has one of them."""
     if source.repo is not None and not any((source.files / p).is_file() for p in patterns):
         _download(source, patterns)
 
@@ -82,14 +82,14 @@ def _cached(source: Source) -> Source | None:
 
 
 def _download(source: Source, patterns: Sequence[str]) -> Path:
+    """Fetch files of the source's revision; once it has a folder, of that very commit."""
     from huggingface_hub import snapshot_download
 
     assert source.repo is not None
     _check_reachable(source)
+    revision = source.revision if source.folder is None else source.folder.name
     with _explained(source):
-        folder = snapshot_download(
-            source.repo, revision=source.revision, allow_patterns=list(patterns)
-        )
+        folder = snapshot_download(source.repo, revision=revision, allow_patterns=list(patterns))
     return Path(folder)
 
 
