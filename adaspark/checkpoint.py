@@ -162,7 +162,7 @@ def _model(source: Source, small: _Small, device: torch.device) -> Any:
         dtype = torch.float32
     else:
         dtype = fastest(device, _parameters(config))
-    with blamed(source, "config.json or a file of weights"):
+    with blamed(source, ""):
         model, info = Qwen2_5_VLForConditionalGeneration.from_pretrained(
             source.files,
             dtype=dtype,

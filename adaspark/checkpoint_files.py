@@ -99,8 +99,8 @@ def weight_files(source: Source) -> list[str]:
 
 
 def unusable(source: Source, name: str, what: str) -> UserError:
-    """The error for a file of which `what` says what is wrong."""
-    return UserError(f"{name} of {source.name} {what}: {source.remedy(name)}.")
+    """The error for a file (the weights if empty) of which `what` says what is wrong."""
+    return UserError(f"{name or 'The weights'} of {source.name} {what}: {source.remedy(name)}.")
 
 
 @contextmanager
