@@ -15,7 +15,14 @@ from safetensors.torch import load_file
 
 from adaspark.adapter import Adapter, read_adapter, with_adapter
 from adaspark.chat_template import give_template
-from adaspark.checkpoint_files import blamed, check_settings, check_weights, read_json, some, unusable
+from adaspark.checkpoint_files import (
+    blamed,
+    check_settings,
+    check_weights,
+    read_json,
+    some,
+    unusable,
+)
 from adaspark.checkpoint_frames import FrameSettings, frame_settings
 from adaspark.checkpoint_hub import fetch_weights, settled
 from adaspark.checkpoint_source import (
@@ -155,7 +162,9 @@ def _model(source: Source, small: _Small, device: torch.device) -> Any:
     """The model with every weight from its files: what they lack would be random."""
     from transformers import Qwen2_5_VLForConditionalGeneration
 
-    config, placing = small.model_config, {}
+    config = small.model_config
+    placing: dict[str, Any] = {}
+    dtype: torch.dtype | str
     if is_quantised(config):
         placing, dtype = {"device_map": {"": device}}, "auto"
     elif source.name in BUNDLES:
@@ -180,8 +189,8 @@ def _check_loaded(source: Source, info: dict[str, Any]) -> None:
     what = f"; the files hold others, such as {some(extra)}" if extra else ""
     if missing := info["missing_keys"]:
         raise UserError(
-            f"{source.name} lacks {len(missing):,} weights ({some(missing)}){what}: its config.json "
-            f"and its files do not belong together; {source.remedy()}."
+            f"{source.name} lacks {len(missing):,} weights ({some(missing)}){what}: its "
+            f"config.json and its files do not belong together; {source.remedy()}."
         )
     if extra:
         raise UserError(

@@ -167,7 +167,9 @@ def _tensors(source: Source, path: Path) -> set[str]:
                 raise ValueError("its header is cut short")
             header = json.loads(file.read(length))
             header.pop("__metadata__", None)
-            end = 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0)
+            end = (
+                8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0)
+            )
         except (ValueError, KeyError, TypeError, AttributeError, LookupError) as error:
             what = f"is cut short or damaged ({size:,} bytes, no readable header)"
             raise unusable(source, path.name, what) from error

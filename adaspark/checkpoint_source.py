@@ -59,7 +59,9 @@ class Source:
         wanted = f"{'/'.join(known.groups()) if known else 'ORG/NAME'} {file}".strip()
         place = "" if known else f" --local-dir {shlex.quote(str(self.folder))}"
         flags = f"{place} --force-download"
-        return f"copy it again from where it came from, or from the hub: hf download {wanted}{flags}"
+        return (
+            f"copy it again from where it came from, or from the hub: hf download {wanted}{flags}"
+        )
 
 
 def locate(name: str) -> Source:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from adaspark.arguments import (
     Parser,
@@ -28,6 +25,7 @@ from adaspark.arguments import (
 )
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
+from adaspark.outputs import check_outputs, write_outputs
 
 BENCH_PARTS = ("attention", "ffn", "decode", "captured", "flex", "model", "long")
 
@@ -118,8 +116,8 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
 
 
 def _ask(arguments: argparse.Namespace) -> None:
-    json_path = None if arguments.json == "-" else arguments.json
-    _check_outputs(json_path, arguments.trace, arguments.report)
+    written = (arguments.json, arguments.trace, arguments.report)
+    check_outputs(*(path for path in written if path != "-"))
     if not arguments.question.strip():
         raise UserError("The question is blank: type one, in quotes.")
     # Checked before the model is loaded: a wrong value should not cost a minute.
@@ -135,7 +133,11 @@ def _ask(arguments: argparse.Namespace) -> None:
     drawing, limits = typed_drawing(arguments), typed_limits(arguments)
     words_at_most = arguments.max_new_tokens
     options = Options(
-        config, max_new_tokens=words_at_most, drawing=drawing, limits=limits, **typed_shown(arguments)
+        config,
+        max_new_tokens=words_at_most,
+        drawing=drawing,
+        limits=limits,
+        **typed_shown(arguments),
     )
     probe(arguments.video, limits)
     _quiet()
@@ -153,46 +155,7 @@ def _ask(arguments: argparse.Namespace) -> None:
             print(event.text, end="", file=words, flush=True)
         elif isinstance(event, Result):
             print(file=words)
-            try:
-                _write_outputs(arguments, event)
-            except BrokenPipeError:
-                raise
-            except OSError as error:
-                raise UserError(
-                    f"{error.filename} cannot be written ({error.strerror}): name another file."
-                ) from error
-
-
-def _write_outputs(arguments: argparse.Namespace, result: Any) -> None:
-    if arguments.json:
-        text = json.dumps(result.summary(), indent=2, ensure_ascii=False)
-        if arguments.json == "-":
-            print(text)
-        else:
-            Path(arguments.json).write_text(text + "\n", encoding="utf-8")
-    if arguments.trace:
-        result.trace.save(arguments.trace)
-    if arguments.report:
-        from viz.page import report
-
-        page = report(result.trace, video_path=arguments.video)
-        Path(arguments.report).write_text(page, encoding="utf-8")
-
-
-def _check_outputs(*paths: str | None) -> None:
-    for path in paths:
-        if path is not None and not _is_writable(path):
-            raise UserError(f"{path!r} cannot be written: name a file in a folder that exists.")
-
-
-def _is_writable(path: str) -> bool:
-    """Whether a file could be made at `path`, as far as one can know without making it."""
-    try:
-        folder = Path(path).absolute().parent
-        usable = path != "-" and not Path(path).is_dir() and folder.is_dir()
-        return usable and os.access(folder, os.W_OK)
-    except OSError:  # such as a name that is too long
-        return False
+            write_outputs(event, arguments.video, *written)
 
 
 def _app(arguments: argparse.Namespace) -> int:
@@ -208,7 +171,7 @@ def _train(arguments: argparse.Namespace) -> int:
 def _world(arguments: argparse.Namespace) -> None:
     from adaspark.mini.clips import make_world
 
-    _check_outputs(arguments.out)
+    check_outputs(arguments.out)
     made = make_world(
         arguments.family,
         arguments.frames,
@@ -255,7 +218,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 def _quiet() -> None:
     """Progress bars and advice of the libraries are not part of an answer."""
-    from huggingface_hub.utils import enable_progress_bars
+    from huggingface_hub.utils.tqdm import enable_progress_bars
     from transformers.utils import logging
 
     logging.set_verbosity_error()

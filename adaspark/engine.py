@@ -16,9 +16,9 @@ from adaspark.features import FeatureCache, Features, Report, encode, strongest
 from adaspark.generation import generate
 from adaspark.qwen import sparsify
 from adaspark.request import Estimate, Event, Options, Phase, Result, Word
+from adaspark.shown import chosen_sampling, estimate
 from adaspark.streaming import Stopped, streamed
 from adaspark.summary import finish
-from adaspark.shown import chosen_sampling, estimate
 from adaspark.video import DEFAULT_LIMITS, Limits, probe
 
 

@@ -16,7 +16,6 @@ from adaspark.trace import Trace
 from adaspark.video_file import DEFAULT_LIMITS, Limits
 from adaspark.video_probe import VideoInfo
 
-
 SAMPLING = ("fps", "max_frames", "min_pixels", "max_pixels", "max_video_tokens")
 """The options of a request that make its video's tokens."""
 

@@ -49,7 +49,11 @@ def estimate(info: VideoInfo, sampling: Sampling, *, most_tokens: int | None = N
     grid = token_grid(info, sampling)
     frames = len(sample_times(info, sampling))
     found = Estimate(
-        info, grid, frames, grid[2] * sampling.factor, grid[1] * sampling.factor,
+        info,
+        grid,
+        frames,
+        grid[2] * sampling.factor,
+        grid[1] * sampling.factor,
         note="" if most_tokens else _note(info, sampling, grid),
     )
     if most_tokens is not None and found.video_tokens > most_tokens:

@@ -1,4 +1,4 @@
-"""A server that speaks as much of the Hugging Face hub's protocol as fetching a checkpoint takes."""
+"""A server that speaks as much of the Hugging Face hub's protocol as a checkpoint takes."""
 
 from __future__ import annotations
 
@@ -88,9 +88,7 @@ def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
             sha = commit or COMMITS["main"]
             return self._json({"id": repo, "modelId": repo, "sha": sha, "siblings": names})
 
-        def _file(
-            self, folder: Path, name: str, commit: str | None, *, with_body: bool
-        ) -> None:
+        def _file(self, folder: Path, name: str, commit: str | None, *, with_body: bool) -> None:
             place = folder / name
             if commit is None or not place.is_file():
                 return self._fail(404, "EntryNotFound", "Entry not found")

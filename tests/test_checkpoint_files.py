@@ -64,7 +64,9 @@ def test_a_half_shard_is_named_with_its_size(folder: Path) -> None:
     assert text.startswith(SHARDS[1]) and f"{whole // 2:,} bytes of {whole:,}" in text
 
 
-@pytest.mark.parametrize("content", [b"", b"x" * 99, b"\xff" * 200, b"\x08" + b"\0" * 7 + b"{}      "])
+@pytest.mark.parametrize(
+    "content", [b"", b"x" * 99, b"\xff" * 200, b"\x08" + b"\0" * 7 + b"{}      "]
+)
 def test_a_shard_that_is_no_safetensors_is_named(folder: Path, content: bytes) -> None:
     replace_file(folder / SHARDS[0], content)
     assert SHARDS[0] in refusal(folder) and "hf download" in refusal(folder)

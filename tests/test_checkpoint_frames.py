@@ -125,9 +125,7 @@ def test_the_bundled_model_s_own_sampling_is_the_same_everywhere() -> None:
         ({"min_pixels": 784, "max_pixels": 1000}, (784, 1000)),
     ],
 )
-def test_one_limit_moves_the_other_along(
-    asked: dict[str, int], pixels: tuple[int, int]
-) -> None:
+def test_one_limit_moves_the_other_along(asked: dict[str, int], pixels: tuple[int, int]) -> None:
     found = chosen_sampling(Sampling(), **asked)
     assert (found.min_pixels, found.max_pixels) == pixels
 

@@ -27,9 +27,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def hub(
-    stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[FakeHub]:
+def hub(stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
     with fake_hub(monkeypatch, tmp_path / "cache") as running:
         running.repositories[REPO] = linked(tmp_path / "repository", stored)
         yield running

@@ -1,4 +1,4 @@
-"""What a model may be called: a folder, a hub name with its revision, an address; or one sentence."""
+"""What a model may be called: a folder, a hub name and its revision, or an address."""
 
 from __future__ import annotations
 

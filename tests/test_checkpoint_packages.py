@@ -85,9 +85,7 @@ def test_an_installed_package_that_refuses_is_one_sentence(
         assert "is quantised" in str(refused.value)
 
 
-def test_an_unknown_method_is_one_sentence(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unknown_method_is_one_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quantised, "find_spec", lambda _: object())
     quantise(folder, {"quant_method": "pressed-flowers"})
     assert "is quantised (pressed-flowers) and cannot run here" in refusal(folder)

@@ -163,7 +163,7 @@ def test_a_delta_of_another_model_is_refused(
     with pytest.raises(UserError, match="belongs to another model"):
         checkpoint.load("mini-sparse", device="cpu")
     (copied / "sparse.safetensors").write_bytes(b"no safetensors")
-    with pytest.raises(UserError, match="sparse.safetensors of mini-sparse cannot be used"):
+    with pytest.raises(UserError, match=r"sparse\.safetensors of mini-sparse cannot be used"):
         checkpoint.load("mini-sparse", device="cpu")
 
 
