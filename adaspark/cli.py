@@ -116,8 +116,8 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
 
 
 def _ask(arguments: argparse.Namespace) -> None:
-    written = (arguments.json, arguments.trace, arguments.report)
-    check_outputs(*(path for path in written if path != "-"))
+    json_path = None if arguments.json == "-" else arguments.json
+    check_outputs(json_path, arguments.trace, arguments.report)
     if not arguments.question.strip():
         raise UserError("The question is blank: type one, in quotes.")
     # Checked before the model is loaded: a wrong value should not cost a minute.
@@ -155,7 +155,8 @@ def _ask(arguments: argparse.Namespace) -> None:
             print(event.text, end="", file=words, flush=True)
         elif isinstance(event, Result):
             print(file=words)
-            write_outputs(event, arguments.video, *written)
+            files = (arguments.json, arguments.trace, arguments.report)
+            write_outputs(event, arguments.video, *files)
 
 
 def _app(arguments: argparse.Namespace) -> int:
