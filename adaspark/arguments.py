@@ -88,16 +88,22 @@ def add_shown(parser: argparse.ArgumentParser) -> None:
         "--max-frames", type=whole, metavar="N", help="most frames to show (at first 64)"
     )
     parser.add_argument(
-        "--min-pixels", type=whole, metavar="N", help="of a frame as shown (Qwen: 100,352)"
+        "--min-pixels",
+        type=whole,
+        metavar="N",
+        help="fewest pixels of a frame as shown (Qwen: 100,352)",
     )
     parser.add_argument(
-        "--max-pixels", type=whole, metavar="N", help="of a frame as shown (Qwen: 602,112)"
+        "--max-pixels",
+        type=whole,
+        metavar="N",
+        help="most pixels of a frame as shown (Qwen: 602,112)",
     )
     parser.add_argument(
         "--max-video-tokens",
         type=whole,
         metavar="N",
-        help="of the whole video, whose frames shrink to fit (Qwen: 115,200; on a CPU 5,120)",
+        help="most tokens of the video: frames shrink to fit (Qwen: 115,200; on a CPU 5,120)",
     )
 
 
@@ -114,7 +120,9 @@ def add_words(parser: argparse.ArgumentParser) -> None:
         "--max-new-tokens", type=whole, default=32, metavar="N", help="most tokens of the answer"
     )
     parser.add_argument(
-        "--sample", action="store_true", help="draw words at random, as the checkpoint's settings"
+        "--sample",
+        action="store_true",
+        help="draw words at random, with the checkpoint's own settings",
     )
     parser.add_argument("--seed", type=whole, metavar="N", help="of --sample (at first 0)")
     parser.add_argument("--temperature", type=number, metavar="T", help="of --sample")
