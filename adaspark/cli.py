@@ -23,6 +23,7 @@ from adaspark.arguments import (
     typed_shown,
     whole,
 )
+from adaspark.checkpoint_source import locate
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
 from adaspark.outputs import check_outputs, write_outputs
@@ -128,25 +129,26 @@ def _ask(arguments: argparse.Namespace) -> None:
         given |= {"attn_top_p": 1.0, "ffn_top_p": 1.0}
     config = AdaSparkConfig.from_dict(given)
     from adaspark.request import Options, Result, Word
-    from adaspark.video import probe
+    from adaspark.shown import chosen_sampling
+    from adaspark.video import Sampling, probe
 
-    drawing, limits = typed_drawing(arguments), typed_limits(arguments)
-    words_at_most = arguments.max_new_tokens
     options = Options(
         config,
-        max_new_tokens=words_at_most,
-        drawing=drawing,
-        limits=limits,
+        max_new_tokens=arguments.max_new_tokens,
+        drawing=typed_drawing(arguments),
+        limits=typed_limits(arguments),
         **typed_shown(arguments),
     )
-    probe(arguments.video, limits)
+    chosen_sampling(Sampling(), **options.sampling)
+    locate(arguments.model)
+    probe(arguments.video, options.limits)
     _quiet()
     from adaspark.engine import Engine
 
     engine = Engine(arguments.model, arguments.device)
     config = AdaSparkConfig.from_dict({**engine.default_config.to_dict(), **given})
     options = replace(options, config=config)
-    if note := engine.estimate(arguments.video, limits=limits, **options.sampling).note:
+    if note := engine.estimate(arguments.video, limits=options.limits, **options.sampling).note:
         print(f"adaspark: {note}.", file=sys.stderr)
     # Words go to standard output as they come, unless the JSON does.
     words = sys.stderr if arguments.json == "-" else sys.stdout
