@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from adaspark.arguments import Parser, add_dials, number, refuse, typed_dials, whole
+from adaspark.arguments import (
+    Parser,
+    add_dials,
+    add_limits,
+    add_shown,
+    add_words,
+    number,
+    refuse,
+    typed_dials,
+    typed_drawing,
+    typed_limits,
+    typed_shown,
+    whole,
+)
+from adaspark.checkpoint_source import locate
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
-from adaspark.files import write_whole
+from adaspark.outputs import check_outputs, write_outputs
 
 BENCH_PARTS = ("attention", "ffn", "decode", "captured", "flex", "model", "long")
 
@@ -56,11 +68,13 @@ def _add_ask(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("question", metavar="QUESTION")
     add_dials(parser)
     parser.add_argument("--dense", action="store_true", help="drop nothing (both p = 1)")
-    parser.add_argument("--model", default="mini", metavar="NAME", help="mini, folder or hub name")
+    parser.add_argument(
+        "--model", default="mini", metavar="NAME", help="mini, folder, hub name[@revision] or URL"
+    )
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
-    parser.add_argument("--fps", type=number, metavar="F", help="frames a second to show")
-    parser.add_argument("--max-frames", type=whole, metavar="N", help="most frames to show")
-    parser.add_argument("--max-new-tokens", type=whole, default=32, metavar="N")
+    add_shown(parser)
+    add_words(parser)
+    add_limits(parser)
     parser.add_argument("--json", metavar="PATH", help="write the figures (- for standard output)")
     parser.add_argument("--trace", metavar="PATH.npz", help="write what was decided")
     parser.add_argument("--report", metavar="PATH.html", help="write an offline page")
@@ -104,7 +118,7 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
 
 def _ask(arguments: argparse.Namespace) -> None:
     json_path = None if arguments.json == "-" else arguments.json
-    _check_outputs(json_path, arguments.trace, arguments.report)
+    check_outputs(json_path, arguments.trace, arguments.report)
     if not arguments.question.strip():
         raise UserError("The question is blank: type one, in quotes.")
     # Checked before the model is loaded: a wrong value should not cost a minute.
@@ -113,17 +127,30 @@ def _ask(arguments: argparse.Namespace) -> None:
         raise UserError("--dense drops nothing, so it goes without --attn-top-p and --ffn-top-p.")
     if arguments.dense:
         given |= {"attn_top_p": 1.0, "ffn_top_p": 1.0}
-    AdaSparkConfig.from_dict(given)
+    config = AdaSparkConfig.from_dict(given)
+    from adaspark.request import Options, Result, Word
+    from adaspark.shown import chosen_sampling
+    from adaspark.video import Sampling
     from adaspark.video_probe import scan
 
-    plays_in_browsers = scan(arguments.video, fps=arguments.fps).plays_in_browsers
+    options = Options(
+        config,
+        max_new_tokens=arguments.max_new_tokens,
+        drawing=typed_drawing(arguments),
+        limits=typed_limits(arguments),
+        **typed_shown(arguments),
+    )
+    chosen_sampling(Sampling(), **options.sampling)
+    locate(arguments.model)
+    scanned = scan(arguments.video, options.limits, fps=options.fps)
     _quiet()
     from adaspark.engine import Engine
-    from adaspark.request import Options, Result, Word
 
     engine = Engine(arguments.model, arguments.device)
     config = AdaSparkConfig.from_dict({**engine.default_config.to_dict(), **given})
-    options = Options(config, arguments.fps, arguments.max_frames, arguments.max_new_tokens)
+    options = replace(options, config=config)
+    if note := engine.estimate(arguments.video, limits=options.limits, **options.sampling).note:
+        print(f"adaspark: {note}.", file=sys.stderr)
     # Words go to standard output as they come, unless the JSON does.
     words = sys.stderr if arguments.json == "-" else sys.stdout
     for event in engine.ask(arguments.video, arguments.question, options):
@@ -133,50 +160,8 @@ def _ask(arguments: argparse.Namespace) -> None:
             print(file=words)
             for warning in event.trace.meta["warnings"]:
                 print(f"adaspark: {warning}", file=sys.stderr)
-            try:
-                _write_outputs(arguments, event, arguments.video if plays_in_browsers else None)
-            except BrokenPipeError:
-                raise
-            except OSError as error:
-                raise UserError(
-                    f"{error.filename} cannot be written ({error.strerror}): name another file."
-                ) from error
-
-
-def _write_outputs(arguments: argparse.Namespace, result: Any, shown_path: str | None) -> None:
-    if arguments.json:
-        text = json.dumps(result.summary(), indent=2, ensure_ascii=False)
-        if arguments.json == "-":
-            print(text)
-        else:
-            _write_text(arguments.json, text + "\n")
-    if arguments.trace:
-        write_whole(arguments.trace, result.trace.save)
-    if arguments.report:
-        from viz.page import report
-
-        page = report(result.trace, video_path=shown_path)
-        _write_text(arguments.report, page)
-
-
-def _write_text(path: str, text: str) -> None:
-    write_whole(path, lambda draft: draft.write_text(text, encoding="utf-8"))
-
-
-def _check_outputs(*paths: str | None) -> None:
-    for path in paths:
-        if path is not None and not _is_writable(path):
-            raise UserError(f"{path!r} cannot be written: name a file in a folder that exists.")
-
-
-def _is_writable(path: str) -> bool:
-    """Whether a file could be made at `path`, as far as one can know without making it."""
-    try:
-        folder = Path(path).absolute().parent
-        usable = path != "-" and not Path(path).is_dir() and folder.is_dir()
-        return usable and os.access(folder, os.W_OK)
-    except OSError:  # such as a name that is too long
-        return False
+            files = (arguments.json, arguments.trace, arguments.report)
+            write_outputs(event, arguments.video if scanned.plays_in_browsers else None, *files)
 
 
 def _app(arguments: argparse.Namespace) -> int:
@@ -192,7 +177,7 @@ def _train(arguments: argparse.Namespace) -> int:
 def _world(arguments: argparse.Namespace) -> None:
     from adaspark.mini.clips import make_world
 
-    _check_outputs(arguments.out)
+    check_outputs(arguments.out)
     made = make_world(
         arguments.family,
         arguments.frames,
@@ -239,10 +224,12 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 def _quiet() -> None:
     """Progress bars and advice of the libraries are not part of an answer."""
+    from huggingface_hub.utils.tqdm import enable_progress_bars
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    enable_progress_bars()  # those of a download stay
 
 
 _DELEGATED = {

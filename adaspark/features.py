@@ -13,7 +13,14 @@ from torch import Tensor
 
 from adaspark.checkpoint import Checkpoint
 from adaspark.layout import Grid
-from adaspark.video import Sampling, content_hash, damage_warning, stream_patches
+from adaspark.video import (
+    DEFAULT_LIMITS,
+    Limits,
+    Sampling,
+    content_hash,
+    damage_warning,
+    stream_patches,
+)
 
 CACHE_BYTES = 2**30
 Report = Callable[[str, int, int], None]
@@ -91,6 +98,8 @@ def encode(
     grid: Grid,
     sampling: Sampling,
     report: Report,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> tuple[Features, dict[str, float]]:
     """Decode and encode in chunks of slices: neither frames nor patches of a whole clip are held.
 
@@ -109,6 +118,7 @@ def encode(
         sampling,
         checkpoint.mean,
         checkpoint.std,
+        limits=limits,
         on_progress=lambda done, total: report("decode", done, total),
     )
     for chunk in chunks:

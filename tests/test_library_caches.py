@@ -208,7 +208,7 @@ def test_padding_in_a_later_question_is_not_seen(model: Any) -> None:
         cache = model(**batch).past_key_values
         plain = lambda n: (
             model.model.rope_deltas + batch["attention_mask"].sum(-1, keepdim=True) + n
-        )  # noqa: E731
+        )
         steps = plain(torch.arange(4)).expand(3, -1, -1)
         model(input_ids=longer, attention_mask=mask, position_ids=steps, past_key_values=cache)
         last = plain(torch.tensor([[4], [2]])).expand(3, -1, -1)
