@@ -99,6 +99,7 @@ def _batched(rows: list[Tensor]) -> Tensor:
 
 
 def _observer(call: Call, layer: int, recorders: list[Recorder]) -> attention.Observer:
+    @torch.no_grad()
     def observe(segment: Segment, choice: Choice) -> None:
         for recorder in recorders:
             recorder.attention(call.session.run, layer, segment, choice)
@@ -106,6 +107,7 @@ def _observer(call: Call, layer: int, recorders: list[Recorder]) -> attention.Ob
     return observe
 
 
+@torch.no_grad()
 def _observe_dense(
     call: Call,
     layer: int,
@@ -126,6 +128,7 @@ def _observe_dense(
         observe(segment, replace(choice, executed_pairs=rows.shape[0] * segment.causal_pairs))
 
 
+@torch.no_grad()
 def _record_dense_ffn(
     call: Call, recorders: list[Recorder], layer: int, passed: Tensor, norms: Tensor
 ) -> None:

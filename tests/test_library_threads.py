@@ -1,4 +1,4 @@
-"""One sparse model and several threads: each call knows its own prompt, recordings hear them all."""
+"""One sparse model, several threads: each call knows its own prompt, recordings hear them all."""
 
 from __future__ import annotations
 
