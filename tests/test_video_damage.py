@@ -85,6 +85,31 @@ def test_an_encrypted_mp4_is_named(options: str, tmp_path: Path) -> None:
     assert refusal(tmp_path / "c.mp4") == "c.mp4 is encrypted (DRM): give an unencrypted copy."
 
 
+@pytest.mark.parametrize("name", ["clip.ts", "clip.m2ts"])
+def test_a_scrambled_broadcast_is_named(name: str, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / name, frames=48)
+    assert probe(path).frames == 48
+    content = bytearray(path.read_bytes())
+    start, step = (0, 188) if name.endswith(".ts") else (4, 192)
+    for at in range(start, len(content), step):
+        program = (content[at + 1] & 0x1F) << 8 | content[at + 2]
+        if program >= 0x100:  # not the tables, which stay clear
+            content[at + 3] |= 0x80
+    path.write_bytes(content)
+    assert refusal(path) == f"{name} is encrypted (DRM): give an unencrypted copy."
+
+
+def test_encrypted_windows_media_is_named(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.wmv", codec="wmv2")
+    assert probe(path).frames == 24
+    content = bytearray(path.read_bytes())
+    # The header's object of free texts becomes one that says "encrypted".
+    at = content.index(bytes.fromhex("40a4d0d207e3d21197f000a0c95ea850"))
+    content[at : at + 16] = bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e")
+    path.write_bytes(content)
+    assert refusal(path) == "clip.wmv is encrypted (DRM): give an unencrypted copy."
+
+
 def test_an_encrypted_matroska_is_named(tmp_path: Path) -> None:
     path = encrypt_matroska(write_clip(tmp_path / "clip.mkv"))
     assert refusal(path) == "clip.mkv is encrypted (DRM): give an unencrypted copy."
