@@ -93,7 +93,7 @@ def test_a_target_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 class Shown:
-    frames, shown_width, shown_height, video_tokens = 8, 84, 56, 24
+    frames, shown_width, shown_height, video_tokens, note = 8, 84, 56, 24, ""
 
 
 def test_the_line_of_facts_says_what_is_odd(tmp_path: Path) -> None:
