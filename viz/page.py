@@ -22,8 +22,8 @@ SCENE_BYTES = 8 * 2**20
 
 _STATIC = Path(__file__).parent / "static"
 _SCRIPTS = (
-    "packed", "choices", "scene", "difference", "draw", "lanes", "projection", "stack", "clock",
-    "dom", "words", "texts", "render", "keys", "links", "picture", "look", "viewer",
+    "packed", "choices", "scene", "difference", "draw", "lanes", "projection", "stack",
+    "playback", "clock", "dom", "words", "texts", "render", "keys", "links", "picture", "look", "viewer",
 )  # fmt: skip
 _MEDIA_TYPES = {".webm": "video/webm", ".mkv": "video/x-matroska"}
 _POLICY = (
@@ -44,6 +44,8 @@ def viewer_script() -> str:
     - `viewer.open(url, secs)` shows a video before any run, `viewer.setState(state, message)`
       says how a run fares, `viewer.picture("png" | "svg", "overlay" | "lanes" | "stack")`
       promises a Blob;
+    - `mount(element, {safeCopy})`: `safeCopy(url)` promises the address of another copy of a video
+      that the browser cannot show right, which is said on the stage until that copy is there;
     - `viewer.lookFirst()` goes where the question chose most sharply;
     - on window, `adaspark:select` {layer, head, slice, cube, word} is said when the selection
       changes and obeyed when another panel says it, with any of these names.

@@ -8,10 +8,20 @@
 
   function mountViewer(element, { props, trigger, watch }) {
     run.trigger = trigger;
-    run.view = window.AdaSparkViewer.mount(element.querySelector(".viewer-host"));
+    run.view = window.AdaSparkViewer.mount(element.querySelector(".viewer-host"), { safeCopy });
     studio.on("video", chosen);
     watch("value", () => receive(props.value));
     setActive(false);
+  }
+
+  /** Another copy of a video, one that every browser plays; throws the server's sentence. */
+  async function safeCopy(url) {
+    const lostLine = "The server did not answer; check the connection and choose the video again.";
+    const response = await fetch(studio.address("studio/safe-copy"), { method: "POST", body: url })
+      .catch(() => { throw new Error(lostLine); });
+    const text = await response.text();
+    if (!response.ok) throw new Error(response.status < 500 ? text : lostLine);
+    return text;
   }
 
   /** A newly chosen video is seen at once; where it has a recorded run, with that. */

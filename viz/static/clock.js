@@ -8,11 +8,15 @@ class Clock {
   #startedAt = null;
   #wanted = null;
   #presented = 0;
+  #url = null;
+  #addressOf;
 
-  /** onTick(timeSecs): the presentation time of what is on screen, or is about to be. */
-  constructor(video, onTick) {
+  /** onTick(timeSecs): the presentation time of what is on screen, or is about to be.
+      addressOf(url): where the video of that name lies, or null. */
+  constructor(video, onTick, addressOf) {
     this.#video = video;
     this.#onTick = onTick;
+    this.#addressOf = addressOf;
     this.playable = false;
     video.addEventListener("loadedmetadata", () => this.#ready());
     video.addEventListener("error", () => this.#lost());
@@ -63,14 +67,23 @@ class Clock {
   /** Show a URL (or nothing); the place in time is kept when only the scene changed. */
   load(url, durationSecs) {
     this.#duration = durationSecs;
-    if (url === (this.#video.getAttribute("src") || null)) return;
+    this.#url = url;
+    const address = this.#addressOf(url);
+    if (address === (this.#video.getAttribute("src") || null)) return;
     this.pause();
     this.playable = false;
     this.#now = this.#presented = 0;
     this.#wanted = null;
-    if (url) this.#video.src = url;
+    if (address) this.#video.src = address;
     else this.#video.removeAttribute("src");
     this.#video.load();
+  }
+
+  /** The same video from where it lies now, at the same place in time. */
+  reload() {
+    const at = this.#video.getAttribute("src") ? this.#wanted ?? this.#presented : this.time;
+    this.load(this.#url, this.#duration);
+    this.seek(at);
   }
 
   get time() {

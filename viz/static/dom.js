@@ -85,11 +85,12 @@ function stageParts() {
   const overlay = el("canvas", { className: "overlay", "aria-hidden": "true" });
   const ribbon = el("p", { className: "ribbon", hidden: true });
   const tier = el("p", { className: "tier", hidden: true });
+  const trouble = el("p", { className: "trouble", role: "alert", hidden: true });
   const empty = el("div", { className: "empty" },
     el("p", { textContent: "Choose a video and ask a question." }),
     el("p", { textContent: "The cubes that each layer keeps are then drawn over the playing video." }));
-  const stage = el("div", { className: "stage" }, video, grey, overlay, empty, el("div", { className: "badges" }, ribbon, tier));
-  return { stage, video, grey, overlay, ribbon, tier, empty, note: el("p", { className: "note", hidden: true }) };
+  const stage = el("div", { className: "stage" }, video, grey, overlay, empty, el("div", { className: "badges" }, ribbon, tier), trouble);
+  return { stage, video, grey, overlay, ribbon, tier, trouble, empty, note: el("p", { className: "note", hidden: true }) };
 }
 
 function stackParts() {

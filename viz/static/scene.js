@@ -130,6 +130,13 @@ class SceneData {
     return found;
   }
 
+  /** When the last frame began, of those shown to the model, that has begun by a time; else 0. */
+  lastTimeBefore(timeSecs, slice) {
+    const video = this.videoOf(slice), end = video ? video.first_slice + video.grid[0] : 0;
+    const times = this.times.slice(video?.first_slice ?? 0, end).flat();
+    return times.reduce((last, time) => (time !== null && time <= timeSecs ? Math.max(last, time) : last), 0);
+  }
+
   startOf(slice) {
     return (this.times[slice] || []).find((time) => time !== null) ?? null;
   }

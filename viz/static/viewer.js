@@ -3,8 +3,9 @@
 const TEXTS = { stale: "Settings changed: these pictures are of the last run", running: "Running", error: "No new result: see the message" };
 
 class Viewer {
-  constructor(element) {
+  constructor(element, { safeCopy = null } = {}) {
     const root = el("section", { id: "viewer", tabIndex: 0, "aria-label": "Viewer" });
+    Object.assign(this, { state: "empty", message: "" });
     Object.assign(root.dataset, { state: "empty", rev: 0, layer: 0, slice: 0 });
     this.parts = buildViewer(root, {
       mode: (mode) => this.set({ mode }), kind: (kind) => this.set({ query: { kind } }),
@@ -18,7 +19,8 @@ class Viewer {
       threshold: null, stretched: false, rescaled: false, opacity: 1, spatial: window.innerWidth >= 700,
       hovered: null, pinned: null, hoveredWord: null,
     };
-    this.clock = new Clock(this.parts.video, (time) => this.#tick(time));
+    this.playback = new Playback(this, safeCopy);
+    this.clock = new Clock(this.parts.video, (time) => this.#tick(time), (url) => this.playback.addressOf(url));
     this.stack = new CubeStack(this.parts.stack, (cube, lock) => (lock ? this.#pinAndGo(cube) : this.#hover(cube)), () => this.draw());
     this.#compareWith(null);
     element.append(root);
@@ -67,29 +69,34 @@ class Viewer {
   preview(settings) {
     if (!this.data) return;
     this.data.choices.preview(settings);
-    this.setState(this.parts.root.dataset.state);
+    this.setState(this.state);
   }
 
-  /** Show a video before anything has been run on it; forgets the scene. */
-  open(url, durationSecs = 0) {
+  /** Show a video before anything has been run on it, from `at` on; forgets the scene. */
+  open(url, durationSecs = 0, at = 0) {
     this.firstLook.leave();
     this.data = null;
     this.setOther(null);
     Object.assign(this.view, { slice: 0, pinned: null, hovered: null, hoveredWord: null });
     this.parts.words.replaceChildren();
     this.clock.load(url, durationSecs);
+    if (at) this.clock.seek(at);
     this.setState("empty");
   }
 
-  /** empty, running, ready, stale or error; what was drawn stays visible, under a ribbon. */
+  /** empty, running, ready, stale or error; what was drawn stays visible, under a ribbon. Without a
+      picture, while a safe copy of the video is on its way, the page reads "error" whatever it is. */
   setState(state, message = "") {
-    const { root, ribbon, empty, video } = this.parts;
+    const { root, ribbon, empty, trouble, video } = this.parts, { waits, sentence } = this.playback;
     const preview = state === "stale" && this.data?.choices.settings;
-    this.message = message || (state === root.dataset.state ? this.message : "");
-    root.dataset.state = state;
+    this.message = message || (state === this.state ? this.message : "");
+    this.state = state;
+    root.dataset.state = waits ? "error" : state;
     ribbon.textContent = this.message || (preview ? "Settings changed: the exact run follows" : TEXTS[state] ?? "");
     ribbon.hidden = !ribbon.textContent;
-    empty.hidden = Boolean(this.data) || Boolean(video.getAttribute("src"));
+    trouble.textContent = sentence;
+    trouble.hidden = !sentence;
+    empty.hidden = Boolean(this.data) || Boolean(video.getAttribute("src")) || Boolean(sentence);
     this.layOut();
   }
 
@@ -217,7 +224,7 @@ class Viewer {
   #watchSizes() {
     const sizes = new ResizeObserver(() => this.layOut());
     for (const part of ["root", "stage", "stackBox"]) sizes.observe(this.parts[part]);
-    this.parts.video.addEventListener("loadedmetadata", () => this.setState(this.parts.root.dataset.state));
+    this.parts.video.addEventListener("loadedmetadata", () => this.setState(this.state));
   }
 
   layOut() {
@@ -240,9 +247,10 @@ class Viewer {
 }
 
 window.AdaSparkViewer = {
-  /** Put a viewer into an element; returns it. `window.adaspark.scene()` reads the newest one. */
-  mount(element) {
-    const viewer = new Viewer(element);
+  /** Put a viewer into an element; returns it. `window.adaspark.scene()` reads the newest one.
+      `safeCopy(url)` promises the address of a copy of a video that this browser cannot play. */
+  mount(element, options) {
+    const viewer = new Viewer(element, options);
     window.adaspark = { ...window.adaspark, scene: () => viewer.snapshot() };
     return viewer;
   },
