@@ -12,6 +12,7 @@ import numpy as np
 from adaspark.video_decode import Turn, decoded
 from adaspark.video_file import damaged, open_video, shown_name, video_stream
 from adaspark.video_probe import Scan
+from app.plain_h264 import PlainStream
 
 OnProgress = Callable[[int, int], None] | None
 
@@ -28,22 +29,28 @@ def fits_box(width: int, height: int) -> bool:
     return max(width, height) <= _LONG_SIDE_PIXELS and min(width, height) <= _SHORT_SIDE_PIXELS
 
 
-def remux(scanned: Scan, target: Path, on_progress: OnProgress = None) -> None:
-    """Copy the packets of a video's picture to an MP4, times moved to start at 0."""
-    index = scanned.index
+def remux(
+    scanned: Scan, plain: PlainStream, target: Path, on_progress: OnProgress = None
+) -> None:
+    """Copy the packets of a video's picture to an MP4, times moved to start at 0.
+
+    Decoding times are derived: Matroska and FLV state none, or others than MP4 needs.
+    """
+    index, first_pts = scanned.index, int(scanned.index.pts[0])
+    decoding = (plain.decoding_times - first_pts).tolist()
     with open_video(scanned.info.path) as source, _open_mp4(target) as output:
         stream = video_stream(source, shown_name(scanned.info.path))
         copy = output.add_stream_from_template(stream)
-        done = 0
-        for packet in source.demux(stream):
-            if packet.dts is None:
-                continue
-            packet.pts -= int(index.pts[0])
-            packet.dts -= int(index.pts[0])
+        _copy_colour_tags(stream.codec_context, copy.codec_context)
+        end_pts = first_pts + round(index.duration_secs / float(stream.time_base))
+        steps = np.diff(np.append(np.sort(plain.pts), end_pts)).tolist()
+        packets = (packet for packet in source.demux(stream) if packet.size)
+        for number, packet in enumerate(packets):
+            packet.pts -= first_pts
+            packet.dts, packet.duration = decoding[number], steps[number]
             packet.stream = copy
             output.mux(packet)
-            done += 1
-            _report(on_progress, done, len(index))
+            _report(on_progress, number + 1, len(index))
 
 
 def encode(scanned: Scan, target: Path, on_progress: OnProgress = None) -> None:
@@ -98,7 +105,7 @@ class _Encoder:
         # The encoder places key frames itself; a type left by the decoder would force one.
         upright.pict_type = 0
         if not self._duration_from_pts:
-            self._copy_colour_tags(upright)
+            _copy_colour_tags(upright, self._stream.codec_context)
         self._duration_from_pts[pts_ticks] = duration_ticks
         self._mux(self._stream.encode(upright))
 
@@ -118,11 +125,6 @@ class _Encoder:
             self._graph_takes = takes
         self._graph.push(frame)
         return self._graph.pull()
-
-    def _copy_colour_tags(self, frame: Any) -> None:
-        context = self._stream.codec_context
-        for tag in ("colorspace", "color_primaries", "color_trc", "color_range"):
-            setattr(context, tag, getattr(frame, tag))
 
 
 def _upright_graph(frame: Any, turn: Turn, size: tuple[int, int]) -> Any:
@@ -166,6 +168,12 @@ def _even(pixels: float) -> int:
 
 def _open_mp4(target: Path) -> Any:
     return av.open(str(target), "w", format="mp4", options=_MP4_OPTIONS)
+
+
+def _copy_colour_tags(tagged: Any, context: Any) -> None:
+    """Say of a stream to be written what a frame or another stream says; a template drops it."""
+    for tag in ("colorspace", "color_primaries", "color_trc", "color_range"):
+        setattr(context, tag, getattr(tagged, tag))
 
 
 def _ticks(time_secs: float) -> int:

@@ -1,4 +1,6 @@
-"""Addresses beside the page: a finished run's files, `studio/KEY/NAME`, and `/healthz`."""
+"""Addresses beside the page: a finished run's files, `studio/KEY/NAME`, another copy of a video
+that a browser cannot show, and `/healthz`.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ from app.exports import Exports, download_name
 from app.loading import Loading
 from app.results import Finished, Results
 from app.runs import sentence
+from app.videos import Videos
 from viz import figures
 from viz.detail import layer_detail
 from viz.palette import Theme
@@ -95,6 +98,18 @@ def health(engine: Loading) -> Route:
         )
 
     return Route("/healthz", answer)
+
+
+def safe_copy(videos: Videos) -> Route:
+    """`POST studio/safe-copy?of=URL`: makes and answers the address of another copy of a video."""
+
+    def answer(request: Request) -> Response:
+        try:
+            return PlainTextResponse(videos.safe_copy(request.query_params.get("of", "")))
+        except Exception as error:
+            return PlainTextResponse(sentence(error), 400)
+
+    return Route("/studio/safe-copy", answer, methods=["POST"])
 
 
 def _of(results: Results, serve: Serve) -> Callable[[Request], Response]:

@@ -1,6 +1,7 @@
 """Uploads: checked in words a visitor understands, and made playable in every browser."""
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -9,9 +10,13 @@ import numpy as np
 
 from adaspark.errors import UserError
 from adaspark.video import DEFAULT_LIMITS, Limits, VideoInfo, content_hash, probe
+from adaspark.video_decode import Turn
+from adaspark.video_file import open_video, shown_name, video_stream
 from adaspark.video_probe import Scan, scan
-from app.proxy import encode, fits_box, remux
+from app.plain_h264 import PlainStream, read_plain
+from app.proxy import OnProgress, encode, fits_box, remux
 
+_SAFE = ".safe.mp4"
 _CODEC_LABELS = {"h264": "H.264", "hevc": "HEVC", "mpeg4": "MPEG-4", "mjpeg": "Motion JPEG"}
 
 
@@ -53,22 +58,32 @@ def make_proxy(
 
     Upright, square pixels, H.264 8-bit 4:2:0, at most 720p, no sound, index first, times from 0,
     all frames kept. It is named by the upload's content, made once, and a copy without re-encoding
-    where the upload is such a file already. `on_progress(done, total)` counts frames.
+    where the upload is such a stream already. `on_progress(done, total)` counts frames.
     """
-    proxy = folder / f"{content_hash(info.path)}.mp4"
-    if proxy.exists():
-        return proxy
-    folder.mkdir(parents=True, exist_ok=True)
-    # Written beside and moved into place, so that a stopped run leaves no half proxy.
-    draft = folder / f"{proxy.stem}.{os.getpid()}.part"
+    copied = folder / f"{content_hash(info.path)}.mp4"
+    if (made := playable(copied)).exists():
+        return made
     scanned = scan(info.path, limits)
-    write = remux if _is_browser_safe(scanned) else encode
-    try:
-        write(scanned, draft, on_progress)
-        draft.replace(proxy)
-    finally:
-        draft.unlink(missing_ok=True)
-    return proxy
+    plain = _plain_stream(scanned)
+    if plain is None:
+        return _encoded(scanned, _safe_path(copied), on_progress)
+    return _written(copied, lambda draft: remux(scanned, plain, draft, on_progress))
+
+
+def make_safe_copy(proxy: Path, limits: Limits = DEFAULT_LIMITS) -> Path:
+    """Return a proxy's encoded twin: the same frames at the same times, for a browser that does
+    not show right what was copied. Raises UserError where the proxy was encoded itself.
+    """
+    if proxy.name.endswith(_SAFE):
+        raise UserError("This is the safe copy: another browser may play it.")
+    safe = _safe_path(proxy)
+    return safe if safe.exists() else _encoded(scan(proxy, limits), safe, None)
+
+
+def playable(path: Path) -> Path:
+    """Return the encoded twin of a file, where one was made, else the file."""
+    safe = _safe_path(path)
+    return safe if safe.exists() else path
 
 
 def describe(info: VideoInfo, shown: Shown, secs: float | None = None) -> str:
@@ -84,15 +99,38 @@ def describe(info: VideoInfo, shown: Shown, secs: float | None = None) -> str:
     )
 
 
-def _is_browser_safe(scanned: Scan) -> bool:
-    info = scanned.info
+def _safe_path(path: Path) -> Path:
+    return path.with_suffix(_SAFE)
+
+
+def _encoded(scanned: Scan, safe: Path, on_progress: OnProgress) -> Path:
+    return _written(safe, lambda draft: encode(scanned, draft, on_progress))
+
+
+def _written(target: Path, write: Callable[[Path], None]) -> Path:
+    """Write beside and move into place, so that a stopped run leaves no half file."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f"{target.stem}.{os.getpid()}-{threading.get_ident()}.part")
+    try:
+        write(draft)
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return target
+
+
+def _plain_stream(scanned: Scan) -> PlainStream | None:
+    """The packets to copy, where browsers are sure to show them as the model is shown them."""
+    info, index = scanned.info, scanned.index
     plain_picture = scanned.pixel_format in ("yuv420p", "yuvj420p") and scanned.square_pixels
-    upright = not (scanned.turn.transpose or scanned.turn.flip_x or scanned.turn.flip_y)
-    # Matroska states no decoding times, which MP4 needs; hidden frames need an edit list.
-    copyable = info.container in ("MP4", "MOV") and not scanned.index.hides_frames
+    # AVI states no times; hidden frames need an edit list.
+    timed = index.has_pts and not index.hides_frames and _is_steady(scanned)
     small = fits_box(info.width, info.height)
-    known = info.codec == "h264" and plain_picture and upright
-    return known and copyable and small and _is_steady(scanned)
+    if not (info.codec == "h264" and plain_picture and scanned.turn == Turn() and timed and small):
+        return None
+    with open_video(info.path) as container:
+        plain = read_plain(container, video_stream(container, shown_name(info.path)))
+    return plain if plain is not None and len(plain.pts) == len(index) else None
 
 
 def _is_steady(scanned: Scan) -> bool:

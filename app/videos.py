@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from adaspark.errors import UserError
 from adaspark.request import Estimate, Result
@@ -23,6 +25,7 @@ from app.visitors import Video, Visitor, Visitors
 
 Card = dict[str, Any]
 NO_VIDEO = "No video is chosen; pick a sample clip or upload a video first."
+NO_OTHER_COPY = "There is no other copy of this video; another browser may play it."
 GONE = "The uploaded video is no longer on the server; upload it again."
 
 
@@ -43,6 +46,7 @@ class Videos:
     ) -> None:
         self.samples = {sample.name: sample for sample in samples}
         self.url_from_path = url_from_path
+        self._copying = threading.Lock()  # one at a time: each takes the whole machine
         self._engine = engine
         self._visitors = visitors
         self._footage = footage
@@ -115,6 +119,22 @@ class Videos:
         )
         self._footage.keep(proxy)
         return Video(proxy, name, upload=info)
+
+    def safe_copy(self, url: str) -> str:
+        """The address of another copy of an uploaded video, encoded anew and kept.
+
+        `url` is where the browser found the one that it cannot show. Raises UserError where there
+        is none: for a sample clip, a file that had to go, or one that was encoded already.
+        """
+        proxy = self._footage.folder / unquote(url).rpartition("/")[2]
+        if url != self.url_from_path(proxy):
+            raise UserError(NO_OTHER_COPY)
+        if not self._footage.touch(proxy):
+            raise UserError(GONE)
+        with self._copying:
+            safe = uploads.make_safe_copy(proxy, self._limits)
+        self._footage.keep(safe)
+        return self.url_from_path(safe)
 
     def choose_own(self, session: str, settings: Settings) -> Card:
         """Take the visitor's last upload again. Raises UserError where there is none."""

@@ -17,7 +17,7 @@
   /** Another copy of a video, one that every browser plays; throws the server's sentence. */
   async function safeCopy(url) {
     const lostLine = "The server did not answer; check the connection and choose the video again.";
-    const response = await fetch(studio.address("studio/safe-copy"), { method: "POST", body: url })
+    const response = await fetch(studio.address(`studio/safe-copy?${new URLSearchParams({ of: url })}`), { method: "POST" })
       .catch(() => { throw new Error(lostLine); });
     const text = await response.text();
     if (!response.ok) throw new Error(response.status < 500 ? text : lostLine);
