@@ -36,8 +36,8 @@ class PlainStream:
 
         int64 [F], of the packets in file order.
         """
-        rising = np.sort(self.pts)
-        return rising - (rising - self.pts).max()
+        rising: NDArray[np.int64] = np.sort(self.pts)
+        return rising - int((rising - self.pts).max())
 
 
 def read_plain(container: Any, stream: Any) -> PlainStream | None:

@@ -1,6 +1,7 @@
 """Writing the browser's copy of a video with PyAV: encoded anew, or its packets copied."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ _SECS_BETWEEN_KEY_FRAMES = 2.0
 # No B-frames: presentation starts at 0 without an edit list, and seeking is exact.
 _X264_OPTIONS = {"crf": "20", "preset": "veryfast", "bf": "0"}
 _MP4_OPTIONS = {"movflags": "faststart"}
+_FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
 
 
 def fits_box(width: int, height: int) -> bool:
@@ -29,9 +31,7 @@ def fits_box(width: int, height: int) -> bool:
     return max(width, height) <= _LONG_SIDE_PIXELS and min(width, height) <= _SHORT_SIDE_PIXELS
 
 
-def remux(
-    scanned: Scan, plain: PlainStream, target: Path, on_progress: OnProgress = None
-) -> None:
+def remux(scanned: Scan, plain: PlainStream, target: Path, on_progress: OnProgress = None) -> None:
     """Copy the packets of a video's picture to an MP4, times moved to start at 0.
 
     Decoding times are derived: Matroska and FLV state none, or others than MP4 needs.
@@ -53,13 +53,20 @@ def remux(
             _report(on_progress, number + 1, len(index))
 
 
-def encode(scanned: Scan, target: Path, on_progress: OnProgress = None) -> None:
-    """Encode a video's picture, upright and within 720p, keeping each frame's time."""
+def encode(
+    scanned: Scan, target: Path, on_progress: OnProgress = None, *, growing: Path | None = None
+) -> None:
+    """Encode a video's picture, upright and within 720p, keeping each frame's time.
+
+    `growing` is written at the same time, in fragments: it can be played as far as it has come.
+    """
     index = scanned.index
     end_ticks = _ticks(index.duration_secs)
     ticks = np.append(np.rint(index.times_secs * _TICKS_PER_SEC).astype(np.int64), end_ticks)
-    with open_video(scanned.info.path) as source, _open_mp4(target) as output:
-        stream = _Encoder(output, scanned)
+    with open_video(scanned.info.path) as source, ExitStack() as outputs:
+        stream = _Encoder(outputs.enter_context(_open_mp4(target)), scanned)
+        if growing is not None:
+            stream.copy_to(outputs.enter_context(_open_mp4(growing, **_FRAGMENTS)))
         for number, frame in _numbered_frames(source, scanned):
             stream.write(frame, int(ticks[number]), int(ticks[number + 1] - ticks[number]))
             _report(on_progress, number + 1, len(index))
@@ -85,9 +92,10 @@ class _Encoder:
     """An H.264 stream of an open MP4 that takes frames of any size and stored orientation."""
 
     def __init__(self, output: Any, scanned: Scan) -> None:
-        self._output, self._turn = output, scanned.turn
+        self._outputs, self._turn = [output], scanned.turn
         self._size = _box_size(scanned.info.width, scanned.info.height)
         self._stream = output.add_stream("libx264", options=dict(_X264_OPTIONS))
+        self._streams = [self._stream]
         self._stream.width, self._stream.height = self._size
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = Fraction(1, _TICKS_PER_SEC)
@@ -97,6 +105,14 @@ class _Encoder:
         self._duration_from_pts: dict[int, int] = {}
         self._graph: Any = None
         self._graph_takes: tuple[int, int, str] | None = None
+
+    def copy_to(self, output: Any) -> None:
+        """Write to another open MP4 too."""
+        self._stream.codec_context.open()  # which makes the header
+        copy = output.add_stream_from_template(self._stream)
+        copy.codec_context.extradata = self._stream.codec_context.extradata
+        self._outputs.append(output)
+        self._streams.append(copy)
 
     def write(self, frame: Any, pts_ticks: int, duration_ticks: int) -> None:
         """Encode one decoded frame as shown from `pts_ticks` for `duration_ticks`."""
@@ -116,7 +132,9 @@ class _Encoder:
     def _mux(self, packets: list[Any]) -> None:
         for packet in packets:
             packet.duration = self._duration_from_pts.get(packet.pts, 0)
-            self._output.mux(packet)
+            for output, stream in zip(self._outputs, self._streams, strict=True):
+                packet.stream = stream
+                output.mux(packet)
 
     def _upright(self, frame: Any) -> Any:
         takes = (frame.width, frame.height, frame.format.name)
@@ -166,8 +184,8 @@ def _even(pixels: float) -> int:
     return max(2 * round(pixels / 2), 2)
 
 
-def _open_mp4(target: Path) -> Any:
-    return av.open(str(target), "w", format="mp4", options=_MP4_OPTIONS)
+def _open_mp4(target: Path, **options: str) -> Any:
+    return av.open(str(target), "w", format="mp4", options=options or _MP4_OPTIONS)
 
 
 def _copy_colour_tags(tagged: Any, context: Any) -> None:

@@ -32,7 +32,7 @@ from app.gallery import TRACES, read_gallery
 from app.handlers import Handlers
 from app.limits import ServerLimits
 from app.loading import Loading
-from app.routes import health, routes, safe_copy
+from app.routes import growing, health, routes, safe_copy
 from app.samples import Sample
 from app.service import Service
 from app.theme import studio_theme
@@ -74,6 +74,7 @@ class Studio:
         self._routes = [
             health(engine),
             safe_copy(self.service.videos),
+            growing(self.service.videos),
             *routes(self.service.results, exports),
         ]
         self._page = ui.build(

@@ -16,6 +16,8 @@ from adaspark.video_probe import Scan, scan
 from app.plain_h264 import PlainStream, read_plain
 from app.proxy import OnProgress, encode, fits_box, remux
 
+GROWING = ".growing"
+"""The suffix of a file that is still being written and can be played as far as it has come."""
 _SAFE = ".safe.mp4"
 _CODEC_LABELS = {"h264": "H.264", "hevc": "HEVC", "mpeg4": "MPEG-4", "mjpeg": "Motion JPEG"}
 
@@ -53,12 +55,15 @@ def make_proxy(
     *,
     limits: Limits = DEFAULT_LIMITS,
     on_progress: Callable[[int, int], None] | None = None,
+    on_growing: Callable[[Path], None] | None = None,
 ) -> Path:
     """Return an MP4 in `folder` with the same frames at the same times, for player and sampler.
 
     Upright, square pixels, H.264 8-bit 4:2:0, at most 720p, no sound, index first, times from 0,
     all frames kept. It is named by the upload's content, made once, and a copy without re-encoding
-    where the upload is such a stream already. `on_progress(done, total)` counts frames.
+    where the upload is such a stream already. `on_progress(done, total)` counts frames. What is
+    encoded can be played as far as it has come, from the file that `on_growing` is told of; it goes
+    when the proxy is there.
     """
     copied = folder / f"{content_hash(info.path)}.mp4"
     if (made := playable(copied)).exists():
@@ -66,7 +71,7 @@ def make_proxy(
     scanned = scan(info.path, limits)
     plain = _plain_stream(scanned)
     if plain is None:
-        return _encoded(scanned, _safe_path(copied), on_progress)
+        return _encoded(scanned, _safe_path(copied), on_progress, on_growing)
     return _written(copied, lambda draft: remux(scanned, plain, draft, on_progress))
 
 
@@ -77,7 +82,7 @@ def make_safe_copy(proxy: Path, limits: Limits = DEFAULT_LIMITS) -> Path:
     if proxy.name.endswith(_SAFE):
         raise UserError("This is the safe copy: another browser may play it.")
     safe = _safe_path(proxy)
-    return safe if safe.exists() else _encoded(scan(proxy, limits), safe, None)
+    return safe if safe.exists() else _encoded(scan(proxy, limits), safe)
 
 
 def playable(path: Path) -> Path:
@@ -103,8 +108,24 @@ def _safe_path(path: Path) -> Path:
     return path.with_suffix(_SAFE)
 
 
-def _encoded(scanned: Scan, safe: Path, on_progress: OnProgress) -> Path:
-    return _written(safe, lambda draft: encode(scanned, draft, on_progress))
+def _encoded(
+    scanned: Scan,
+    safe: Path,
+    on_progress: OnProgress = None,
+    on_growing: Callable[[Path], None] | None = None,
+) -> Path:
+    def write(draft: Path) -> None:
+        growing = draft.with_suffix(GROWING)
+        if on_growing is None:
+            return encode(scanned, draft, on_progress)
+        try:
+            growing.touch()  # it may be asked for before its first bytes come
+            on_growing(growing)
+            return encode(scanned, draft, on_progress, growing=growing)
+        finally:
+            growing.unlink(missing_ok=True)
+
+    return _written(safe, write)
 
 
 def _written(target: Path, write: Callable[[Path], None]) -> Path:

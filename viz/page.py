@@ -23,7 +23,8 @@ SCENE_BYTES = 8 * 2**20
 _STATIC = Path(__file__).parent / "static"
 _SCRIPTS = (
     "packed", "choices", "scene", "difference", "draw", "lanes", "projection", "stack",
-    "playback", "clock", "dom", "words", "texts", "render", "keys", "links", "picture", "look", "viewer",
+    "playback", "clock", "dom", "words", "texts", "render", "keys", "links", "picture", "look",
+    "viewer",
 )  # fmt: skip
 _MEDIA_TYPES = {".webm": "video/webm", ".mkv": "video/x-matroska"}
 _POLICY = (

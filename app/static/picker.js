@@ -89,6 +89,7 @@
     if (!message || (message.pick ?? 0) < state.pick) return;
     if (message.progress) {
       state.facts.textContent = `Preparing ${studio.percent(message.progress)}`;
+      if (message.preview) studio.emit("preview", message.preview);
       return;
     }
     state.answered = message.pick ?? 0;

@@ -10,12 +10,14 @@
     run.trigger = trigger;
     run.view = window.AdaSparkViewer.mount(element.querySelector(".viewer-host"), { safeCopy });
     studio.on("video", chosen);
+    studio.on("preview", previewed);
     watch("value", () => receive(props.value));
     setActive(false);
   }
 
   /** Another copy of a video, one that every browser plays; throws the server's sentence. */
   async function safeCopy(url) {
+    if (run.isPreview) return new Promise(() => {}); // it is on its way
     const lostLine = "The server did not answer; check the connection and choose the video again.";
     const response = await fetch(studio.address(`studio/safe-copy?${new URLSearchParams({ of: url })}`), { method: "POST" })
       .catch(() => { throw new Error(lostLine); });
@@ -24,14 +26,25 @@
     return text;
   }
 
+  function show(url, durationSecs, name) {
+    const at = run.isPreview ? run.view.clock.time : 0;
+    Object.assign(run, { url, name, asked: false, isPreview: false });
+    run.view.open(url, durationSecs, at);
+    clear();
+  }
+
+  /** A video that is still being prepared plays as far as it has come. */
+  function previewed({ url, duration_secs: durationSecs }) {
+    if (url === run.url) return;
+    if (run.active) stop();
+    show(url, durationSecs, "");
+    run.isPreview = true;
+  }
+
   /** A newly chosen video is seen at once; where it has a recorded run, with that. */
   async function chosen({ url, name, duration_secs: durationSecs, pick, recorded, unanswered }) {
     if (url === run.url && !recorded) return;
-    if (url !== run.url) {
-      Object.assign(run, { url, name, asked: false });
-      run.view.open(url, durationSecs);
-      clear();
-    }
+    if (url !== run.url) show(url, durationSecs, name);
     if (run.waiting) return run.view.setState("running"); // asked about this very video
     // The first pick is the page's own; any other ends what is under way.
     if (pick > 0) run.newest += 1;
