@@ -134,7 +134,7 @@ def growing(videos: Videos) -> Route:
 
 
 async def _as_it_grows(path: Path) -> AsyncIterator[bytes]:
-    """The bytes of a file that is being written, until it is removed, which says that it is whole."""
+    """The bytes of a file that is being written, until it is removed: then it is whole."""
     with path.open("rb") as file:
         while True:
             is_whole = os.fstat(file.fileno()).st_nlink == 0
