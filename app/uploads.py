@@ -10,6 +10,8 @@ import numpy as np
 
 from adaspark.errors import UserError
 from adaspark.video import DEFAULT_LIMITS, Limits, VideoInfo, content_hash, probe
+from adaspark.video_boxes import Crop
+from adaspark.video_colour import ColourReading
 from adaspark.video_decode import Turn
 from adaspark.video_file import open_video, shown_name, video_stream
 from adaspark.video_probe import Scan, scan
@@ -96,12 +98,22 @@ def describe(info: VideoInfo, shown: Shown, secs: float | None = None) -> str:
     how many seconds that takes, where it is known.
     """
     time = "" if secs is None else f", about {_rounded(secs)}"
+    notes = "".join(f" {note}" for note in (*_late(info), *info.warnings))
     return (
         f"{info.width} x {info.height}, {_duration_label(info.duration_secs)}, "
         f"{_CODEC_LABELS.get(info.codec, info.codec.upper())}; shown to the model as "
         f"{shown.frames:,} {'frame' if shown.frames == 1 else 'frames'} of "
         f"{shown.shown_width} x {shown.shown_height} = {shown.video_tokens:,} visual tokens{time}"
+        f"{'.' if notes else ''}{notes}"
     )
+
+
+def _late(info: VideoInfo) -> list[str]:
+    if not info.start_secs:
+        return []
+    return [
+        f"Its picture starts {info.start_secs:.1f} s after its sound; times here count from it."
+    ]
 
 
 def _safe_path(path: Path) -> Path:
@@ -143,15 +155,25 @@ def _written(target: Path, write: Callable[[Path], None]) -> Path:
 def _plain_stream(scanned: Scan) -> PlainStream | None:
     """The packets to copy, where browsers are sure to show them as the model is shown them."""
     info, index = scanned.info, scanned.index
-    plain_picture = scanned.pixel_format in ("yuv420p", "yuvj420p") and scanned.square_pixels
-    # AVI states no times; hidden frames need an edit list.
-    timed = index.has_pts and not index.hides_frames and _is_steady(scanned)
-    small = fits_box(info.width, info.height)
-    if not (info.codec == "h264" and plain_picture and scanned.turn == Turn() and timed and small):
+    is_upright = (scanned.turn, scanned.crop) == (Turn(), Crop()) and scanned.square_pixels
+    # Hidden frames need an edit list.
+    is_timed = index.has_pts and not index.hides_frames and _is_steady(scanned)
+    is_known = info.codec == "h264" and _has_known_colours(scanned.colour)
+    if not (is_known and is_upright and is_timed and fits_box(info.width, info.height)):
         return None
     with open_video(info.path) as container:
         plain = read_plain(container, video_stream(container, shown_name(info.path)))
     return plain if plain is not None and len(plain.pts) == len(index) else None
+
+
+def _has_known_colours(colour: ColourReading) -> bool:
+    """Whether browsers read the colours as the model does, once the copy says how.
+
+    Where nothing is stated, the copy's container can state it all.
+    """
+    stated = (colour.stated.matrix, colour.stated.primaries, colour.stated.transfer)
+    is_plain = not (colour.has_alpha or colour.interlaced or colour.full_range)
+    return colour.is_complete or (stated == (None, None, None) and is_plain)
 
 
 def _is_steady(scanned: Scan) -> bool:
