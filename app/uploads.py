@@ -6,17 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 from adaspark.errors import UserError
 from adaspark.video import DEFAULT_LIMITS, Limits, VideoInfo, content_hash, probe
-from adaspark.video_boxes import Crop
-from adaspark.video_colour import ColourReading
-from adaspark.video_decode import Turn
-from adaspark.video_file import open_video, shown_name, video_stream
 from adaspark.video_probe import Scan, scan
-from app.plain_h264 import PlainStream, read_plain
-from app.proxy import OnProgress, encode, fits_box, remux
+from app.copying import plain_stream
+from app.proxy import OnProgress, encode, remux
 
 GROWING = ".growing"
 """The suffix of a file that is still being written and can be played as far as it has come."""
@@ -71,7 +65,7 @@ def make_proxy(
     if (made := playable(copied)).exists():
         return made
     scanned = scan(info.path, limits)
-    plain = _plain_stream(scanned)
+    plain = plain_stream(scanned)
     if plain is None:
         return _encoded(scanned, _safe_path(copied), on_progress, on_growing)
     return _written(copied, lambda draft: remux(scanned, plain, draft, on_progress))
@@ -150,38 +144,6 @@ def _written(target: Path, write: Callable[[Path], None]) -> Path:
     finally:
         draft.unlink(missing_ok=True)
     return target
-
-
-def _plain_stream(scanned: Scan) -> PlainStream | None:
-    """The packets to copy, where browsers are sure to show them as the model is shown them."""
-    info, index = scanned.info, scanned.index
-    is_upright = (scanned.turn, scanned.crop) == (Turn(), Crop()) and scanned.square_pixels
-    # Hidden frames need an edit list.
-    is_timed = index.has_pts and not index.hides_frames and _is_steady(scanned)
-    is_known = info.codec == "h264" and _has_known_colours(scanned.colour)
-    if not (is_known and is_upright and is_timed and fits_box(info.width, info.height)):
-        return None
-    with open_video(info.path) as container:
-        plain = read_plain(container, video_stream(container, shown_name(info.path)))
-    return plain if plain is not None and len(plain.pts) == len(index) else None
-
-
-def _has_known_colours(colour: ColourReading) -> bool:
-    """Whether browsers read the colours as the model does, once the copy says how.
-
-    Where nothing is stated, the copy's container can state it all.
-    """
-    stated = (colour.stated.matrix, colour.stated.primaries, colour.stated.transfer)
-    is_plain = not (colour.has_alpha or colour.interlaced or colour.full_range)
-    return colour.is_complete or (stated == (None, None, None) and is_plain)
-
-
-def _is_steady(scanned: Scan) -> bool:
-    """Whether frames follow each other evenly: where they do not, Chromium (150) may show an
-    earlier one after a seek in a stream with B-frames.
-    """
-    gaps = np.diff(scanned.index.times_secs)
-    return not len(gaps) or bool(gaps.max() <= 2 * np.median(gaps))
 
 
 def _rounded(secs: float) -> str:

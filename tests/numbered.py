@@ -15,9 +15,10 @@ import numpy as np
 WIDTH, HEIGHT, BITS, FPS = 336, 224, 12, 12
 PATCHES = ((220, 30, 30), (30, 160, 60), (40, 60, 220))
 SDR = "setparams=color_primaries=bt709:color_trc=bt709:colorspace=gbr:range=pc"
-BT709 = "-color_primaries bt709 -color_trc bt709 -colorspace bt709"
+BT601 = "-color_primaries smpte170m -color_trc smpte170m -colorspace smpte170m -color_range tv"
+BT709 = "-color_primaries bt709 -color_trc bt709 -colorspace bt709 -color_range tv"
 X264 = "-c:v libx264 -preset veryfast -crf 14 -pix_fmt yuv420p -g 12"
-TAGGED = f"-vf scale=out_color_matrix=bt709:out_range=tv,format=yuv420p {X264} {BT709}"
+TAGGED = f"-vf scale=out_color_matrix=bt601:out_range=tv,format=yuv420p {X264} {BT601}"
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,7 @@ def hdr(transfer: str) -> str:
     to_light = "zscale=t=linear:npl=203,format=gbrpf32le,zscale=p=bt2020"
     to_code = f"zscale=t={transfer}:m=bt2020nc:r=tv:npl=203,format=yuv420p10le"
     tags = f"-color_primaries bt2020 -color_trc {transfer} -colorspace bt2020nc -tag:v hvc1"
-    return (
-        f"-vf format=gbrp,{SDR},{to_light},{to_code} -c:v libx265 -x265-params log-level=1 {tags}"
-    )
+    return f"-vf format=gbrp,{SDR},{to_light},{to_code} -c:v libx265 -crf 12 -x265-params log-level=1 {tags}"
 
 
 SMALL = {
@@ -56,7 +55,7 @@ SMALL = {
         "-color_range pc -colorspace bt470bg"
     ),
     "vp9.webm": Recipe("-c:v libvpx-vp9 -b:v 1M -cpu-used 8 -deadline realtime -g 24"),
-    "turned.mp4": Recipe("-c copy -metadata:s:v:0 rotate=90", "plain.mp4"),
+    "turned.mp4": Recipe("-c copy -metadata:s:v:0 rotate=270", "lying.mp4"),
 }
 """One of each kind that the browser's copy treats in its own way."""
 
@@ -86,7 +85,10 @@ MORE = {
     "cut.mp4": Recipe("-ss 0.7 -c copy", "plain.mp4"),
     "late.mp4": Recipe("-c copy -output_ts_offset 3", "plain.mp4"),
     "size-change.ts": Recipe("-c copy", "wide-then-small.ts"),
-    "hd-bt709.mp4": Recipe(f"-s 1280x720 -sws_flags neighbor {TAGGED}"),
+    "bt709.mp4": Recipe(
+        f"-vf scale=out_color_matrix=bt709:out_range=tv,format=yuv420p {X264} {BT709}"
+    ),
+    "hd.mp4": Recipe(TAGGED.replace("scale=", "scale=1280:720:")),
     "hd-untagged.mp4": Recipe(f"-vf scale=1280:720:out_color_matrix=bt709,format=yuv420p {X264}"),
     "half-tagged.mp4": Recipe(
         f"-vf scale=out_color_matrix=bt709:out_range=tv,format=yuv420p {X264} -colorspace bt709"
@@ -116,10 +118,16 @@ MORE = {
 }
 """The rest: more of each kind, and other kinds."""
 
+BASES = {
+    "lying.mp4": Recipe(TAGGED.replace("scale=", "transpose=cclock,scale=")),
+    "wide-then-small.ts": Recipe(X264),
+}
+"""What others are made from."""
+
 
 def make(folder: Path, name: str) -> Path:
     """Make one file of the set in `folder`, if it is not there yet, and what it is made from."""
-    path, recipe = folder / name, {**SMALL, **MORE}[name]
+    path, recipe = folder / name, {**SMALL, **MORE, **BASES}[name]
     if path.exists():
         return path
     ffmpeg = [shutil.which("ffmpeg") or "ffmpeg", "-v", "error", "-y"]
