@@ -118,8 +118,9 @@ class SceneData {
     return sum / ((cube.t1 - cube.t0) * (cube.r1 - cube.r0) * (cube.c1 - cube.c0));
   }
 
-  /** The slice on screen: the last of a video whose first frame has been presented. */
-  sliceAt(timeSecs, video) {
+  /** The slice on screen: the last of a video whose first frame has been presented. Of slices that
+      begin with the same frame, the one that is looked at stays. */
+  sliceAt(timeSecs, video, looked) {
     const end = video.first_slice + video.grid[0];
     let found = video.first_slice;
     for (let s = video.first_slice; s < end; s++) {
@@ -127,7 +128,7 @@ class SceneData {
       // A container may round presentation times to its own clock; no frame is as short as 2 ms.
       if (start !== null && start <= timeSecs + 0.002) found = s;
     }
-    return found;
+    return this.startOf(looked) === this.startOf(found) ? looked : found;
   }
 
   /** When the last frame began, of those shown to the model, that has begun by a time; else 0. */

@@ -135,8 +135,8 @@ class Viewer {
   }
 
   #tick(time) {
-    const video = this.data?.videoOf(this.view.slice);
-    if (video && this.data.hasTimes(video)) this.view.slice = this.data.sliceAt(time, video);
+    const { data, view } = this, video = data?.videoOf(view.slice);
+    if (video && data.hasTimes(video)) view.slice = data.sliceAt(time, video, view.slice);
     this.draw();
   }
 
