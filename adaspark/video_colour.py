@@ -98,6 +98,7 @@ class ColourReading:
     transfer: int
     full_range: bool
     has_alpha: bool
+    is_grey: bool
     interlaced: bool
     stated: ColourTags
 
@@ -119,7 +120,7 @@ class ColourReading:
 
 
 _NO_TAGS = ColourTags(None, None, None, None)
-RGB = ColourReading(Matrix.RGB, 1, _GAMMA_24, True, False, False, _NO_TAGS)
+RGB = ColourReading(Matrix.RGB, 1, _GAMMA_24, True, False, False, False, _NO_TAGS)
 """The reading of pictures that are RGB without alpha already."""
 
 
@@ -148,12 +149,13 @@ def read_colour(
         transfer=_GAMMA_24 if stated.transfer is None else stated.transfer,
         full_range=_full_range(stated, frame.format),
         has_alpha=_has_alpha(frame.format),
+        is_grey=_is_grey(frame.format),
         interlaced=interlaced,
         stated=stated,
     )
 
 
-def is_grey(pixel_format: Any) -> bool:
+def _is_grey(pixel_format: Any) -> bool:
     """Tell whether an `av.VideoFormat` has a luma plane alone, perhaps with alpha."""
     return len(pixel_format.components) <= 2 and not _is_rgb(pixel_format)
 
@@ -174,7 +176,7 @@ def _full_range(stated: ColourTags, pixel_format: Any) -> bool:
     if _is_rgb(pixel_format) or pixel_format.name.startswith("yuvj"):
         return True
     # FFmpeg's writers leave grey untagged where it is full.
-    return is_grey(pixel_format) if stated.full_range is None else stated.full_range
+    return _is_grey(pixel_format) if stated.full_range is None else stated.full_range
 
 
 def _is_rgb(pixel_format: Any) -> bool:
