@@ -1,4 +1,4 @@
-"""What of an upload is copied for browsers, what the copy says of its colours, and its safe twin."""
+"""What of an upload is copied for browsers, what the copy says of its colours, its safe twin."""
 
 from __future__ import annotations
 
