@@ -15,6 +15,7 @@ _GAMMA_24 = 1  # BT.709's transfer, which is BT.601's and BT.2020's too
 _HD_HEIGHT = 720
 # Without tags these are BT.601 at every size: VP8 by its definition, the others in Chromium.
 _BT601_WITHOUT_TAGS = ("vp8", "vp9", "av1")
+_RGB_BY_ANOTHER_NAME = ("pal8", "monow", "monob", "xyz12le", "xyz12be")
 # What browsers are known to show as it is read here: BT.709 and BT.601 of 525 lines, sRGB's curve.
 _BROWSER_MATRICES, _BROWSER_PRIMARIES, _BROWSER_TRANSFERS = (1, 5, 6), (1, 6), (1, 6, 13)
 
@@ -136,6 +137,11 @@ def read_colour(
     as BT.709's: as FFmpeg does, nothing is converted between SDR's primaries.
     """
     stated = container if codec == "vp8" else ColourTags.of(frame).or_else(container)
+    if _is_dolby_vision_alone(stated, frame):
+        raise UserError(
+            f"{name} is Dolby Vision of a kind that only its own players show (profile 5): "
+            "export it as HDR10, HLG or SDR."
+        )
     matrix = _matrix(stated, frame, codec)
     if matrix not in set(Matrix):
         raise UserError(
@@ -160,6 +166,13 @@ def _is_grey(pixel_format: Any) -> bool:
     return len(pixel_format.components) <= 2 and not _is_rgb(pixel_format)
 
 
+def _is_dolby_vision_alone(stated: ColourTags, frame: Any) -> bool:
+    """Tell profile 5, whose picture is no luma and chroma: its full range is all that it states."""
+    is_dolby_vision = frame.side_data.get("DOVI_RPU_BUFFER") is not None
+    unstated = stated.matrix is None and stated.transfer is None
+    return is_dolby_vision and unstated and bool(stated.full_range)
+
+
 def _matrix(stated: ColourTags, frame: Any, codec: str) -> int:
     if _is_rgb(frame.format):
         return Matrix.RGB
@@ -180,7 +193,8 @@ def _full_range(stated: ColourTags, pixel_format: Any) -> bool:
 
 
 def _is_rgb(pixel_format: Any) -> bool:
-    return pixel_format.is_rgb or pixel_format.name in ("pal8", "monow", "monob")
+    # FFmpeg turns XYZ, the colours of digital cinema, into RGB without being told how.
+    return pixel_format.is_rgb or pixel_format.name in _RGB_BY_ANOTHER_NAME
 
 
 def _has_alpha(pixel_format: Any) -> bool:

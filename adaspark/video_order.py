@@ -96,6 +96,7 @@ def decode_order(file: Path, limits: Limits) -> tuple[FrameIndex, tuple[str, ...
         times_secs=(times - times[0]) * tick_secs,
         pts=np.rint(times).astype(np.int64),
         key_frames=np.flatnonzero(keys),
+        seek_to=np.rint(times[keys]).astype(np.int64),
         duration_secs=float(times[-1] + gap - times[0]) * tick_secs,
         has_pts=False,
         hides_frames=False,
@@ -106,7 +107,13 @@ def decode_order(file: Path, limits: Limits) -> tuple[FrameIndex, tuple[str, ...
 def best_effort(pts: Sequence[int | None], dts: Sequence[int | None]) -> NDArray[np.float64]:
     """Return whichever stamps of the frames rise more steadily, NaN where one is missing."""
     both = [np.array([np.nan if s is None else s for s in stamps]) for stamps in (pts, dts)]
-    return min(both, key=lambda stamps: int(np.sum(~(np.diff(stamps) > 0))))
+    return min(both, key=_faults)
+
+
+def _faults(stamps: NDArray[np.float64]) -> tuple[int, int]:
+    missing = np.isnan(stamps)
+    falls = int(np.sum(np.diff(stamps[~missing]) <= 0))
+    return falls + int(missing.sum()), falls
 
 
 def one_clock(
