@@ -24,7 +24,7 @@ import plotly
 from gradio import processing_utils
 
 from adaspark.errors import UserError
-from app import front, ui
+from app import front, scripts, ui
 from app.api import add_endpoints
 from app.calibration import read_calibration
 from app.exports import Exports
@@ -108,7 +108,7 @@ class Studio:
                 allowed_paths=[*map(str, self._public), *samples, str(PLOTLY)],
                 theme=studio_theme(),
                 head=front.head(),
-                app_kwargs={"routes": [health(self._engine), *self._routes]},
+                app_kwargs={"routes": [health(self._engine), scripts.route(), *self._routes]},
             )
         except OSError as error:
             raise UserError(

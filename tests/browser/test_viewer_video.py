@@ -89,11 +89,12 @@ def test_stepping_slices_shows_each_slices_first_frame(page: Page, clip: Path) -
 def test_a_frame_of_an_earlier_seek_that_is_presented_late_changes_nothing(
     page: Page, clip: Path
 ) -> None:
-    page.evaluate("""() => {
+    page.evaluate("""async () => {
+        const { mount } = await import("viz/mount.js");
         const prototype = HTMLVideoElement.prototype;
         prototype.requestVideoFrameCallback = (present) => { window.present = present; };
         document.getElementById('viewer').remove();
-        window.viewer = AdaSparkViewer.mount(document.getElementById('host'));
+        window.viewer = mount(document.getElementById('host'));
     }""")
     show(page, uneven_trace(), clip=clip)
     page.evaluate("viewer.goTo(7)")
