@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 7860
+FILES ?=
 
-.PHONY: demo test check format clean
+.PHONY: demo test test-files check format clean
 
 demo: $(VENV)/.app
 	$(BIN)/python -m app --port $(PORT)
@@ -12,7 +13,11 @@ demo: $(VENV)/.app
 # One thread a worker; pages are timed by their own clocks, so a browser has the machine to itself.
 test: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --ignore tests/browser
-	$(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m pytest tests/browser -m "not files"
+
+# The whole set of files, made by ffmpeg and played in Chromium; FILES is a folder that keeps them.
+test-files: $(VENV)/.test
+	ADASPARK_FILES=$(FILES) $(BIN)/python -m pytest tests/browser/test_files.py
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -14,6 +14,7 @@ from typing import Any
 from adaspark.arguments import Parser, add_dials, number, refuse, typed_dials, whole
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
+from adaspark.files import write_whole
 
 BENCH_PARTS = ("attention", "ffn", "decode", "captured", "flex", "model", "long")
 
@@ -115,7 +116,7 @@ def _ask(arguments: argparse.Namespace) -> None:
     AdaSparkConfig.from_dict(given)
     from adaspark.video import probe
 
-    probe(arguments.video)
+    probe(arguments.video, fps=arguments.fps)
     _quiet()
     from adaspark.engine import Engine
     from adaspark.request import Options, Result, Word
@@ -130,6 +131,8 @@ def _ask(arguments: argparse.Namespace) -> None:
             print(event.text, end="", file=words, flush=True)
         elif isinstance(event, Result):
             print(file=words)
+            for warning in event.trace.meta["warnings"]:
+                print(f"adaspark: {warning}", file=sys.stderr)
             try:
                 _write_outputs(arguments, event)
             except BrokenPipeError:
@@ -146,14 +149,18 @@ def _write_outputs(arguments: argparse.Namespace, result: Any) -> None:
         if arguments.json == "-":
             print(text)
         else:
-            Path(arguments.json).write_text(text + "\n", encoding="utf-8")
+            _write_text(arguments.json, text + "\n")
     if arguments.trace:
-        result.trace.save(arguments.trace)
+        write_whole(arguments.trace, result.trace.save)
     if arguments.report:
         from viz.page import report
 
         page = report(result.trace, video_path=arguments.video)
-        Path(arguments.report).write_text(page, encoding="utf-8")
+        _write_text(arguments.report, page)
+
+
+def _write_text(path: str, text: str) -> None:
+    write_whole(path, lambda draft: draft.write_text(text, encoding="utf-8"))
 
 
 def _check_outputs(*paths: str | None) -> None:

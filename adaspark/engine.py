@@ -6,7 +6,6 @@ import math
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from adaspark import checkpoint
@@ -19,7 +18,8 @@ from adaspark.qwen import sparsify
 from adaspark.request import Estimate, Event, Options, Phase, Result, Word
 from adaspark.streaming import Stopped, streamed
 from adaspark.summary import finish
-from adaspark.video import Sampling, probe, sample_times, token_grid
+from adaspark.video import Sampling, Source, probe, sample_times, token_grid
+from adaspark.video_file import shown_name
 
 
 class Engine:
@@ -58,11 +58,11 @@ class Engine:
         return question_chips()
 
     def estimate(
-        self, path: str | Path, *, fps: float | None = None, max_frames: int | None = None
+        self, path: Source, *, fps: float | None = None, max_frames: int | None = None
     ) -> Estimate:
         """Check a video and say what the model would be shown. Raises UserError as `ask` does."""
-        info = probe(path)
         sampling = self._sampling(fps, max_frames)
+        info = probe(path, fps=sampling.fps)
         grid = token_grid(info, sampling)
         side = sampling.patch * sampling.merge
         frames = len(sample_times(info, sampling))
@@ -70,7 +70,7 @@ class Engine:
 
     def ask(
         self,
-        path: str | Path,
+        path: Source,
         question: str,
         options: Options | None = None,
         *,
@@ -143,7 +143,7 @@ class Engine:
         """What a trace should say of the model and of the video as it was shown."""
         info = estimate.info
         clip = {
-            "name": info.path.name,
+            "name": shown_name(info.path),
             "width": info.width,
             "height": info.height,
             "shown_width": estimate.shown_width,
@@ -158,6 +158,7 @@ class Engine:
             "dtype": self.dtype,
             "backend": self.backend,
             "clip": clip,
+            "warnings": [*info.warnings, *features.warnings],
             "vision_flops": vision_flops(
                 self._checkpoint.model.config.vision_config, estimate.grid
             ),
@@ -169,11 +170,11 @@ class Engine:
     def _features(
         self, estimate: Estimate, sampling: Sampling, report: Report
     ) -> tuple[Features, dict[str, float]]:
-        key = self._cache.key(estimate.info.path, sampling)
+        source = estimate.info.source
+        key = self._cache.key(source, sampling)
         if (found := self._cache.get(key)) is not None:
             return found, {"decode": 0.0, "vision": 0.0}
-        path = estimate.info.path
-        features, seconds = encode(self._checkpoint, path, estimate.grid, sampling, report)
+        features, seconds = encode(self._checkpoint, source, estimate.grid, sampling, report)
         self._cache.put(key, features)
         return features, seconds
 

@@ -1,4 +1,10 @@
-"""When each frame of a video is shown, read from its packets without decoding them."""
+"""When each frame of a video is shown.
+
+The one rule: the frames of a video are the pictures that its decoder gives out, in that order, and
+each is shown from its presentation time (pts) on. Where those times fall, repeat or are missing,
+its decoding time (dts) stands in, as in FFmpeg's best-effort time. Packets tell all this without
+decoding in most files (`index_frames`); the others are decoded once (`video_order`).
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaspark.errors import UserError
-from adaspark.video_file import Limits, damaged, segment_end_bytes
+from adaspark.video_boxes import segment_end_bytes
+from adaspark.video_file import Limits, damaged
 
 # A file that holds less than this share of what it announces is cut off; the rest of the
 # tolerance covers containers that round, or count a frame that an edit hides.
@@ -19,6 +26,13 @@ _COMPLETE_SHARE = 0.95
 _INDEX_BYTES = 4096
 # Timestamps are rounded to 1 ms by Matroska.
 _SLACK_SECS = 0.001
+# H.264 and HEVC let a frame be stored this many places away from where it is shown.
+MOST_REORDERING = 16
+# MPEG-4's "nothing changed" is smaller; a packet of it may give no picture.
+_SMALLEST_MPEG4_FRAME_BYTES = 20
+# Broadcasts change clocks in the middle: there a longer gap is such a change, as for ffmpeg.
+_CLOCKS_CHANGE_IN = ("mpegts", "mpeg")
+LONGEST_GAP_SECS = 10.0
 
 
 @dataclass(frozen=True)
@@ -26,9 +40,10 @@ class FrameIndex:
     """The frames of a stream in the order of presentation.
 
     `times_secs` [F] float64 rises from 0. `pts` [F] int64 are the same times in the stream's time
-    base. `key_frames` are the frames at which decoding can start. AVI stores no presentation times
-    (`has_pts` false): there the n-th frame decoded is the n-th frame shown. `hides_frames` tells
-    that the file holds more frames than are shown.
+    base. `key_frames` are the frames at which decoding can start. Where the container's
+    presentation times are missing or wrong (`has_pts` false), a frame is known only by counting:
+    the n-th frame decoded is the n-th frame shown. `hides_frames` tells that the file holds more
+    frames than are shown.
     """
 
     times_secs: NDArray[np.float64]
@@ -78,21 +93,29 @@ class FrameIndex:
 
 
 @dataclass
-class _Packets:
-    """What was found of one video stream, in file order, and where all streams end."""
+class Packets:
+    """What was found of one video stream, in file order, and where all streams end.
+
+    `states_pts` is false once a shown packet had no presentation time of its own.
+    """
 
     pts: list[int]
+    dts: list[int]
     durations: list[int]
     keys: list[bool]
+    states_pts: bool
+    smallest_bytes: int = 2**62
     read: int = 0
     end_secs: float = 0.0
     end_bytes: int = 0
 
 
-def index_frames(container: Any, stream: Any, name: str, limits: Limits) -> FrameIndex:
-    """Read every packet of an open container and return when its frames are shown."""
-    has_pts = container.format.name != "avi"
-    packets = _read_packets(container, stream, name, limits, has_pts=has_pts)
+def index_frames(container: Any, stream: Any, name: str, limits: Limits) -> tuple[FrameIndex, bool]:
+    """Read every packet of an open container: when its frames are shown, as far as packets tell.
+
+    The second value is false where they cannot tell, so that the frames must be decoded.
+    """
+    packets = _read_packets(container, stream, name, limits)
     if not packets.pts:
         raise damaged(name, "no frame of it can be read")
     _refuse_cut_off(container, stream, name, packets)
@@ -100,24 +123,52 @@ def index_frames(container: Any, stream: Any, name: str, limits: Limits) -> Fram
     keys = np.array(packets.keys)[order]
     tick_secs = float(stream.time_base)
     end_pts = int(pts[-1]) + _last_duration(pts, packets.durations[int(order[-1])], stream)
-    return FrameIndex(
+    index = FrameIndex(
         times_secs=(pts - pts[0]) * tick_secs,
         pts=pts,
         key_frames=np.flatnonzero(keys),
         duration_secs=(end_pts - int(pts[0])) * tick_secs,
-        has_pts=has_pts,
+        has_pts=packets.states_pts,
         hides_frames=len(pts) < packets.read,
     )
+    return index, _are_plain(packets, order, index, container, stream)
 
 
-def _read_packets(
-    container: Any, stream: Any, name: str, limits: Limits, *, has_pts: bool
-) -> _Packets:
-    found = _Packets([], [], [])
+def changes_clocks(container: Any) -> bool:
+    """Tell whether a long gap in this container's times is a change of clock, not a long frame."""
+    return container.format.name in _CLOCKS_CHANGE_IN
+
+
+def _are_plain(
+    packets: Packets, order: NDArray[np.int64], index: FrameIndex, container: Any, stream: Any
+) -> bool:
+    """Tell whether packets look as if each were one frame, shown at its own time."""
+    is_avi = container.format.name == "avi"
+    if not (packets.states_pts or is_avi):
+        return False
+    # Frames of one time are shown once, unless their decoding times tell them apart.
+    if len(order) < len(packets.pts) and len(set(packets.dts)) == len(packets.pts):
+        return False
+    is_mpeg4 = stream.codec_context.name == "mpeg4"
+    if is_mpeg4 and packets.smallest_bytes < _SMALLEST_MPEG4_FRAME_BYTES:
+        return False
+    if is_avi:
+        return True
+    moved = np.argsort(packets.pts, kind="stable") - np.arange(len(packets.pts))
+    if np.abs(moved).max() > MOST_REORDERING or np.any(np.diff(packets.dts) < 0):
+        return False
+    if changes_clocks(container) and np.any(np.diff(index.times_secs) > LONGEST_GAP_SECS):
+        return False
+    # A decoder that holds frames back, and packets that need none held: their times are not pts.
+    return bool(np.any(moved)) or not (is_mpeg4 and stream.codec_context.has_b_frames)
+
+
+def _read_packets(container: Any, stream: Any, name: str, limits: Limits) -> Packets:
+    found = Packets([], [], [], [], states_pts=container.format.name != "avi")
     try:
         for packet in container.demux():
             if packet.size:
-                _note(packet, stream.index, found, has_pts=has_pts)
+                _note(packet, stream, found)
             if found.read > limits.max_frames:
                 raise UserError(
                     f"{name} has more than {limits.max_frames:,} frames: cut it into parts."
@@ -128,24 +179,36 @@ def _read_packets(
     return found
 
 
-def _note(packet: Any, stream_index: int, found: _Packets, *, has_pts: bool) -> None:
-    stamp = packet.pts if has_pts and packet.pts is not None else packet.dts
+def _note(packet: Any, stream: Any, found: Packets) -> None:
+    is_avi = stream.container.format.name == "avi"
+    stamp = packet.dts if is_avi or packet.pts is None else packet.pts
     if stamp is not None and packet.time_base is not None:
         end_secs = float((stamp + (packet.duration or 0)) * packet.time_base)
         found.end_secs = max(found.end_secs, end_secs)
     found.end_bytes = max(found.end_bytes, (packet.pos or 0) + packet.size)
-    if packet.stream_index != stream_index:
+    if packet.stream_index != stream.index:
         return
     found.read += 1
     # An edit list hides frames that only help to decode others.
-    if packet.is_discard or stamp is None:
+    if packet.is_discard or _is_invisible(packet, stream):
+        return
+    found.states_pts &= packet.pts is not None
+    found.smallest_bytes = min(found.smallest_bytes, packet.size)
+    if stamp is None:
         return
     found.pts.append(stamp)
+    if packet.dts is not None:
+        found.dts.append(packet.dts)
     found.durations.append(packet.duration or 0)
     found.keys.append(bool(packet.is_keyframe))
 
 
-def _refuse_cut_off(container: Any, stream: Any, name: str, packets: _Packets) -> None:
+def _is_invisible(packet: Any, stream: Any) -> bool:
+    """Tell a VP8 frame that is never shown: the fifth bit of its header."""
+    return stream.codec_context.name == "vp8" and not memoryview(packet)[0] & 0x10
+
+
+def _refuse_cut_off(container: Any, stream: Any, name: str, packets: Packets) -> None:
     share = max(_shares_found(container, stream, packets), default=1.0)
     if share < _COMPLETE_SHARE:
         raise UserError(
@@ -154,7 +217,7 @@ def _refuse_cut_off(container: Any, stream: Any, name: str, packets: _Packets) -
         )
 
 
-def _shares_found(container: Any, stream: Any, packets: _Packets) -> Iterator[float]:
+def _shares_found(container: Any, stream: Any, packets: Packets) -> Iterator[float]:
     """Yield each measure of how much of the announced video was found; one may understate.
 
     AVI counts ticks, dropped frames among them, and its length is FFmpeg's guess. MP4 counts

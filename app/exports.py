@@ -11,6 +11,7 @@ from adaspark.errors import UserError
 from app.labels import labels
 from app.results import Finished
 from app.store import Footage
+from app.uploads import playable
 from viz import difference, overlay, shares
 from viz.page import report
 
@@ -31,7 +32,7 @@ class Exports:
     def report(self, finished: Finished) -> Path:
         """The run as one offline HTML page. Raises UserError where its tokens were pruned."""
         _check_picture(finished)
-        page = report(finished.result.trace, video_path=finished.video.path)
+        page = report(finished.result.trace, video_path=playable(finished.video.path))
         return self._made(f"{finished.key}.html", lambda path: path.write_text(page, "utf-8"))
 
     def video(self, finished: Finished, *, layer: int, kind: str, mode: str) -> Path:

@@ -1,6 +1,7 @@
 """Writing the browser's copy of a video with PyAV: encoded anew, or its packets copied."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,12 @@ import av
 import av.filter
 import numpy as np
 
-from adaspark.video_decode import Turn, decoded
-from adaspark.video_file import damaged, open_video, shown_name, video_stream
+from adaspark.video_colour import ColourReading
+from adaspark.video_decode import Turn
+from adaspark.video_file import open_video, shown_name, video_stream
 from adaspark.video_probe import Scan
+from adaspark.video_rgb import Picture, RgbPictures
+from app.plain_h264 import PlainStream
 
 OnProgress = Callable[[int, int], None] | None
 
@@ -21,6 +25,10 @@ _SECS_BETWEEN_KEY_FRAMES = 2.0
 # No B-frames: presentation starts at 0 without an edit list, and seeking is exact.
 _X264_OPTIONS = {"crf": "20", "preset": "veryfast", "bf": "0"}
 _MP4_OPTIONS = {"movflags": "faststart"}
+_FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
+# H.273's numbers of what is written and fully stated: BT.709's primaries and transfer, limited
+# range, and BT.601's matrix, since Chromium's software caps BT.709's at a blue 8 levels short.
+_WRITTEN_TAGS = {"color_primaries": 1, "color_trc": 1, "colorspace": 6, "color_range": 1}
 
 
 def fits_box(width: int, height: int) -> bool:
@@ -28,77 +36,81 @@ def fits_box(width: int, height: int) -> bool:
     return max(width, height) <= _LONG_SIDE_PIXELS and min(width, height) <= _SHORT_SIDE_PIXELS
 
 
-def remux(scanned: Scan, target: Path, on_progress: OnProgress = None) -> None:
-    """Copy the packets of a video's picture to an MP4, times moved to start at 0."""
-    index = scanned.index
+def remux(scanned: Scan, plain: PlainStream, target: Path, on_progress: OnProgress = None) -> None:
+    """Copy the packets of a video's picture to an MP4, times moved to start at 0.
+
+    Decoding times are derived: Matroska and FLV state none, or others than MP4 needs. The container
+    states the colours as they are read, whatever the packets say of them.
+    """
+    index, first_pts = scanned.index, int(scanned.index.pts[0])
+    decoding = (plain.decoding_times - first_pts).tolist()
     with open_video(scanned.info.path) as source, _open_mp4(target) as output:
         stream = video_stream(source, shown_name(scanned.info.path))
         copy = output.add_stream_from_template(stream)
-        done = 0
-        for packet in source.demux(stream):
-            if packet.dts is None:
-                continue
-            packet.pts -= int(index.pts[0])
-            packet.dts -= int(index.pts[0])
+        _tag(copy.codec_context, _tags_of(scanned.colour))
+        end_pts = first_pts + round(index.duration_secs / float(stream.time_base))
+        steps = np.diff(np.append(np.sort(plain.pts), end_pts)).tolist()
+        packets = (packet for packet in source.demux(stream) if packet.size)
+        for number, packet in enumerate(packets):
+            packet.pts -= first_pts
+            packet.dts, packet.duration = decoding[number], steps[number]
             packet.stream = copy
             output.mux(packet)
-            done += 1
-            _report(on_progress, done, len(index))
+            _report(on_progress, number + 1, len(index))
 
 
-def encode(scanned: Scan, target: Path, on_progress: OnProgress = None) -> None:
-    """Encode a video's picture, upright and within 720p, keeping each frame's time."""
+def encode(
+    scanned: Scan, target: Path, on_progress: OnProgress = None, *, growing: Path | None = None
+) -> None:
+    """Encode a video's picture, upright and within 720p, keeping each frame's time.
+
+    `growing` is written at the same time, in fragments: it can be played as far as it has come.
+    """
     index = scanned.index
     end_ticks = _ticks(index.duration_secs)
     ticks = np.append(np.rint(index.times_secs * _TICKS_PER_SEC).astype(np.int64), end_ticks)
-    with open_video(scanned.info.path) as source, _open_mp4(target) as output:
-        stream = _Encoder(output, scanned)
-        for number, frame in _numbered_frames(source, scanned):
+    with ExitStack() as outputs:
+        stream = _Encoder(outputs.enter_context(_open_mp4(target)), scanned)
+        if growing is not None:
+            stream.copy_to(outputs.enter_context(_open_mp4(growing, **_FRAGMENTS)))
+        for number, frame in scanned.reader.numbered():
             stream.write(frame, int(ticks[number]), int(ticks[number + 1] - ticks[number]))
             _report(on_progress, number + 1, len(index))
         stream.finish()
-
-
-def _numbered_frames(source: Any, scanned: Scan) -> Iterator[tuple[int, Any]]:
-    """Yield (frame number, `av.VideoFrame`), each number at most once and rising."""
-    name, index = shown_name(scanned.info.path), scanned.index
-    stream = video_stream(source, name)
-    stream.thread_type = "AUTO"
-    last = -1
-    for frame in decoded(source, stream):
-        number = index.frame_from_pts(frame.pts, decoded_before=last + 1)
-        if last < number < len(index):
-            yield number, frame
-            last = number
-    if last < 0:
-        raise damaged(name, "none of its frames can be decoded")
 
 
 class _Encoder:
     """An H.264 stream of an open MP4 that takes frames of any size and stored orientation."""
 
     def __init__(self, output: Any, scanned: Scan) -> None:
-        self._output, self._turn = output, scanned.turn
-        self._size = _box_size(scanned.info.width, scanned.info.height)
+        self._outputs = [output]
+        size = width, height = _box_size(scanned.info.width, scanned.info.height)
+        stored = (height, width) if scanned.turn.transpose else size
+        self._rgb = RgbPictures(scanned.colour, scanned.crop, stored)
+        self._graph = _upright_graph(stored, scanned.turn)
         self._stream = output.add_stream("libx264", options=dict(_X264_OPTIONS))
-        self._stream.width, self._stream.height = self._size
+        self._streams = [self._stream]
+        self._stream.width, self._stream.height = size
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = Fraction(1, _TICKS_PER_SEC)
         rate = Fraction(scanned.info.fps).limit_denominator(1001)
         self._stream.codec_context.framerate = rate
         self._stream.codec_context.gop_size = max(round(rate * _SECS_BETWEEN_KEY_FRAMES), 1)
+        _tag(self._stream.codec_context, _WRITTEN_TAGS)
         self._duration_from_pts: dict[int, int] = {}
-        self._graph: Any = None
-        self._graph_takes: tuple[int, int, str] | None = None
+
+    def copy_to(self, output: Any) -> None:
+        """Write to another open MP4 too."""
+        self._stream.codec_context.open()  # which makes the header
+        copy = output.add_stream_from_template(self._stream)
+        copy.codec_context.extradata = self._stream.codec_context.extradata
+        self._outputs.append(output)
+        self._streams.append(copy)
 
     def write(self, frame: Any, pts_ticks: int, duration_ticks: int) -> None:
         """Encode one decoded frame as shown from `pts_ticks` for `duration_ticks`."""
-        upright = self._upright(frame)
+        upright = self._upright(self._rgb.picture(frame))
         upright.pts, upright.time_base = pts_ticks, Fraction(1, _TICKS_PER_SEC)
-        # The encoder places key frames itself; a type left by the decoder would force one.
-        upright.pict_type = 0
-        if not self._duration_from_pts:
-            self._copy_colour_tags(upright)
         self._duration_from_pts[pts_ticks] = duration_ticks
         self._mux(self._stream.encode(upright))
 
@@ -109,29 +121,27 @@ class _Encoder:
     def _mux(self, packets: list[Any]) -> None:
         for packet in packets:
             packet.duration = self._duration_from_pts.get(packet.pts, 0)
-            self._output.mux(packet)
+            for output, stream in zip(self._outputs, self._streams, strict=True):
+                packet.stream = stream
+                output.mux(packet)
 
-    def _upright(self, frame: Any) -> Any:
-        takes = (frame.width, frame.height, frame.format.name)
-        if takes != self._graph_takes:
-            self._graph = _upright_graph(frame, self._turn, self._size)
-            self._graph_takes = takes
+    def _upright(self, picture: Picture) -> Any:
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
         self._graph.push(frame)
-        return self._graph.pull()
-
-    def _copy_colour_tags(self, frame: Any) -> None:
-        context = self._stream.codec_context
-        for tag in ("colorspace", "color_primaries", "color_trc", "color_range"):
-            setattr(context, tag, getattr(frame, tag))
+        upright = self._graph.pull()
+        _tag(upright, _WRITTEN_TAGS)
+        return upright
 
 
-def _upright_graph(frame: Any, turn: Turn, size: tuple[int, int]) -> Any:
+def _upright_graph(size: tuple[int, int], turn: Turn) -> Any:
+    """Return what turns stored RGB pictures upright and into the colours of `_WRITTEN_TAGS`."""
+    exact = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
     steps = [
         # Filter direction 0 is the plain transposition.
         *([("transpose", "dir=0")] if turn.transpose else []),
         *([("hflip", None)] if turn.flip_x else []),
         *([("vflip", None)] if turn.flip_y else []),
-        ("scale", f"{size[0]}:{size[1]}:flags=bicubic"),
+        ("scale", f"out_color_matrix=bt601:out_range=tv:{exact}"),
         ("format", "pix_fmts=yuv420p"),
         ("setsar", "1"),
         ("buffersink", None),
@@ -139,9 +149,9 @@ def _upright_graph(frame: Any, turn: Turn, size: tuple[int, int]) -> Any:
     graph = av.filter.Graph()
     nodes = [
         graph.add_buffer(
-            width=frame.width,
-            height=frame.height,
-            format=frame.format,
+            width=size[0],
+            height=size[1],
+            format=av.VideoFormat("rgb24"),
             time_base=Fraction(1, _TICKS_PER_SEC),
         ),
         *(graph.add(name, args) for name, args in steps),
@@ -164,8 +174,23 @@ def _even(pixels: float) -> int:
     return max(2 * round(pixels / 2), 2)
 
 
-def _open_mp4(target: Path) -> Any:
-    return av.open(str(target), "w", format="mp4", options=_MP4_OPTIONS)
+def _open_mp4(target: Path, **options: str) -> Any:
+    return av.open(str(target), "w", format="mp4", options=options or _MP4_OPTIONS)
+
+
+def _tags_of(colour: ColourReading) -> dict[str, int]:
+    return {
+        "color_primaries": colour.primaries,
+        "color_trc": colour.transfer,
+        "colorspace": colour.matrix,
+        "color_range": 2 if colour.full_range else 1,
+    }
+
+
+def _tag(tagged: Any, tags: Mapping[str, int]) -> None:
+    """State the colours of a frame or of a stream to be written."""
+    for name, number in tags.items():
+        setattr(tagged, name, number)
 
 
 def _ticks(time_secs: float) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 from adaspark.errors import UserError
 from adaspark.request import Estimate, Result
@@ -14,15 +16,16 @@ from app import uploads
 from app.gallery import recorded_estimate
 from app.limits import ServerLimits
 from app.loading import Loading
-from app.progress import Report
+from app.progress import STEPS, Report
 from app.rates import Rates
 from app.samples import Sample
 from app.settings import Settings
 from app.store import Footage
-from app.visitors import Video, Visitor, Visitors
+from app.visitors import Preview, Video, Visitor, Visitors
 
 Card = dict[str, Any]
 NO_VIDEO = "No video is chosen; pick a sample clip or upload a video first."
+NO_OTHER_COPY = "There is no other copy of this video; another browser may play it."
 GONE = "The uploaded video is no longer on the server; upload it again."
 
 
@@ -43,6 +46,7 @@ class Videos:
     ) -> None:
         self.samples = {sample.name: sample for sample in samples}
         self.url_from_path = url_from_path
+        self._copying = threading.Lock()  # one at a time: each takes the whole machine
         self._engine = engine
         self._visitors = visitors
         self._footage = footage
@@ -96,25 +100,73 @@ class Videos:
                 raise UserError("Another video was chosen in the meantime.")
             report(done, total)
 
+        def on_preview(preview: Preview) -> None:
+            visitor.preview = preview
+            report(1, STEPS)  # all has been checked: the page is told at once where it plays
+
         try:
-            own = self.prepare(path, name, on_progress)
+            own = self.prepare(path, name, on_progress, on_preview)
             card = self._card(own, settings)
         except UserError as error:
             visitor.settle(choice, None, str(error))
             raise
+        finally:
+            visitor.preview = None
         visitor.own = own
         visitor.settle(choice, own)
         return card
 
-    def prepare(self, path: Path, name: str, on_progress: Report | None = None) -> Video:
-        """Check an uploaded file and make its copy for player and sampler. Raises UserError."""
+    def preview(self, session: str) -> Card | None:
+        """Where the upload that is being prepared plays as far as it has come; None before that."""
+        preview = self._visitors.get(session).preview
+        if preview is None:
+            return None
+        url = f"studio/growing/{quote(preview.path.name)}"
+        return {"url": url, "duration_secs": preview.duration_secs}
+
+    def growing(self, name: str) -> Path | None:
+        """The file of a preview by its name, while there is one."""
+        path = self._footage.folder / Path(name).name
+        return path if path.suffix == uploads.GROWING and path.exists() else None
+
+    def prepare(
+        self,
+        path: Path,
+        name: str,
+        on_progress: Report | None = None,
+        on_preview: Callable[[Preview], None] = lambda preview: None,
+    ) -> Video:
+        """Check an uploaded file and make its copy for player and sampler. Raises UserError.
+
+        `on_preview` is told of what can be played while the copy is made.
+        """
         self._engine.check_model()  # before the work: without one nothing can be asked about it
         info = uploads.check_upload(path, self._limits)
         proxy = uploads.make_proxy(
-            info, self._footage.folder, limits=self._limits, on_progress=on_progress
+            info,
+            self._footage.folder,
+            limits=self._limits,
+            on_progress=on_progress,
+            on_growing=lambda path: on_preview(Preview(path, info.duration_secs)),
         )
         self._footage.keep(proxy)
         return Video(proxy, name, upload=info)
+
+    def safe_copy(self, url: str) -> str:
+        """The address of another copy of an uploaded video, encoded anew and kept.
+
+        `url` is where the browser found the one that it cannot show. Raises UserError where there
+        is none: for a sample clip, a file that had to go, or one that was encoded already.
+        """
+        proxy = self._footage.folder / unquote(url).rpartition("/")[2]
+        if url != self.url_from_path(proxy):
+            raise UserError(NO_OTHER_COPY)
+        if not self._footage.touch(proxy):
+            raise UserError(GONE)
+        with self._copying:
+            safe = uploads.make_safe_copy(proxy, self._limits)
+        self._footage.keep(safe)
+        return self.url_from_path(safe)
 
     def choose_own(self, session: str, settings: Settings) -> Card:
         """Take the visitor's last upload again. Raises UserError where there is none."""

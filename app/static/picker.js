@@ -118,6 +118,7 @@ function receive(message) {
   if (!message || (message.pick ?? 0) < choice.pick) return;
   if (message.progress) {
     parts.facts.textContent = `Preparing ${percent(message.progress)}`;
+    if (message.preview) emit("preview", message.preview);
     return;
   }
   choice.answered = message.pick ?? 0;

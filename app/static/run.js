@@ -4,11 +4,11 @@ import { find } from "../../viz/static/dom.js";
 import { mount } from "../../viz/static/mount.js";
 import { clearOutcome, showOutcome } from "./outcome.js";
 import { describeAgain, videoSettled } from "./picker.js";
-import { fetched, layersOf, replays } from "./server.js";
+import { fetched, layersOf, replays, safeCopyOf } from "./server.js";
 import { emit, on } from "./signals.js";
 import { messageOf, phaseLine, progress, say, setActive, write } from "./status.js";
 
-/** @import { RunMessage, Thresholds, ViewerState } from "../../viz/static/types.js" */
+/** @import { Preview, RunMessage, Thresholds, ViewerState } from "../../viz/static/types.js" */
 /** @import { Viewer } from "../../viz/static/viewer.js" */
 /** @import { Finished, Mounted, Signals, ViewerProps } from "./types.js" */
 
@@ -28,6 +28,8 @@ const run = {
   rev: 0,
   key: "",
   url: "",
+  /** The video in view is still being prepared. */
+  isPreview: false,
   asked: false,
   /** @type {Promise<void> | null} */
   drawn: null,
@@ -42,8 +44,9 @@ const timers = {};
  */
 export function mountViewer(element, mounted) {
   trigger = mounted.trigger;
-  view = mount(find(element, ".viewer-host"));
+  view = mount(find(element, ".viewer-host"), { safeCopy });
   on("video", chosen);
+  on("preview", previewed);
   mounted.watch("value", () => receive(mounted.props.value));
   activate(false);
 }
@@ -60,17 +63,44 @@ export function runInView() {
 }
 
 /**
+ * Another copy of a video that this browser cannot show; a video that is being prepared has one on its way.
+ * @param {string} url
+ */
+function safeCopy(url) {
+  return run.isPreview ? new Promise(() => {}) : safeCopyOf(url);
+}
+
+/**
+ * @param {string} url
+ * @param {number} durationSecs
+ */
+function show(url, durationSecs) {
+  const at = run.isPreview ? viewer().clock.time : 0;
+  run.url = url;
+  run.asked = false;
+  run.isPreview = false;
+  viewer().open(url, durationSecs, at);
+  clear();
+}
+
+/**
+ * A video that is still being prepared plays as far as it has come.
+ * @param {Preview} preview
+ */
+function previewed({ url, duration_secs: durationSecs }) {
+  if (url === run.url) return;
+  if (run.active) stop();
+  show(url, durationSecs);
+  run.isPreview = true;
+}
+
+/**
  * A newly chosen video is seen at once; where it has a recorded run, with that.
  * @param {Signals["video"]} card
  */
 async function chosen({ url, duration_secs: durationSecs, pick, recorded, unanswered }) {
   if (url === run.url && !recorded) return;
-  if (url !== run.url) {
-    run.url = url;
-    run.asked = false;
-    viewer().open(url, durationSecs);
-    clear();
-  }
+  if (url !== run.url) show(url, durationSecs);
   if (run.waiting) {
     viewer().setState("running"); // asked about this very video
     return;

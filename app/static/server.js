@@ -33,7 +33,26 @@ export async function fetched(key, name, query = {}) {
   const given = Object.entries(query).map(([each, value]) => [each, String(value)]);
   const asked = new URLSearchParams(given).toString();
   const lost = "The server did not answer; check the connection and try again.";
-  const response = await fetch(address(`studio/${key}/${name}${asked ? `?${asked}` : ""}`)).catch(() => {
+  return answered(`studio/${key}/${name}${asked ? `?${asked}` : ""}`, lost);
+}
+
+/**
+ * The address of another copy of a video, one that every browser plays; throws the server's sentence.
+ * @param {string} url of the video
+ */
+export async function safeCopyOf(url) {
+  const lost = "The server did not answer; check the connection and choose the video again.";
+  return (await answered(`studio/safe-copy?${new URLSearchParams({ of: url })}`, lost, { method: "POST" })).text();
+}
+
+/**
+ * An answer; throws the server's sentence, or `lost` where it has none.
+ * @param {string} path
+ * @param {string} lost
+ * @param {RequestInit} [options]
+ */
+async function answered(path, lost, options) {
+  const response = await fetch(address(path), options).catch(() => {
     throw new Error(lost);
   });
   if (!response.ok) throw new Error(response.status < 500 ? await response.text() : lost);

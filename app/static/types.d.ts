@@ -6,6 +6,7 @@ import type {
   EngineFacts,
   FinishedMessage,
   PickMessage,
+  Preview,
   RunMessage,
   Summary,
 } from "../../viz/static/types.js";
@@ -83,6 +84,7 @@ export interface Signals {
   /** The run in view; null: there is none any more. */
   result: Result | null;
   video: CardMessage & PickMessage;
+  preview: Preview;
   questions: CardMessage & PickMessage;
   beside: BesideMessage;
   theme: boolean;

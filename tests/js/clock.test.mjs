@@ -34,14 +34,19 @@ class FakeVideo extends EventTarget {
   }
 }
 
-let video, ticks, clock, steps;
+let video, ticks, clock, steps, moved;
 
 beforeEach(() => {
   video = new FakeVideo();
   ticks = [];
   steps = [];
   globalThis.requestAnimationFrame = (step) => steps.push(step);
-  clock = new Clock(video, (secs) => ticks.push(secs));
+  moved = new Map();
+  clock = new Clock(
+    video,
+    (secs) => ticks.push(secs),
+    (url) => moved.get(url) ?? url,
+  );
 });
 
 test("without a video it is a plain clock that stops at its end", () => {
@@ -94,4 +99,15 @@ test("the same address is not loaded again, and a lost video leaves the plain cl
   assert.ok(clock.playable);
   video.dispatchEvent(new Event("error"));
   assert.deepEqual([clock.playable, clock.time, clock.duration], [false, 1, 5]);
+});
+
+test("a video that lies elsewhere now is loaded from there, at the same place", () => {
+  clock.load("a.mp4", 3);
+  video.becomeReady();
+  clock.seek(2);
+  moved.set("a.mp4", "copy.mp4");
+  clock.reload();
+  assert.deepEqual([video.src, ticks.at(-1)], ["copy.mp4", 2]);
+  video.becomeReady();
+  assert.equal(video.currentTime, 2);
 });

@@ -10,14 +10,19 @@ export class Clock {
   /** @type {number | null} */
   #target = null;
   #presented = 0;
+  /** @type {string | null} */
+  #url = null;
+  #addressOf;
 
   /**
    * @param {HTMLVideoElement} video
    * @param {(timeSecs: number) => void} onTick hears the presentation time of what is on screen, or is about to be
+   * @param {(url: string | null) => string | null} addressOf where the video of that name lies; null: nowhere
    */
-  constructor(video, onTick) {
+  constructor(video, onTick, addressOf) {
     this.#video = video;
     this.#onTick = onTick;
+    this.#addressOf = addressOf;
     this.playable = false;
     video.addEventListener("loadedmetadata", () => this.#ready());
     video.addEventListener("error", () => this.#lost());
@@ -75,15 +80,24 @@ export class Clock {
    */
   load(url, durationSecs) {
     this.#duration = durationSecs;
-    if (url === (this.#video.getAttribute("src") || null)) return;
+    this.#url = url;
+    const address = this.#addressOf(url);
+    if (address === (this.#video.getAttribute("src") || null)) return;
     this.pause();
     this.playable = false;
     this.#now = 0;
     this.#presented = 0;
     this.#target = null;
-    if (url) this.#video.src = url;
+    if (address) this.#video.src = address;
     else this.#video.removeAttribute("src");
     this.#video.load();
+  }
+
+  /** The same video from where it lies now, at the same place in time. */
+  reload() {
+    const at = this.#video.getAttribute("src") ? (this.#target ?? this.#presented) : this.time;
+    this.load(this.#url, this.#duration);
+    this.seek(at);
   }
 
   get time() {

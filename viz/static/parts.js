@@ -76,6 +76,7 @@ function stageParts() {
   const overlay = el("canvas", { class: "overlay", "aria-hidden": "true" });
   const ribbon = el("p", { class: "ribbon", hidden: true });
   const tier = el("p", { class: "tier", hidden: true });
+  const trouble = el("p", { class: "trouble", role: "alert", hidden: true });
   const empty = el(
     "div",
     { class: "empty" },
@@ -83,8 +84,9 @@ function stageParts() {
     el("p", { text: "The cubes that each layer keeps are then drawn over the playing video." }),
   );
   const badges = el("div", { class: "badges" }, ribbon, tier);
-  const stage = el("div", { class: "stage" }, video, grey, overlay, empty, badges);
-  return { stage, video, grey, overlay, ribbon, tier, empty, note: el("p", { class: "note", hidden: true }) };
+  const stage = el("div", { class: "stage" }, video, grey, overlay, empty, badges, trouble);
+  const note = el("p", { class: "note", hidden: true });
+  return { stage, video, grey, overlay, ribbon, tier, trouble, empty, note };
 }
 
 function stackParts() {

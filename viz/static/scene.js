@@ -188,6 +188,20 @@ export class SceneData {
   }
 
   /**
+   * When the last frame began, of those shown to the model, that has begun by a time; else 0.
+   * @param {number} timeSecs
+   * @param {number} slice of the video that is meant
+   */
+  lastTimeBefore(timeSecs, slice) {
+    const video = this.videoOf(slice);
+    const end = video ? video.first_slice + video.grid[0] : 0;
+    const times = this.times.slice(video?.first_slice ?? 0, end).flat();
+    return times.reduce((/** @type {number} */ last, time) => {
+      return time !== null && time <= timeSecs ? Math.max(last, time) : last;
+    }, 0);
+  }
+
+  /**
    * Seconds of a slice's first frame; null where they are not known.
    * @param {number} slice
    */

@@ -279,9 +279,17 @@ export interface CardMessage {
 export interface PickMessage extends Partial<CardMessage> {
   pick?: number | null;
   progress?: number;
+  /** The upload that is being prepared, as far as it plays already. */
+  preview?: Preview | null;
   error?: string;
   /** The refusal leaves the chosen video as it is. */
   chosen?: boolean;
+}
+
+/** app/videos.py: an upload that is still being prepared. */
+export interface Preview {
+  url: string;
+  duration_secs: number;
 }
 
 /** app/loading.py: what is running, as far as it is known. */

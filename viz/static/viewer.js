@@ -9,7 +9,9 @@ import { layOut, watchSizes } from "./layout.js";
 import { buildViewer } from "./parts.js";
 import { changeOf, nextCube, withoutWord } from "./picks.js";
 import { pictureOf } from "./picture.js";
+import { Playback } from "./playback.js";
 import { renderViewer } from "./render.js";
+import { renderState } from "./ribbon.js";
 import { SceneData } from "./scene.js";
 import { Selection } from "./selection.js";
 import { snapshotOf } from "./snapshot.js";
@@ -19,14 +21,8 @@ import { firstView, fullView, placeIn } from "./view.js";
 import { wordRows } from "./words.js";
 
 /** @import { LayerSource, Scene, Selected, Thresholds, ViewerState } from "./types.js" */
+/** @import { SafeCopy } from "./playback.js" */
 /** @import { View } from "./view.js" */
-
-/** What is said over the pictures in a state. @type {Partial<Record<ViewerState, string>>} */
-const RIBBONS = {
-  stale: "Settings changed: these pictures are of the last run",
-  running: "Running",
-  error: "No new result: see the message",
-};
 
 export class Viewer {
   /** @type {SceneData | null} */
@@ -35,10 +31,15 @@ export class Viewer {
   other = null;
   /** @type {{ left: number, top: number, width: number, height: number } | null} */
   rect = null;
+  /** @type {ViewerState} */
+  state = "empty";
   message = "";
 
-  /** @param {HTMLElement} element it is put into */
-  constructor(element) {
+  /**
+   * @param {HTMLElement} element it is put into
+   * @param {{ safeCopy?: SafeCopy | null }} [options]
+   */
+  constructor(element, { safeCopy = null } = {}) {
     const about = { "data-state": "empty", "data-rev": 0, "data-layer": 0, "data-slice": 0 };
     const root = el("section", { id: "viewer", tabindex: 0, "aria-label": "Viewer", ...about });
     this.parts = buildViewer(root, {
@@ -53,7 +54,12 @@ export class Viewer {
     };
     this.sources = new Sources(() => this.draw());
     this.view = { ...firstView(), spatial: window.innerWidth >= 700 };
-    this.clock = new Clock(this.parts.video, (time) => this.#tick(time));
+    this.playback = new Playback(this, safeCopy);
+    this.clock = new Clock(
+      this.parts.video,
+      (time) => this.#tick(time),
+      (url) => this.playback.addressOf(url),
+    );
     const picked = (/** @type {number | null} */ cube, /** @type {boolean} */ lock) =>
       lock ? this.#pinAndGo(cube) : this.#hover(cube);
     this.stack = new CubeStack(this.parts.stack, picked, () => this.draw());
@@ -63,7 +69,7 @@ export class Viewer {
     this.firstLook = new FirstLook(this);
     listen(this);
     watchSizes(this);
-    this.parts.video.addEventListener("loadedmetadata", () => this.setState(this.#state));
+    this.parts.video.addEventListener("loadedmetadata", () => this.setState(this.state));
     this.draw();
   }
 
@@ -128,42 +134,36 @@ export class Viewer {
   preview(settings) {
     if (!this.data) return;
     this.data.choices.preview(settings);
-    this.setState(this.#state);
+    this.setState(this.state);
   }
 
   /**
    * Show a video before anything has been run on it; forgets the scene.
    * @param {string} url
    * @param {number} [durationSecs]
+   * @param {number} [at] seconds, from where on
    */
-  open(url, durationSecs = 0) {
+  open(url, durationSecs = 0, at = 0) {
     this.firstLook.leave();
     this.data = null;
     this.setOther(null);
     Object.assign(this.view, { slice: 0, pinned: null, hovered: null, hoveredWord: null });
     this.parts.words.replaceChildren();
     this.clock.load(url, durationSecs);
+    if (at) this.clock.seek(at);
     this.setState("empty");
   }
 
-  get #state() {
-    return /** @type {ViewerState} */ (this.parts.root.dataset.state);
-  }
-
   /**
-   * What was drawn stays visible, under a ribbon.
+   * What was drawn stays visible, under a ribbon. Without a picture, while a safe copy of the video is on its way, the
+   * page reads "error" whatever the state is.
    * @param {ViewerState} state
    * @param {string} [message] instead of the state's own
    */
   setState(state, message = "") {
-    const { root, ribbon, empty, video } = this.parts;
-    const preview = state === "stale" && this.data?.choices.settings;
-    this.message = message || (state === this.#state ? this.message : "");
-    root.dataset.state = state;
-    const usual = preview ? "Settings changed: the exact run follows" : (RIBBONS[state] ?? "");
-    ribbon.textContent = this.message || usual;
-    ribbon.hidden = !ribbon.textContent;
-    empty.hidden = Boolean(this.data) || Boolean(video.getAttribute("src"));
+    this.message = message || (state === this.state ? this.message : "");
+    this.state = state;
+    renderState(this);
     this.layOut();
   }
 
