@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 from typing import Any
 
 import pytest
 from clips import write_clip
 from fake_engine import FakeEngine, loading
+from page_types import has_keys_of, stated
 from trace_factory import make_trace
 
 from adaspark.request import Options, Result
@@ -21,24 +21,13 @@ from app.service import Service
 from app.settings import Settings
 from app.visitors import Video
 from viz.detail import layer_detail
-from viz.modules import STATIC
 from viz.scene import scene
 
-TYPES = (STATIC / "types.d.ts").read_text("utf-8")
 DIALS = Settings(0.9, 0.7, 2, 2, 2)
 
 
-def stated(name: str) -> tuple[set[str], set[str]]:
-    """The keys of an interface that are always there, and those that may be."""
-    body = re.search(rf"(?ms)^export interface {name}\b[^{{]*\{{\n(.*?)^\}}", TYPES)
-    assert body, name
-    keys = re.findall(r"(?m)^  (\w+)(\??): ", body[1])
-    return {k for k, optional in keys if not optional}, {k for k, optional in keys if optional}
-
-
 def check(name: str, value: dict[str, Any]) -> None:
-    needed, optional = stated(name)
-    assert needed <= value.keys() <= needed | optional, value.keys() ^ needed
+    assert has_keys_of(name, value), (name, value.keys() ^ stated(name)[0])
 
 
 @pytest.fixture(scope="module")

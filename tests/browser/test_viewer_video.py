@@ -243,6 +243,24 @@ def test_the_report_works_offline_with_its_video(
     context.close()
 
 
+def test_a_script_that_a_report_did_not_write_does_not_run(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    foreign = (
+        "<script>window.foreign = 1</script><script src='data:text/javascript,window.foreign = 1'>"
+        "</script><script type='module' src='data:text/javascript,window.foreign = 1'></script>"
+    )
+    file = tmp_path / "report.html"
+    file.write_text(report(uneven_trace()).replace("</main>", f"</main>{foreign}"), "utf-8")
+    page, refused = chromium.new_page(), []
+    page.on("console", lambda line: refused.append(line.text) if line.type == "error" else None)
+    page.goto(file.as_uri())
+    expect(page.locator("#viewer")).to_have_attribute("data-state", "ready")
+    assert page.evaluate("window.foreign") is None
+    assert len(refused) == 3 and all("Content Security Policy" in text for text in refused)
+    page.close()
+
+
 def screenshot(page: Page) -> np.ndarray:
     """uint8 [H, W, 3]: the picture with its overlay, as a visitor sees it."""
     data = page.locator("#viewer canvas.overlay").screenshot()
