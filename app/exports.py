@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -100,7 +99,5 @@ def _check_picture(finished: Finished) -> None:
 
 
 def download_name(finished: Finished, suffix: str) -> str:
-    """A file name that says what it is of; plain letters, whatever the video is called."""
-    stem = Path(finished.video.name).stem
-    plain = re.sub(r"[^A-Za-z0-9]+", "-", stem).strip("-").lower()
-    return f"adaspark-{plain or 'video'}{suffix}"
+    """A file name that says what it is of."""
+    return f"{finished.stem}{suffix}"

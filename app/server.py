@@ -24,7 +24,7 @@ import plotly
 from gradio import processing_utils
 
 from adaspark.errors import UserError
-from app import front, ui
+from app import front, scripts, ui
 from app.api import add_endpoints
 from app.calibration import read_calibration
 from app.exports import Exports
@@ -73,6 +73,7 @@ class Studio:
         exports = Exports(self._public[1])
         self._routes = [
             health(engine),
+            scripts.route(),
             safe_copy(self.service.videos),
             growing(self.service.videos),
             *routes(self.service.results, exports),

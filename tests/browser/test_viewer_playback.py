@@ -41,10 +41,11 @@ def mounted(chromium: Browser, safe_copy: str, argument: Any = None) -> Page:
     """A page with a viewer that asks `safe_copy`, a JavaScript function, for other copies."""
     page = open_viewer(chromium)
     page.evaluate(
-        f"""(argument) => {{
+        f"""async (argument) => {{
+            const {{ mount }} = await import("viz/mount.js");
             document.getElementById('viewer').remove();
             const safeCopy = {safe_copy};
-            window.viewer = AdaSparkViewer.mount(document.getElementById('host'), {{safeCopy}});
+            window.viewer = mount(document.getElementById('host'), {{safeCopy}});
         }}""",
         argument,
     )
