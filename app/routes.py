@@ -26,6 +26,7 @@ from app.exports import Exports, download_name
 from app.loading import Loading
 from app.results import Finished, Results
 from app.runs import sentence
+from app.uploads import GROWING
 from app.videos import Videos
 from viz import figures
 from viz.detail import layer_detail
@@ -128,7 +129,9 @@ def growing(videos: Videos) -> Route:
         path = videos.growing(request.path_params["name"])
         if path is None:
             return PlainTextResponse(GONE, 404)
-        return StreamingResponse(_as_it_grows(path), media_type="video/mp4")
+        if path.suffix == GROWING:
+            return StreamingResponse(_as_it_grows(path), media_type="video/mp4")
+        return FileResponse(path, media_type="video/mp4")
 
     return Route("/studio/growing/{name}", answer)
 

@@ -125,9 +125,11 @@ class Videos:
         return {"url": url, "duration_secs": preview.duration_secs}
 
     def growing(self, name: str) -> Path | None:
-        """The file of a preview by its name, while there is one."""
+        """The file of a preview by its name, the proxy when that is whole; None for any other."""
         path = self._footage.folder / Path(name).name
-        return path if path.suffix == uploads.GROWING and path.exists() else None
+        if path.suffix != uploads.GROWING:
+            return None
+        return next((file for file in (path, uploads.finished(path)) if file.exists()), None)
 
     def prepare(
         self,

@@ -172,13 +172,11 @@ export class SceneData {
   }
 
   /**
-   * The slice on screen: the last of a video whose first frame has been presented. Of slices that
-   * begin with the same frame, the one that is looked at stays.
+   * The slice on screen: the last of a video whose first frame has been presented.
    * @param {number} timeSecs
    * @param {Video} video
-   * @param {number} looked the slice that is looked at
    */
-  sliceAt(timeSecs, video, looked) {
+  sliceAt(timeSecs, video) {
     const end = video.first_slice + video.grid[0];
     let found = video.first_slice;
     for (let s = video.first_slice; s < end; s++) {
@@ -186,7 +184,7 @@ export class SceneData {
       // A container may round presentation times to its own clock; no frame is as short as 2 ms.
       if (start !== null && start <= timeSecs + 0.002) found = s;
     }
-    return this.startOf(looked) === this.startOf(found) ? looked : found;
+    return found;
   }
 
   /**

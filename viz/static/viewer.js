@@ -212,7 +212,11 @@ export class Viewer {
   #tick(time) {
     const { data, view } = this;
     const video = data?.videoOf(view.slice);
-    if (data && video && data.hasTimes(video)) view.slice = data.sliceAt(time, video, view.slice);
+    if (data && video && data.hasTimes(video)) {
+      const found = data.sliceAt(time, video);
+      // Of slices that begin with the same frame, the one that is looked at stays.
+      if (data.startOf(found) !== data.startOf(view.slice)) view.slice = found;
+    }
     this.draw();
   }
 
