@@ -26,7 +26,7 @@ class BrowserFrames:
         if reading.is_hdr:
             reading, crop = RGB, Crop()
         resize = f"{stored[0]}:{stored[1]}"
-        if _is_plain(reading, crop):
+        if reading.matrix != Matrix.RGB and not reading.has_alpha:
             # No way round by RGB, which takes as long as the encoding.
             scale, steps = [resize, *_same_colours(reading)], [_matrix_changed(reading)]
         else:
@@ -38,20 +38,13 @@ class BrowserFrames:
         """Return one frame, whatever its size and format."""
         if self._sdr is not None:
             frame = av.VideoFrame.from_ndarray(self._sdr.picture(frame), format="rgb24")
-        upright = self._graph.converted(frame)
-        set_tags(upright)
-        return upright
+        return self._graph.converted(frame)
 
 
-def set_tags(frame_or_context: Any) -> None:
-    """State the colours of the frames made here on one of them, or on their encoder."""
+def set_tags(encoder: Any) -> None:
+    """State the colours of the frames made here on their encoder, a codec context."""
     for tag, number in _TAGS.items():
-        setattr(frame_or_context, tag, number)
-
-
-def _is_plain(reading: ColourReading, crop: Crop) -> bool:
-    is_plain = reading.matrix not in (Matrix.RGB, Matrix.BT2020_CONSTANT)
-    return is_plain and crop == Crop() and not (reading.has_alpha or reading.is_grey)
+        setattr(encoder, tag, number)
 
 
 def _same_colours(reading: ColourReading) -> list[str]:
@@ -64,8 +57,7 @@ def _same_colours(reading: ColourReading) -> list[str]:
 
 def _matrix_changed(reading: ColourReading) -> Step:
     """Return the step that changes matrix and range alone, for all else is taken as BT.709's."""
-    is_bt2020 = reading.matrix == Matrix.BT2020
-    name = "bt2020ncl" if is_bt2020 else MATRIX_OPTION[reading.matrix]
+    name = MATRIX_OPTION[reading.matrix].replace("bt2020", "bt2020ncl")
     source_range = "pc" if reading.full_range else "tv"
     both = "fast=1:primaries=bt709:iprimaries=bt709:trc=bt709:itrc=bt709"
     source = f"ispace={name}:irange={source_range}"

@@ -70,6 +70,21 @@ def with_alpha(like: np.ndarray, opaque: int) -> tuple[np.ndarray, np.ndarray]:
     return alpha, PATCHES * share[:, None]
 
 
+def test_what_lost_a_little_of_its_opacity_in_compression_is_opaque(tmp_path: Path) -> None:
+    planes = planes_of(chart(), 6, full_range=False)
+
+    def seen(alpha: int) -> np.ndarray:
+        path = tmp_path / f"{alpha}.mkv"
+        stored = np.stack([*planes, np.full_like(planes[0], alpha)])
+        write_planes(path, stored, codec="ffv1", pixel_format="yuva420p", colour_range=1, **BT601)
+        found = scan(path)
+        frame, _ = next(iter(found.reader.frames([0])))
+        return RgbPictures(found.colour, Crop()).picture(frame)
+
+    assert np.array_equal(seen(253), seen(255))
+    assert not np.array_equal(seen(250), seen(255))
+
+
 @pytest.mark.parametrize("kind", ["plain", "hdr", "alpha"])
 def test_a_crop_takes_its_pixels_and_no_others(tmp_path: Path, kind: str) -> None:
     planes = planes_of(chart(), 6, full_range=False)

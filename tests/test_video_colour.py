@@ -148,18 +148,18 @@ def test_rgb_has_no_matrix(tmp_path: Path, codec: str, pixel_format: str, suffix
     assert_right(path, tmp_path)
 
 
-@pytest.mark.parametrize("full_range", [False, True])
+@pytest.mark.parametrize("stated", [0, 1, 2])
 @pytest.mark.parametrize(("pixel_format", "bits"), [("gray", 8), ("gray10le", 10)])
 def test_grey_is_spread_to_the_full_range(
-    tmp_path: Path, full_range: bool, pixel_format: str, bits: int
+    tmp_path: Path, stated: int, pixel_format: str, bits: int
 ) -> None:
-    planes = planes_of(chart(), 6, full_range=full_range, bits=bits)[:1]
+    planes = planes_of(chart(), 6, full_range=stated != 1, bits=bits)[:1]
     path = write_planes(
         tmp_path / "clip.mkv",
         planes,
         codec="ffv1",
         pixel_format=pixel_format,
-        colour_range=2 if full_range else 1,
+        colour_range=stated,
     )
     grey = PATCHES @ np.array([0.299, 0.587, 0.114])
     assert_right(path, tmp_path, np.repeat(grey[:, None], 3, axis=1))
@@ -188,6 +188,8 @@ def test_dolby_vision_without_a_base_is_refused_by_name(tmp_path: Path) -> None:
     nothing = ColourTags(None, None, None, None)
     with pytest.raises(UserError, match=r"^a.mp4 is Dolby Vision .*\(profile 5\)"):
         read_colour(nothing, dolby, "hevc", "a.mp4", interlaced=False)
+    dolby.color_range = 1  # profile 8.2, whose base is SDR
+    assert not read_colour(nothing, dolby, "hevc", "a.mp4", interlaced=False).is_hdr
     dolby.color_trc = 18  # profile 8.4, as phones write it, has a base in HLG
     assert read_colour(nothing, dolby, "hevc", "a.mp4", interlaced=False).is_hdr
 
