@@ -12,6 +12,7 @@ import gradio as gr
 
 from adaspark.config import AdaSparkConfig, TopP, one_number
 from app.calibration import Calibration
+from app.scripts import returning
 
 PRIVATE = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "multiple"}
 CUSTOM = "custom"
@@ -82,22 +83,22 @@ def build_dials(
 
 def wire_dials(dials: Dials) -> None:
     """Bind `.input`, which keyboards trigger too, and programs do not."""
-    moved = {"fn": None, "inputs": dials.thresholds, "js": _script("thresholdsMoved"), **PRIVATE}
-    touched = {"fn": None, "js": _script("settingsTouched"), **PRIVATE}
+    moved = {"fn": None, "inputs": dials.thresholds, "js": returning("thresholdsMoved"), **PRIVATE}
+    touched = {"fn": None, "js": returning("settingsTouched"), **PRIVATE}
     for dial in dials.thresholds:
         dial.input(**moved)
     if dials.budget is not None:
-        setting = _script("thresholdsOf")
+        setting = returning("thresholdsOf")
         dials.budget.input(None, dials.budget, dials.thresholds, js=setting, **PRIVATE).then(
             **moved
         )
     given = [dials.preset, *dials.cube]
-    dials.preset.input(None, given, dials.cube, js=_script("cubeOf"), **PRIVATE).then(**touched)
+    dials.preset.input(None, given, dials.cube, js=returning("cubeOf"), **PRIVATE).then(**touched)
     for side in dials.cube:
-        side.input(None, dials.cube, dials.preset, js=_script("presetOf"), **PRIVATE)
+        side.input(None, dials.cube, dials.preset, js=returning("presetOf"), **PRIVATE)
         side.input(**touched)
     for number in (*dials.sampling, *dials.size):
-        number.input(None, js=_script("samplingTouched"), **PRIVATE)
+        number.input(None, js=returning("samplingTouched"), **PRIVATE)
     dials.words.input(**touched)
 
 
@@ -142,7 +143,3 @@ def _slider(
 
 def _whole(value: int, label: str, *, min_width: int = 96, **options: Any) -> Any:
     return gr.Number(value, label=label, precision=0, step=1, min_width=min_width, **options)
-
-
-def _script(name: str) -> str:
-    return f"(...values) => window.AdaSparkStudio.{name}(...values)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from adaspark.errors import UserError
 from app.labels import labels
 from app.results import Finished
 from app.store import Footage
+from app.uploads import playable
 from viz import difference, overlay, shares
 from viz.page import report
 
@@ -32,7 +32,7 @@ class Exports:
     def report(self, finished: Finished) -> Path:
         """The run as one offline HTML page. Raises UserError where its tokens were pruned."""
         _check_picture(finished)
-        page = report(finished.result.trace, video_path=finished.video.path)
+        page = report(finished.result.trace, video_path=playable(finished.video.path))
         return self._made(f"{finished.key}.html", lambda path: path.write_text(page, "utf-8"))
 
     def video(self, finished: Finished, *, layer: int, kind: str, mode: str) -> Path:
@@ -99,7 +99,5 @@ def _check_picture(finished: Finished) -> None:
 
 
 def download_name(finished: Finished, suffix: str) -> str:
-    """A file name that says what it is of; plain letters, whatever the video is called."""
-    stem = Path(finished.video.name).stem
-    plain = re.sub(r"[^A-Za-z0-9]+", "-", stem).strip("-").lower()
-    return f"adaspark-{plain or 'video'}{suffix}"
+    """A file name that says what it is of."""
+    return f"{finished.stem}{suffix}"

@@ -6,24 +6,15 @@ No visitor's text ever enters a template: templates are constant, text goes in t
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from viz.page import viewer_css, viewer_script
+from app import scripts
+from viz.page import viewer_css
 from viz.palette import css_variables
-
-STATIC = Path(__file__).parent / "static"
-SCRIPTS = (
-    "studio.js", "header.js", "export.js", "picker.js", "chips.js", "dials.js", "run.js",
-    "progress.js", "data.js", "beside.js", "compare.js", "ablate.js",
-    "fit.js", "figures.js",
-)  # fmt: skip
 
 
 def head() -> str:
-    """`<style>` and `<script>` for the page's head."""
-    styles = "\n".join((css_variables(), viewer_css(), _read("studio.css")))
-    scripts = "\n".join((viewer_script(), *(_read(name) for name in SCRIPTS)))
-    return f"<style>{styles}</style>\n<script>{scripts}</script>"
+    """`<style>`, the scripts' addresses and their one entrance, for the page's head."""
+    own = (scripts.STATIC / "studio.css").read_text("utf-8")
+    return f"<style>{css_variables()}\n{viewer_css()}\n{own}</style>\n{scripts.head()}"
 
 
 HEADER = """
@@ -120,7 +111,3 @@ FIGURES = """
   </div></template>
 </section>
 """
-
-
-def _read(name: str) -> str:
-    return (STATIC / name).read_text(encoding="utf-8")

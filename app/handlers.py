@@ -73,7 +73,8 @@ class Handlers:
             return self.service.videos.choose_upload(visitor, path, name, settings, report=report)
 
         for told in reported(lambda report: _card(event, lambda: choose(report))):
-            share = {"progress": told, "pick": data.get("pick")}
+            preview = self.service.videos.preview(visitor)
+            share = {"progress": told, "pick": data.get("pick"), "preview": preview}
             yield told if isinstance(told, dict) else share
 
     def again(self, event: gr.EventData, request: gr.Request, *values: Any) -> Message:

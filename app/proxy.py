@@ -1,6 +1,7 @@
 """Writing the browser's copy of a video with PyAV: encoded anew, or its packets copied."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,11 @@ from typing import Any
 import av
 import numpy as np
 
+from adaspark.video_colour import ColourReading
 from adaspark.video_file import open_video, shown_name, video_stream
 from adaspark.video_probe import Scan
 from app.browser_frames import BrowserFrames, set_tags
+from app.plain_h264 import PlainStream
 
 OnProgress = Callable[[int, int], None] | None
 
@@ -20,6 +23,7 @@ _SECS_BETWEEN_KEY_FRAMES = 2.0
 # No B-frames: presentation starts at 0 without an edit list, and seeking is exact.
 _X264_OPTIONS = {"crf": "20", "preset": "veryfast", "bf": "0"}
 _MP4_OPTIONS = {"movflags": "faststart"}
+_FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
 
 
 def fits_box(width: int, height: int) -> bool:
@@ -27,31 +31,43 @@ def fits_box(width: int, height: int) -> bool:
     return max(width, height) <= _LONG_SIDE_PIXELS and min(width, height) <= _SHORT_SIDE_PIXELS
 
 
-def remux(scanned: Scan, target: Path, on_progress: OnProgress = None) -> None:
-    """Copy the packets of a video's picture to an MP4, times moved to start at 0."""
-    index = scanned.index
+def remux(scanned: Scan, plain: PlainStream, target: Path, on_progress: OnProgress = None) -> None:
+    """Copy the packets of a video's picture to an MP4, times moved to start at 0.
+
+    Decoding times are derived: Matroska and FLV state none, or others than MP4 needs. The container
+    states the colours as they are read, whatever the packets say of them.
+    """
+    index, first_pts = scanned.index, int(scanned.index.pts[0])
+    decoding = (plain.decoding_times - first_pts).tolist()
     with open_video(scanned.info.path) as source, _open_mp4(target) as output:
         stream = video_stream(source, shown_name(scanned.info.path))
         copy = output.add_stream_from_template(stream)
-        done = 0
-        for packet in source.demux(stream):
-            if packet.dts is None:
-                continue
-            packet.pts -= int(index.pts[0])
-            packet.dts -= int(index.pts[0])
+        _state_colours(copy.codec_context, scanned.colour)
+        end_pts = first_pts + round(index.duration_secs / float(stream.time_base))
+        steps = np.diff(np.append(np.sort(plain.pts), end_pts)).tolist()
+        packets = (packet for packet in source.demux(stream) if packet.size)
+        for number, packet in enumerate(packets):
+            packet.pts -= first_pts
+            packet.dts, packet.duration = decoding[number], steps[number]
             packet.stream = copy
             output.mux(packet)
-            done += 1
-            _report(on_progress, done, len(index))
+            _report(on_progress, number + 1, len(index))
 
 
-def encode(scanned: Scan, target: Path, on_progress: OnProgress = None) -> None:
-    """Encode a video's picture, upright and within 720p, keeping each frame's time."""
+def encode(
+    scanned: Scan, target: Path, on_progress: OnProgress = None, *, growing: Path | None = None
+) -> None:
+    """Encode a video's picture, upright and within 720p, keeping each frame's time.
+
+    `growing` is written at the same time, in fragments: it can be played as far as it has come.
+    """
     index = scanned.index
     end_ticks = _ticks(index.duration_secs)
     ticks = np.append(np.rint(index.times_secs * _TICKS_PER_SEC).astype(np.int64), end_ticks)
-    with _open_mp4(target) as output:
-        stream = _Encoder(output, scanned)
+    with ExitStack() as outputs:
+        stream = _Encoder(outputs.enter_context(_open_mp4(target)), scanned)
+        if growing is not None:
+            stream.copy_to(outputs.enter_context(_open_mp4(growing, **_FRAGMENTS)))
         for number, frame in scanned.reader.numbered():
             stream.write(frame, int(ticks[number]), int(ticks[number + 1] - ticks[number]))
             _report(on_progress, number + 1, len(index))
@@ -62,10 +78,11 @@ class _Encoder:
     """An H.264 stream of an open MP4 that takes frames of any size and stored orientation."""
 
     def __init__(self, output: Any, scanned: Scan) -> None:
-        self._output = output
+        self._outputs = [output]
         size = _box_size(scanned.info.width, scanned.info.height)
         self._frames = BrowserFrames(scanned.colour, scanned.crop, scanned.turn, size)
         self._stream = output.add_stream("libx264", options=dict(_X264_OPTIONS))
+        self._streams = [self._stream]
         self._stream.width, self._stream.height = size
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = Fraction(1, _TICKS_PER_SEC)
@@ -74,6 +91,14 @@ class _Encoder:
         self._stream.codec_context.gop_size = max(round(rate * _SECS_BETWEEN_KEY_FRAMES), 1)
         set_tags(self._stream.codec_context)
         self._duration_from_pts: dict[int, int] = {}
+
+    def copy_to(self, output: Any) -> None:
+        """Write to another open MP4 too."""
+        self._stream.codec_context.open()  # which makes the header
+        copy = output.add_stream_from_template(self._stream)
+        copy.codec_context.extradata = self._stream.codec_context.extradata
+        self._outputs.append(output)
+        self._streams.append(copy)
 
     def write(self, frame: Any, pts_ticks: int, duration_ticks: int) -> None:
         """Encode one decoded frame as shown from `pts_ticks` for `duration_ticks`."""
@@ -91,7 +116,9 @@ class _Encoder:
     def _mux(self, packets: list[Any]) -> None:
         for packet in packets:
             packet.duration = self._duration_from_pts.get(packet.pts, 0)
-            self._output.mux(packet)
+            for output, stream in zip(self._outputs, self._streams, strict=True):
+                packet.stream = stream
+                output.mux(packet)
 
 
 def _box_size(width: int, height: int) -> tuple[int, int]:
@@ -108,8 +135,13 @@ def _even(pixels: float) -> int:
     return max(2 * round(pixels / 2), 2)
 
 
-def _open_mp4(target: Path) -> Any:
-    return av.open(str(target), "w", format="mp4", options=_MP4_OPTIONS)
+def _open_mp4(target: Path, **options: str) -> Any:
+    return av.open(str(target), "w", format="mp4", options=options or _MP4_OPTIONS)
+
+
+def _state_colours(context: Any, colour: ColourReading) -> None:
+    context.colorspace, context.color_primaries = colour.matrix, colour.primaries
+    context.color_trc, context.color_range = colour.transfer, 2 if colour.full_range else 1
 
 
 def _ticks(time_secs: float) -> int:

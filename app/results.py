@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,13 @@ class Finished:
         """What was asked."""
         return str(self.result.trace.meta["question"])
 
+    @property
+    def stem(self) -> str:
+        """What its files are called: plain letters, whatever the video is called."""
+        name = re.sub(r"\.\w+$", "", self.video.name, flags=re.ASCII)
+        plain = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower()
+        return f"adaspark-{plain or 'video'}"
+
     def answers(self, question: str, options: Options) -> bool:
         """Whether this is the run that a question would make, under the model's own sampling."""
         same = self.result.trace.meta["config"] == options.config.to_dict()
@@ -48,6 +56,7 @@ class Finished:
             "question": self.question,
             "url": self.url,
             "key": self.key,
+            "stem": self.stem,
             "recorded": self.is_recorded,
             "summary": self.result.summary(),
         }

@@ -1,26 +1,39 @@
-"""Addresses beside the page: a finished run's files, `studio/KEY/NAME`, and `/healthz`."""
+"""Addresses beside the page: a finished run's files, `studio/KEY/NAME`, another copy of a video
+that a browser cannot show, and `/healthz`.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Callable, Container
+import os
+from collections.abc import AsyncIterator, Callable, Container
 from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import (
+    FileResponse,
+    JSONResponse,
+    PlainTextResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import Route
 
 from adaspark.errors import UserError
+from app.copies import Copies
 from app.exports import Exports, download_name
 from app.loading import Loading
 from app.results import Finished, Results
 from app.runs import sentence
+from app.uploads import GROWING
 from viz import figures
 from viz.detail import layer_detail
 from viz.palette import Theme
 
 GONE = "This result is no longer on the server; ask again."
+_CHUNK_BYTES, _LOOK_AGAIN_SECS = 2**18, 0.1
 _UNCHANGING = {"Cache-Control": "private, max-age=3600, immutable"}
 
 Serve = Callable[[Finished, Request], Response]
@@ -95,6 +108,45 @@ def health(engine: Loading) -> Route:
         )
 
     return Route("/healthz", answer)
+
+
+def safe_copy(copies: Copies) -> Route:
+    """`POST studio/safe-copy?of=URL`: makes and answers the address of another copy of a video."""
+
+    def answer(request: Request) -> Response:
+        try:
+            return PlainTextResponse(copies.safe(request.query_params.get("of", "")))
+        except Exception as error:
+            return PlainTextResponse(sentence(error), 400)
+
+    return Route("/studio/safe-copy", answer, methods=["POST"])
+
+
+def growing(copies: Copies) -> Route:
+    """`studio/growing/NAME`: an upload as far as its copy has come, and then as it comes."""
+
+    def answer(request: Request) -> Response:
+        path = copies.growing(request.path_params["name"])
+        if path is None:
+            return PlainTextResponse(GONE, 404)
+        if path.suffix == GROWING:
+            return StreamingResponse(_as_it_grows(path), media_type="video/mp4")
+        return FileResponse(path, media_type="video/mp4")
+
+    return Route("/studio/growing/{name}", answer)
+
+
+async def _as_it_grows(path: Path) -> AsyncIterator[bytes]:
+    """The bytes of a file that is being written, until it is removed: then it is whole."""
+    with path.open("rb") as file:
+        while True:
+            is_whole = os.fstat(file.fileno()).st_nlink == 0
+            if chunk := file.read(_CHUNK_BYTES):
+                yield chunk
+            elif is_whole:
+                return
+            else:
+                await asyncio.sleep(_LOOK_AGAIN_SECS)
 
 
 def _of(results: Results, serve: Serve) -> Callable[[Request], Response]:

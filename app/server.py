@@ -24,7 +24,7 @@ import plotly
 from gradio import processing_utils
 
 from adaspark.errors import UserError
-from app import front, ui
+from app import front, scripts, ui
 from app.api import add_endpoints
 from app.calibration import read_calibration
 from app.exports import Exports
@@ -32,7 +32,7 @@ from app.gallery import TRACES, read_gallery
 from app.handlers import Handlers
 from app.limits import ServerLimits
 from app.loading import Loading
-from app.routes import health, routes
+from app.routes import growing, health, routes, safe_copy
 from app.samples import Sample
 from app.service import Service
 from app.theme import studio_theme
@@ -71,7 +71,13 @@ class Studio:
             limits=self._limits,
         )
         exports = Exports(self._public[1])
-        self._routes = routes(self.service.results, exports)
+        self._routes = [
+            health(engine),
+            scripts.route(),
+            safe_copy(self.service.videos.copies),
+            growing(self.service.videos.copies),
+            *routes(self.service.results, exports),
+        ]
         self._page = ui.build(
             Handlers(self.service, self._uploads),
             ui.Facts(
@@ -108,7 +114,7 @@ class Studio:
                 allowed_paths=[*map(str, self._public), *samples, str(PLOTLY)],
                 theme=studio_theme(),
                 head=front.head(),
-                app_kwargs={"routes": [health(self._engine), *self._routes]},
+                app_kwargs={"routes": self._routes},
             )
         except OSError as error:
             raise UserError(

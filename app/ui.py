@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from app import front
+from app import front, scripts
 from app.calibration import Calibration
 from app.compare import RIVAL_NAMES
 from app.dials import Dials, build_dials, preset_choices, wire_dials
@@ -46,15 +46,13 @@ def build(handlers: Handlers, facts: Facts, add_endpoints: Callable[[], None]) -
             with gr.Column(scale=7, min_width=320):
                 viewer = _html(
                     front.VIEWER,
-                    "mountViewer(element, {props, trigger, watch})",
+                    "mountViewer",
                     events=("ask", "retune", "stop"),
                 )
             with gr.Column(scale=5, min_width=320, elem_id="ask-panel"):
                 picker = _picker(service.videos.sample_cards(), facts.limit_bytes)
                 question, submits = _question(asks)
-                _html(
-                    front.OUTCOME, "mountOutcome(element, props)", bundled=service.engine.is_bundled
-                )
+                _html(front.OUTCOME, "mountOutcome", bundled=service.engine.is_bundled)
                 config = service.engine.default_config
                 dials = build_dials(config, facts.calibration, runs=asks)
         figures = _figures(facts.plotly_url)
@@ -64,9 +62,9 @@ def build(handlers: Handlers, facts: Facts, add_endpoints: Callable[[], None]) -
         figures.ablate(handlers.ablate, None, figures, **RUN)
         wire_dials(dials)
         for submit in submits:
-            submit(None, js=_call("ask"), api_visibility="private")
+            submit(None, js=scripts.call("ask"), api_visibility="private")
         values = [question, *dials.controls]
-        header.link(None, values, None, js="(...v) => window.AdaSparkStudio.showLink(v)", **PRIVATE)
+        header.link(None, values, None, js=scripts.returning("showLink"), **PRIVATE)
         page.load(handlers.model_loaded, None, header, **QUICK)
         _wire_greeting(page, handlers, picker, [question, *dials.controls], dials)
         page.unload(handlers.leave)
@@ -76,7 +74,7 @@ def build(handlers: Handlers, facts: Facts, add_endpoints: Callable[[], None]) -
 def _header(engine: Any, facts: Facts) -> Any:
     return _html(
         front.HEADER,
-        "mountHeader(element, {props, trigger, watch})",
+        "mountHeader",
         events=("link",),
         value=engine.facts(),
         link_base=facts.link_base,
@@ -90,7 +88,7 @@ def _header(engine: Any, facts: Facts) -> Any:
 def _figures(plotly_url: str) -> Any:
     return _html(
         front.FIGURES,
-        "mountFigures(element, {props, trigger, watch})",
+        "mountFigures",
         events=("compare", "ablate"),
         plotly_url=plotly_url,
         rivals=RIVAL_NAMES,
@@ -101,7 +99,7 @@ def _figures(plotly_url: str) -> Any:
 def _picker(samples: Sequence[dict[str, Any]], limit_bytes: int) -> Any:
     return _html(
         front.PICKER,
-        "mountPicker(element, {props, trigger, watch})",
+        "mountPicker",
         events=("sample", "upload", "again", "refused", "describe", "fit"),
         samples=samples,
         limit_bytes=limit_bytes,
@@ -124,11 +122,11 @@ def _question(asks: bool) -> tuple[Any, list[Callable[..., Any]]]:
                 "Ask", variant="primary", elem_id="ask", min_width=80, scale=0, interactive=asks
             )
             stop = gr.Button("Stop", elem_id="stop", min_width=80, scale=0)
-        chips = _html(front.CHIPS, "mountChips(element, {trigger})", events=("chip",))
+        chips = _html(front.CHIPS, "mountChips", events=("chip",))
         if not asks:
             gr.HTML(f'<p class="ask-off" role="note">{NO_MODEL}</p>', apply_default_css=False)
-    stop.click(None, js=_call("stop"), api_visibility="private")
-    chips.chip(None, None, box, js="() => window.AdaSparkStudio.chosenQuestion()", **PRIVATE)
+    stop.click(None, js=scripts.call("stop"), api_visibility="private")
+    chips.chip(None, None, box, js=scripts.returning("chosenQuestion"), **PRIVATE)
     return box, [ask.click, box.submit]
 
 
@@ -139,15 +137,15 @@ def _wire_picker(picker: Any, handlers: Handlers, dials: Dials) -> None:
     picker.describe(handlers.describe, dials.controls, picker, **QUICK)
     picker.refused(handlers.refused, None, picker, **QUICK)
     frames = dials.sampling[-1]
-    fitted = picker.fit(None, None, frames, js=_returning("fittingFrames"), **PRIVATE)
-    fitted.then(None, js=_call("samplingTouched"), api_visibility="private")
+    fitted = picker.fit(None, None, frames, js=scripts.returning("fittingFrames"), **PRIVATE)
+    fitted.then(None, js=scripts.call("samplingTouched"), api_visibility="private")
 
 
 def _wire_runs(viewer: Any, handlers: Handlers, question: Any, dials: Dials) -> None:
     asked = viewer.ask(handlers.ask, [question, *dials.controls], viewer, **RUN)
     retuned = viewer.retune(handlers.retune, dials.controls, viewer, **RUN)
     for run in (asked, retuned):
-        run.failure(None, js=_call("lost"), api_visibility="private")
+        run.failure(None, js=scripts.call("lost"), api_visibility="private")
     viewer.stop(handlers.stop, None, None, queue=False, **QUICK)
 
 
@@ -156,23 +154,16 @@ def _wire_greeting(
 ) -> None:
     """What the page opens with; its address may carry a recipe, which fills the controls in."""
     greeted = page.load(handlers.greet, values, [picker, *values], **QUICK)
-    set_preset = greeted.then(None, dials.cube, dials.preset, js=_returning("presetOf"), **PRIVATE)
-    set_preset.then(None, js=_call("greeted"), api_visibility="private")
+    preset_of = scripts.returning("presetOf")
+    set_preset = greeted.then(None, dials.cube, dials.preset, js=preset_of, **PRIVATE)
+    set_preset.then(None, js=scripts.call("greeted"), api_visibility="private")
 
 
-def _html(template: str, mount: str | None, *, events: Sequence[str] = (), **options: Any) -> Any:
+def _html(template: str, mount: str, *, events: Sequence[str] = (), **options: Any) -> Any:
     """Our own part of the page: a constant template, filled in by our script.
 
     Gradio makes a listener of every event that the script names in quotes.
     """
     names = "".join(f"'{event}';" for event in events)
-    script = f"{names} window.AdaSparkStudio.{mount};" if mount else None
+    script = f"{names} {scripts.mounting(mount)}"
     return gr.HTML(html_template=template, js_on_load=script, apply_default_css=False, **options)
-
-
-def _call(name: str) -> str:
-    return f"() => {{ window.AdaSparkStudio.{name}(); }}"
-
-
-def _returning(name: str) -> str:
-    return f"(...values) => window.AdaSparkStudio.{name}(...values)"

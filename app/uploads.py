@@ -1,17 +1,20 @@
 """Uploads: checked in words a visitor understands, and made playable in every browser."""
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 from adaspark.errors import UserError
 from adaspark.video import DEFAULT_LIMITS, Limits, VideoInfo, content_hash, probe
 from adaspark.video_probe import Scan, scan
-from app.proxy import encode, fits_box, remux
+from app.copying import plain_stream
+from app.proxy import OnProgress, encode, remux
 
+GROWING = ".growing"
+"""The suffix of a file that is still being written and can be played as far as it has come."""
+_SAFE = ".safe.mp4"
 _CODEC_LABELS = {"h264": "H.264", "hevc": "HEVC", "mpeg4": "MPEG-4", "mjpeg": "Motion JPEG"}
 
 
@@ -52,27 +55,45 @@ def make_proxy(
     *,
     limits: Limits = DEFAULT_LIMITS,
     on_progress: Callable[[int, int], None] | None = None,
+    on_growing: Callable[[Path], None] | None = None,
 ) -> Path:
     """Return an MP4 in `folder` with the same frames at the same times, for player and sampler.
 
     Upright, square pixels, H.264 8-bit 4:2:0, at most 720p, no sound, index first, times from 0,
     all frames kept. It is named by the upload's content, made once, and a copy without re-encoding
-    where the upload is such a file already. `on_progress(done, total)` counts frames.
+    where the upload is such a stream already. `on_progress(done, total)` counts frames. What is
+    encoded can be played as far as it has come, from the file that `on_growing` is told of; it goes
+    when the proxy is there.
     """
-    proxy = folder / f"{content_hash(info.path)}.mp4"
-    if proxy.exists():
-        return proxy
-    folder.mkdir(parents=True, exist_ok=True)
-    # Written beside and moved into place, so that a stopped run leaves no half proxy.
-    draft = folder / f"{proxy.stem}.{os.getpid()}.part"
+    copied = folder / f"{content_hash(info.path)}.mp4"
+    if (made := playable(copied)).exists():
+        return made
     scanned = scan(info.path, limits)
-    write = remux if _is_browser_safe(scanned) else encode
-    try:
-        write(scanned, draft, on_progress)
-        draft.replace(proxy)
-    finally:
-        draft.unlink(missing_ok=True)
-    return proxy
+    plain = plain_stream(scanned)
+    if plain is None:
+        return _encoded(scanned, _safe_path(copied), on_progress, on_growing)
+    return _written(copied, lambda draft: remux(scanned, plain, draft, on_progress))
+
+
+def make_safe_copy(proxy: Path, limits: Limits = DEFAULT_LIMITS) -> Path:
+    """Return a proxy's encoded twin: the same frames at the same times, for a browser that does
+    not show right what was copied. Raises UserError where the proxy was encoded itself.
+    """
+    if proxy.name.endswith(_SAFE):
+        raise UserError("This is the safe copy: another browser may play it.")
+    safe = _safe_path(proxy)
+    return safe if safe.exists() else _encoded(scan(proxy, limits), safe)
+
+
+def finished(growing: Path) -> Path:
+    """The proxy that a growing file's frames are in when it has gone."""
+    return _safe_path(growing.with_name(growing.name.partition(".")[0]))
+
+
+def playable(path: Path) -> Path:
+    """Return the encoded twin of a file, where one was made, else the file."""
+    safe = _safe_path(path)
+    return safe if safe.exists() else path
 
 
 def describe(info: VideoInfo, shown: Shown, secs: float | None = None) -> str:
@@ -98,23 +119,40 @@ def _late(info: VideoInfo) -> list[str]:
     ]
 
 
-def _is_browser_safe(scanned: Scan) -> bool:
-    info = scanned.info
-    plain_picture = scanned.pixel_format in ("yuv420p", "yuvj420p") and scanned.square_pixels
-    upright = not (scanned.turn.transpose or scanned.turn.flip_x or scanned.turn.flip_y)
-    # Matroska states no decoding times, which MP4 needs; hidden frames need an edit list.
-    copyable = info.container in ("MP4", "MOV") and not scanned.index.hides_frames
-    small = fits_box(info.width, info.height)
-    known = info.codec == "h264" and plain_picture and upright
-    return known and copyable and small and _is_steady(scanned)
+def _safe_path(path: Path) -> Path:
+    return path.with_suffix(_SAFE)
 
 
-def _is_steady(scanned: Scan) -> bool:
-    """Whether frames follow each other evenly: where they do not, Chromium (150) may show an
-    earlier one after a seek in a stream with B-frames.
-    """
-    gaps = np.diff(scanned.index.times_secs)
-    return not len(gaps) or bool(gaps.max() <= 2 * np.median(gaps))
+def _encoded(
+    scanned: Scan,
+    safe: Path,
+    on_progress: OnProgress = None,
+    on_growing: Callable[[Path], None] | None = None,
+) -> Path:
+    def write(draft: Path) -> None:
+        growing = draft.with_suffix(GROWING)
+        if on_growing is None:
+            return encode(scanned, draft, on_progress)
+        try:
+            growing.touch()  # it may be asked for before its first bytes come
+            on_growing(growing)
+            return encode(scanned, draft, on_progress, growing=growing)
+        finally:
+            growing.unlink(missing_ok=True)
+
+    return _written(safe, write)
+
+
+def _written(target: Path, write: Callable[[Path], None]) -> Path:
+    """Write beside and move into place, so that a stopped run leaves no half file."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f"{target.stem}.{os.getpid()}-{threading.get_ident()}.part")
+    try:
+        write(draft)
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return target
 
 
 def _rounded(secs: float) -> str:

@@ -6,24 +6,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from adaspark.errors import UserError
 from adaspark.request import Estimate, Result
 from adaspark.video_file import DEFAULT_LIMITS
 from app import uploads
+from app.copies import GONE, Copies
 from app.gallery import recorded_estimate
 from app.limits import ServerLimits
 from app.loading import Loading
-from app.progress import Report
+from app.progress import STEPS, Report
 from app.rates import Rates
 from app.samples import Sample
 from app.settings import Settings
 from app.store import Footage
-from app.visitors import Video, Visitor, Visitors
+from app.visitors import Preview, Video, Visitor, Visitors
 
 Card = dict[str, Any]
 NO_VIDEO = "No video is chosen; pick a sample clip or upload a video first."
-GONE = "The uploaded video is no longer on the server; upload it again."
 
 
 class Videos:
@@ -52,6 +53,7 @@ class Videos:
             max_bytes=limits.upload_mb * 10**6,
             max_duration_secs=float(limits.video_secs),
         )
+        self.copies = Copies(footage, url_from_path, self._limits)
         self._recorded = {
             name: recorded_estimate(self.samples[name], result) for name, result in gallery.items()
         }
@@ -96,22 +98,49 @@ class Videos:
                 raise UserError("Another video was chosen in the meantime.")
             report(done, total)
 
+        def on_preview(preview: Preview) -> None:
+            visitor.preview = preview
+            report(1, STEPS)  # all has been checked: the page is told at once where it plays
+
         try:
-            own = self.prepare(path, name, on_progress)
+            own = self.prepare(path, name, on_progress, on_preview)
             card = self._card(own, settings)
         except UserError as error:
             visitor.settle(choice, None, str(error))
             raise
+        finally:
+            visitor.preview = None
         visitor.own = own
         visitor.settle(choice, own)
         return card
 
-    def prepare(self, path: Path, name: str, on_progress: Report | None = None) -> Video:
-        """Check an uploaded file and make its copy for player and sampler. Raises UserError."""
+    def preview(self, session: str) -> Card | None:
+        """Where the upload that is being prepared plays as far as it has come; None before that."""
+        preview = self._visitors.get(session).preview
+        if preview is None:
+            return None
+        url = f"studio/growing/{quote(preview.path.name)}"
+        return {"url": url, "duration_secs": preview.duration_secs}
+
+    def prepare(
+        self,
+        path: Path,
+        name: str,
+        on_progress: Report | None = None,
+        on_preview: Callable[[Preview], None] = lambda preview: None,
+    ) -> Video:
+        """Check an uploaded file and make its copy for player and sampler. Raises UserError.
+
+        `on_preview` is told of what can be played while the copy is made.
+        """
         self._engine.check_model()  # before the work: without one nothing can be asked about it
         info = uploads.check_upload(path, self._limits)
         proxy = uploads.make_proxy(
-            info, self._footage.folder, limits=self._limits, on_progress=on_progress
+            info,
+            self._footage.folder,
+            limits=self._limits,
+            on_progress=on_progress,
+            on_growing=lambda path: on_preview(Preview(path, info.duration_secs)),
         )
         self._footage.keep(proxy)
         return Video(proxy, name, upload=info)

@@ -30,6 +30,14 @@ class Video:
     upload: VideoInfo | None = None
 
 
+@dataclass(frozen=True)
+class Preview:
+    """A file that plays while the rest of it is written, and how long it will be."""
+
+    path: Path
+    duration_secs: float
+
+
 @dataclass
 class Asked:
     """A question about a video; `words` is how many its last answer had, None before one."""
@@ -50,14 +58,16 @@ class Asked:
 class Visitor:
     """What is remembered of one open page. `refusal` says why no video is chosen.
 
-    `choices` counts the videos picked: one that takes long must not replace a later one. `beside`
-    is a run to compare with, during which the one in view stays.
+    `choices` counts the videos picked: one that takes long must not replace a later one. `preview`
+    is an upload that can be played while it is prepared. `beside` is a run to compare with, during
+    which the one in view stays.
     """
 
     choices: int = 0
     video: Video | None = None
     own: Video | None = None
     refusal: str | None = None
+    preview: Preview | None = None
     asked: Asked | None = None
     run: Run | None = None
     beside: Run | None = None

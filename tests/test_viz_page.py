@@ -5,15 +5,18 @@ from __future__ import annotations
 import ast
 import json
 import re
+from base64 import b64encode
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from coded_clip import write_coded_clip
 from trace_factory import make_layered_trace, make_trace
 
-from viz import page, svg
+from viz import modules, page, svg
 from viz.palette import DARK, LIGHT, css_variables
 from viz.series import Line
 
@@ -96,11 +99,26 @@ def test_any_run_can_be_reported(shape: dict[str, Any]) -> None:
     assert "No question" in page.report(trace)
 
 
-def test_the_script_makes_one_global_and_never_parses_markup() -> None:
-    script = page.viewer_script()
-    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", script)
-    assert set(re.findall(r"window\.([A-Za-z]+) =", script)) == {"AdaSparkViewer", "adaspark"}
-    assert "</script" not in script
+def test_the_report_carries_every_module_of_the_viewer_as_it_is(nasty_report: str) -> None:
+    given = re.search(r'<script type="importmap">(.*?)</script>', nasty_report, re.S)
+    assert given
+    addresses = json.loads(given[1])["imports"]
+    assert addresses.keys() == {f"viz/{name}" for name in modules.sources()}
+    for name, source in modules.sources().items():
+        kind, _, text = addresses[f"viz/{name}"].partition(",")
+        carried = unquote(text)
+        assert kind == "data:text/javascript;charset=utf-8"
+        assert re.sub(r'(?m) "viz/([\w.]+)";$', r' "./\1";', carried) == source
+        assert set(re.findall(r'(?m)^(?:import|\}).* "(.*)";$', carried)) <= addresses.keys()
+
+
+def test_the_report_s_policy_names_its_scripts_and_nothing_else(nasty_report: str) -> None:
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', nasty_report)
+    scripts = re.findall(r'<script(?: type="importmap")?>(.*?)</script>', nasty_report, re.S)
+    hashes = [b64encode(sha256(text.encode()).digest()).decode() for text in scripts]
+    assert policy and len(hashes) == 2
+    allowed = f"script-src 'strict-dynamic' 'sha256-{hashes[0]}' 'sha256-{hashes[1]}';"
+    assert policy[1].startswith("default-src 'none'; ") and allowed in policy[1]
 
 
 def test_every_colour_the_styles_use_is_in_the_palette() -> None:

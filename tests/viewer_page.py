@@ -13,9 +13,15 @@ from playwright.sync_api import Browser, Page
 
 from adaspark.trace import Trace
 from viz.detail import layer_detail
-from viz.page import viewer_css, viewer_script
+from viz.modules import embedded
+from viz.page import viewer_css
 from viz.palette import css_variables
 from viz.scene import FIRST_VIEW_BYTES, scene
+
+MOUNTED = """
+import { mount } from "viz/mount.js";
+window.viewer = mount(document.getElementById("host"));
+"""
 
 
 def open_viewer(browser: Browser, *, width: int = 900, height: int = 900, **context: Any) -> Page:
@@ -29,9 +35,7 @@ def open_viewer(browser: Browser, *, width: int = 900, height: int = 900, **cont
     page.set_content(
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Viewer</title>'
         f"<style>{body}{css_variables()}{viewer_css()}</style></head>"
-        f'<body><main id="host"></main><script>{viewer_script()}</script>'
-        "<script>window.viewer = AdaSparkViewer.mount(document.getElementById('host'));</script>"
-        "</body></html>"
+        f'<body><main id="host"></main>{embedded(MOUNTED)[0]}</body></html>'
     )
     return page
 

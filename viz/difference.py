@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from viz import shares
 from viz.film import Pixels, write_film
 from viz.overlay import Box, box_of, outlined
-from viz.palette import OVERLAY, rgb
+from viz.palette import DRAWING, OVERLAY, rgb
 
 if TYPE_CHECKING:
     from adaspark.trace import Trace
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Compared = Literal["cubes", "ffn"]
 NEITHER, ONLY_A, ONLY_B, BOTH = range(4)
 _FILLS = {ONLY_A: ("A", OVERLAY["only_a"], 1), ONLY_B: ("B", OVERLAY["only_b"], -1)}
-_LINE, _MARGIN, _LETTER = 18, 6, 15
+_LINE, _MARGIN, _LETTER = 18, 6, int(DRAWING["letter_px"])
 
 
 def comparable(a: Trace, b: Trace) -> bool:
@@ -124,13 +124,13 @@ class _Tint:
             for side, n in zip((height, width), sides_of_slice.shape, strict=True)
         )
         side = sides_of_slice[rows][:, columns]
-        opacity = np.where(side == NEITHER, 0.74, 0.0).astype(np.float32)
+        opacity = np.where(side == NEITHER, DRAWING["dim_opacity"], 0.0).astype(np.float32)
         colour = np.full((height, width, 3), rgb(OVERLAY["dim"]), np.float32)
         down, across = np.ogrid[:height, :width]
         for which, (_, fill, slope) in _FILLS.items():
             here = side == which
-            opacity[here], colour[here] = 0.66, rgb(fill)
-            lines = here & ((down + slope * across) % 7 == 0)
+            opacity[here], colour[here] = DRAWING["difference_opacity"], rgb(fill)
+            lines = here & ((down + slope * across) % DRAWING["hatch_px"] == 0)
             opacity[lines], colour[lines] = 0.86, np.add(rgb(fill), 255) / 2
         return cls((side == NEITHER)[..., None], opacity[..., None], colour)
 
@@ -159,7 +159,7 @@ def _lettered(picture: Pixels, regions: list[tuple[Box, int]]) -> Pixels:
     image = Image.fromarray(picture)
     pen, font = ImageDraw.Draw(image), ImageFont.load_default(_LETTER)
     for (left, top, right, bottom), side in regions:
-        if side not in _FILLS or min(right - left, bottom - top) < 2.2 * _LETTER:
+        if side not in _FILLS or min(right - left, bottom - top) < DRAWING["letter_room"] * _LETTER:
             continue
         letter, fill, _ = _FILLS[side]
         corner = (left + 4, top + 4)

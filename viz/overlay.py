@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 
 from viz import shares
 from viz.film import Pixels, write_film
-from viz.palette import OVERLAY, cividis, rgb
+from viz.palette import DRAWING, OVERLAY, cividis, rgb
 
 if TYPE_CHECKING:
     from adaspark.trace import Trace
@@ -112,7 +112,8 @@ class _Painter:
         elif self.mode == "spotlight" and not self.kept[cube]:
             grey = part.mean(-1, keepdims=True)
             dim = np.array(rgb(OVERLAY["dim"]), np.float32)
-            picture[top:bottom, left:right] = (0.26 * grey + 0.74 * dim).astype(np.uint8)
+            over = DRAWING["dim_opacity"]
+            picture[top:bottom, left:right] = ((1 - over) * grey + over * dim).astype(np.uint8)
 
     def _tokens(self, frame: Pixels, video: int, local: int) -> Pixels:
         grid = self.grids[video]
@@ -156,5 +157,5 @@ def outlined(picture: Pixels, outlines: list[tuple[Box, str, int]]) -> Pixels:
 
 def _hatch(height: int, width: int) -> NDArray[np.bool_]:
     rows, columns = np.ogrid[:height, :width]
-    lines: NDArray[np.bool_] = (rows + columns) % 7 == 0
+    lines: NDArray[np.bool_] = (rows + columns) % DRAWING["hatch_px"] == 0
     return lines

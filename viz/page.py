@@ -1,4 +1,4 @@
-"""The browser's side of viz as text: the viewer's script and CSS, and the offline report."""
+"""The offline report: one HTML page with the working viewer, and the viewer's CSS."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from viz import sections
+from viz import modules, sections
 from viz.markup import text
-from viz.palette import CIVIDIS, OVERLAY, css_variables
+from viz.modules import STATIC
+from viz.palette import css_variables
 from viz.scene import scene
 
 if TYPE_CHECKING:
@@ -20,37 +21,10 @@ EMBEDDED_BYTES = 8 * 2**20
 SCENE_BYTES = 8 * 2**20
 """The most that a report spends on a scene: every layer of most runs."""
 
-_STATIC = Path(__file__).parent / "static"
-_SCRIPTS = (
-    "packed", "choices", "scene", "difference", "draw", "lanes", "projection", "stack", "clock",
-    "dom", "words", "texts", "render", "keys", "links", "picture", "look", "viewer",
-)  # fmt: skip
 _MEDIA_TYPES = {".webm": "video/webm", ".mkv": "video/x-matroska"}
 _POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "img-src data:; media-src data:"
+    "default-src 'none'; script-src {}; style-src 'unsafe-inline'; img-src data:; media-src data:"
 )
-
-
-def viewer_script() -> str:
-    """The viewer as one classic script; it defines `window.AdaSparkViewer` and no other global.
-
-    `const viewer = AdaSparkViewer.mount(element)`, then:
-
-    - `viewer.setScene(scene, {rev, state, layerSource})` draws a `viz.scene`; a `rev` below the
-      newest is dropped, `layerSource(layer)` promises a `viz.detail` where the scene has none;
-    - `viewer.setOther(scene, labelA, labelB)` adds Difference; `setOther(null)` takes it away;
-    - `viewer.preview({attn_top_p, ffn_top_p})` re-thresholds what was recorded; null goes back;
-    - `viewer.open(url, secs)` shows a video before any run, `viewer.setState(state, message)`
-      says how a run fares, `viewer.picture("png" | "svg", "overlay" | "lanes" | "stack")`
-      promises a Blob;
-    - `viewer.lookFirst()` goes where the question chose most sharply;
-    - on window, `adaspark:select` {layer, head, slice, cube, word} is said when the selection
-      changes and obeyed when another panel says it, with any of these names.
-    """
-    colours = json.dumps({**OVERLAY, "cividis": CIVIDIS})
-    parts = [_read(f"{name}.js") for name in _SCRIPTS]
-    return f'(() => {{\n"use strict";\nconst PALETTE = {colours};\n{"".join(parts)}}})();\n'
 
 
 def viewer_css() -> str:
@@ -73,11 +47,12 @@ def report(
     says so. The page's own security policy forbids it any request.
     """
     url, note = _embedded(video_path)
+    scripts, script_src = modules.embedded('import "viz/report.js";')
     title = text(trace.meta.get("question") or "AdaSpark run")
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY.format(script_src)}">\n'
         f"<style>{css_variables()}{viewer_css()}{_read('report.css')}</style></head>\n"
         f'<body class="adaspark-page"><main>{sections.header(trace)}<div id="viewer-host"></div>'
         f"{f'<p>{note}</p>' if note else ''}{sections.cards(trace)}"
@@ -87,7 +62,7 @@ def report(
         "to; that is not proof that it caused the answer.</footer>\n"
         f"{_data('scene', scene(trace, video_url=url, most_bytes=SCENE_BYTES))}"
         f"{_compared(other, labels)}"
-        f"<script>{viewer_script()}</script>\n<script>{_read('report.js')}</script></body></html>\n"
+        f"{scripts}</body></html>\n"
     )
 
 
@@ -123,4 +98,4 @@ def _json(value: Any) -> str:
 
 
 def _read(name: str) -> str:
-    return (_STATIC / name).read_text("utf-8")
+    return (STATIC / name).read_text("utf-8")

@@ -6,6 +6,7 @@ Shares are Cividis on a fixed 0 to 1 scale. Colour is never the only channel: se
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -64,6 +65,14 @@ OVERLAY = {
     "on_stage": "#dfe6f1",
 }
 """Drawn on or around footage, so the same in both themes."""
+DRAWING = {
+    "dim_opacity": 0.74,  # of `dim` over what is dropped
+    "difference_opacity": 0.66,  # of a run's colour over what only it keeps
+    "hatch_px": 7,  # from line to line
+    "letter_px": 15,  # the letter of a run, in the corner of what only it keeps
+    "letter_room": 2.2,  # sides of a rectangle that has room for it, in heights of the letter
+}
+"""What is alike of a drawing in the viewer and in a film: opacities, and lengths in pixels."""
 
 DASH = {"video": "solid", "question": "dash", "answer": "dot", "ffn": "dashdot"}
 MARKER = {"video": "circle", "question": "square", "answer": "diamond", "ffn": "triangle-up"}
@@ -81,8 +90,10 @@ def colours(theme: Theme) -> dict[str, str]:
 
 
 def css_variables() -> str:
-    """CSS that gives #viewer and .adaspark-page every colour as `--as-NAME`, light and dark."""
-    shared = {**OVERLAY, "cividis": f"linear-gradient(90deg, {', '.join(CIVIDIS)})"}
+    """CSS that gives #viewer and .adaspark-page every colour and measure as `--as-NAME`, light and
+    dark; the viewer's scripts read them there.
+    """
+    shared = {**OVERLAY, **DRAWING, "cividis": f"linear-gradient(90deg, {', '.join(CIVIDIS)})"}
     light = _declarations({**LIGHT, **shared})
     dark = _declarations(DARK)
     return (
@@ -107,5 +118,5 @@ def cividis(share: NDArray[np.floating]) -> NDArray[np.uint8]:
     return np.stack(channels, -1).round().astype(np.uint8)
 
 
-def _declarations(values: dict[str, str]) -> str:
+def _declarations(values: Mapping[str, object]) -> str:
     return "; ".join(f"--as-{name.replace('_', '-')}: {value}" for name, value in values.items())

@@ -1,102 +1,152 @@
 /* Runs beside the one in view: what Compare and Ablate share. Newest wins, late replies drop. */
-(() => {
-  "use strict";
-  const studio = window.AdaSparkStudio;
-  const { make, percent } = studio;
-  const grouped = (count) => count.toLocaleString("en");
-  const ROWS = [
-    ["Visual tokens", ({ tokens, pruned_from: all }) => grouped(tokens) + (all ? ` of ${grouped(all)}` : "")],
-    ["Query-key pairs computed", ({ attention_density: density, pruned_from: all }) =>
-      percent(density) + (all ? " of what is left" : "")],
-    ["Video tokens through the FFN", ({ ffn_density: density }) => percent(density)],
-    ["Prefill FLOPs, counted", ({ flops }) => `${(flops / 1e9).toPrecision(3)}\u00a0GFLOP`],
-    ["Prefill, measured", ({ seconds, recorded }) =>
-      `${(seconds ?? 0).toFixed(2)}\u00a0s${recorded ? ", when it was recorded" : ""}`],
-  ];
 
-  /** The key of the run that the player's Difference is drawn against, if there is one. */
-  studio.beside = null;
+import { el, scrollBox, table } from "../../viz/static/dom.js";
+import { grouped, percent } from "../../viz/static/format.js";
+import { viewer } from "./run.js";
+import { fetched, layersOf } from "./server.js";
+import { on } from "./signals.js";
+import { messageOf, phaseText } from "./status.js";
 
-  /** A panel of `body` that runs things beside the run in view; `about` says what it is for,
-      `controls` are its own elements,
-      `told(message)` returns more elements to show under both sides. */
-  function besidePanel(body, { name, about, trigger, controls, told = () => [] }) {
-    const panel = { key: "", number: 0, done: true };
-    const note = make("p", { class: "beside-note", role: "status" });
-    const place = make("div", { class: "beside" });
-    body.append(make("p", { class: "beside-about", text: about }),
-      make("div", { class: "beside-controls" }, ...controls), note, place);
+/** @import { BesideMessage, RunSide } from "../../viz/static/types.js" */
+/** @import { Mounted } from "./types.js" */
 
-    /** Ask the server for a run; `request` says which. */
-    panel.start = (request) => {
-      if (!panel.key) return;
-      panel.number += 1;
-      panel.done = false;
-      clear("Running…");
-      trigger(name, { run: panel.number, key: panel.key, ...request });
-    };
+/** @typedef {BesideMessage & { sides: [RunSide, RunSide] }} BothRuns */
 
-    panel.clear = (text = "") => {
-      panel.number += 1;
-      clear(text);
-    };
+/** @type {[string, (side: RunSide) => string][]} */
+const ROWS = [
+  ["Visual tokens", ({ tokens, pruned_from: all }) => grouped(tokens) + (all ? ` of ${grouped(all)}` : "")],
+  [
+    "Query-key pairs computed",
+    ({ attention_density: density, pruned_from: all }) => percent(density) + (all ? " of what is left" : ""),
+  ],
+  ["Video tokens through the FFN", ({ ffn_density: density }) => percent(density)],
+  ["Prefill FLOPs, counted", ({ flops }) => `${(flops / 1e9).toPrecision(3)}\u00a0GFLOP`],
+  [
+    "Prefill, measured",
+    ({ seconds, recorded }) => `${(seconds ?? 0).toFixed(2)}\u00a0s${recorded ? ", when it was recorded" : ""}`,
+  ],
+];
 
-    function clear(text) {
-      note.textContent = text;
-      place.replaceChildren();
-      studio.beside = null;
-      studio.viewer().setOther(null);
-    }
+/** The run that the player's Difference is drawn against. @type {string | null} */
+let compared = null;
 
-    async function receive(message) {
-      // Gradio sends an event's last value once more when the event ends.
-      if (message.panel !== name || message.run !== panel.number || panel.done) return;
-      panel.done = message.state !== "running";
-      if (message.state === "running") note.textContent = studio.phaseText(message.phase);
-      else if (message.sides) await show(message);
-      else note.textContent = message.error || "Ended before there was an answer; run it again.";
-    }
+/** The key of the run that the player's Difference is drawn against; null: there is none. */
+export function comparedKey() {
+  return compared;
+}
 
-    async function show({ key, run, state, sides, ...more }) {
-      place.replaceChildren(answers(sides), ...told({ sides, ...more }), table(sides));
-      note.textContent = state === "stopped" ? "Stopped early: the second answer is cut." : sameness(sides);
-      try {
-        const scene = await (await studio.fetched(key, "scene.json")).json();
-        if (run !== panel.number) return;
-        const view = studio.viewer(), labels = sides.map(({ label }) => label);
-        const comparable = view.setOther(scene, ...labels, { layerSource: studio.layersOf(key) });
-        studio.beside = comparable ? key : null;
-        if (comparable) view.set({ mode: "difference" });
-        else note.textContent += " Their slices differ, so the player shows no differences.";
-      } catch (error) {
-        note.textContent = error.message;
-      }
-    }
+/** A panel that runs things beside the run in view. */
+export class BesidePanel {
+  #key = "";
+  /** Of the newest run: a late reply has a lower one. */
+  #number = 0;
+  #done = true;
+  #note = el("p", { class: "beside-note", role: "status" });
+  #place = el("div", { class: "beside" });
 
-    studio.on("result", (result) => {
-      panel.key = result ? result.key : "";
-      panel.clear();
+  /**
+   * @param {HTMLElement} body it is put into
+   * @param {object} options
+   * @param {string} options.name of its event
+   * @param {string} options.about what it is for
+   * @param {Mounted<{}>["trigger"]} options.trigger
+   * @param {Node[]} options.controls its own elements
+   * @param {(message: BothRuns) => Node[]} options.tell gives more elements to show under both sides
+   */
+  constructor(body, { name, about, trigger, controls, tell }) {
+    this.name = name;
+    this.trigger = trigger;
+    this.tell = tell;
+    const text = el("p", { class: "beside-about", text: about });
+    body.append(text, el("div", { class: "beside-controls" }, ...controls), this.#note, this.#place);
+    on("result", (result) => {
+      this.#key = result ? result.key : "";
+      this.clear();
     });
-    studio.on("beside", receive);
-    return panel;
+    on("beside", (message) => this.#receive(message));
   }
 
-  const sameness = (sides) =>
-    (sides.every(({ answer }) => answer.every(({ same }) => same)) ? "Both answers are the same." : "The answers differ where they are underlined.");
-
-  function answers(sides) {
-    return make("div", { class: "beside-answers" }, ...sides.map(({ label, answer }) =>
-      make("section", { "aria-label": `Answer, ${label}` }, make("h3", { text: label }),
-        make("p", {}, ...answer.map(({ text, same }) => make(same ? "span" : "mark", { text }))))));
+  /**
+   * Ask the server for a run.
+   * @param {object} request says which
+   */
+  start(request) {
+    if (!this.#key) return;
+    this.#number += 1;
+    this.#done = false;
+    this.#empty("Running…");
+    this.trigger(this.name, { run: this.#number, key: this.#key, ...request });
   }
 
-  function table(sides) {
-    const head = ["", ...sides.map(({ label }) => label)].map((text) => make(text ? "th" : "td", { scope: text ? "col" : null, text }));
-    const rows = ROWS.map(([title, value]) =>
-      make("tr", {}, make("th", { scope: "row", text: title }), ...sides.map((side) => make("td", { text: value(side) }))));
-    return make("div", { class: "table-scroll", tabindex: 0, role: "region", "aria-label": "Both runs" },
-      make("table", {}, make("caption", { text: "The same video and question" }), make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows)));
+  clear() {
+    this.#number += 1;
+    this.#empty("");
   }
 
-  Object.assign(studio, { besidePanel });
-})();
+  /** @param {string} text */
+  #empty(text) {
+    this.#note.textContent = text;
+    this.#place.replaceChildren();
+    compared = null;
+    viewer().setOther(null);
+  }
+
+  /** @param {BesideMessage} message */
+  async #receive(message) {
+    // Gradio sends an event's last value once more when the event ends.
+    if (message.panel !== this.name || message.run !== this.#number || this.#done) return;
+    this.#done = message.state !== "running";
+    if (message.state === "running") this.#note.textContent = phaseText(message.phase);
+    else if (hasBoth(message)) await this.#show(message);
+    else this.#note.textContent = message.error || "Ended before there was an answer; run it again.";
+  }
+
+  /** @param {BothRuns} message */
+  async #show(message) {
+    const { key = "", run, state, sides } = message;
+    this.#place.replaceChildren(answers(sides), ...this.tell(message), costs(sides));
+    this.#note.textContent = state === "stopped" ? "Stopped early: the second answer is cut." : sameness(sides);
+    try {
+      const scene = await (await fetched(key, "scene.json")).json();
+      if (run !== this.#number) return;
+      const [a, b] = sides;
+      const comparable = viewer().setOther(scene, a.label, b.label, { layerSource: layersOf(key) });
+      compared = comparable ? key : null;
+      if (comparable) viewer().set({ mode: "difference" });
+      else this.#note.textContent += " Their slices differ, so the player shows no differences.";
+    } catch (error) {
+      this.#note.textContent = messageOf(error);
+    }
+  }
+}
+
+/**
+ * @param {BesideMessage} message
+ * @returns {message is BothRuns}
+ */
+function hasBoth(message) {
+  return Boolean(message.sides);
+}
+
+/** @param {RunSide[]} sides */
+function sameness(sides) {
+  const same = sides.every(({ answer }) => answer.every((piece) => piece.same));
+  return same ? "Both answers are the same." : "The answers differ where they are underlined.";
+}
+
+/** @param {RunSide[]} sides */
+function answers(sides) {
+  const sections = sides.map(({ label, answer }) => {
+    const pieces = answer.map(({ text, same }) => el(same ? "span" : "mark", { text }));
+    return el("section", { "aria-label": `Answer, ${label}` }, el("h3", { text: label }), el("p", {}, ...pieces));
+  });
+  return el("div", { class: "beside-answers" }, ...sections);
+}
+
+/** @param {RunSide[]} sides */
+function costs(sides) {
+  const caption = el("caption", { text: "The same video and question" });
+  const heads = ["", ...sides.map(({ label }) => label)];
+  const rows = ROWS.map(([title, value]) => [title, ...sides.map(value)]);
+  return scrollBox("Both runs", "table-scroll", table(caption, heads, rows));
+}

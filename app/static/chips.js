@@ -1,41 +1,65 @@
 /* Suggested questions: those that the bundled model, or the chosen sample, is made for. */
-(() => {
-  "use strict";
-  const studio = window.AdaSparkStudio;
-  const { make, byId } = studio;
-  const SHOWN_CHIPS = 3;
-  const state = { questions: new Set(), next: "" };
 
-  function mountChips(element, { trigger }) {
-    const list = element.querySelector(".question-chips");
-    studio.on("questions", ({ questions, question, pick }) => {
-      const current = byId("question").querySelector("textarea, input").value.trim();
-      const typed = current && !state.questions.has(current);
-      questions.forEach((text) => state.questions.add(text));
-      const take = (text) => {
-        state.next = text;
-        trigger("chip");
-      };
-      const chip = (text) => make("button", { type: "button", text, on: { click: () => take(text) } });
-      const chips = questions.map(chip);
-      list.replaceChildren(...chips.slice(0, SHOWN_CHIPS), ...moreChips(list, chips.slice(SHOWN_CHIPS)));
-      // The page's own first card comes with the box filled in.
-      const wanted = question ?? questions[0];
-      if (pick !== undefined && !typed && wanted && current !== wanted) take(wanted);
-    });
-  }
+import { button, find } from "../../viz/static/dom.js";
+import { on } from "./signals.js";
+import { byId } from "./status.js";
 
-  /** The rest of the suggestions, behind a button. */
-  function moreChips(list, chips) {
-    if (!chips.length) return [];
-    const open = (event) => {
-      event.currentTarget.remove();
-      list.append(...chips);
-      chips[0].focus();
-    };
-    return [make("button", { type: "button", class: "more", text: `${chips.length} more…`, on: { click: open } })];
-  }
+/** @import { Mounted } from "./types.js" */
 
-  studio.chosenQuestion = () => state.next;
-  Object.assign(studio, { mountChips });
-})();
+const MOST_CHIPS = 3;
+/** @type {Set<string>} */
+const suggested = new Set();
+let taken = "";
+
+/**
+ * @param {HTMLElement} element
+ * @param {Mounted<{}>} mounted
+ */
+export function mountChips(element, { trigger }) {
+  const list = find(element, ".question-chips");
+  const take = (/** @type {string} */ text) => {
+    taken = text;
+    trigger("chip");
+  };
+  on("questions", ({ questions, question, pick }) => {
+    const current = questionText();
+    const typed = current && !suggested.has(current);
+    questions.forEach((text) => suggested.add(text));
+    const chips = questions.map((text) => button(text, { on: { click: () => take(text) } }));
+    list.replaceChildren(...chips.slice(0, MOST_CHIPS), ...moreChips(list, chips.slice(MOST_CHIPS)));
+    // The page's own first card comes with the box filled in.
+    const usual = question ?? questions[0];
+    if (pick !== undefined && !typed && usual && current !== usual) take(usual);
+  });
+}
+
+/** What stands in the question's box. */
+function questionText() {
+  const box = /** @type {HTMLInputElement | null} */ (byId("question")?.querySelector("textarea, input") ?? null);
+  return box?.value.trim() ?? "";
+}
+
+/**
+ * The rest of the suggestions, behind a button.
+ * @param {HTMLElement} list
+ * @param {HTMLElement[]} chips
+ */
+function moreChips(list, chips) {
+  if (!chips.length) return [];
+  const more = button(`${chips.length} more…`, {
+    class: "more",
+    on: {
+      click: () => {
+        more.remove();
+        list.append(...chips);
+        chips[0].focus();
+      },
+    },
+  });
+  return [more];
+}
+
+/** The suggestion that was taken, for the question's box. */
+export function chosenQuestion() {
+  return taken;
+}

@@ -1,69 +1,88 @@
 /* The Data tab: the table twin of each figure, in full as CSV. */
-(() => {
-  "use strict";
-  const studio = window.AdaSparkStudio;
-  const { make } = studio;
-  const MOST_ROWS = 200;
-  const data = { key: "", shown: "" };
 
-  function mountData(body, names) {
-    data.choice = make("select", { "aria-label": "Table", on: { change: () => show() } },
-      ...names.map((name) => make("option", { value: name, text: titleOf(name) })));
-    data.note = make("p", { class: "table-note", role: "status" });
-    data.place = make("div", { class: "table-scroll", tabindex: 0, role: "region", "aria-label": "Rows" });
-    body.append(make("label", { class: "table-choice" }, "The numbers of ", data.choice), data.note, data.place);
-    data.choice.value = "layer_density";
+import { el, scrollBox, table } from "../../viz/static/dom.js";
+import { fetched } from "./server.js";
+import { messageOf } from "./status.js";
+
+/** @import { Result } from "./types.js" */
+
+/** A row of a figure's table. @typedef {Record<string, unknown>} Row */
+
+const MOST_ROWS = 200;
+const choice = el("select", { "aria-label": "Table", on: { change: () => show() } });
+const note = el("p", { class: "table-note", role: "status" });
+const place = scrollBox("Rows", "table-scroll");
+/** What is asked for, and what is shown: key, name and layer. */
+const data = { key: "", layer: 0, shown: "" };
+
+/**
+ * @param {HTMLElement} body
+ * @param {string[]} names of the figures
+ */
+export function mountData(body, names) {
+  choice.append(...names.map((name) => el("option", { value: name, text: titleOf(name) })));
+  body.append(el("label", { class: "table-choice" }, "The numbers of ", choice), note, place);
+  choice.value = "layer_density";
+}
+
+/** @param {string} name */
+function titleOf(name) {
+  const words = name.replaceAll("_", " ").replace("ffn", "FFN").replace("flops", "FLOPs and time");
+  return words[0].toUpperCase() + words.slice(1);
+}
+
+/**
+ * The table of a result (null: none), of one layer where it is one layer's.
+ * @param {Result | null} result
+ * @param {number} layer
+ */
+export function showData(result, layer) {
+  data.key = result ? result.key : "";
+  data.layer = layer;
+  if (data.key) show();
+  else clear("");
+}
+
+async function show() {
+  const name = choice.value;
+  const asked = [data.key, name, data.layer].join();
+  if (!data.key || asked === data.shown) return;
+  data.shown = asked;
+  try {
+    const rows = await (await fetched(data.key, "table.json", { name, layer: data.layer })).json();
+    if (asked === data.shown) fill(titleOf(name), rows);
+  } catch (error) {
+    clear(messageOf(error));
   }
+}
 
-  const titleOf = (name) => {
-    const words = name.replaceAll("_", " ").replace("ffn", "FFN").replace("flops", "FLOPs and time");
-    return words[0].toUpperCase() + words.slice(1);
-  };
+/** @param {string} text */
+function clear(text) {
+  data.shown = "";
+  note.textContent = text;
+  place.replaceChildren();
+}
 
-  /** The table of a result (null: none), of one layer where it is one layer's. */
-  function showData(result, layer) {
-    data.key = result ? result.key : "";
-    data.layer = layer;
-    if (data.key) show();
-    else clear("");
-  }
+/**
+ * @param {string} title
+ * @param {Row[]} rows
+ */
+function fill(title, rows) {
+  const columns = Object.keys(rows[0] ?? {});
+  const more = `The first ${MOST_ROWS} of ${rows.length} rows; Export has them all as CSV.`;
+  if (rows.length) note.textContent = rows.length > MOST_ROWS ? more : "";
+  else note.textContent = "This run has no such numbers.";
+  const cells = rows.slice(0, MOST_ROWS).map((row) => columns.map((column) => cellText(row[column])));
+  place.replaceChildren(table(el("caption", { text: title }), columns, cells));
+}
 
-  async function show() {
-    const name = data.choice.value, wanted = [data.key, name, data.layer].join();
-    if (!data.key || wanted === data.shown) return;
-    data.shown = wanted;
-    try {
-      const rows = await (await studio.fetched(data.key, "table.json", { name, layer: data.layer })).json();
-      if (wanted === data.shown) fill(titleOf(name), rows);
-    } catch (error) {
-      clear(error.message);
-    }
-  }
+/** @param {unknown} value */
+function cellText(value) {
+  if (value == null) return "";
+  return typeof value === "number" && !Number.isInteger(value) ? String(Number(value.toPrecision(4))) : String(value);
+}
 
-  function clear(note) {
-    data.shown = "";
-    data.note.textContent = note;
-    data.place.replaceChildren();
-  }
-
-  function fill(title, rows) {
-    const columns = Object.keys(rows[0] || {});
-    const more = rows.length > MOST_ROWS ? `The first ${MOST_ROWS} of ${rows.length} rows; Export has them all as CSV.` : "";
-    data.note.textContent = rows.length ? more : "This run has no such numbers.";
-    const head = make("tr", {}, ...columns.map((text) => make("th", { scope: "col", text })));
-    const body = rows.slice(0, MOST_ROWS).map((row) => make("tr", {}, ...columns.map((column, i) =>
-      i ? make("td", { text: shown(row[column]) }) : make("th", { scope: "row", text: shown(row[column]) }))));
-    data.place.replaceChildren(make("table", {}, make("caption", { text: title }),
-      make("thead", {}, head), make("tbody", {}, ...body)));
-  }
-
-  const shown = (value) => {
-    if (value == null) return "";
-    return typeof value === "number" && !Number.isInteger(value) ? String(Number(value.toPrecision(4))) : String(value);
-  };
-
-  /** The table that the Data tab shows. */
-  const tableInView = () => ({ name: data.choice.value, layer: data.layer });
-
-  Object.assign(studio, { mountData, showData, tableInView });
-})();
+/** The table that the Data tab shows. */
+export function tableInView() {
+  return { name: choice.value, layer: data.layer };
+}

@@ -1,127 +1,140 @@
-/* What can be taken away: pictures, a film, tables, the trace, a report; and a link to the recipe. */
-(() => {
-  "use strict";
-  const studio = window.AdaSparkStudio;
-  const { make } = studio;
-  const link = {};
-  const menu = { result: null };
+/* What can be taken away: pictures, a film, tables, the trace, a report. */
 
-  const PANELS = {
-    overlay: "the video with its overlay", lanes: "the lanes", stack: "the 3-D stack",
-    figures: "the figures in the open tab",
-  };
-  const FILES = [
-    ["Film with the overlay (MP4)", saveFilm],
-    ["Tables of the open tab (CSV)", saveTables],
-    ["Trace (NPZ)", () => saveFile("trace.npz")],
-    ["Report that opens offline (HTML)", () => saveFile("report.html")],
-  ];
+import { button, el } from "../../viz/static/dom.js";
+import { comparedKey } from "./beside.js";
+import { figuresInView, tablesInView } from "./figures.js";
+import { figureUrl } from "./plots.js";
+import { viewer } from "./run.js";
+import { fetched } from "./server.js";
+import { on } from "./signals.js";
+import { messageOf } from "./status.js";
 
-  function mountExport(panel) {
-    menu.note = make("p", { class: "menu-note", role: "status", "aria-live": "polite" });
-    const choice = make("select", { "aria-label": "Picture of" },
-      ...Object.entries(PANELS).map(([value, text]) => make("option", { value, text })));
-    const pictures = ["PNG", "SVG"].map((format) =>
-      item(format, () => savePicture(choice.value, format.toLowerCase())));
-    panel.append(
-      make("div", { role: "group", "aria-label": "Picture" },
-        make("label", { class: "menu-title" }, "Picture of", choice), make("div", { class: "menu-row" }, ...pictures)),
-      make("div", { role: "group", "aria-label": "File" }, ...FILES.map(([text, work]) => item(text, work))),
-      menu.note);
-    studio.on("result", (result) => {
-      menu.result = result;
-      for (const button of panel.querySelectorAll("button")) button.disabled = !result;
-    });
-    panel.addEventListener("closed", () => { menu.note.textContent = ""; });
+/** @import { Panel } from "../../viz/static/picture.js" */
+/** @import { Result } from "./types.js" */
+
+const PANELS = {
+  overlay: "the video with its overlay",
+  lanes: "the lanes",
+  stack: "the 3-D stack",
+  figures: "the figures in the open tab",
+};
+/** @type {[string, () => Promise<void>][]} */
+const FILES = [
+  ["Film with the overlay (MP4)", saveFilm],
+  ["Tables of the open tab (CSV)", saveTables],
+  ["Trace (NPZ)", () => saveFile("trace.npz")],
+  ["Report that opens offline (HTML)", () => saveFile("report.html")],
+];
+const KEEP_URL_MS = 60_000;
+
+/** @type {Result | null} */
+let result = null;
+
+/** @param {HTMLElement} panel */
+export function mountExport(panel) {
+  const note = el("p", { class: "menu-note", role: "status", "aria-live": "polite" });
+  const options = Object.entries(PANELS).map(([value, text]) => el("option", { value, text }));
+  const choice = el("select", { "aria-label": "Picture of" }, ...options);
+  const item = (/** @type {string} */ text, /** @type {() => Promise<void>} */ work) =>
+    button(text, { disabled: true, on: { click: () => run(note, text, work) } });
+  const pictures = ["PNG", "SVG"].map((format) =>
+    item(format, () => savePicture(/** @type {Panel | "figures"} */ (choice.value), format.toLowerCase())),
+  );
+  const title = el("label", { class: "menu-title" }, "Picture of", choice);
+  panel.append(
+    el("div", { role: "group", "aria-label": "Picture" }, title, el("div", { class: "menu-row" }, ...pictures)),
+    el("div", { role: "group", "aria-label": "File" }, ...FILES.map(([text, work]) => item(text, work))),
+    note,
+  );
+  on("result", (newest) => {
+    result = newest;
+    for (const each of panel.querySelectorAll("button")) each.disabled = !newest;
+  });
+  panel.addEventListener("closed", () => {
+    note.textContent = "";
+  });
+}
+
+/**
+ * @param {HTMLElement} note
+ * @param {string} text
+ * @param {() => Promise<void>} work
+ */
+async function run(note, text, work) {
+  note.textContent = `Writing: ${text}…`;
+  try {
+    await work();
+    note.textContent = `Saved: ${text}`;
+  } catch (error) {
+    note.textContent = messageOf(error);
   }
+}
 
-  const item = (text, work) =>
-    make("button", { type: "button", text, disabled: true, on: { click: () => run(text, work) } });
+function resultInView() {
+  if (!result) throw new Error("There is no result to save; ask a question first.");
+  return result;
+}
 
-  async function run(text, work) {
-    menu.note.textContent = `Writing: ${text}…`;
-    try {
-      await work();
-      menu.note.textContent = `Saved: ${text}`;
-    } catch (error) {
-      menu.note.textContent = error.message;
-    }
+function snapshot() {
+  const drawn = viewer().snapshot();
+  if (!drawn) throw new Error("Nothing is drawn yet; ask a question first.");
+  return drawn;
+}
+
+/**
+ * @param {Blob} blob
+ * @param {string} detail what the file's name says beside the video's
+ */
+function save(blob, detail) {
+  const href = URL.createObjectURL(blob);
+  el("a", { href, download: `${resultInView().stem}${detail}` }).click();
+  setTimeout(() => URL.revokeObjectURL(href), KEEP_URL_MS);
+}
+
+/**
+ * @param {string} name
+ * @param {Record<string, string | number>} [query]
+ * @param {string} [detail]
+ */
+async function saveFile(name, query = {}, detail = "") {
+  const response = await fetched(resultInView().key, name, query);
+  save(await response.blob(), `${detail}.${name.split(".").at(-1)}`);
+}
+
+/** What the viewer looks at: the film shows the same layer, kind of query and overlay. */
+async function saveFilm() {
+  const { layer, mode, query, words, compared } = snapshot();
+  const kind = (query.word === undefined ? query.kind : words[query.word].kind) ?? "question";
+  const detail = `-${mode}-layer-${layer}`;
+  if (mode === "difference") {
+    await saveFile("difference.mp4", { layer, kind, compared, other: comparedKey() ?? "" }, detail);
+  } else {
+    await saveFile("overlay.mp4", { layer, kind, mode }, detail);
   }
+}
 
-  function save(blob, name) {
-    const url = URL.createObjectURL(blob);
-    make("a", { href: url, download: name }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 60_000);
+/**
+ * @param {Panel | "figures"} panel
+ * @param {string} format
+ */
+async function savePicture(panel, format) {
+  if (panel === "figures") {
+    await saveFigures(format);
+    return;
   }
+  const blob = await viewer().picture(format, panel);
+  if (!blob) throw new Error("That part of the viewer is hidden; show it first.");
+  const { layer, slice } = snapshot();
+  save(blob, `-${panel}-layer-${layer}-slice-${slice}.${format}`);
+}
 
-  const stem = () => {
-    const plain = menu.result.name.replace(/\.\w+$/, "").replace(/[^A-Za-z0-9]+/g, "-").toLowerCase();
-    return `adaspark-${plain.replace(/^-|-$/g, "") || "video"}`;
-  };
-
-  async function saveFile(name, query = {}, detail = "") {
-    const response = await studio.fetched(menu.result.key, name, query);
-    save(await response.blob(), `${stem()}${detail}.${name.split(".").at(-1)}`);
+/** @param {string} format */
+async function saveFigures(format) {
+  for (const { name, place } of await figuresInView()) {
+    save(await (await fetch(await figureUrl(place, format))).blob(), `-${name}.${format}`);
   }
+}
 
-  /** What the viewer looks at: the film shows the same layer, kind of query and overlay. */
-  async function saveFilm() {
-    const { layer, mode, query, words, compared } = window.adaspark.scene();
-    const kind = query.word === undefined ? query.kind : words[query.word].kind;
-    const [name, drawn] = mode === "difference"
-      ? ["difference.mp4", { compared, other: studio.beside }] : ["overlay.mp4", { mode }];
-    await saveFile(name, { layer, kind, ...drawn }, `-${mode}-layer-${layer}`);
-  }
-
-  async function savePicture(panel, format) {
-    if (panel === "figures") return saveFigures(format);
-    const blob = await studio.viewer().picture(format, panel);
-    if (!blob) throw new Error("That part of the viewer is hidden; show it first.");
-    const { layer, slice } = window.adaspark.scene();
-    return save(blob, `${stem()}-${panel}-layer-${layer}-slice-${slice}.${format}`);
-  }
-
-  async function saveFigures(format) {
-    for (const { name, place } of await studio.figuresInView()) {
-      const { width, height } = place.getBoundingClientRect();
-      const url = await window.Plotly.toImage(place, { format, width, height, scale: format === "png" ? 2 : 1 });
-      save(await (await fetch(url)).blob(), `${stem()}-${name}.${format}`);
-    }
-  }
-
-  async function saveTables() {
-    for (const { name, layer } of studio.tablesInView()) {
-      await saveFile("table.csv", { name, layer }, `-${name}`);
-    }
-  }
-
-  function mountLink(panel, props, request) {
-    Object.assign(link, { props, box: panel.querySelector("input"), note: panel.querySelector(".link-note") });
-    panel.addEventListener("opened", request);
-    studio.on("video", ({ sample }) => { link.sample = sample; });
-  }
-
-  /** The recipe as an address: sample, question and settings, in the order of the link's names. */
-  async function showLink(values) {
-    const { link_names: names, link_base: base, sample_name: sampleName } = link.props;
-    const query = new URLSearchParams(link.sample ? { [sampleName]: link.sample } : {});
-    names.forEach((name, i) => { if (values[i] !== "" && values[i] != null) query.set(name, values[i]); });
-    link.box.value = `${base || location.origin + location.pathname}?${query}`;
-    const told = link.sample ? "" : " It holds the question and the settings; an uploaded video is never in a link.";
-    link.box.focus();
-    link.box.select();
-    const copied = await copy(link.box.value);
-    link.note.textContent = (copied ? "Copied." : "Copy it from the box: this browser does not let a page copy.") + told;
-  }
-
-  async function copy(text) {
-    try {
-      await navigator.clipboard.writeText(text);
-      return true;
-    } catch {
-      return false;
-    }
-  }
-
-  Object.assign(studio, { mountExport, mountLink, showLink });
-})();
+async function saveTables() {
+  for (const { name, layer } of tablesInView()) await saveFile("table.csv", { name, layer }, `-${name}`);
+}

@@ -1,75 +1,101 @@
 /* The masthead: what is running, and the two menus with what can be taken away. */
-(() => {
-  "use strict";
-  const studio = window.AdaSparkStudio;
-  const { make } = studio;
-  const LOADING = "Replay: model loading";
-  const REPLAYS = { waiting: LOADING, loading: LOADING, replay: "Replay: recorded runs only", failed: "Replay: model failed" };
 
-  function mountHeader(element, { props, trigger, watch }) {
-    const list = element.querySelector(".chips");
-    const refresh = () => {
-      studio.engine = props.value;
-      list.replaceChildren(...chips(props.value));
-    };
-    watch("value", refresh);
-    refresh();
-    Object.assign(studio, { calibration: props.calibration, presets: props.presets });
-    document.body.classList.add("adaspark-page");
-    element.querySelectorAll(".menu").forEach(disclose);
-    studio.mountExport(element.querySelector("#export-menu"));
-    studio.mountLink(element.querySelector("#link-panel"), props, () => trigger("link"));
-    watchPage();
-  }
+import { el, find } from "../../viz/static/dom.js";
+import { mountExport } from "./export.js";
+import { mountLink } from "./link.js";
+import { server } from "./server.js";
+import { watchTheme } from "./theme.js";
 
-  /** Where answers come from: this machine's processor, or recorded runs; then what computes. */
-  function chips({ model, state, device, dtype, backend }) {
-    const chip = (name, value, options = {}) => value &&
-      make("li", { title: value, ...options },
-        make("span", { class: "chip-name", text: name }), make("b", { text: value }));
-    return [
-      chip("runs on", REPLAYS[state] ?? `${device.startsWith("cpu") ? "CPU" : "GPU"}, ${dtype}`, { "data-state": state, class: "status-chip" }),
-      chip("model", model), chip("backend", backend),
-    ].filter(Boolean);
-  }
+/** @import { EngineFacts } from "../../viz/static/types.js" */
+/** @import { HeaderProps, Mounted } from "./types.js" */
 
-  /** A button that shows and hides its panel; Escape, a click and the focus elsewhere hide it. */
-  function disclose(menu) {
-    const [button, panel] = menu.children;
-    const open = (shown) => {
-      panel.hidden = !shown;
-      button.setAttribute("aria-expanded", String(shown));
-      panel.dispatchEvent(new CustomEvent(shown ? "opened" : "closed"));
-    };
-    button.addEventListener("click", () => open(panel.hidden));
-    menu.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || panel.hidden) return;
-      open(false);
-      button.focus();
+const LOADING = "Replay: model loading";
+/** @type {Partial<Record<EngineFacts["state"], string>>} */
+const REPLAYS = {
+  waiting: LOADING,
+  loading: LOADING,
+  replay: "Replay: recorded runs only",
+  failed: "Replay: model failed",
+};
+const GRADIO_PREFIX = "range slider for ";
+
+/**
+ * @param {HTMLElement} element
+ * @param {Mounted<HeaderProps>} mounted
+ */
+export function mountHeader(element, { props, trigger, watch }) {
+  const list = find(element, ".chips");
+  const refresh = () => {
+    server.engine = props.value;
+    list.replaceChildren(...chips(props.value));
+  };
+  watch("value", refresh);
+  refresh();
+  server.calibration = props.calibration;
+  server.presets = props.presets;
+  document.body.classList.add("adaspark-page");
+  element.querySelectorAll(".menu").forEach(disclose);
+  mountExport(find(element, "#export-menu"));
+  mountLink(find(element, "#link-panel"), props, () => trigger("link"));
+  nameSliders();
+  new MutationObserver(nameSliders).observe(document.body, { childList: true, subtree: true });
+  watchTheme();
+}
+
+/**
+ * Where answers come from: this machine's processor, or recorded runs; then what computes.
+ * @param {EngineFacts} facts
+ */
+function chips({ model, state, device, dtype, backend }) {
+  const source = REPLAYS[state] ?? `${device?.startsWith("cpu") ? "CPU" : "GPU"}, ${dtype}`;
+  return [
+    ...chip("runs on", source, { "data-state": state, class: "status-chip" }),
+    ...chip("model", model),
+    ...chip("backend", backend),
+  ];
+}
+
+/**
+ * A chip; nothing where its value is not known.
+ * @param {string} name
+ * @param {string | undefined} value
+ * @param {Record<string, string>} [options]
+ */
+function chip(name, value, options = {}) {
+  if (!value) return [];
+  return [
+    el("li", { title: value, ...options }, el("span", { class: "chip-name", text: name }), el("b", { text: value })),
+  ];
+}
+
+/**
+ * A button that shows and hides its panel; Escape, a click and the focus elsewhere hide it.
+ * @param {Element} menu
+ */
+function disclose(menu) {
+  const button = find(menu, ".menu-button");
+  const panel = find(menu, ".menu-panel");
+  const open = (/** @type {boolean} */ shown) => {
+    panel.hidden = !shown;
+    button.setAttribute("aria-expanded", String(shown));
+    panel.dispatchEvent(new CustomEvent(shown ? "opened" : "closed"));
+  };
+  button.addEventListener("click", () => open(Boolean(panel.hidden)));
+  menu.addEventListener("keydown", (event) => {
+    if (/** @type {KeyboardEvent} */ (event).key !== "Escape" || panel.hidden) return;
+    open(false);
+    button.focus();
+  });
+  for (const elsewhere of ["pointerdown", "focusin"]) {
+    document.addEventListener(elsewhere, (event) => {
+      if (!panel.hidden && !menu.contains(/** @type {Node} */ (event.target))) open(false);
     });
-    for (const elsewhere of ["pointerdown", "focusin"]) {
-      document.addEventListener(elsewhere, (event) => {
-        if (!panel.hidden && !menu.contains(event.target)) open(false);
-      });
-    }
   }
+}
 
-  /** Gradio names its range inputs "range slider for ...": people know them by their labels. */
-  function nameSliders() {
-    for (const range of document.querySelectorAll('input[type="range"][aria-label]')) {
-      const label = range.getAttribute("aria-label");
-      if (label.startsWith("range slider for ")) range.setAttribute("aria-label", label.slice(17));
-    }
+/** Gradio names its range inputs "range slider for ...": people know them by their labels. */
+function nameSliders() {
+  for (const range of document.querySelectorAll(`input[type="range"][aria-label^="${GRADIO_PREFIX}"]`)) {
+    range.setAttribute("aria-label", (range.getAttribute("aria-label") ?? "").slice(GRADIO_PREFIX.length));
   }
-
-  function watchPage() {
-    nameSliders();
-    new MutationObserver(nameSliders).observe(document.body, { childList: true, subtree: true });
-    new MutationObserver(() => studio.emit("theme", studio.isDark())).observe(document.body, {
-      attributes: true,
-      attributeFilter: ["class"],
-    });
-  }
-
-  Object.assign(studio, { mountHeader });
-})();
+}

@@ -59,6 +59,17 @@ def scene(page: Page) -> Any:
     return page.evaluate("window.adaspark.scene()")
 
 
+def evaluate_in(page: Page, module: str, expression: str) -> Any:
+    """The value of an expression in which `page` is one of the app's ES modules, by file name."""
+    return page.evaluate(
+        f"""async () => {{
+          const link = document.querySelector('link[href$="/app/static/{module}"]');
+          const page = await import(link.href);
+          return await ({expression});
+        }}"""
+    )
+
+
 def question(page: Page) -> Locator:
     return page.get_by_role("textbox", name="Question")
 

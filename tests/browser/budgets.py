@@ -14,11 +14,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from app_page import slider, wait_for_state
+from app_page import evaluate_in, slider, wait_for_state
 from playwright.sync_api import Browser, Page, sync_playwright
 from serving import ARGUMENTS, CHROMIUM, running
 
-KEY_OF_RUN = "AdaSparkStudio.runInView().key"
+RUN_FILE = """async (name, query) => {
+    const { runInView } = page;
+    const asked = new URLSearchParams(query);
+    return (await (await fetch(`studio/${runInView().key}/${name}?${asked}`)).blob()).size / 1000;
+}"""
 
 
 @dataclass(frozen=True)
@@ -32,21 +36,13 @@ class Budget:
 
 
 def first_view_kilobytes(page: Page) -> float:
-    return page.evaluate(f"""async () => {{
-        const scene = await AdaSparkStudio.fetched({KEY_OF_RUN}, "scene.json");
-        return (await scene.blob()).size / 1000;
-    }}""")
+    return float(evaluate_in(page, "run.js", f"({RUN_FILE})('scene.json', {{}})"))
 
 
 def layer_kilobytes(page: Page) -> float:
     """The largest layer as it would be fetched on demand."""
-    return page.evaluate(f"""async () => {{
-        const layers = window.adaspark.scene().kept.map((_, layer) => layer);
-        const answers = await Promise.all(layers.map((layer) =>
-            AdaSparkStudio.fetched({KEY_OF_RUN}, "layer.json", {{layer}})));
-        const blobs = await Promise.all(answers.map((answer) => answer.blob()));
-        return Math.max(...blobs.map((blob) => blob.size)) / 1000;
-    }}""")
+    sizes = f"adaspark.scene().kept.map((_, layer) => ({RUN_FILE})('layer.json', {{layer}}))"
+    return float(evaluate_in(page, "run.js", f"Promise.all({sizes}).then((s) => Math.max(...s))"))
 
 
 def hover_millis(page: Page) -> float:
@@ -67,8 +63,8 @@ def hover_millis(page: Page) -> float:
 
 def preview_millis(page: Page) -> float:
     """From a threshold to its preview, drawn; the median of many thresholds."""
-    return page.evaluate("""() => {
-        const viewer = AdaSparkStudio.viewer(), times = [];
+    timed = """(() => {
+        const viewer = page.viewer(), times = [];
         for (let i = 0; i < 20; i++) {
             const start = performance.now();
             viewer.preview({attn_top_p: 0.4 + i / 50, ffn_top_p: 0.3 + i / 40});
@@ -76,7 +72,8 @@ def preview_millis(page: Page) -> float:
         }
         viewer.preview(null);
         return times.sort((a, b) => a - b)[10];
-    }""")
+    })()"""
+    return float(evaluate_in(page, "run.js", timed))
 
 
 def slider_seconds(page: Page, moves: int = 9) -> float:

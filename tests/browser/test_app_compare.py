@@ -6,7 +6,7 @@ from pathlib import Path
 
 import av
 import pytest
-from app_page import PATIENCE_MILLIS, ask, rev, scene, slider, wait_for_state
+from app_page import PATIENCE_MILLIS, ask, evaluate_in, rev, scene, slider, wait_for_state
 from playwright.sync_api import Locator, Page, expect
 
 pytestmark = pytest.mark.browser
@@ -120,7 +120,7 @@ def test_a_cube_clicked_in_the_player_is_forced_off(studio: Page) -> None:
     place = panel(studio, "Ablate")
     force = place.get_by_role("button", name="Force off")
     expect(force).to_be_disabled()
-    studio.evaluate("AdaSparkStudio.viewer().pin(1)")
+    evaluate_in(studio, "run.js", "page.viewer().pin(1)")
     expect(place.get_by_text("Cube 1: slices 0 to 1, rows 0 to 1, columns 2 to 3")).to_be_visible()
     force.click()
     expect_note(place, "Both answers are the same.")

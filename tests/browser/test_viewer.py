@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from page_types import has_keys_of
 from playwright.sync_api import Browser, Page, expect
 from trace_factory import make_trace
 from viewer_page import alphas_at, compare, cube_middles, open_viewer, show, snapshot, surely_kept
@@ -90,7 +91,26 @@ def test_the_snapshot_is_what_the_trace_kept_and_cannot_be_changed(
     assert drawn["ffn_mask"] == trace.ffn_mask()[0].tolist()
     assert [word["text"] for word in drawn["words"]][-3:] == [" red", " and", " red"]
     page.evaluate("adaspark.scene().kept[0][0] = 9; adaspark.scene().words.length = 0")
-    assert snapshot(page) == drawn
+    assert snapshot(page) == drawn and has_keys_of("Snapshot", drawn)
+
+
+def test_window_has_one_object_more_and_nobody_can_change_it(page: Page, trace: Trace) -> None:
+    show(page, trace)
+    added = page.evaluate("""() => {
+        const frame = document.body.appendChild(document.createElement("iframe"));
+        const usual = new Set(Object.getOwnPropertyNames(frame.contentWindow));
+        frame.remove();
+        return Object.getOwnPropertyNames(window).filter((name) => !usual.has(name));
+    }""")
+    ours = {"viewer", "asked"}  # of viewer_page.py
+    driver = {name for name in added if name.startswith("__pw")}
+    assert set(added) - ours - driver == {"adaspark"}
+    page.evaluate("""() => {
+        window.adaspark = null;
+        adaspark.scene = null;
+        delete window.adaspark;
+    }""")
+    assert snapshot(page)["state"] == "ready"
 
 
 def test_layer_slider_changes_the_layer_drawn(page: Page, trace: Trace) -> None:

@@ -89,11 +89,12 @@ def test_stepping_slices_shows_each_slices_first_frame(page: Page, clip: Path) -
 def test_a_frame_of_an_earlier_seek_that_is_presented_late_changes_nothing(
     page: Page, clip: Path
 ) -> None:
-    page.evaluate("""() => {
+    page.evaluate("""async () => {
+        const { mount } = await import("viz/mount.js");
         const prototype = HTMLVideoElement.prototype;
         prototype.requestVideoFrameCallback = (present) => { window.present = present; };
         document.getElementById('viewer').remove();
-        window.viewer = AdaSparkViewer.mount(document.getElementById('host'));
+        window.viewer = mount(document.getElementById('host'));
     }""")
     show(page, uneven_trace(), clip=clip)
     page.evaluate("viewer.goTo(7)")
@@ -240,6 +241,24 @@ def test_the_report_works_offline_with_its_video(
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
     assert errors == []
     context.close()
+
+
+def test_a_script_that_a_report_did_not_write_does_not_run(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    foreign = (
+        "<script>window.foreign = 1</script><script src='data:text/javascript,window.foreign = 1'>"
+        "</script><script type='module' src='data:text/javascript,window.foreign = 1'></script>"
+    )
+    file = tmp_path / "report.html"
+    file.write_text(report(uneven_trace()).replace("</main>", f"</main>{foreign}"), "utf-8")
+    page, refused = chromium.new_page(), []
+    page.on("console", lambda line: refused.append(line.text) if line.type == "error" else None)
+    page.goto(file.as_uri())
+    expect(page.locator("#viewer")).to_have_attribute("data-state", "ready")
+    assert page.evaluate("window.foreign") is None
+    assert len(refused) == 3 and all("Content Security Policy" in text for text in refused)
+    page.close()
 
 
 def screenshot(page: Page) -> np.ndarray:

@@ -1,47 +1,91 @@
-/* Two scenes of one video, side by side in one picture: what only A keeps, only B, both, neither. */
+/* Two scenes of one video, side by side in one picture: what only A keeps, only B, both, neither. No DOM. */
 
-class Difference {
+import { isKept } from "./choices.js";
+
+/** @import { Cells, Compared, Cube, Query, Side } from "./types.js" */
+/** @import { SceneData } from "./scene.js" */
+
+/** What both runs do somewhere. @typedef {{ a: boolean, b: boolean }} Both */
+/** @typedef {Cells & Both} Region */
+/** What decides: whose choices, by which threshold (null: each layer's own).
+    @typedef {{ compared: Compared, query: Query, fixed: number | null }} Asked */
+/** @typedef {(slice: number, row: number, column: number) => Both} CellTest */
+
+export class Difference {
+  /** @type {Map<string, Uint32Array>} */
   #cells = new Map();
 
+  /**
+   * @param {SceneData} a
+   * @param {SceneData} b
+   * @param {string} labelA
+   * @param {string} labelB
+   */
   constructor(a, b, labelA, labelB) {
-    Object.assign(this, { a, b, labels: [labelA, labelB] });
-    const shape = (data) => JSON.stringify([data.layers, data.pruned ? [data.pruned.grid] : data.videos.map((video) => video.grid)]);
-    const layout = (data) => JSON.stringify(data.cubes);
-    this.comparable = shape(a) === shape(b);
-    this.sameCubes = this.comparable && !b.pruned && layout(a) === layout(b);
+    this.a = a;
+    this.b = b;
+    /** @type {[string, string]} */
+    this.labels = [labelA, labelB];
+    this.comparable = shapeOf(a) === shapeOf(b);
+    this.sameCubes = this.comparable && !b.pruned && JSON.stringify(a.cubes) === JSON.stringify(b.cubes);
   }
 
-  /** The same words of B as a query of A's asks about: a word goes by its kind where B has another. */
+  /**
+   * The same words of B as a query of A's asks about: a word goes by its kind where B has another.
+   * @param {Query} query
+   * @returns {Query}
+   */
   queryOfB(query) {
-    const same = query.word === undefined || this.#sameWord(query.word);
     const head = query.head != null && query.head < this.b.scene.heads ? query.head : null;
-    return same ? { ...query, head } : { kind: this.a.words[query.word].kind, head };
+    if (query.word === undefined || this.#sameWord(query.word)) return { ...query, head };
+    return { kind: this.a.words[query.word].kind, head };
   }
 
+  /** @param {number} position */
   #sameWord(position) {
     const [mine, other] = [this.a.words[position], this.b.words[position]];
     return Boolean(other) && mine.text === other.text && mine.kind === other.kind;
   }
 
-  /** Rectangles of a slice with what A and B do there: {r0, r1, c0, c1, a, b}; cubes or tokens. */
-  regions(view, layer, slice) {
-    const test = view.compared === "ffn" ? this.#passes(layer) : this.#keeps(view, layer);
-    if (view.compared !== "ffn" && this.sameCubes) {
+  /**
+   * Rectangles of a slice with what A and B do there; cubes or tokens.
+   * @param {Asked} asked
+   * @param {number} layer
+   * @param {number} slice
+   * @returns {Region[]}
+   */
+  regions(asked, layer, slice) {
+    if (asked.compared !== "ffn" && this.sameCubes) {
+      const test = this.#keeps(asked, layer);
       return this.a.cubesFromSlice[slice].map((cube) => ({ ...cube, ...test.cube(cube.index) }));
     }
-    const [, rows, columns] = this.a.videoOf(slice).grid, cells = [];
+    return this.#cellRegions(slice, asked.compared === "ffn" ? this.#passes(layer) : this.#keeps(asked, layer).cell);
+  }
+
+  /**
+   * @param {number} slice
+   * @param {CellTest} test
+   */
+  #cellRegions(slice, test) {
+    const [, rows, columns] = this.a.gridOf(slice);
+    /** @type {Region[]} */
+    const cells = [];
     for (let r = 0; r < rows; r++) {
-      for (let c = 0; c < columns; c++) {
-        cells.push({ r0: r, r1: r + 1, c0: c, c1: c + 1, ...test.cell(slice, r, c) });
-      }
+      for (let c = 0; c < columns; c++) cells.push({ r0: r, r1: r + 1, c0: c, c1: c + 1, ...test(slice, r, c) });
     }
     return cells;
   }
 
-  /** Share of a slice's picture where the two differ. */
-  share(view, layer, slice) {
-    let differs = 0, area = 0;
-    for (const region of this.regions(view, layer, slice)) {
+  /**
+   * Share of a slice's picture where the two differ.
+   * @param {Asked} asked
+   * @param {number} layer
+   * @param {number} slice
+   */
+  share(asked, layer, slice) {
+    let differs = 0;
+    let area = 0;
+    for (const region of this.regions(asked, layer, slice)) {
       const size = (region.r1 - region.r0) * (region.c1 - region.c0);
       area += size;
       if (region.a !== region.b) differs += size;
@@ -49,62 +93,135 @@ class Difference {
     return area ? differs / area : 0;
   }
 
-  /** What most of a cube of A's is: "a", "b", "both" or "none". */
-  sideOfCube(view, layer, cube) {
-    const counts = { both: 0, a: 0, b: 0, none: 0 }, inside = (region) =>
-      cube.r0 <= region.r0 && region.r0 < cube.r1 && cube.c0 <= region.c0 && region.c0 < cube.c1;
-    const slice = this.a.firstSlice(cube);
-    for (const region of this.regions(view, layer, slice)) if (inside(region)) counts[sideOf(region)] += 1;
-    return Object.keys(counts).reduce((best, side) => (counts[side] > counts[best] ? side : best));
+  /**
+   * How many regions of a slice are on each side.
+   * @param {Asked} asked
+   * @param {number} layer
+   * @param {number} slice
+   */
+  counts(asked, layer, slice) {
+    return counted(this.regions(asked, layer, slice));
   }
 
-  #keeps(view, layer) {
-    const [one, other] = [[this.a, view.query], [this.b, this.queryOfB(view.query)]].map(([data, query]) => {
-      const threshold = view.fixed ?? data.usualThreshold(query, layer), row = data.choices.row(query, layer);
-      return (cube) => isKept(row[cube], threshold);
-    });
-    const inB = (slice, r, c) => (this.b.pruned ? this.#isLeft(slice, r, c) : other(this.#cubeAt(this.b, slice, r, c)));
+  /**
+   * What most of a cube of A's is.
+   * @param {Asked} asked
+   * @param {number} layer
+   * @param {Cube} cube
+   */
+  sideOfCube(asked, layer, cube) {
+    const regions = this.regions(asked, layer, this.a.firstSlice(cube)).filter(
+      ({ r0, c0 }) => cube.r0 <= r0 && r0 < cube.r1 && cube.c0 <= c0 && c0 < cube.c1,
+    );
+    const counts = counted(regions);
+    const sides = /** @type {Side[]} */ (Object.keys(counts));
+    return sides.reduce((best, side) => (counts[side] > counts[best] ? side : best));
+  }
+
+  /**
+   * @param {Asked} asked
+   * @param {number} layer
+   * @returns {{ cube: (index: number) => Both, cell: CellTest }}
+   */
+  #keeps({ query, fixed }, layer) {
+    const one = keptBy(this.a, query, layer, fixed);
+    const other = keptBy(this.b, this.queryOfB(query), layer, fixed);
     return {
       cube: (index) => ({ a: one(index), b: other(index) }),
-      cell: (slice, r, c) => ({ a: one(this.#cubeAt(this.a, slice, r, c)), b: inB(slice, r, c) }),
+      cell: (slice, r, c) => ({
+        a: one(this.#cubeAt(this.a, slice, r, c)),
+        b: this.b.pruned ? this.#isLeft(slice, r, c) : other(this.#cubeAt(this.b, slice, r, c)),
+      }),
     };
   }
 
+  /**
+   * @param {number} layer
+   * @returns {CellTest}
+   */
   #passes(layer) {
     const [one, other] = [this.a, this.b].map((data) => data.choices.ffnRow(layer));
-    return {
-      cell: (slice, r, c) => {
-        const token = this.a.token(slice, r, c);
-        return { a: Boolean(one?.[token]), b: this.b.pruned ? this.#isLeft(slice, r, c) : Boolean(other?.[token]) };
-      },
+    return (slice, r, c) => {
+      const token = this.a.token(slice, r, c);
+      return { a: Boolean(one?.[token]), b: this.b.pruned ? this.#isLeft(slice, r, c) : Boolean(other?.[token]) };
     };
   }
 
-  /** Whether B, whose tokens were pruned before its first layer, still has a token: then all of it
-      reads that token, and it passes through every FFN. */
+  /**
+   * Whether B, whose tokens were pruned before its first layer, still has a token: then all of it reads that token, and
+   * it passes through every FFN.
+   * @param {number} slice
+   * @param {number} row
+   * @param {number} column
+   */
   #isLeft(slice, row, column) {
-    return Boolean(this.b.pruned.left[this.a.token(slice, row, column)]);
+    return Boolean(this.b.pruned?.left[this.a.token(slice, row, column)]);
   }
 
-  /** Index of the cube that holds a cell of a slice. */
+  /**
+   * Index of the cube that holds a cell of a slice.
+   * @param {SceneData} data
+   * @param {number} slice
+   * @param {number} row
+   * @param {number} column
+   */
   #cubeAt(data, slice, row, column) {
     const key = `${data === this.a}/${slice}`;
-    if (!this.#cells.has(key)) this.#cells.set(key, cubeMap(data, slice));
-    return this.#cells.get(key)[row * data.videoOf(slice).grid[2] + column];
+    const map = this.#cells.get(key) ?? cubeMap(data, slice);
+    this.#cells.set(key, map);
+    return map[row * data.gridOf(slice)[2] + column];
   }
 }
 
+/**
+ * Layers and grids, as they were encoded: runs are compared where these are the same.
+ * @param {SceneData} data
+ */
+function shapeOf(data) {
+  return JSON.stringify([data.layers, data.pruned ? [data.pruned.grid] : data.videos.map((video) => video.grid)]);
+}
+
+/**
+ * @param {SceneData} data
+ * @param {Query} query
+ * @param {number} layer
+ * @param {number | null} fixed
+ */
+function keptBy(data, query, layer, fixed) {
+  const threshold = fixed ?? data.usualThreshold(query, layer);
+  const row = data.choices.row(query, layer);
+  return (/** @type {number} */ cube) => isKept(row[cube], threshold);
+}
+
+/**
+ * @param {SceneData} data
+ * @param {number} slice
+ */
 function cubeMap(data, slice) {
-  const [, rows, columns] = data.videoOf(slice).grid, map = new Uint32Array(rows * columns);
+  const [, rows, columns] = data.gridOf(slice);
+  const map = new Uint32Array(rows * columns);
   for (const cube of data.cubesFromSlice[slice]) {
-    for (let row = cube.r0; row < cube.r1; row++) map.fill(cube.index, row * columns + cube.c0, row * columns + cube.c1);
+    for (let row = cube.r0; row < cube.r1; row++) {
+      map.fill(cube.index, row * columns + cube.c0, row * columns + cube.c1);
+    }
   }
   return map;
 }
 
-/** "both", "a", "b" or "none". */
-function sideOf(region) {
-  if (region.a && region.b) return "both";
-  if (region.a) return "a";
-  return region.b ? "b" : "none";
+/** @param {Region[]} regions */
+function counted(regions) {
+  /** @type {Record<Side, number>} */
+  const counts = { both: 0, a: 0, b: 0, none: 0 };
+  for (const region of regions) counts[sideOf(region)] += 1;
+  return counts;
+}
+
+/**
+ * @param {Both} region
+ * @returns {Side}
+ */
+export function sideOf({ a, b }) {
+  if (a && b) return "both";
+  if (a) return "a";
+  return b ? "b" : "none";
 }

@@ -1,146 +1,141 @@
-/* The viewer's elements. Text from data only ever becomes textContent. */
+/* Elements, for the viewer and the page around it. Text from data only ever becomes text. */
 
-const MODES = [
-  ["spotlight", "Spotlight"], ["outline", "Outline"], ["heat", "Heat"], ["ffn", "FFN"], ["difference", "Difference"],
-];
-const KIND_NAMES = { video: "Video", question: "Question", answer: "Answer" };
-const COMPARED = [["cubes", "Cubes"], ["ffn", "FFN tokens"]];
-const KEYS = [
-  ["Space", "play, pause"], ["\u2190 \u2192", "slice"], ["Shift \u2190 \u2192", "one second"], ["\u2191 \u2193", "layer"],
-  ["O", "overlay"], ["H", "head"], ["N P", "next, previous cube of the slice"], ["D", "3-D stack"], ["Esc", "let go"],
-  ["?", "these keys"],
-];
+/**
+ * What an element starts with: `text`, `on` (listeners by event), anything else is an attribute. True is a bare
+ * attribute; false, null and undefined leave it out.
+ * @typedef {Record<string, unknown> & { text?: string | number, on?: Record<string, (event: any) => unknown> }} Options
+ */
 
-/** An element with properties, attributes (names with a dash, role, class) and children. */
-function el(tag, properties = {}, ...children) {
+/**
+ * An element with options and children.
+ * @template {keyof HTMLElementTagNameMap} T
+ * @param {T} tag
+ * @param {Options} [options]
+ * @param {...(Node | string)} children
+ * @returns {HTMLElementTagNameMap[T]}
+ */
+export function el(tag, options = {}, ...children) {
   const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name in node && !name.includes("-")) node[name] = value;
-    else node.setAttribute(name, value);
+  for (const [name, value] of Object.entries(options)) {
+    if (name === "text") node.textContent = String(value);
+    else if (name === "on") listen(node, options.on ?? {});
+    else if (value === true) node.setAttribute(name, "");
+    else if (value !== false && value != null) node.setAttribute(name, String(value));
   }
   node.append(...children);
   return node;
 }
 
-function button(text, properties = {}) {
-  return el("button", { type: "button", textContent: text, ...properties });
+/**
+ * @param {HTMLElement} node
+ * @param {Record<string, (event: any) => unknown>} listeners
+ */
+function listen(node, listeners) {
+  for (const [event, listener] of Object.entries(listeners)) node.addEventListener(event, listener);
 }
 
-/** A button with a drawing instead of a word; which one is CSS's affair, by data-icon. */
-function iconButton(name, label) {
-  const made = button("", { className: "icon", "aria-label": label });
-  made.dataset.icon = name;
-  return made;
+/**
+ * @param {string} text
+ * @param {Options} [options]
+ */
+export function button(text, options = {}) {
+  return el("button", { type: "button", text, ...options });
 }
 
-function slider(label, options) {
+/**
+ * A button with a drawing instead of a word; which one is CSS's affair, by data-icon.
+ * @param {string} name
+ * @param {string} label
+ */
+export function iconButton(name, label) {
+  return button("", { class: "icon", "aria-label": label, "data-icon": name });
+}
+
+/**
+ * A slider with its name and what it stands at.
+ * @param {string} label
+ * @param {Options} options
+ */
+export function slider(label, options) {
   const input = el("input", { type: "range", "aria-label": label, ...options });
   const output = el("output", { "aria-hidden": "true" });
-  const name = el("span", { className: "name", textContent: label, "aria-hidden": "true" });
-  return { input, output, row: el("div", { className: "dial" }, name, input, output) };
+  const name = el("span", { class: "name", text: label, "aria-hidden": "true" });
+  return { input, output, row: el("div", { class: "dial" }, name, input, output) };
 }
 
-/** Buttons of which one is pressed; onPick gets its value. */
-function segments(label, choices, onPick) {
-  const group = el("div", { className: "segments", role: "group", "aria-label": label });
-  for (const [value, text] of choices) {
-    const choice = button(text, { "aria-pressed": "false" });
-    choice.dataset.value = value;
-    choice.addEventListener("click", () => onPick(value));
-    group.append(choice);
-  }
-  return group;
-}
-
-function press(group, value) {
-  for (const choice of group.children) choice.setAttribute("aria-pressed", String(choice.dataset.value === value));
-}
-
-/** Build the whole viewer inside `root`; returns its parts by name. `on` hears the segments. */
-function buildViewer(root, on) {
-  const parts = { root, ...stageParts(), ...stackParts(), ...transportParts(), ...detailParts(on), ...laneParts() };
-  parts.modes = segments("Overlay", MODES, on.mode);
-  parts.kinds = segments("Whose attention", Object.entries(KIND_NAMES), on.kind);
-  parts.head = el("select", { "aria-label": "Head" });
-  parts.words = el("div", { className: "words" });
-  parts.inspector = el("section", { className: "inspector", "aria-label": "Selection", hidden: true });
-  parts.keys = keyHelp();
-  parts.live = el("p", { className: "live", "aria-live": "polite", role: "status" });
-  const asked = el("div", { className: "asked" },
-    el("span", { className: "name", textContent: "Kept by", "aria-hidden": "true" }), parts.kinds, parts.head);
-  root.append(
-    el("div", { className: "bar" }, parts.modes, asked),
-    parts.stage, parts.stackBox, parts.note, parts.transport, parts.details, parts.dials, parts.laneBox,
-    parts.words, parts.inspector, parts.keys, parts.live,
+/**
+ * Buttons of which one is pressed; `onPick` gets its value.
+ * @template {string} T
+ * @param {string} label
+ * @param {[T, string][]} choices value and text
+ * @param {(value: T) => void} onPick
+ */
+export function segments(label, choices, onPick) {
+  const made = choices.map(([value, text]) =>
+    button(text, { "aria-pressed": "false", "data-value": value, on: { click: () => onPick(value) } }),
   );
-  return parts;
+  return el("div", { class: "segments", role: "group", "aria-label": label }, ...made);
 }
 
-function stageParts() {
-  const video = el("video", { muted: true, playsInline: true, controls: false, preload: "auto" });
-  for (const name of ["muted", "playsinline"]) video.setAttribute(name, "");
-  video.tabIndex = -1;
-  video.setAttribute("aria-hidden", "true");
-  const grey = el("canvas", { className: "grey", "aria-hidden": "true" });
-  const overlay = el("canvas", { className: "overlay", "aria-hidden": "true" });
-  const ribbon = el("p", { className: "ribbon", hidden: true });
-  const tier = el("p", { className: "tier", hidden: true });
-  const empty = el("div", { className: "empty" },
-    el("p", { textContent: "Choose a video and ask a question." }),
-    el("p", { textContent: "The cubes that each layer keeps are then drawn over the playing video." }));
-  const stage = el("div", { className: "stage" }, video, grey, overlay, empty, el("div", { className: "badges" }, ribbon, tier));
-  return { stage, video, grey, overlay, ribbon, tier, empty, note: el("p", { className: "note", hidden: true }) };
+/**
+ * @param {HTMLElement} group of `segments`
+ * @returns {HTMLButtonElement[]}
+ */
+export function choicesOf(group) {
+  return [...group.querySelectorAll("button")];
 }
 
-function stackParts() {
-  const stack = el("canvas", {
-    className: "stack", tabIndex: 0, role: "application", "aria-roledescription": "3-D view",
-    "aria-label": "Cube stack: time runs to the back. Arrow keys turn it, Home turns it back.",
-  });
-  const caption = el("p", { textContent: "Time runs to the back \u00b7 drag to turn \u00b7 click a cube" });
-  return { stack, stackBox: el("div", { className: "stack-box", hidden: true }, stack, caption) };
+/**
+ * Press the button of a value (null: none).
+ * @param {HTMLElement} group of `segments`
+ * @param {string | null | undefined} value
+ */
+export function press(group, value) {
+  for (const choice of choicesOf(group)) choice.setAttribute("aria-pressed", String(choice.dataset.value === value));
 }
 
-function transportParts() {
-  const play = iconButton("play", "Play");
-  const back = iconButton("back", "Previous slice"), forward = iconButton("forward", "Next slice");
-  const seek = el("input", { type: "range", "aria-label": "Seek", min: 0, max: 1, step: "any", value: 0 });
-  const clock = el("output", { className: "clock", "aria-hidden": "true" });
-  const spatial = button("3-D", { className: "spatial", "aria-label": "3-D cube stack", "aria-pressed": "false" });
-  const layer = slider("Layer", { min: 0, max: 0, step: 1, value: 0 });
-  const threshold = slider("Kept from", { min: 0, max: 100, step: 1, value: 50 });
-  threshold.auto = button("Auto", { "aria-label": "Kept from the layer's average" });
-  threshold.row.append(threshold.auto);
-  const opacity = slider("Opacity", { min: 0, max: 100, step: 5, value: 100 });
-  return {
-    play, back, forward, seek, clock, spatial, layer, threshold, opacity,
-    transport: el("div", { className: "transport" }, play, back, forward, seek, clock, spatial),
-    dials: el("div", { className: "dials" }, layer.row, threshold.row, opacity.row),
-  };
+/**
+ * Change a text only where it differs: a live region speaks at every change.
+ * @param {Element} node
+ * @param {string} text
+ */
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
 }
 
-function detailParts(on) {
-  const legend = el("p", { className: "legend" });
-  const rescale = button("Rescale to this layer", { "aria-pressed": "false" });
-  const compared = segments("What is compared", COMPARED, on.compared);
-  const facts = el("p", { className: "facts" }), layerFacts = el("p", { className: "facts muted" });
-  const row = el("div", { className: "legend-row" }, legend, rescale, compared);
-  return { legend, rescale, compared, facts, layerFacts, details: el("div", { className: "details" }, row, facts, layerFacts) };
+/**
+ * A table whose rows begin with their heading; an empty heading of a column is no heading.
+ * @param {HTMLTableCaptionElement} caption
+ * @param {string[]} heads
+ * @param {(Node | string)[][]} rows
+ */
+export function table(caption, heads, rows) {
+  const columns = heads.map((text) => (text ? el("th", { scope: "col", text }) : el("td")));
+  const lines = rows.map(([first, ...cells]) =>
+    el("tr", {}, el("th", { scope: "row" }, first), ...cells.map((cell) => el("td", {}, cell))),
+  );
+  return el("table", {}, caption, el("thead", {}, el("tr", {}, ...columns)), el("tbody", {}, ...lines));
 }
 
-function laneParts() {
-  const lanes = el("canvas", { className: "lanes", tabIndex: 0, role: "application", "aria-roledescription": "map of layers by slices" });
-  const laneTitle = el("p", { className: "lane-title" }), laneScale = el("span", { className: "lane-scale", "aria-hidden": "true" });
-  const stretch = button("Stretch colours", { "aria-pressed": "false" });
-  const laneLayers = el("div", { className: "lane-layers", "aria-hidden": "true" });
-  const laneTimes = el("div", { className: "lane-times", "aria-hidden": "true" });
-  const laneBox = el("div", { className: "lane-box" },
-    el("div", { className: "lane-head" }, laneTitle, laneScale, stretch),
-    el("div", { className: "lane-grid" }, laneLayers, lanes, laneTimes));
-  return { lanes, laneTitle, laneScale, stretch, laneLayers, laneTimes, laneBox };
+/**
+ * A region that scrolls by itself, by keys too.
+ * @param {string} label
+ * @param {string} className
+ * @param {...Node} children
+ */
+export function scrollBox(label, className, ...children) {
+  return el("div", { class: className, tabindex: 0, role: "region", "aria-label": label }, ...children);
 }
 
-function keyHelp() {
-  const rows = KEYS.map(([key, does]) => el("div", {}, el("dt", {}, el("kbd", { textContent: key })), el("dd", { textContent: does })));
-  return el("details", { className: "keys" }, el("summary", { textContent: "Keyboard shortcuts" }), el("dl", {}, ...rows));
+/**
+ * An element that the page's own templates have.
+ * @template {Element} [T=HTMLElement]
+ * @param {ParentNode} parent
+ * @param {string} selector
+ * @returns {T}
+ */
+export function find(parent, selector) {
+  const found = parent.querySelector(selector);
+  if (!found) throw new Error(`The page has no ${selector}; reload it.`);
+  return /** @type {T} */ (found);
 }

@@ -1,29 +1,19 @@
-/* Where to look first: the place at which the question chose most sharply. */
+/* Where to look first. */
 
-/** {layer, slice, threshold} of the slab whose cubes differ most in how much they were kept, and
-    a threshold half-way between its mean and its most kept cube. */
-function sharpest({ kept_by_kind: kept, cubes }) {
-  const slabs = Map.groupBy(cubes.filter((cube) => cube.video === 0), (cube) => cube.t0);
-  let found = { spread: 0, layer: 0, slice: 0, threshold: null };
-  (kept.question || []).forEach((shares, layer) => {
-    for (const [first, slab] of slabs) {
-      const values = slab.map((cube) => shares[cube.index]);
-      const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-      const spread = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length;
-      const threshold = Math.round(50 * (mean + Math.max(...values))) / 100;
-      const slice = Math.floor((first + slab[0].t1) / 2);
-      if (spread > found.spread) found = { spread, layer, slice, threshold };
-    }
-  });
-  return { layer: found.layer, slice: found.slice, threshold: found.threshold };
-}
+import { sharpest } from "./sharpest.js";
 
-/** A look at the sharpest place under that place's own threshold. With another layer, once the
-    video plays, or where a later run keeps nothing by it, the usual threshold is back, unless
-    somebody has moved it. */
-class FirstLook {
+/** @import { SceneData } from "./scene.js" */
+/** @import { Viewer } from "./viewer.js" */
+
+/**
+ * A look at the sharpest place under that place's own threshold. With another layer, once the video plays, or where a
+ * later run keeps nothing by it, the usual threshold is back, unless somebody has moved it.
+ */
+export class FirstLook {
+  /** @type {ReturnType<typeof sharpest> | null} */
   #place = null;
 
+  /** @param {Viewer} viewer */
   constructor(viewer) {
     this.viewer = viewer;
     viewer.parts.root.addEventListener("adaspark:view", () => this.#moved());
@@ -32,21 +22,26 @@ class FirstLook {
 
   take() {
     this.leave();
-    const place = sharpest(this.viewer.snapshot());
+    const snapshot = this.viewer.snapshot();
+    if (!snapshot) return;
+    const place = sharpest(snapshot);
     this.viewer.select(place);
     this.#place = place;
   }
 
   leave() {
-    const place = this.#place, { view } = this.viewer;
+    const place = this.#place;
     this.#place = null;
-    if (place && view.threshold === place.threshold) this.viewer.set({ threshold: null });
+    if (place && this.viewer.view.threshold === place.threshold) this.viewer.set({ threshold: null });
   }
 
-  /** A new scene: does anything of this layer still reach the threshold? */
-  check() {
-    const { data, view } = this.viewer;
-    if (this.#place && !(data.largestIn(view.query, view.layer) >= view.threshold)) this.leave();
+  /**
+   * A new scene: does anything of this layer still reach the threshold?
+   * @param {SceneData} data
+   */
+  check(data) {
+    const { query, layer, threshold } = this.viewer.view;
+    if (this.#place && data.largestIn(query, layer) < (threshold ?? 0)) this.leave();
   }
 
   #moved() {

@@ -1,10 +1,23 @@
-/* Packed tables of viz/packing.py, decoded; and steps of viz/levels.py. */
+/* Packed tables of viz/packing.py, decoded; and steps of viz/levels.py. No DOM. */
 
-/** Decode {dtype, shape, data}: whole numbers, `top` the largest code of the dtype. */
-function unpack(packed) {
+/** @import { Packed, PackedLevels, TopP } from "./types.js" */
+
+/**
+ * Whole numbers in row-major order; `top` is the largest code of their dtype.
+ * @typedef {{ values: Uint8Array | Uint16Array, shape: number[], top: number }} Table
+ */
+
+/** @typedef {Table & { steps: number[] }} Levels */
+
+/**
+ * @param {Packed} packed
+ * @returns {Table}
+ */
+export function unpack(packed) {
   const bits = Number(packed.dtype.slice(1));
   const bytes = Uint8Array.from(atob(packed.data), (char) => char.charCodeAt(0));
-  const count = packed.shape.reduce((a, b) => a * b, 1), top = 2 ** bits - 1;
+  const count = packed.shape.reduce((a, b) => a * b, 1);
+  const top = 2 ** bits - 1;
   if (bits === 8) return { values: bytes, shape: packed.shape, top };
   const values = bits === 16 ? new Uint16Array(count) : new Uint8Array(count);
   for (let i = 0; i < count; i++) {
@@ -14,19 +27,36 @@ function unpack(packed) {
   return { values, shape: packed.shape, top };
 }
 
-/** Decode {steps, table}; null stays null. */
-function unpackLevels(levels) {
+/**
+ * @template {PackedLevels} T
+ * @param {T | null} levels
+ * @returns {(Omit<T, "table"> & Levels) | null}
+ */
+export function unpackLevels(levels) {
   return levels && { ...levels, ...unpack(levels.table) };
 }
 
-/** A layer's threshold, of a configuration that has one for all or a list with one for each. */
-function topPIn(layer, given) {
-  return Array.isArray(given) ? given[layer] : given;
+/**
+ * A layer's threshold, of a configuration that has one for all or a list with one for each.
+ * @template {TopP | undefined} T
+ * @param {number} layer
+ * @param {T} given
+ * @returns {number | (undefined extends T ? undefined : never)}
+ */
+export function topPIn(layer, given) {
+  const found = Array.isArray(given) ? given[layer] : given;
+  return /** @type {any} */ (found);
 }
 
-/** Index of the step nearest to p. */
-function nearestStep(steps, p) {
+/**
+ * Index of the step nearest to p.
+ * @param {number[]} steps
+ * @param {number} p
+ */
+export function nearestStep(steps, p) {
   let best = 0;
-  steps.forEach((step, i) => { if (Math.abs(step - p) < Math.abs(steps[best] - p)) best = i; });
+  steps.forEach((step, i) => {
+    if (Math.abs(step - p) < Math.abs(steps[best] - p)) best = i;
+  });
   return best;
 }

@@ -1,39 +1,30 @@
-/* The scene, decoded: where the cubes lie in picture and time, and shares over them. No DOM here. */
+/* The scene, decoded: where the cubes lie in picture and time, and shares over them. No DOM. */
 
-class SceneData {
+import { Choices } from "./choices.js";
+import { unpack } from "./packed.js";
+
+/** @import { Cube, Query, Scene, SceneVideo } from "./types.js" */
+/** @typedef {SceneVideo & { first_token: number }} Video */
+
+export class SceneData {
+  /** @param {Scene} scene */
   constructor(scene) {
     this.scene = scene;
     this.layers = scene.layers;
     this.kinds = scene.kinds;
     this.words = scene.words;
     this.times = scene.frame_times;
-    this.videos = this.#videos();
+    this.videos = numbered(scene.videos);
     this.pruned = scene.pruned && { grid: scene.pruned.grid, left: unpack(scene.pruned.kept).values };
     this.slices = this.videos.reduce((sum, video) => sum + video.grid[0], 0);
-    this.cubes = this.#cubes();
+    this.cubes = cubesOf(scene);
     this.cubesFromSlice = this.#cubesFromSlice();
     this.choices = new Choices(scene, this.cubes.length);
     this.ffnShares = unpack(scene.ffn_share);
   }
 
-  #videos() {
-    let token = 0;
-    return this.scene.videos.map((video) => {
-      const first = token;
-      token += video.grid.reduce((a, b) => a * b, 1);
-      return { ...video, first_token: first };
-    });
-  }
-
-  #cubes() {
-    const { values, shape } = unpack(this.scene.cubes);
-    return Array.from({ length: shape[0] }, (_, i) => {
-      const [video, t0, t1, r0, r1, c0, c1] = values.subarray(7 * i, 7 * i + 7);
-      return { index: i, video, t0, t1, r0, r1, c0, c1 };
-    });
-  }
-
   #cubesFromSlice() {
+    /** @type {Cube[][]} */
     const lists = Array.from({ length: this.slices }, () => []);
     for (const cube of this.cubes) {
       for (let t = this.firstSlice(cube); t < this.endSlice(cube); t++) lists[t].push(cube);
@@ -41,36 +32,76 @@ class SceneData {
     return lists;
   }
 
+  /** @param {Cube} cube */
   firstSlice(cube) {
     return this.videos[cube.video].first_slice + cube.t0;
   }
 
+  /** @param {Cube} cube */
   endSlice(cube) {
     return this.videos[cube.video].first_slice + cube.t1;
   }
 
-  /** The video a slice belongs to (undefined in a trace without video). */
+  /**
+   * The video that a slice belongs to; undefined in a trace without video.
+   * @param {number} slice
+   */
   videoOf(slice) {
     return this.videos.findLast((video) => video.first_slice <= slice);
   }
 
-  /** Share of a query's attention decisions that kept a cube. */
+  /**
+   * The video that a slice of this scene belongs to.
+   * @param {number} slice
+   * @returns {Video}
+   */
+  #videoOf(slice) {
+    const video = this.videoOf(slice);
+    if (!video) throw new RangeError(`This run has no slice ${slice}.`);
+    return video;
+  }
+
+  /**
+   * [slices, rows, columns] of the video that a slice of this scene belongs to.
+   * @param {number} slice
+   */
+  gridOf(slice) {
+    return this.#videoOf(slice).grid;
+  }
+
+  /**
+   * Share of a query's attention decisions that kept a cube.
+   * @param {Query} query
+   * @param {number} layer
+   * @param {number} cube
+   */
   share(query, layer, cube) {
     return this.choices.row(query, layer)[cube];
   }
 
-  /** From which share a cube counts as kept unless someone says: the layer's mean, at most half. */
+  /**
+   * From which share a cube counts as kept unless someone says: the layer's mean, at most half.
+   * @param {Query} query
+   * @param {number} layer
+   */
   usualThreshold(query, layer) {
     const shares = this.choices.row(query, layer);
     return Math.min(shares.reduce((a, b) => a + b, 0) / Math.max(shares.length, 1), 0.5);
   }
 
-  /** The largest share of a layer's cubes. */
+  /**
+   * The largest share of a layer's cubes.
+   * @param {Query} query
+   * @param {number} layer
+   */
   largestIn(query, layer) {
     return this.choices.row(query, layer).reduce((a, b) => Math.max(a, b), 0) || 1;
   }
 
-  /** The largest share of any layer and cube, so that stretched layers still compare. */
+  /**
+   * The largest share of any layer and cube, so that stretched layers still compare.
+   * @param {Query} query
+   */
   largestShare(query) {
     let largest = 0;
     for (let layer = 0; layer < this.layers; layer++) {
@@ -79,10 +110,16 @@ class SceneData {
     return largest || 1;
   }
 
-  /** Area-weighted mean share over the cubes of a slice. */
+  /**
+   * Area-weighted mean share over the cubes of a slice.
+   * @param {Query} query
+   * @param {number} layer
+   * @param {number} slice
+   */
   sliceShare(query, layer, slice) {
     const row = this.choices.row(query, layer);
-    let sum = 0, area = 0;
+    let sum = 0;
+    let area = 0;
     for (const cube of this.cubesFromSlice[slice]) {
       const weight = (cube.r1 - cube.r0) * (cube.c1 - cube.c0);
       sum += weight * row[cube.index];
@@ -91,21 +128,37 @@ class SceneData {
     return area ? sum / area : 0;
   }
 
-  /** Index in the FFN tables of a token of a slice. */
+  /**
+   * Index in the FFN tables of a token of a slice.
+   * @param {number} slice
+   * @param {number} row
+   * @param {number} column
+   */
   token(slice, row, column) {
-    const { grid, first_slice, first_token } = this.videoOf(slice);
+    const { grid, first_slice, first_token } = this.#videoOf(slice);
     return first_token + ((slice - first_slice) * grid[1] + row) * grid[2] + column;
   }
 
-  /** Share of a slice's tokens that pass through the FFN. */
+  /**
+   * Share of a slice's tokens that pass through the FFN.
+   * @param {number} layer
+   * @param {number} slice
+   */
   ffnSliceShare(layer, slice) {
     const mask = this.choices.settings && this.choices.details[layer] ? this.choices.ffnRow(layer) : null;
     if (!mask) return this.ffnShares.values[layer * this.slices + slice] / this.ffnShares.top;
-    const [, rows, columns] = this.videoOf(slice).grid, first = this.token(slice, 0, 0);
-    return mask.subarray(first, first + rows * columns).reduce((a, b) => a + b, 0) / (rows * columns);
+    const [, rows, columns] = this.gridOf(slice);
+    const first = this.token(slice, 0, 0);
+    let passing = 0;
+    for (const bit of mask.subarray(first, first + rows * columns)) passing += bit;
+    return passing / (rows * columns);
   }
 
-  /** Share of a cube's tokens that pass through the FFN. */
+  /**
+   * Share of a cube's tokens that pass through the FFN.
+   * @param {number} layer
+   * @param {Cube} cube
+   */
   ffnCubeShare(layer, cube) {
     const mask = this.choices.ffnRow(layer);
     if (!mask) return 0;
@@ -118,7 +171,11 @@ class SceneData {
     return sum / ((cube.t1 - cube.t0) * (cube.r1 - cube.r0) * (cube.c1 - cube.c0));
   }
 
-  /** The slice on screen: the last of a video whose first frame has been presented. */
+  /**
+   * The slice on screen: the last of a video whose first frame has been presented.
+   * @param {number} timeSecs
+   * @param {Video} video
+   */
   sliceAt(timeSecs, video) {
     const end = video.first_slice + video.grid[0];
     let found = video.first_slice;
@@ -130,22 +187,74 @@ class SceneData {
     return found;
   }
 
+  /**
+   * When the last frame began, of those shown to the model, that has begun by a time; else 0.
+   * @param {number} timeSecs
+   * @param {number} slice of the video that is meant
+   */
+  lastTimeBefore(timeSecs, slice) {
+    const video = this.videoOf(slice);
+    const end = video ? video.first_slice + video.grid[0] : 0;
+    const times = this.times.slice(video?.first_slice ?? 0, end).flat();
+    return times.reduce((/** @type {number} */ last, time) => {
+      return time !== null && time <= timeSecs ? Math.max(last, time) : last;
+    }, 0);
+  }
+
+  /**
+   * Seconds of a slice's first frame; null where they are not known.
+   * @param {number} slice
+   */
   startOf(slice) {
     return (this.times[slice] || []).find((time) => time !== null) ?? null;
   }
 
+  /**
+   * Seconds of a slice's last frame; null where they are not known.
+   * @param {number} slice
+   */
   endOf(slice) {
     return (this.times[slice] || []).findLast((time) => time !== null) ?? null;
   }
 
-  /** Seconds of a video's own timeline, from the clip or its last frame. */
+  /**
+   * Seconds of a video's own timeline, from the clip or its last frame.
+   * @param {Video} video
+   */
   durationOf(video) {
     const last = this.endOf(video.first_slice + video.grid[0] - 1) ?? video.grid[0] - 1;
     const stated = video.first_slice === 0 ? this.scene.clip?.duration_secs : null;
     return Math.max(stated ?? 0, last, 0.001);
   }
 
+  /** @param {Video} video */
   hasTimes(video) {
     return this.startOf(video.first_slice) !== null;
   }
+}
+
+/**
+ * Videos with the number of their first token.
+ * @param {SceneVideo[]} videos
+ * @returns {Video[]}
+ */
+function numbered(videos) {
+  let token = 0;
+  return videos.map((video) => {
+    const first = token;
+    token += video.grid.reduce((a, b) => a * b, 1);
+    return { ...video, first_token: first };
+  });
+}
+
+/**
+ * @param {Scene} scene
+ * @returns {Cube[]}
+ */
+function cubesOf(scene) {
+  const { values, shape } = unpack(scene.cubes);
+  return Array.from({ length: shape[0] }, (_, i) => {
+    const [video, t0, t1, r0, r1, c0, c1] = values.subarray(7 * i, 7 * i + 7);
+    return { index: i, video, t0, t1, r0, r1, c0, c1 };
+  });
 }

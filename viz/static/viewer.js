@@ -1,53 +1,110 @@
-/* The viewer: one state, one draw, and the events that change the state. */
+/* The viewer: one state, one draw, and what changes the state. */
 
-const TEXTS = { stale: "Settings changed: these pictures are of the last run", running: "Running", error: "No new result: see the message" };
+import { Clock } from "./clock.js";
+import { Difference } from "./difference.js";
+import { choicesOf, el } from "./dom.js";
+import { cubeUnder, listen } from "./links.js";
+import { FirstLook } from "./look.js";
+import { layOut, watchSizes } from "./layout.js";
+import { buildViewer } from "./parts.js";
+import { changeOf, nextCube, withoutWord } from "./picks.js";
+import { pictureOf } from "./picture.js";
+import { Playback } from "./playback.js";
+import { renderViewer } from "./render.js";
+import { renderState } from "./ribbon.js";
+import { SceneData } from "./scene.js";
+import { Selection } from "./selection.js";
+import { snapshotOf } from "./snapshot.js";
+import { Sources } from "./sources.js";
+import { CubeStack } from "./stack.js";
+import { firstView, fullView, placeIn } from "./view.js";
+import { wordRows } from "./words.js";
 
-class Viewer {
-  constructor(element) {
-    const root = el("section", { id: "viewer", tabIndex: 0, "aria-label": "Viewer" });
-    Object.assign(root.dataset, { state: "empty", rev: 0, layer: 0, slice: 0 });
+/** @import { LayerSource, Scene, Selected, Thresholds, ViewerState } from "./types.js" */
+/** @import { SafeCopy } from "./playback.js" */
+/** @import { View } from "./view.js" */
+
+export class Viewer {
+  /** @type {SceneData | null} */
+  data = null;
+  /** @type {Difference | null} */
+  other = null;
+  /** @type {{ left: number, top: number, width: number, height: number } | null} */
+  rect = null;
+  /** @type {ViewerState} */
+  state = "empty";
+  message = "";
+
+  /**
+   * @param {HTMLElement} element it is put into
+   * @param {{ safeCopy?: SafeCopy | null }} [options]
+   */
+  constructor(element, { safeCopy = null } = {}) {
+    const about = { "data-state": "empty", "data-rev": 0, "data-layer": 0, "data-slice": 0 };
+    const root = el("section", { id: "viewer", tabindex: 0, "aria-label": "Viewer", ...about });
     this.parts = buildViewer(root, {
-      mode: (mode) => this.set({ mode }), kind: (kind) => this.set({ query: { kind } }),
+      mode: (mode) => this.set({ mode }),
+      kind: (kind) => this.set({ query: { kind } }),
       compared: (compared) => this.set({ compared }),
     });
-    this.on = { pick: (word) => this.pickWord(word), goTo: (slice) => this.goTo(slice), release: () => this.clearPicks() };
-    this.data = null;
-    this.sources = new Sources(() => this.draw());
-    this.view = {
-      layer: 0, slice: 0, mode: "spotlight", query: { kind: "question" }, head: null, compared: "cubes",
-      threshold: null, stretched: false, rescaled: false, opacity: 1, spatial: window.innerWidth >= 700,
-      hovered: null, pinned: null, hoveredWord: null,
+    this.on = {
+      pick: (/** @type {number} */ word) => this.pickWord(word),
+      goTo: (/** @type {number} */ slice) => this.goTo(slice),
+      release: () => this.clearPicks(),
     };
-    this.clock = new Clock(this.parts.video, (time) => this.#tick(time));
-    this.stack = new CubeStack(this.parts.stack, (cube, lock) => (lock ? this.#pinAndGo(cube) : this.#hover(cube)), () => this.draw());
+    this.sources = new Sources(() => this.draw());
+    this.view = { ...firstView(), spatial: window.innerWidth >= 700 };
+    this.playback = new Playback(this, safeCopy);
+    this.clock = new Clock(
+      this.parts.video,
+      (time) => this.#tick(time),
+      (url) => this.playback.addressOf(url),
+    );
+    const picked = (/** @type {number | null} */ cube, /** @type {boolean} */ lock) =>
+      lock ? this.#pinAndGo(cube) : this.#hover(cube);
+    this.stack = new CubeStack(this.parts.stack, picked, () => this.draw());
     this.#compareWith(null);
     element.append(root);
     this.selection = new Selection(this);
     this.firstLook = new FirstLook(this);
     listen(this);
-    this.#watchSizes();
+    watchSizes(this);
+    this.parts.video.addEventListener("loadedmetadata", () => this.setState(this.state));
     this.draw();
   }
 
-  /** Draw a scene. A higher `rev` replaces a lower one; a late, lower one is dropped.
-      `layerSource(layer)` gives a promise of that layer's detail, for a scene without details. */
+  /**
+   * Draw a scene. A higher `rev` replaces a lower one; a late, lower one is dropped.
+   * @param {Scene} scene
+   * @param {{ rev?: number, state?: ViewerState, layerSource?: LayerSource | null }} [options] `layerSource` promises a
+   *   layer's detail, for a scene without details
+   */
   setScene(scene, { rev, state = "ready", layerSource = null } = {}) {
-    const { root } = this.parts, next = rev ?? Number(root.dataset.rev) + 1;
+    const { root } = this.parts;
+    const next = rev ?? Number(root.dataset.rev) + 1;
     if (next < Number(root.dataset.rev)) return false;
-    this.data = new SceneData(scene);
-    this.sources.set("a", this.data, layerSource);
-    root.dataset.rev = next;
-    this.#keepPlace();
-    this.firstLook.check();
+    const data = new SceneData(scene);
+    this.data = data;
+    this.sources.set("a", data, layerSource);
+    root.dataset.rev = String(next);
+    Object.assign(this.view, placeIn(this.view, data));
+    this.firstLook.check(data);
     if (this.other) this.#compareWith(this.other.b, ...this.other.labels);
-    this.#fillWords();
-    const video = this.data.videoOf(this.view.slice);
-    if (video) this.clock.load(video.url, this.data.durationOf(video));
+    const on = { pick: this.on.pick, hover: (/** @type {number | null} */ position) => this.hoverWord(position) };
+    this.parts.words.replaceChildren(...wordRows(data.words, on));
+    const video = data.videoOf(this.view.slice);
+    if (video) this.clock.load(video.url, data.durationOf(video));
     this.setState(state);
     return true;
   }
 
-  /** Compare with another scene of the same video: "Difference" joins the overlays. null: no more. */
+  /**
+   * Compare with another scene of the same video: "Difference" joins the overlays. null: no more.
+   * @param {Scene | null} scene
+   * @param {string} [labelA]
+   * @param {string} [labelB]
+   * @param {{ layerSource?: LayerSource | null }} [options]
+   */
   setOther(scene, labelA = "A", labelB = "B", { layerSource = null } = {}) {
     const data = scene && new SceneData(scene);
     this.sources.set("b", data, layerSource);
@@ -56,44 +113,64 @@ class Viewer {
     return Boolean(this.other?.comparable);
   }
 
-  #compareWith(data, labelA, labelB) {
+  /**
+   * @param {SceneData | null} data
+   * @param {string} [labelA]
+   * @param {string} [labelB]
+   */
+  #compareWith(data, labelA = "A", labelB = "B") {
     this.other = data && this.data ? new Difference(this.data, data, labelA, labelB) : null;
-    const choice = [...this.parts.modes.children].find((made) => made.dataset.value === "difference");
-    choice.hidden = !this.other?.comparable;
-    if (choice.hidden && this.view.mode === "difference") this.view.mode = "spotlight";
+    const comparable = Boolean(this.other?.comparable);
+    for (const choice of choicesOf(this.parts.modes)) {
+      if (choice.dataset.value === "difference") choice.hidden = !comparable;
+    }
+    if (!comparable && this.view.mode === "difference") this.view.mode = "spotlight";
   }
 
-  /** Show at once what this run's scores give at {attn_top_p, ffn_top_p}; null: as it was recorded. */
+  /**
+   * Show at once what this run's scores give at other thresholds; null: as it was recorded.
+   * @param {Thresholds | null} settings
+   */
   preview(settings) {
     if (!this.data) return;
     this.data.choices.preview(settings);
-    this.setState(this.parts.root.dataset.state);
+    this.setState(this.state);
   }
 
-  /** Show a video before anything has been run on it; forgets the scene. */
-  open(url, durationSecs = 0) {
+  /**
+   * Show a video before anything has been run on it; forgets the scene.
+   * @param {string} url
+   * @param {number} [durationSecs]
+   * @param {number} [at] seconds, from where on
+   */
+  open(url, durationSecs = 0, at = 0) {
     this.firstLook.leave();
     this.data = null;
     this.setOther(null);
     Object.assign(this.view, { slice: 0, pinned: null, hovered: null, hoveredWord: null });
     this.parts.words.replaceChildren();
     this.clock.load(url, durationSecs);
+    if (at) this.clock.seek(at);
     this.setState("empty");
   }
 
-  /** empty, running, ready, stale or error; what was drawn stays visible, under a ribbon. */
+  /**
+   * What was drawn stays visible, under a ribbon. Without a picture, while a safe copy of the video is on its way, the
+   * page reads "error" whatever the state is.
+   * @param {ViewerState} state
+   * @param {string} [message] instead of the state's own
+   */
   setState(state, message = "") {
-    const { root, ribbon, empty, video } = this.parts;
-    const preview = state === "stale" && this.data?.choices.settings;
-    this.message = message || (state === root.dataset.state ? this.message : "");
-    root.dataset.state = state;
-    ribbon.textContent = this.message || (preview ? "Settings changed: the exact run follows" : TEXTS[state] ?? "");
-    ribbon.hidden = !ribbon.textContent;
-    empty.hidden = Boolean(this.data) || Boolean(video.getAttribute("src"));
+    this.message = message || (state === this.state ? this.message : "");
+    this.state = state;
+    renderState(this);
     this.layOut();
   }
 
-  /** Change what is looked at: any of `view`'s names. */
+  /**
+   * Change what is looked at.
+   * @param {Partial<View>} change
+   */
   set(change) {
     Object.assign(this.view, change);
     this.draw();
@@ -102,13 +179,13 @@ class Viewer {
     this.parts.root.dispatchEvent(new CustomEvent("adaspark:view", { detail, bubbles: true }));
   }
 
-  /** Go where another panel points: any of {layer, head, slice, cube, word}; word is its `index`. */
-  select({ slice, word, cube, ...change }) {
+  /**
+   * Go where another panel points.
+   * @param {Selected} selected
+   */
+  select({ slice, ...others }) {
     if (!this.data) return;
-    const position = word == null ? -1 : this.data.words.findIndex((item) => item.index === word);
-    if (position >= 0) change.query = { word: position };
-    else if (word === null && this.view.query.word !== undefined) change.query = { kind: this.data.words[this.view.query.word].kind };
-    if (cube !== undefined) change.pinned = cube;
+    const change = changeOf(others, this.view, this.data);
     if (slice !== undefined && slice !== this.view.slice) this.goTo(slice, change);
     else this.set(change);
   }
@@ -119,63 +196,60 @@ class Viewer {
   }
 
   snapshot() {
-    return this.data && snapshotOf(this);
+    return this.data && snapshotOf(this, this.data);
   }
 
-  /** A "png" or "svg" of the "overlay" (with its frame), the "lanes" or the "stack": promises a Blob. */
+  /**
+   * A "png" or "svg" of the overlay (with its frame), the lanes or the stack.
+   * @param {string} [format]
+   * @param {import("./picture.js").Panel} [panel]
+   */
   picture(format = "png", panel = "overlay") {
     return pictureOf(this, format, panel);
   }
 
+  /** @param {number} time */
   #tick(time) {
-    const video = this.data?.videoOf(this.view.slice);
-    if (video && this.data.hasTimes(video)) this.view.slice = this.data.sliceAt(time, video);
+    const { data, view } = this;
+    const video = data?.videoOf(view.slice);
+    if (data && video && data.hasTimes(video)) {
+      const found = data.sliceAt(time, video);
+      // Of slices that begin with the same frame, the one that is looked at stays.
+      if (data.startOf(found) !== data.startOf(view.slice)) view.slice = found;
+    }
     this.draw();
   }
 
+  /**
+   * @param {number} slice
+   * @param {Partial<View>} [change] of the view besides
+   */
   goTo(slice, change = {}) {
     if (!this.data?.slices) return;
     const to = Math.max(0, Math.min(slice, this.data.slices - 1));
     const video = this.data.videoOf(to);
     this.set({ ...change, slice: to });
-    this.clock.load(video.url, this.data.durationOf(video));
+    if (video) this.clock.load(video.url, this.data.durationOf(video));
     const start = this.data.startOf(to);
     // A millisecond in: a seek to a frame's own time may show the frame before it.
     if (start !== null) this.clock.seek(start + 0.001);
   }
 
+  /** @param {number} position */
   pickWord(position) {
     const same = this.view.query.word === position;
-    this.set({ hoveredWord: null, query: same ? { kind: this.data.words[position].kind } : { word: position } });
+    this.set({ hoveredWord: null, query: same ? withoutWord(this.view.query, this.data) : { word: position } });
   }
 
+  /** @param {number | null} position */
   hoverWord(position) {
     this.view.hoveredWord = position;
     this.draw();
   }
 
   clearPicks() {
-    const { query } = this.view, { word } = query;
-    this.set({
-      pinned: null, hovered: null, hoveredWord: null,
-      query: word === undefined ? query : { kind: this.data.words[word].kind },
-    });
-  }
-
-  #keepPlace() {
-    const { kinds, layers, slices } = this.data, { query, layer, slice } = this.view;
-    const stays = query.word === undefined && kinds.includes(query.kind);
-    const first = kinds.includes("question") ? "question" : kinds[0];
-    this.view.query = stays ? query : { kind: first };
-    this.view.pinned = this.view.hovered = this.view.hoveredWord = null;
-    this.view.layer = Math.max(0, Math.min(layer, layers - 1));
-    this.view.slice = Math.max(0, Math.min(slice, slices - 1));
-  }
-
-  #fillWords() {
-    const kinds = ["question", "answer"].filter((kind) => this.data.words.some((word) => word.kind === kind));
-    const on = { pick: this.on.pick, hover: (position) => this.hoverWord(position) };
-    this.parts.words.replaceChildren(...kinds.map((kind) => wordRow(kind, this.data.words, on)));
+    const query = withoutWord(this.view.query, this.data);
+    this.set({ pinned: null, hovered: null, hoveredWord: null, query });
   }
 
   togglePlay() {
@@ -184,51 +258,46 @@ class Viewer {
     this.draw();
   }
 
+  /** @param {number | null} cube */
   #hover(cube) {
     if (cube === this.view.hovered) return;
     this.view.hovered = cube;
     this.draw();
   }
 
+  /** @param {MouseEvent | null} event null: the pointer has left */
   hoverAt(event) {
     this.#hover(event ? cubeUnder(this, event) : null);
   }
 
+  /** @param {number | null} cube */
   pin(cube) {
     if (this.data) this.set({ pinned: cube === this.view.pinned ? null : cube });
   }
 
-  /** A cube picked in the stack may lie in another slice. */
+  /**
+   * A cube picked in the stack may lie in another slice.
+   * @param {number | null} cube
+   */
   #pinAndGo(cube) {
-    if (cube === null) return;
-    const { data, view } = this, item = data.cubes[cube];
+    const { data, view } = this;
+    if (cube === null || !data) return;
+    const item = data.cubes[cube];
     this.pin(cube);
     if (view.slice < data.firstSlice(item) || view.slice >= data.endSlice(item)) this.goTo(data.firstSlice(item));
   }
 
-  /** Hold the next cube of the slice (step 1) or the one before (-1). */
+  /**
+   * Hold the next cube of the slice (step 1) or the one before (-1).
+   * @param {1 | -1} step
+   */
   pinNext(step) {
-    const cubes = this.data.cubesFromSlice[this.view.slice] ?? [];
-    const at = cubes.findIndex((cube) => cube.index === this.view.pinned);
-    const next = at < 0 ? (step > 0 ? 0 : cubes.length - 1) : (at + step + cubes.length) % cubes.length;
-    if (cubes.length) this.set({ pinned: cubes[next].index });
-  }
-
-  #watchSizes() {
-    const sizes = new ResizeObserver(() => this.layOut());
-    for (const part of ["root", "stage", "stackBox"]) sizes.observe(this.parts[part]);
-    this.parts.video.addEventListener("loadedmetadata", () => this.setState(this.parts.root.dataset.state));
+    const pinned = nextCube(this.view, this.data, step);
+    if (pinned !== null) this.set({ pinned });
   }
 
   layOut() {
-    const { root, stage, grey, overlay } = this.parts, [width, height] = pictureSize(this);
-    root.dataset.layout = root.clientWidth < 540 ? "single" : width / height < 1.3 ? "beside" : "below";
-    stage.style.aspectRatio = `${width} / ${height}`;
-    const rect = contentRect(stage.clientWidth, stage.clientHeight, width, height);
-    for (const canvas of [grey, overlay]) {
-      for (const side of Object.keys(rect)) canvas.style[side] = `${rect[side]}px`;
-    }
-    this.rect = rect;
+    this.rect = layOut(this);
     this.draw();
   }
 
@@ -238,12 +307,3 @@ class Viewer {
     this.selection.tell();
   }
 }
-
-window.AdaSparkViewer = {
-  /** Put a viewer into an element; returns it. `window.adaspark.scene()` reads the newest one. */
-  mount(element) {
-    const viewer = new Viewer(element);
-    window.adaspark = { ...window.adaspark, scene: () => viewer.snapshot() };
-    return viewer;
-  },
-};

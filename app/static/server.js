@@ -1,0 +1,69 @@
+/* The server's side, as the page knows it: what it runs, and how its files are fetched. */
+
+/** @import { EngineFacts, LayerSource } from "../../viz/static/types.js" */
+/** @import { CalibrationPoint } from "./types.js" */
+
+/**
+ * What the server said of itself when the page was opened, the engine also since.
+ * @type {{ engine: EngineFacts | null, calibration: CalibrationPoint[], presets: string[] }}
+ */
+export const server = { engine: null, calibration: [], presets: [] };
+
+/** Whether the server has no model, only recorded runs. */
+export function replays() {
+  return server.engine?.state === "replay";
+}
+
+/**
+ * Address of a server path, wherever the page is mounted.
+ * @param {string} path
+ */
+export function address(path) {
+  const root = window.gradio_config?.root ?? "";
+  return `${root.replace(/\/$/, "")}/${path}`;
+}
+
+/**
+ * A file of a finished run; throws the server's sentence where it has none.
+ * @param {string} key
+ * @param {string} name
+ * @param {Record<string, string | number>} [query]
+ */
+export async function fetched(key, name, query = {}) {
+  const given = Object.entries(query).map(([each, value]) => [each, String(value)]);
+  const asked = new URLSearchParams(given).toString();
+  const lost = "The server did not answer; check the connection and try again.";
+  return answered(`studio/${key}/${name}${asked ? `?${asked}` : ""}`, lost);
+}
+
+/**
+ * The address of another copy of a video, one that every browser plays; throws the server's sentence.
+ * @param {string} url of the video
+ */
+export async function safeCopyOf(url) {
+  const lost = "The server did not answer; check the connection and choose the video again.";
+  return (await answered(`studio/safe-copy?${new URLSearchParams({ of: url })}`, lost, { method: "POST" })).text();
+}
+
+/**
+ * An answer; throws the server's sentence, or `lost` where it has none.
+ * @param {string} path
+ * @param {string} lost
+ * @param {RequestInit} [options]
+ */
+async function answered(path, lost, options) {
+  const response = await fetch(address(path), options).catch(() => {
+    throw new Error(lost);
+  });
+  if (!response.ok) throw new Error(response.status < 500 ? await response.text() : lost);
+  return response;
+}
+
+/**
+ * A large run's layers are fetched when the viewer looks at them.
+ * @param {string} key
+ * @returns {LayerSource}
+ */
+export function layersOf(key) {
+  return async (layer) => (await fetched(key, "layer.json", { layer })).json();
+}

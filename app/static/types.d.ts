@@ -1,0 +1,124 @@
+/** What the page's parts hand each other, and what Gradio hands them. Messages from Python: viz/static/types.d.ts. */
+
+import type {
+  BesideMessage,
+  CardMessage,
+  EngineFacts,
+  FinishedMessage,
+  PickMessage,
+  Preview,
+  RunMessage,
+  Summary,
+} from "../../viz/static/types.js";
+
+/** What Gradio gives the script of a `gr.HTML`, beside its element. */
+export interface Mounted<Props> {
+  props: Props;
+  /** Start an event of the component's. */
+  trigger: (event: string, data?: object) => void;
+  /** Hear that a property was changed by the server. */
+  watch: (property: keyof Props & string, listener: () => void) => void;
+}
+
+/** A point of `adaspark calibrate`: the thresholds of a share of dense FLOPs. */
+export interface CalibrationPoint {
+  budget: number;
+  attn_top_p: number;
+  ffn_top_p: number;
+}
+
+/** app/ui.py: `_header`. */
+export interface HeaderProps {
+  value: EngineFacts;
+  /** What a link begins with; empty: the page's own address. */
+  link_base: string;
+  /** Names of the question and the settings, in the order of the controls. */
+  link_names: string[];
+  sample_name: string;
+  calibration: CalibrationPoint[];
+  presets: string[];
+}
+
+/** app/ui.py: the viewer. */
+export interface ViewerProps {
+  value: RunMessage | null;
+}
+
+export interface SampleCard {
+  name: string;
+  title: string;
+  url: string;
+  poster_secs?: number;
+}
+
+/** app/ui.py: `_picker`. */
+export interface PickerProps {
+  value: PickMessage | null;
+  samples: SampleCard[];
+  limit_bytes: number;
+}
+
+/** app/ui.py: the answer and its cost. */
+export interface OutcomeProps {
+  bundled: boolean;
+}
+
+/** app/ui.py: `_figures`. */
+export interface FiguresProps {
+  value: BesideMessage | null;
+  plotly_url: string;
+  rivals: Record<string, string>;
+  /** Of a figure, the words in it and what they mean. */
+  words: Record<string, Record<string, string>>;
+}
+
+/** The run in view. */
+export interface Result {
+  key: string;
+  stem: string;
+  summary: Summary;
+}
+
+/** What the page's parts tell each other, by signal. */
+export interface Signals {
+  /** The run in view; null: there is none any more. */
+  result: Result | null;
+  video: CardMessage & PickMessage;
+  preview: Preview;
+  questions: CardMessage & PickMessage;
+  beside: BesideMessage;
+  theme: boolean;
+}
+
+/** A finished run as it is drawn. */
+export type Finished = FinishedMessage & { run: number };
+
+/** A figure as plotly.py writes it: only what the page changes. */
+export interface Figure {
+  data: any[];
+  layout: any;
+}
+
+/** plotly.js's own place of a figure. */
+export interface PlotElement extends HTMLElement {
+  on: (event: string, listener: (event: { points: any[] }) => void) => void;
+  removeAllListeners: (event: string) => void;
+}
+
+export interface Plotly {
+  react: (place: HTMLElement, data: any[], layout: any, config: object) => Promise<void>;
+  purge: (place: HTMLElement) => void;
+  toImage: (
+    place: HTMLElement,
+    options: { format: string; width: number; height: number; scale: number },
+  ) => Promise<string>;
+}
+
+declare global {
+  interface Window {
+    /** Set by Gradio: where the app is mounted. */
+    gradio_config?: { root?: string };
+    /** Set by plotly.js once it is loaded. */
+    Plotly?: Plotly;
+  }
+}

@@ -1,0 +1,71 @@
+"""Uploads on the page: played while they are prepared, and mended when the browser fails."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from app_page import PATIENCE_MILLIS, ask, rev, scene, upload, wait_for_state
+from clips import write_clip
+from playwright.sync_api import Page, expect
+from test_viewer_playback import FPS, FRAMES, OPEN_GOP, frame_on_screen
+
+pytestmark = pytest.mark.browser
+SOURCE = "document.querySelector('#viewer video').getAttribute('src')"
+
+
+def test_a_copy_that_breaks_the_browser_is_replaced_by_a_safe_one(
+    open_page: Callable[..., Page], fake_url: str, tmp_path: Path
+) -> None:
+    page = open_page(fake_url)
+    wait_for_state(page, "ready")
+    upload(page, write_clip(tmp_path / "mine.mp4", frames=FRAMES, fps=FPS, bf="0"))
+    page.wait_for_function(f"{SOURCE}.includes('footage')")
+    proxy = Path(unquote(page.evaluate(SOURCE)).partition("file=")[2])
+    broken = write_clip(tmp_path / "open.mp4", frames=FRAMES, fps=FPS, **OPEN_GOP)
+    proxy.write_bytes(broken.read_bytes())
+    page.reload()
+    wait_for_state(page, "ready")
+    before = rev(page)
+    upload(page, tmp_path / "mine.mp4")
+    page.wait_for_function(f"{SOURCE}.includes('footage')")
+    ask(page, "What is it?")
+    wait_for_state(page, "ready", after_rev=before)
+    page.locator("#viewer").focus()
+    for _ in range(7):
+        page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(200)
+    page.wait_for_function(f"({SOURCE} ?? '').includes('.safe.mp4')")
+    wait_for_state(page, "ready")
+    expect(page.locator("#viewer .trouble")).to_be_hidden()
+    assert scene(page)["slice"] == 7
+    page.wait_for_function("!document.querySelector('#viewer video').seeking")
+    page.wait_for_timeout(300)
+    start_secs = scene(page)["frame_times"][7][0]
+    assert frame_on_screen(page) == int(start_secs * FPS + 0.01)
+    page.errors.clear()  # type: ignore[attr-defined]
+
+
+def test_what_must_be_encoded_plays_while_it_is_encoded(
+    open_page: Callable[..., Page], fake_url: str, tmp_path: Path
+) -> None:
+    page = open_page(fake_url)
+    wait_for_state(page, "ready")
+    page.evaluate("""() => {
+        window.played = [];
+        const video = document.querySelector('#viewer video');
+        video.addEventListener('loadeddata', () => window.played.push(video.getAttribute('src')));
+    }""")
+    moving = ["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=80"]
+    encoded = ["-c:v", "mpeg4", "-q:v", "8", str(tmp_path / "old.avi")]
+    subprocess.run(["ffmpeg", *moving, *encoded], check=True)
+    upload(page, tmp_path / "old.avi")
+    whole = "(window.played.at(-1) ?? '').endsWith('.safe.mp4')"
+    page.wait_for_function(whole, timeout=PATIENCE_MILLIS)
+    *_, first, last = page.evaluate("window.played")
+    assert first.startswith("studio/growing/")
+    expect(page.locator("#viewer .trouble")).to_be_hidden()
+    assert not list(Path(unquote(last).partition("file=")[2]).parent.glob("*.growing"))

@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Difference } from "../../viz/static/difference.js";
+import { grouped, percent, range, spans } from "../../viz/static/format.js";
+import { SceneData } from "../../viz/static/scene.js";
+import * as texts from "../../viz/static/texts.js";
+import { firstView, fullView } from "../../viz/static/view.js";
+import { smallDetail, smallScene } from "./scenes.mjs";
+
+const viewOf = (change = {}, scene = {}, other = null) => {
+  const data = new SceneData(smallScene(scene));
+  const compared = other && new Difference(data, new SceneData(smallScene(other)), "A", "B");
+  return fullView({ view: { ...firstView(), ...change }, data, other: compared });
+};
+
+test("numbers are written one way", () => {
+  assert.deepEqual([percent(0.246), grouped(12345), range(2, 5), range(2, 3)], ["25 %", "12,345", "2-4", "2"]);
+  assert.equal(range(0, 2, " to "), "0 to 1");
+  assert.equal(spans([0, 2, 3, 4, 7]), "0, 2-4, 7");
+  assert.equal(spans([]), "");
+});
+
+test("facts name the slice, its frames and its time", () => {
+  const clip = { width: 640, height: 360, shown_width: 112, shown_height: 56 };
+  assert.equal(
+    texts.factsOf(viewOf({ slice: 1 }, { clip })),
+    "slice 1 = frames 2-3, 0.50-0.75 s; 640 x 360 shown to the model as 112 x 56",
+  );
+  assert.equal(texts.factsOf(viewOf({ slice: 1 }, { frame_times: [] })), "slice 1 = frames 2-3, time unknown");
+});
+
+test("a layer's facts count what is kept, say where else, and leave out what is not known", () => {
+  assert.equal(texts.layerFactsOf(viewOf()), "Layer 0, 1 of 2 cubes kept; attention density 0.50, FFN density 1.00");
+  assert.match(texts.layerFactsOf(viewOf({ threshold: 0.4, layer: 1 })), /0 of 2 cubes kept \(none in any slice\)/);
+  const elsewhere = viewOf({ slice: 2, threshold: 0.9 });
+  assert.match(texts.layerFactsOf(elsewhere), /0 of 2 cubes kept \(kept in slices 0-1\)/);
+  assert.match(texts.layerFactsOf(viewOf({ mode: "ffn" })), /^Layer 0, 100 % of tokens through the FFN/);
+});
+
+test("a cube's facts say whose share it is", () => {
+  assert.equal(
+    texts.layerFactsOf(viewOf({ pinned: 3 })),
+    "Cube 3 (slices 2-3, 1.00-1.75 s, rows 0-1, columns 2-3): 50 % of the question's words attend to it in layer 0",
+  );
+  assert.match(texts.layerFactsOf(viewOf({ pinned: 3, query: { word: 0 } })), /of the heads of the word “cube” attend/);
+  assert.match(texts.layerFactsOf(viewOf({ pinned: 3, query: { word: 0 }, head: 1 })), /the word “cube” \(head 1\)/);
+});
+
+test("a difference is counted by side", () => {
+  const view = viewOf({ mode: "difference" }, {}, { kept: smallScene().kept });
+  assert.equal(texts.keptCount(view), ": 1 kept by both, 0 only by A, 0 only by B, 1 by neither");
+  assert.equal(texts.laneTitle(view), "Where A and B differ, by cubes");
+});
+
+test("lanes say what they show, by number too", () => {
+  assert.equal(texts.laneTitle(viewOf()), "Share of the question's words that keep a cube");
+  assert.equal(texts.laneTip(viewOf(), { layer: 0, slice: 0 }), "Layer 0, slice 0: 50 %");
+  assert.match(texts.laneLabel(viewOf({ mode: "ffn" })), /^Tokens .* FFN: layers 0 to 1 by slices 0 to 3\./);
+});
+
+test("a preview says what it is not", () => {
+  const settings = { attn_top_p: 0.7, ffn_top_p: 0.5 };
+  const note = (view) => texts.previewNote(view, settings);
+  assert.match(note(viewOf()), /scores are on their way\.$/);
+  assert.match(note(viewOf({ query: { kind: "video" } })), /own choices are shown as recorded\.$/);
+  const withDetail = { details: [smallDetail(0), smallDetail(1)] };
+  assert.match(note(viewOf({}, withDetail)), /Shown at the nearest recorded step, 0\.5\.$/);
+  assert.match(texts.previewNote(viewOf({}, withDetail), { attn_top_p: 0.9 }), /see other inputs\.$/);
+});
+
+test("a word without letters is shown by a sign", () => {
+  const shown = ["  cube ", "\n", "  "].map((text) => texts.shownText({ index: 0, kind: "question", text }));
+  assert.deepEqual(shown, ["cube", "↵", "␣"]);
+  assert.equal(texts.wordName({ index: 0, kind: "question", text: "·", name: "é (part 2 of 2)" }), "é (part 2 of 2)");
+});

@@ -1,0 +1,45 @@
+/* What the colours of the overlay mean. */
+
+import { el } from "./dom.js";
+import { percent } from "./format.js";
+import { unit } from "./texts.js";
+
+/** @import { Compared } from "./types.js" */
+/** @import { Difference } from "./difference.js" */
+/** @import { DrawnView } from "./view.js" */
+
+/**
+ * One entry of the legend: a sample and what it means, kept on one line.
+ * @param {string} sample
+ * @param {string} text
+ */
+function entry(sample, text) {
+  const swatch = el("span", { class: `swatch ${sample}`, "aria-hidden": "true" });
+  return el("span", { class: "entry" }, swatch, text);
+}
+
+/** @param {DrawnView} view */
+export function legendOf(view) {
+  if (view.difference) return differenceLegend(view.difference, view.compared);
+  if (view.mode === "heat") return [entry("cividis", `0 to ${percent(view.top)} of ${unit(view)} attend`)];
+  if (view.mode === "ffn") {
+    return [entry("hatch", "skips the FFN, moves by its cube\u2019s mean"), entry("clear", "passes through")];
+  }
+  const average = view.fixed === null && view.threshold < 0.5 ? " (the layer's average)" : "";
+  const from = `kept by at least ${percent(Math.max(view.threshold, 0.01))} of ${unit(view)}${average}`;
+  return view.mode === "outline" ? [entry("outline", from)] : [entry("clear", from), entry("dim", "dropped")];
+}
+
+/**
+ * @param {Difference} difference
+ * @param {Compared} compared
+ */
+function differenceLegend({ labels: [a, b] }, compared) {
+  const verb = compared === "ffn" ? "passes" : "keeps";
+  return [
+    entry("only-a", `only A ${verb}: ${a}`),
+    entry("only-b", `only B ${verb}: ${b}`),
+    entry("clear", "both"),
+    entry("dim", "neither"),
+  ];
+}

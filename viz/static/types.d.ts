@@ -1,0 +1,302 @@
+/** What Python sends and the scripts hand on. Keys as Python writes them: `tests/test_page_messages.py` compares. */
+
+export type Kind = "video" | "question" | "answer";
+export type Mode = "spotlight" | "outline" | "heat" | "ffn" | "difference";
+export type Compared = "cubes" | "ffn";
+export type Side = "both" | "a" | "b" | "none";
+export type ViewerState = "empty" | "running" | "ready" | "stale" | "error";
+
+/** An array of viz/packing.py: base64, little-endian; u1 to u4 with the first value in the highest bits. */
+export interface Packed {
+  dtype: "u1" | "u2" | "u4" | "u8" | "u16";
+  shape: number[];
+  data: string;
+}
+
+/** Levels of viz/levels.py: indices into `steps`, sorted thresholds; a level past the last is never kept. */
+export interface PackedLevels {
+  steps: number[];
+  table: Packed;
+}
+
+/** A layer's detail of viz/detail.py; a table is null where it did not fit. */
+export interface LayerDetail {
+  layer: number;
+  word_level: PackedLevels | null;
+  word_share: Packed | null;
+  kind_share: (PackedLevels & { kinds: Kind[] }) | null;
+  ffn_level: PackedLevels | null;
+}
+
+export interface Word {
+  index: number;
+  text: string;
+  kind: Kind;
+  /** Only of a part of a character. */
+  name?: string;
+}
+
+/** A video of the prompt; `grid` is [slices, rows, columns]. */
+export interface SceneVideo {
+  grid: [number, number, number];
+  first_slice: number;
+  url: string | null;
+}
+
+/** What is known of the clip as a file, and the size in which the model saw it. */
+export interface Clip {
+  name?: string;
+  width?: number;
+  height?: number;
+  duration_secs?: number;
+  shown_width?: number;
+  shown_height?: number;
+}
+
+/** One Top-p for all layers, or one for each. */
+export type TopP = number | number[];
+
+export interface RunConfig {
+  cube: number[];
+  attn_top_p: TopP;
+  ffn_top_p: TopP;
+}
+
+/** viz/scene.py: all that the viewer draws of a run at first. What the trace's record lacks is left out. */
+export interface Scene {
+  version: number;
+  config?: RunConfig;
+  model?: string;
+  device?: string;
+  dtype?: string;
+  backend?: string;
+  clip?: Clip;
+  question?: string;
+  answer?: string;
+  seconds?: Record<string, number>;
+  flops?: Record<string, unknown>;
+  shape?: Record<string, unknown>;
+  sampled_query_cubes?: boolean;
+  layers: number;
+  heads: number;
+  videos: SceneVideo[];
+  /** Seconds, by slice; null where a time is not known. */
+  frame_times: (number | null)[][];
+  cubes: Packed;
+  kinds: Kind[];
+  kept: Packed;
+  words: Word[];
+  ffn_kept: Packed | null;
+  ffn_share: Packed;
+  density: SceneDensity;
+  pruned: { grid: number[]; kept: Packed } | null;
+  entropy: SceneEntropy;
+  details: LayerDetail[] | null;
+  word_kept: Packed | null;
+}
+
+export interface SceneDensity {
+  attention: number | null;
+  ffn: number | null;
+  attention_by_layer: (number | null)[];
+  ffn_by_layer: (number | null)[];
+}
+
+export interface SceneEntropy {
+  attention_by_layer: Partial<Record<Kind, (number | null)[]>>;
+  effective_by_layer: Partial<Record<Kind, (number | null)[]>>;
+  ffn_by_layer: (number | null)[];
+  attention_by_slice: Packed;
+  ffn_by_slice: Packed;
+}
+
+/** Cells and slices of a cube in its video; ends are exclusive. */
+export interface Cube {
+  index: number;
+  video: number;
+  t0: number;
+  t1: number;
+  r0: number;
+  r1: number;
+  c0: number;
+  c1: number;
+}
+
+/** Grid rows [r0, r1) and columns [c0, c1). */
+export type Cells = Pick<Cube, "r0" | "r1" | "c0" | "c1">;
+
+/** Whose attention is asked about: a kind of word, or the word at a position of the scene's; null head: the mean. */
+export interface Query {
+  kind?: Kind;
+  word?: number;
+  head?: number | null;
+}
+
+/** Thresholds under which recorded scores are drawn. */
+export interface Thresholds {
+  attn_top_p?: number;
+  ffn_top_p?: number;
+}
+
+/** `adaspark:select`: any of these, said by whoever changes it. A word is its `index` in the trace. */
+export interface Selected {
+  layer?: number;
+  head?: number | null;
+  slice?: number;
+  cube?: number | null;
+  word?: number | null;
+  threshold?: number | null;
+}
+
+/** `window.adaspark.scene()`: what is drawn, frozen. */
+export interface Snapshot {
+  state: string;
+  rev: number;
+  tier: string;
+  layer: number;
+  slice: number;
+  mode: Mode;
+  query: Query;
+  head: number | null;
+  threshold: number | null;
+  pinned: number | null;
+  preview: Thresholds | null;
+  grid: number[];
+  grids: number[][];
+  cubes: Cube[];
+  kinds: Kind[];
+  heads: number;
+  kept: number[][];
+  kept_by_kind: Partial<Record<Kind, number[][]>>;
+  ffn_mask: boolean[] | null;
+  words: Word[];
+  frame_times: (number | null)[][];
+  question?: string;
+  answer?: string;
+  config?: RunConfig;
+  compared_with: string | null;
+  compared: Compared;
+}
+
+/** Promises a layer's detail, for a scene that came without. */
+export type LayerSource = (layer: number) => Promise<LayerDetail | null>;
+
+/** How far a run is. */
+export interface Phase {
+  name: string;
+  done: number;
+  total: number | null;
+}
+
+/** `summary()` of adaspark/summary.py. */
+export interface Summary {
+  answer: string;
+  model: string;
+  device: string;
+  tokens: { video: number; text: number };
+  grid: number[];
+  cubes: number;
+  config: RunConfig;
+  attention_density: number;
+  ffn_density: number;
+  flops: { dense: number; sparse: number; executed: number; reduction: number; reduction_with_vision: number };
+  seconds: Record<string, number | null>;
+  layers: Record<string, number | null>[];
+}
+
+/** app/results.py: the last message of a run. */
+export interface FinishedMessage {
+  state: "done" | "stopped";
+  answer: string;
+  question: string;
+  url: string;
+  key: string;
+  /** What the run's files are called, without an ending. */
+  stem: string;
+  recorded: boolean;
+  summary: Summary;
+}
+
+/** What a run's event streams: phases and words, then how it ended. `run` is the page's own number of it. */
+export interface RunMessage extends Partial<Omit<FinishedMessage, "state">> {
+  state: "running" | "done" | "stopped" | "superseded" | "error";
+  run: number;
+  phase?: Phase | null;
+  error?: string;
+}
+
+/** A piece of an answer, and whether the other answer has it too. */
+export interface Piece {
+  text: string;
+  same: boolean;
+}
+
+/** app/beside.py: what is shown of each of two runs. */
+export interface RunSide {
+  label: string;
+  answer: Piece[];
+  tokens: number;
+  pruned_from: number | null;
+  attention_density: number;
+  ffn_density: number;
+  flops: number;
+  seconds: number | null;
+  recorded: boolean;
+}
+
+/** A message of Compare or Ablate, app/compare.py and app/ablate.py. */
+export interface BesideMessage {
+  state: "running" | "done" | "stopped" | "superseded" | "error";
+  run: number;
+  panel: string;
+  key?: string;
+  phase?: Phase | null;
+  error?: string;
+  sides?: [RunSide, RunSide];
+  /** Log-probability in nats of the first answer, as it was and with the cube forced. */
+  before?: number | null;
+  after?: number | null;
+}
+
+/** app/videos.py and app/service.py: a chosen video, or why it was refused. */
+export interface CardMessage {
+  name: string;
+  sample: string | null;
+  note: string;
+  url: string;
+  questions: string[];
+  facts: string;
+  duration_secs: number;
+  video_tokens: number;
+  seconds: number | null;
+  too_long: { text: string; max_frames: number } | null;
+  question?: string;
+  unanswered?: boolean;
+  recorded?: FinishedMessage;
+}
+
+/** What the picker's events answer. `pick` is the page's own number of the choice, `progress` a share of it. */
+export interface PickMessage extends Partial<CardMessage> {
+  pick?: number | null;
+  progress?: number;
+  /** The upload that is being prepared, as far as it plays already. */
+  preview?: Preview | null;
+  error?: string;
+  /** The refusal leaves the chosen video as it is. */
+  chosen?: boolean;
+}
+
+/** app/videos.py: an upload that is still being prepared. */
+export interface Preview {
+  url: string;
+  duration_secs: number;
+}
+
+/** app/loading.py: what is running, as far as it is known. */
+export interface EngineFacts {
+  model: string;
+  state: "waiting" | "loading" | "ready" | "failed" | "replay";
+  device?: string;
+  dtype?: string;
+  backend?: string;
+}
