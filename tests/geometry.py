@@ -8,7 +8,8 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from adaspark.sequence import SequenceMap
+from adaspark.attention import Choice
+from adaspark.sequence import Segment, SequenceMap
 
 Grid = tuple[int, int, int]
 
@@ -50,6 +51,29 @@ ODD = {
     "no video": Scene((), (6,), (2, 2, 2)),
     "cubes of one token": Scene(((2, 2, 3),), (1, 2), (1, 1, 1)),
 }
+
+
+def allowed_mask(
+    sequence: SequenceMap, heard: list[tuple[Segment, Choice]], queries: int
+) -> Tensor:
+    """bool [H, S, N]: what each of the last S queries may read, given the choices, by position."""
+    layout, length = sequence.layout, sequence.length
+    device = sequence.video_positions.device
+    heads = len(heard[0][1].kept)
+    mask = torch.zeros(heads, length, length, dtype=torch.bool, device=device)
+    for segment, choice in heard:
+        chosen = torch.zeros(
+            heads, len(segment.positions), layout.cubes, dtype=torch.bool, device=device
+        )
+        chosen[..., : segment.end_cube] = choice.kept
+        video = (segment.own_cube >= 0).nonzero().flatten()
+        chosen[:, video, segment.own_cube[video]] = True
+        rows = torch.zeros(heads, len(segment.positions), length, dtype=torch.bool, device=device)
+        rows[..., sequence.text_positions] = True
+        rows[..., sequence.video_positions] = chosen[..., layout.cube_from_token]
+        mask[:, segment.positions] = rows
+    return mask.tril()[:, length - queries :]
+
 
 _sides = st.integers(1, 5)
 _cubes = st.tuples(st.integers(1, 6), st.integers(1, 6), st.integers(1, 6))

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rounding
 import torch
-from geometry import ODD, Scene, tensors
+from geometry import ODD, Scene, allowed_mask, tensors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
@@ -70,13 +71,15 @@ def test_products_of_any_shape(rows: int, registers: int, depth: int, seed: int)
     )
     a_rows = random.integers(0, rows + 3, rows) * (depth + 1)
     c_rows = random.permutation(rows + 1)[:rows] * columns
-    expected = c.copy()
-    expected.reshape(-1)[c_rows[:, None] + np.arange(columns)] += (
-        a.reshape(-1)[a_rows[:, None] + np.arange(depth)] @ b[1 : depth + 1]
-    )
+    places = c_rows[:, None] + np.arange(columns)
+    left, right = a.reshape(-1)[a_rows[:, None] + np.arange(depth)], b[1 : depth + 1]
+    exact, room = c.astype(np.float64), np.zeros(c.shape)
+    exact.reshape(-1)[places] += left.astype(np.float64) @ right
+    sizes = abs(c.reshape(-1)[places]) + abs(left) @ abs(right)
+    room.reshape(-1)[places] = rounding.UNIT * (depth + 1) * sizes
     flat = (a.reshape(-1), a_rows, b.reshape(-1), columns, columns, depth, c.reshape(-1), c_rows)
     cpu_state.multiply(*flat, rows, columns)
-    np.testing.assert_allclose(c, expected, atol=1e-5, rtol=1e-5)
+    rounding.check(*map(torch.from_numpy, (c, exact, room)))
 
 
 def test_the_counter_gives_each_number_once() -> None:
@@ -111,8 +114,9 @@ def test_every_shape_equals_tiles(scene: Scene, heads: int, groups: int, width: 
         int((a.kept != b.kept).any(-1).sum()) for (_, a), (_, b) in zip(heard, theirs, strict=True)
     )
     assert wrong <= rows // 1000  # decided within the last bits of the threshold
-    if wrong == 0:
-        torch.testing.assert_close(mine, expected, atol=2e-5, rtol=1e-4)
+    for output, choices in ((mine, heard), (expected, theirs)):
+        mask = allowed_mask(sequence, choices, sequence.length)
+        rounding.check_attention(output, qkv, mask, scale=width**-0.5)
 
 
 @pytest.mark.parametrize("p", [0.0, 1e-6, 0.03, 0.5, 0.9, 0.999])
@@ -164,7 +168,9 @@ def test_other_rules_are_obeyed(rule: Rule) -> None:
     qkv = tensors(sequence, heads=4, groups=2)
     mine, heard = run(cpu.sparse_attention, sequence, qkv, rule)
     expected, theirs = run(attention.by_tiles, sequence, qkv, rule)
-    torch.testing.assert_close(mine, expected, atol=1e-5, rtol=1e-5)
+    mask = allowed_mask(sequence, heard, sequence.length)
+    for output in (mine, expected):
+        rounding.check_attention(output, qkv, mask, scale=8**-0.5)
     for (_, choice), (_, other) in zip(heard, theirs, strict=True):
         assert torch.equal(choice.kept, other.kept) and torch.equal(choice.probs, other.probs)
 
@@ -225,9 +231,12 @@ def test_heads_may_lie_innermost() -> None:
 def test_the_last_queries_alone_read_what_they_read_among_all(last: int) -> None:
     sequence = LONG.build()
     queries, keys, values = tensors(sequence, heads=4, groups=2)
-    whole, _ = run(cpu.sparse_attention, sequence, (queries, keys, values), top_p(0.6))
-    part, _ = run(cpu.sparse_attention, sequence, (queries[:, -last:], keys, values), top_p(0.6))
-    torch.testing.assert_close(part, whole[:, -last:], atol=1e-6, rtol=1e-5)
+    _, whole = run(cpu.sparse_attention, sequence, (queries, keys, values), top_p(0.6))
+    asked = queries[:, -last:], keys, values
+    part, heard = run(cpu.sparse_attention, sequence, asked, top_p(0.6))
+    mask = allowed_mask(sequence, heard, last)
+    assert torch.equal(mask, allowed_mask(sequence, whole, last))
+    rounding.check_attention(part, asked, mask, scale=8**-0.5)
 
 
 def test_a_nan_stays_where_it_is_seen() -> None:
@@ -283,6 +292,8 @@ def test_the_cache_of_compiled_code_goes_by_the_sources_and_yields_to_the_user(
 def test_the_reference_agrees_on_a_long_clip() -> None:
     sequence = Scene(((4, 4, 4),), (3, 20), (2, 2, 2)).build()
     qkv = tensors(sequence, heads=4, groups=2, width=16)
-    mine, _ = run(cpu.sparse_attention, sequence, qkv, top_p(0.7))
-    slow, _ = run(reference.sparse_attention, sequence, qkv, top_p(0.7))
-    torch.testing.assert_close(mine, slow, atol=2e-5, rtol=1e-4)
+    mine, heard = run(cpu.sparse_attention, sequence, qkv, top_p(0.7))
+    _, slow = run(reference.sparse_attention, sequence, qkv, top_p(0.7))
+    mask = allowed_mask(sequence, heard, sequence.length)
+    assert torch.equal(mask, allowed_mask(sequence, slow, sequence.length))
+    rounding.check_attention(mine, qkv, mask, scale=0.25)

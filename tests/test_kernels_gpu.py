@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import interpreted
 import pytest
+import rounding
 import torch
-from geometry import ODD, Scene, tensors
+from geometry import ODD, Scene, allowed_mask, tensors
 from torch import Tensor
 
 from adaspark.attention import Choice
@@ -56,24 +57,11 @@ class Ran:
 
     def allowed(self) -> Tensor:
         """bool [H, S, N]."""
-        heads, count, _ = self.qkv[0].shape
-        length, layout = self.sequence.length, self.sequence.layout
-        mask = torch.zeros(heads, length, length, dtype=torch.bool, device=DEVICE)
-        for segment, choice in self.heard:
-            chosen = choice.kept | segment.own_mask
-            rows = torch.zeros(*chosen.shape[:2], length, dtype=torch.bool, device=DEVICE)
-            rows[..., self.sequence.text_positions] = True
-            seen = layout.cube_from_token < segment.end_cube
-            cube = layout.cube_from_token[seen]
-            rows[..., self.sequence.video_positions[seen]] = chosen[..., cube]
-            mask[:, segment.positions] = rows
-        return mask.tril()[:, length - count :]
+        return allowed_mask(self.sequence, self.heard, self.qkv[0].shape[1])
 
-    def check(self, tolerance: float = 2e-5) -> None:
+    def check(self) -> None:
         """The output is that of plain attention given the choice; the choice is a nucleus."""
-        torch.testing.assert_close(
-            self.output.double(), self.exact(), atol=tolerance, rtol=tolerance
-        )
+        rounding.check_attention(self.output, self.qkv, self.allowed(), scale=self.scale)
         if self.rule.name == "top_p":
             assert self.wrong_choices() == 0
 
@@ -250,9 +238,12 @@ def test_cubes_may_be_met_two_at_a_time(
 
 @pytest.mark.usefixtures("poison")
 def test_small_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = run(SMALL, heads=2).output
+    whole = run(SMALL, heads=2)
     monkeypatch.setattr(gpu, "WISH_BYTES", 1)
-    torch.testing.assert_close(run(SMALL, heads=2).output, whole, atol=2e-6, rtol=1e-5)
+    parts = run(SMALL, heads=2)
+    assert torch.equal(parts.allowed(), whole.allowed())
+    parts.check()
+    whole.check()
 
 
 @pytest.mark.usefixtures("poison")

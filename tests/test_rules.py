@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Any
 
 import pytest
+import rounding
 import torch
-from geometry import ODD, Scene, scenes, tensors
+from geometry import ODD, Scene, allowed_mask, scenes, tensors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import prompt, tiny_model
@@ -80,19 +82,18 @@ def test_random_depends_on_the_query_and_favours_no_cube() -> None:
 def test_attention_by_any_rule_equals_the_reference(scene: Scene, name: str, share: float) -> None:
     sequence = scene.build()
     qkv = tensors(sequence, heads=4, groups=2)
-    outputs, heard = [], []
+    choices = []
     for function in (attention.sparse_attention, reference.sparse_attention):
-        kept: list[torch.Tensor] = []
+        heard: list[tuple[Segment, Choice]] = []
 
-        def observe(_: Segment, choice: Choice, kept: list[torch.Tensor] = kept) -> None:
-            kept.append(choice.kept)
+        def observe(*told: Any, heard: list[Any] = heard) -> None:
+            heard.append(told)
 
-        outputs.append(
-            function(*qkv, sequence, rule=Rule(name, share), scale=SCALE, observe=observe)
-        )
-        heard.append(kept)
-    assert all(torch.equal(a, b) for a, b in zip(*heard, strict=True))
-    torch.testing.assert_close(*outputs, atol=2e-5, rtol=1e-4)
+        output = function(*qkv, sequence, rule=Rule(name, share), scale=SCALE, observe=observe)
+        mask = allowed_mask(sequence, heard, sequence.length)
+        rounding.check_attention(output, qkv, mask, scale=SCALE)
+        choices.append([choice.kept for _, choice in heard])
+    assert all(torch.equal(a, b) for a, b in zip(*choices, strict=True))
 
 
 @pytest.mark.parametrize("skipped", ["mean", "bypass"])
