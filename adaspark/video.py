@@ -25,7 +25,6 @@ __all__ = [
     "Clip",
     "FrameChunk",
     "Limits",
-    "PatchChunk",
     "Sampling",
     "VideoInfo",
     "content_hash",
@@ -35,7 +34,6 @@ __all__ = [
     "sample_times",
     "smart_resize",
     "stream_frames",
-    "stream_patches",
     "token_grid",
 ]
 
@@ -47,14 +45,6 @@ class FrameChunk:
     """Consecutive sampled frames: uint8 [F, 3, H, W] and the presentation time of each."""
 
     frames: Tensor
-    times_secs: list[float]
-
-
-@dataclass(frozen=True)
-class PatchChunk:
-    """Whole slices as patches: float32 [T * h * w, C] and the presentation time of each frame."""
-
-    pixel_values: Tensor
     times_secs: list[float]
 
 
@@ -136,27 +126,6 @@ def stream_frames(
     yield from _frame_chunks(
         scan(path, limits), sampling, limits, on_progress, chunk_frames=chunk_frames
     )
-
-
-def stream_patches(
-    path: str | Path,
-    sampling: Sampling,
-    mean: Sequence[float],
-    std: Sequence[float],
-    *,
-    slices_per_chunk: int = 8,
-    limits: Limits = DEFAULT_LIMITS,
-    on_progress: OnProgress | None = None,
-) -> Iterator[PatchChunk]:
-    """Yield the patches of a video in chunks of whole slices; joined, they are its pixel values."""
-    for chunk in stream_frames(
-        path,
-        sampling,
-        slices_per_chunk=slices_per_chunk,
-        limits=limits,
-        on_progress=on_progress,
-    ):
-        yield PatchChunk(patchify(chunk.frames, sampling, mean, std), chunk.times_secs)
 
 
 def patchify(
