@@ -30,8 +30,9 @@ MODELS = {"cuda": ("7B", "3B"), "cpu": (BUNDLED,)}
 WORDS = 64
 OTHER_CUBES: tuple[Cube, ...] = ((4, 8, 8), (2, 4, 4))
 OTHER_P = 0.35
-FEATURES_LIMIT, LOGITS_LIMIT = 1e-5, 1e-3
-"""Of the bundled model in fp32. Logits are of size 10, after sums of thousands of terms."""
+FEATURES_LIMIT, LOGITS_LIMIT = 1e-4, 1e-3
+"""Of the bundled model in fp32, whose features are of size 1 and logits of size 10. (A GPU sums in
+another order where a product has other rows.)"""
 ARMS = ("stock", "ours", "recorded")
 
 
@@ -51,7 +52,10 @@ def run(
     kernels = gpu_loading.load(device).why if device.type == "cuda" else cpu_loading.load().why
     with tempfile.TemporaryDirectory() as folder:
         path = write_clip(Path(folder) / "clip.mp4", seconds=60 if quick else CLIP_SECS)
-        for name, error, limit in parity(path, device):
+        exact = torch.backends.cudnn.flags(allow_tf32=False)  # type: ignore[no-untyped-call]
+        with exact:
+            checked = list(parity(path, device))
+        for name, error, limit in checked:
             if not error <= limit:
                 print(f"parity failed: {name} {error:.2e} (limit {limit:.0e}); no figures")
                 return 1
