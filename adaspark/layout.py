@@ -5,7 +5,8 @@ Axes: V video tokens of one sequence, C cubes, M tokens of a full cube, N tokens
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
@@ -14,6 +15,15 @@ import torch
 from torch import Tensor
 
 Grid = tuple[int, int, int]
+_MAPS = ("slice_from_token", "row_from_token", "column_from_token", "cube_from_token")
+_DERIVED = (
+    "tokens_from_cube",
+    "slot_from_token",
+    "cube_sizes",
+    "host_sizes",
+    "first_token_from_cube",
+    "slabs",
+)
 
 
 class CubeLayout:
@@ -42,7 +52,7 @@ class CubeLayout:
         self.row_from_token = torch.cat([p.row for p in places] or [_none()])
         self.column_from_token = torch.cat([p.column for p in places] or [_none()])
         self.cube_from_token = _joined([p.cube for p in places], self.cubes_per_video)
-        for name in ("slice_from_token", "row_from_token", "column_from_token", "cube_from_token"):
+        for name in _MAPS:
             setattr(self, name, getattr(self, name).to(self.device))
 
         videos = [torch.full((n, 1), i) for i, n in enumerate(self.cubes_per_video)]
@@ -53,12 +63,47 @@ class CubeLayout:
     @property
     def tokens(self) -> int:
         """V."""
-        return sum(self.tokens_per_video)
+        return len(self.cube_from_token)
 
     @property
     def cubes(self) -> int:
         """C."""
-        return sum(self.cubes_per_video)
+        return len(self.bounds)
+
+    def part(self, first: int, end: int) -> CubeLayout:
+        """The tokens [first, end) alone, and of the cubes those that hold any of them.
+
+        A video that comes in parts is cut anywhere: `bounds` stay those of the whole cubes.
+        """
+        if (first, end) == (0, self.tokens):
+            return self
+        found = self._with_maps(lambda index: index[first:end])
+        cubes, found.cube_from_token = torch.unique(found.cube_from_token, return_inverse=True)
+        held = cubes.cpu()
+        found.bounds = self.bounds[held]
+        vars(found)["host_sizes"] = found.cube_sizes.cpu()
+        vars(found)["slabs"] = [
+            slab for whole in self.slabs if (slab := whole.part(first, end, held)) is not None
+        ]
+        return found
+
+    def on(self, device: torch.device) -> CubeLayout:
+        """The same layout on another device."""
+        if device == self.device:
+            return self
+        found = self._with_maps(lambda index: index.to(device))
+        found.device = device
+        vars(found).update(host_sizes=self.host_sizes, slabs=self.slabs)
+        return found
+
+    def _with_maps(self, change: Callable[[Tensor], Tensor]) -> CubeLayout:
+        """A copy with other maps, and with nothing that was derived from these."""
+        found = copy(self)
+        for name in _DERIVED:
+            vars(found).pop(name, None)
+        for name in _MAPS:
+            setattr(found, name, change(getattr(self, name)))
+        return found
 
     @cached_property
     def tokens_from_cube(self) -> Tensor:
@@ -83,6 +128,11 @@ class CubeLayout:
     def cube_sizes(self) -> Tensor:
         """int64 [C]: tokens in each cube."""
         return torch.bincount(self.cube_from_token, minlength=self.cubes)
+
+    @cached_property
+    def host_sizes(self) -> Tensor:
+        """`cube_sizes` on the host, without asking the device."""
+        return (self.bounds[:, 2::2] - self.bounds[:, 1::2]).prod(1)
 
     @cached_property
     def first_token_from_cube(self) -> Tensor:
@@ -111,6 +161,15 @@ class Slab:
     end_token: int
     first_cube: int
     end_cube: int
+
+    def part(self, first: int, end: int, cubes: Tensor) -> Slab | None:
+        """What is left of it where tokens [first, end) and `cubes`, int64 ascending, are."""
+        tokens = max(self.first_token, first), min(self.end_token, end)
+        if tokens[0] >= tokens[1]:
+            return None
+        edges = torch.tensor([self.first_cube, self.end_cube])
+        start, stop = torch.searchsorted(cubes, edges).tolist()
+        return Slab(tokens[0] - first, tokens[1] - first, start, stop)
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,9 @@
-"""The recorder: hears each decision of a run and fills a Trace. Compute never waits for it.
-
-Found through a ContextVar, so requests in other threads do not mix. (A plain thread starts with
-none: run it through `contextvars.copy_context().run`.)
-"""
+"""The recorder: hears each decision of one prompt and fills a Trace. Compute never waits for it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -17,42 +11,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adaspark.selection import entropy, normalised, normalised_entropy
+from adaspark.attention import Choice
+from adaspark.recorder_finish import Kept, finish
+from adaspark.selection import entropy, normalised
 from adaspark.sequence import Segment, SequenceMap
+from adaspark.session import Session
 from adaspark.trace import QUERY_TABLE_BYTES, Trace
-
-_active: ContextVar[Recorder | None] = ContextVar("adaspark_recorder", default=None)
-
-
-def active_recorder(owner: object) -> Recorder | None:
-    """The recorder that listens to `owner` (a sparsified model's patch) here, or None."""
-    recorder = _active.get()
-    return recorder if recorder is not None and recorder.owner is owner else None
-
-
-@contextmanager
-def recording(owner: object) -> Iterator[Trace]:
-    """Record what `owner` decides inside the block; the Trace is complete when it ends."""
-    recorder = Recorder(owner)
-    token = _active.set(recorder)
-    try:
-        yield recorder.trace
-    finally:
-        _active.reset(token)
-        recorder.finish()
 
 
 @dataclass
-class _Layer:
+class Layer:
     """One layer's sums. Cube sums run over the queries of a cube, word lists over text tokens."""
 
     attended: NDArray[np.int64]  # [Q, C] (head, token) pairs that attend to a cube
     cube_sums: Tensor  # fp32 [3, C]: entropy, effective cubes, and of how many queries
     nats: list[tuple[Segment, Tensor]] = field(default_factory=list)  # not yet in `cube_sums`
     words: list[tuple[NDArray[Any], Tensor, Tensor]] = field(default_factory=list)
-    ffn_kept: Tensor | None = None
-    importance: Tensor | None = None
-    ffn_ratios: Tensor | None = None
+    ffn: list[Kept] = field(default_factory=list)
     computed_pairs: int = 0
     executed_pairs: int = 0
     causal_pairs: int = 0
@@ -60,107 +35,179 @@ class _Layer:
 
 
 class Recorder:
-    """Collects one prompt: a new prefill starts it afresh, decoding steps add words."""
+    """Collects one prompt: a new prefill starts it afresh, later parts and decoding add to it.
 
-    def __init__(self, owner: object) -> None:
-        self.owner = owner
+    Events come from whichever thread calls the model; those of another `run` than the last one
+    that began are not of this prompt and pass by.
+    """
+
+    def __init__(self) -> None:
         self.trace = Trace()
-        self._sequence: SequenceMap | None = None
-        self._layers: list[_Layer] = []
-        self._words: list[dict[str, Any]] = []
+        self.run: object = None
+        self.is_called = False
+        self.sequence: SequenceMap | None = None
+        self.query_cubes = np.zeros(0, np.int64)
+        self.layers: list[Layer] = []
+        self.words: list[dict[str, Any]] = []
+        self.prompt_words = 0
+        self._start = 0  # of the last part of the prompt
+        self._positions = np.zeros(0, np.int64)
+        self._silence: str | None = None
         self._known: dict[tuple[int, ...], tuple[list[Segment], Tensor, Tensor]] = {}
+        self._lock = RLock()
 
-    def begin(
-        self, sequence: SequenceMap, token_ids: Tensor | None, *, layers: int, meta: dict[str, Any]
-    ) -> None:
-        """A prefill starts: `sequence` of the prompt, its ids int64 [N] where known."""
-        self._sequence = sequence
-        self._known.clear()
-        cubes = sequence.layout.cubes
-        sampled = max(1, QUERY_TABLE_BYTES // max(1, layers * cubes))
-        self._query_cubes = np.unique(np.linspace(0, cubes - 1, min(cubes, sampled)).astype(int))
-        self._layers = [self._empty_layer(cubes) for _ in range(layers)]
-        self._words = []
-        self.trace.meta.clear()
-        self.trace.meta.update(meta, sampled_query_cubes=len(self._query_cubes) < cubes)
-        last = int(sequence.video_positions[-1]) if cubes else -1
-        first = int(sequence.video_positions[0]) if cubes else -1
-        for position in sequence.text_positions.tolist():
-            kind = "question" if position > last or first < position else "prompt"
-            self._add_word(position, kind, token_ids)
-        self._prompt_words = len(self._words)
+    def begin(self, session: Session, token_ids: Tensor | None, *, meta: dict[str, Any]) -> None:
+        """A prompt with video starts; the ids int64 [n] of its new tokens where known."""
+        with self._lock:
+            first = session.rows[0][0]
+            self.run, self._silence = session.run, None
+            self._known.clear()
+            self.query_cubes = np.zeros(0, np.int64)
+            self.layers = [_empty_layer() for _ in range(meta["shape"]["layers"])]
+            self._set_words([])
+            self.trace.meta.clear()
+            self.trace.meta.update(meta, sampled_query_cubes=False)
+            self._extend(session, token_ids, after=0)
+            before = first.sequence.tokens_before(first.start)  # text alone, which was dense
+            pairs = meta["shape"]["heads"] * before * (before + 1) // 2
+            for layer in self.layers:
+                layer.computed_pairs = layer.executed_pairs = layer.causal_pairs = pairs
 
-    def decode(self, start: int, count: int, token_ids: Tensor | None) -> None:
-        """`count` text tokens follow at position `start`; their ids int64 [count]."""
-        if self._sequence is None:
-            return  # the prompt was prefilled before the recording began
-        # Speculative decoding takes tokens back: what follows replaces them.
-        self._words = [word for word in self._words if word["position"] < start]
-        for offset in range(count):
-            self._add_word(start + offset, "answer", token_ids, offset=start)
+    def goes_on(self, session: Session, token_ids: Tensor | None, *, meta: dict[str, Any]) -> None:
+        """More tokens after the first ones: another part of the prompt, or words of the answer."""
+        with self._lock:
+            if session.run is not self.run:
+                if self.run is None:
+                    self._silence = "it was prefilled before: begin to record before that"
+                return
+            first = session.rows[0][0]
+            count = first.sequence.length - first.start
+            if session.brings_video or (session.parts > 1 and count > 1 and not self._answers):
+                self.trace.meta["grids"] = meta["grids"]
+                return self._extend(session, token_ids, after=first.start)
+            # Speculative decoding takes tokens back: what follows replaces them.
+            words = [word for word in self.words if word["position"] < first.start]
+            positions = range(first.start, first.sequence.length)
+            self._set_words(words + self._spelled(positions, "answer", token_ids, first.start))
 
-    def attention(
-        self,
-        layer: int,
-        segment: Segment,
-        probs: Tensor,
-        kept: Tensor,
-        executed: int,
-        *,
-        nats: Tensor | None = None,
-    ) -> None:
-        """One segment's choice in one layer: `probs` and `kept` [H, n, C], and the entropy of the
-        former, fp32 [H, n], where it is known.
-        """
-        if self._sequence is None:
-            return
-        into = self._layers[layer]
-        attending = _heads_attending(segment, kept)
-        if segment.is_text:
-            index = np.searchsorted(self._positions, segment.positions.cpu().numpy())
-            # Copies: what a backend hands over may be a part of its tables of all segments.
-            into.words.append((index, probs.clone(), kept.clone()))
-            totals = attending.sum(0).cpu().numpy()
-        else:
-            totals = self._add_cubes(into, segment, attending)
-            into.nats.append((segment, entropy(probs) if nats is None else nats))
-        if self._words[-1]["kind"] != "answer":
-            into.executed_pairs += executed
-            _count_pairs(into, segment, attending, totals, len(kept))
-
-    def ffn(self, layer: int, kept: Tensor, importance: Tensor, ratios: Tensor) -> None:
-        """One layer's FFN choice, bool [V] and fp32 [V], and its `inertia`, fp32 [N]."""
-        into = self._layers[layer]
-        into.ffn_kept, into.importance, into.ffn_ratios = kept, importance, ratios
-        self._add_entropies(into)  # this layer's attention is over
+    def ran_dense(self, reason: str, *, is_said: bool) -> None:
+        """A call ran dense; whether a warning has said so."""
+        self._silence = None if is_said else f"it ran dense, for {reason}"
 
     @property
-    def _positions(self) -> NDArray[np.int64]:
-        return np.array([word["position"] for word in self._words])
+    def silence(self) -> str | None:
+        """Why nothing was heard where something was to be expected, as the end of a sentence."""
+        if not self.is_called:
+            return "this model was not called inside the block"
+        return self._silence if self.run is None else None
 
-    def _add_word(
-        self, position: int, kind: str, token_ids: Tensor | None, *, offset: int = 0
+    def attention(self, run: object, layer: int, segment: Segment, choice: Choice) -> None:
+        """One segment's choice in one layer."""
+        with self._lock:
+            if run is not self.run:
+                return
+            into, probs, kept = self.layers[layer], choice.probs, choice.kept
+            if segment.is_text:
+                index = np.searchsorted(self._positions, segment.positions.cpu().numpy())
+                # Copies: what a backend hands over may be a part of its tables of all segments.
+                into.words.append((index, probs.clone(), kept.clone()))
+            if self._answers:
+                return
+            attending = _heads_attending(segment, kept)
+            if segment.is_text:
+                totals = attending.sum(0).cpu().numpy()
+            else:
+                totals = self._add_cubes(into, segment, attending)
+                nats = entropy(probs) if choice.entropy is None else choice.entropy
+                into.nats.append((segment, nats))
+            into.executed_pairs += choice.executed_pairs
+            _count_pairs(into, segment, attending, totals, len(kept))
+
+    def ffn(
+        self, run: object, layer: int, kept: Tensor, importance: Tensor, ratios: Tensor
     ) -> None:
-        word: dict[str, Any] = {"text": "", "kind": kind, "position": position}
-        if token_ids is not None:
-            word["id"] = int(token_ids[position - offset])
-        self._words.append(word)
+        """One layer's FFN choice, bool [V] and fp32 [V], and its `inertia`, fp32 [n]."""
+        with self._lock:
+            if run is not self.run:
+                return
+            into = self.layers[layer]
+            into.ffn.append(Kept(self._start, kept, importance.detach(), ratios.detach()))
+            self._add_entropies(into)  # this layer's attention is over
 
-    def _empty_layer(self, cubes: int) -> _Layer:
-        attended = np.zeros((len(self._query_cubes), cubes), np.int64)
-        return _Layer(attended, torch.zeros(3, cubes))
+    def finish(self) -> None:
+        """Reduce, pack and copy to the host: fills the trace's arrays."""
+        with self._lock:
+            if self.sequence is not None:
+                for layer in self.layers:
+                    self._add_entropies(layer)
+                finish(self, self.sequence)
 
-    def _add_cubes(self, into: _Layer, segment: Segment, attending: Tensor) -> NDArray[np.int64]:
+    @property
+    def _answers(self) -> bool:
+        """Whether words of the answer have come: the prompt is over."""
+        return len(self.words) > self.prompt_words
+
+    def _extend(self, session: Session, token_ids: Tensor | None, *, after: int) -> None:
+        """The prompt as far as it has come; its words from position `after` on are new."""
+        first = session.rows[0][0]
+        self.sequence, self._start = first.sequence, first.start
+        self._grow(first.sequence.layout.cubes)
+        video = first.sequence.video_positions
+        start = int(video[0]) if len(video) else -1
+        new = [p for p in first.sequence.text_positions.tolist() if p >= after]
+        words = [
+            word
+            for kind, positions in (
+                ("prompt", [p for p in new if p <= start]),
+                ("question", [p for p in new if p > start]),
+            )
+            for word in self._spelled(positions, kind, token_ids, first.start)
+        ]
+        self._set_words(self.words + words)
+        self.prompt_words = len(self.words)
+
+    def _spelled(
+        self, positions: Any, kind: str, token_ids: Tensor | None, offset: int
+    ) -> list[dict[str, Any]]:
+        """Words not yet named; the ids are those of the tokens from position `offset` on."""
+        ids = None if token_ids is None else token_ids.tolist()
+        words: list[dict[str, Any]] = []
+        for position in positions:
+            words.append({"text": "", "kind": kind, "position": position})
+            if ids is not None and position >= offset:
+                words[-1]["id"] = ids[position - offset]
+        return words
+
+    def _set_words(self, words: list[dict[str, Any]]) -> None:
+        self.words = words
+        self._positions = np.array([word["position"] for word in words], np.int64)
+
+    def _grow(self, cubes: int) -> None:
+        """Room for so many cubes; where the table would be too large, an even sample of rows."""
+        known = self.layers[0].attended.shape[1] if self.layers else 0
+        rows = np.concatenate([self.query_cubes, np.arange(known, cubes)])
+        most = max(1, QUERY_TABLE_BYTES // max(1, len(self.layers) * cubes))
+        stay = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int))
+        self.query_cubes = rows[stay].astype(np.int64)
+        self.trace.meta["sampled_query_cubes"] = len(self.query_cubes) < cubes
+        for layer in self.layers:
+            old = layer.attended[stay[stay < len(layer.attended)]]
+            layer.attended = np.zeros((len(stay), cubes), np.int64)
+            layer.attended[: len(old), :known] = old
+            more = torch.zeros(3, cubes - known)
+            layer.cube_sums = torch.cat([layer.cube_sums, more], 1)
+
+    def _add_cubes(self, into: Layer, segment: Segment, attending: Tensor) -> NDArray[np.int64]:
         """Add up who attends to which cube, by query cube; returns the sums over all, [C]."""
         first, end = segment.partial_cube, segment.end_cube
         counts = segment.query_from_own_cube @ attending.float()  # exact: they are below 2^24
         sums = counts.long().cpu().numpy()
-        here = slice(*np.searchsorted(self._query_cubes, (first, end)))
-        into.attended[here, :end] += sums[self._query_cubes[here] - first]
+        here = slice(*np.searchsorted(self.query_cubes, (first, end)))
+        into.attended[here, :end] += sums[self.query_cubes[here] - first]
         totals: NDArray[np.int64] = sums.sum(0)
         return totals
 
-    def _add_entropies(self, into: _Layer) -> None:
+    def _add_entropies(self, into: Layer) -> None:
         """Add what the segments' entropies have come to, all in one sum: there are many."""
         if not into.nats:
             return
@@ -181,86 +228,9 @@ class Recorder:
         _, counts, own_cube = self._known[key]
         return counts, own_cube
 
-    def finish(self) -> None:
-        """Reduce, pack and copy to the host: fills the trace's arrays."""
-        if self._sequence is None:
-            return
-        for layer in self._layers:
-            self._add_entropies(layer)
-        layout, trace = self._sequence.layout, self.trace
-        trace.meta["words"] = self._words
-        trace.cube_from_token = layout.cube_from_token.cpu().numpy().astype(np.int32)
-        trace.bounds = layout.bounds.numpy().astype(np.int32)
-        trace.query_cubes = self._query_cubes.astype(np.int32)
-        slices = sum(grid[0] for grid in layout.grids)
-        trace.frame_times = np.full((slices, 2), np.nan)
-        self._finish_attention(trace, layout.cube_sizes.cpu().numpy())
-        self._finish_words(trace)
-        self._finish_ffn(trace)
-        trace.meta["counts"] = {
-            "tokens": len(self._sequence.video_positions) + self._prompt_words,
-            "text_tokens": self._prompt_words,
-            "weighed_pairs": sum(layer.weighed_pairs for layer in self._layers),
-        }
-        for name in ("computed_pairs", "executed_pairs", "causal_pairs"):
-            counts = [getattr(layer, name) for layer in self._layers]
-            setattr(trace, name, np.array(counts, np.int64))
 
-    def _finish_attention(self, trace: Trace, sizes: NDArray[np.int64]) -> None:
-        heads = trace.meta["shape"]["heads"]
-        pairs = heads * sizes[self._query_cubes][:, None]
-        share = [np.rint(layer.attended * 255 / pairs) for layer in self._layers]
-        trace.kept_share = np.array(share, np.uint8)
-        sums = torch.stack([layer.cube_sums for layer in self._layers], 1)  # [3, L, C]
-        # 0 / 0 where a cube's queries had no choice: NaN, undefined.
-        trace.cube_entropy, trace.cube_effective = (sums[:2] / sums[2]).numpy()
-
-    def _finish_words(self, trace: Trace) -> None:
-        layers, words = len(self._layers), len(self._words)
-        heads, cubes = trace.meta["shape"]["heads"], len(trace.bounds)
-        probs = np.zeros((layers, words, heads, cubes), np.float16)
-        kept = np.zeros((layers, words, heads, cubes), bool)
-        trace.word_entropy = np.full((layers, words), np.nan, np.float32)
-        trace.word_effective = np.full((layers, words), np.nan, np.float32)
-        for i, layer in enumerate(self._layers):
-            for index, mass, chosen in layer.words:
-                kept_words = index < words  # the last ones may have been taken back
-                index, mass, chosen = index[kept_words], mass[:, kept_words], chosen[:, kept_words]
-                seen = mass.shape[-1]
-                probs[i, index, :, :seen] = mass.transpose(0, 1).cpu().numpy()
-                kept[i, index, :, :seen] = chosen.transpose(0, 1).cpu().numpy()
-                if seen > 1:
-                    nats = entropy(mass)
-                    spread = normalised(nats, torch.tensor(seen)).mean(0)
-                    trace.word_entropy[i, index] = spread.cpu().numpy()
-                    trace.word_effective[i, index] = nats.exp().mean(0).cpu().numpy()
-        trace.word_probs = probs
-        trace.word_kept = np.packbits(kept, axis=-1)
-
-    def _finish_ffn(self, trace: Trace) -> None:
-        heard = [layer for layer in self._layers if layer.ffn_kept is not None]
-        if len(heard) < len(self._layers):
-            return
-        kept = torch.stack([layer.ffn_kept for layer in heard if layer.ffn_kept is not None])
-        weights = [layer.importance for layer in heard if layer.importance is not None]
-        trace.ffn_kept = np.packbits(kept.cpu().numpy(), axis=-1)
-        ratios = torch.stack([layer.ffn_ratios for layer in heard if layer.ffn_ratios is not None])
-        self._finish_inertia(trace, ratios, kept)
-        trace.ffn_importance = torch.stack(weights).cpu().numpy().astype(np.float16)
-        assert self._sequence is not None
-        table = self._sequence.layout.tokens_from_cube
-        sizes = self._sequence.layout.cube_sizes
-        rows = [w[table.clamp_min(0)].masked_fill(table < 0, 0.0) for w in weights]
-        spread = [normalised_entropy(row, sizes) for row in rows]
-        trace.ffn_entropy = torch.stack(spread).cpu().numpy()
-
-    def _finish_inertia(self, trace: Trace, ratios: Tensor, kept: Tensor) -> None:
-        """`ratios` fp32 [L, N] and `kept` bool [L, V]: what a skipped token would do is unknown."""
-        assert self._sequence is not None
-        video = ratios[:, self._sequence.video_positions].masked_fill(~kept, torch.nan)
-        trace.ffn_ratio = video.cpu().numpy().astype(np.float16)
-        text = ratios[:, self._sequence.text_positions]
-        trace.text_ffn_ratio = text.cpu().numpy().astype(np.float16)
+def _empty_layer() -> Layer:
+    return Layer(np.zeros((0, 0), np.int64), torch.zeros(3, 0))
 
 
 def _heads_attending(segment: Segment, kept: Tensor) -> Tensor:
@@ -270,7 +240,7 @@ def _heads_attending(segment: Segment, kept: Tensor) -> Tensor:
 
 
 def _count_pairs(
-    into: _Layer, segment: Segment, attending: Tensor, totals: NDArray[np.int64], heads: int
+    into: Layer, segment: Segment, attending: Tensor, totals: NDArray[np.int64], heads: int
 ) -> None:
     """Add a segment's (query, key) pairs: those chosen, those weighed, and all that dense has.
 

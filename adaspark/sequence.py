@@ -128,17 +128,63 @@ class SequenceMap:
         text = (~is_video & real).nonzero().flatten()
         return cls(layout, video, text, len(is_video))
 
-    def continued(self, start: int, count: int) -> SequenceMap:
+    def continued(self, start: int, count: int, *, is_real: Tensor | None = None) -> SequenceMap:
         """The same sequence cut at `start`, with `count` text tokens after it.
 
-        The device is not waited for where nothing is cut off, which is how decoding goes on.
+        `is_real` bool [count] tells those of them that are not padding. The device is not waited
+        for where nothing is cut off and all are real, which is how decoding goes on.
         """
         text = self.text_positions
         if start < self.length:
             text = text[text < start]
         new = torch.arange(start, start + count, device=text.device)
+        if is_real is not None:
+            new = new[is_real]
         text = torch.cat([text, new])
         return SequenceMap(self.layout, self.video_positions, text, start + count, count)
+
+    def extended(self, is_video: Tensor, is_real: Tensor, layout: CubeLayout) -> SequenceMap:
+        """The same sequence with more of a video, or another, after it: bool [n] masks.
+
+        `layout` is that of all video tokens, old and new.
+        """
+        video = (is_video & is_real).nonzero().flatten() + self.length
+        text = (~is_video & is_real).nonzero().flatten() + self.length
+        return SequenceMap(
+            layout,
+            torch.cat([self.video_positions, video]),
+            torch.cat([self.text_positions, text]),
+            self.length + len(is_video),
+        )
+
+    def from_token(self, start: int) -> SequenceMap:
+        """What stands at `start` and after it, as a sequence of its own: positions from 0 again.
+
+        A cube that is cut is one of its own.
+        """
+        if start == 0:
+            return self
+        video = self.video_positions[self.video_positions >= start] - start
+        text = self.text_positions[self.text_positions >= start] - start
+        tokens = self.layout.tokens
+        layout = self.layout.part(tokens - len(video), tokens)
+        return SequenceMap(layout, video, text, self.length - start)
+
+    def on(self, device: torch.device) -> SequenceMap:
+        """The same sequence on another device."""
+        if device == self.video_positions.device:
+            return self
+        video, text = self.video_positions.to(device), self.text_positions.to(device)
+        return SequenceMap(self.layout.on(device), video, text, self.length, self.added)
+
+    @property
+    def is_unpadded(self) -> bool:
+        """Whether every token is text or video."""
+        return len(self.video_positions) + len(self.text_positions) == self.length
+
+    def tokens_before(self, start: int) -> int:
+        """How many of the first `start` tokens are text or video."""
+        return sum(int((at < start).sum()) for at in (self.video_positions, self.text_positions))
 
     def has_video_from(self, start: int) -> bool:
         """Whether any video token stands at `start` or after it."""

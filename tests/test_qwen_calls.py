@@ -10,7 +10,6 @@ import pytest
 import torch
 from models import prompt, tiny_model
 from torch import Tensor
-from transformers import DynamicCache
 
 from adaspark import record, sparsify
 from adaspark.config import AdaSparkConfig
@@ -55,45 +54,6 @@ def falls_back(model: Any, call: Any) -> list[str]:
         call()
         call()
     return [str(w.message) for w in caught if str(w.message).startswith(DENSE_CALL)]
-
-
-def test_chunked_prefill_runs_dense_and_says_so_once(
-    model: Any, stock: Any, inputs: Inputs
-) -> None:
-    answers = []
-    told = falls_back(
-        model, lambda: answers.append(generate(model, inputs, 4, prefill_chunk_size=32))
-    )
-    assert answers[0] == generate(stock, inputs, 4, prefill_chunk_size=32)
-    assert len(told) == len(set(told)) == 2 and all("chunked prefill" in text for text in told)
-
-
-def test_a_video_after_cached_text_runs_dense_and_says_so(
-    model: Any, stock: Any, inputs: Inputs
-) -> None:
-    def in_two_parts(which: Any) -> Tensor:
-        cache = DynamicCache()
-        with torch.no_grad():
-            which(input_ids=inputs["input_ids"][:, :2], past_key_values=cache)
-            rest = {**inputs, "input_ids": inputs["input_ids"][:, 2:]}
-            rest["mm_token_type_ids"] = inputs["mm_token_type_ids"][:, 2:]
-            rest["position_ids"] = torch.arange(2, inputs["input_ids"].shape[1]).expand(3, 1, -1)
-            return which(**rest, past_key_values=cache).logits
-
-    told = falls_back(model, lambda: in_two_parts(model))
-    assert len(told) == 1 and "a video came after cached tokens" in told[0]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        assert torch.equal(in_two_parts(model), in_two_parts(stock))
-
-
-def test_a_static_cache_runs_dense_and_says_so_once(model: Any, stock: Any, inputs: Inputs) -> None:
-    answers = []
-    told = falls_back(
-        model, lambda: answers.append(generate(model, inputs, 4, cache_implementation="static"))
-    )
-    assert answers[0] == generate(stock, inputs, 4)
-    assert len(told) == 1 and "mask" in told[0]
 
 
 def test_a_cache_cut_inside_the_video_runs_dense_and_says_so(model: Any, inputs: Inputs) -> None:

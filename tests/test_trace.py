@@ -255,7 +255,10 @@ def test_a_second_prompt_starts_the_trace_afresh(model: Any) -> None:
 def test_decoding_of_a_prompt_from_before_is_not_recorded(model: Any) -> None:
     with torch.no_grad():
         cache = model(**prompt(GRIDS)).past_key_values
-        with record(model) as trace:
+        with (
+            pytest.warns(UserWarning, match=r"heard no prompt: it was prefilled before"),
+            record(model) as trace,
+        ):
             model(input_ids=torch.tensor([[3]]), past_key_values=cache)
     assert trace.words == [] and trace.layers == []
 
@@ -319,14 +322,12 @@ def call_model(model: Any) -> None:
         model(**prompt(GRIDS))
 
 
-def test_a_thread_is_recorded_only_with_the_context_it_was_given(model: Any) -> None:
-    with record(model) as unheard:
-        in_thread(lambda: call_model(model))
-    assert unheard.layers == []
-    with record(model) as heard:
-        context = contextvars.copy_context()
-        in_thread(lambda: context.run(call_model, model))
-    assert len(heard.layers) == LAYERS
+def test_a_thread_is_recorded_with_its_context_or_without(model: Any) -> None:
+    for context in (None, contextvars.copy_context()):
+        run = (lambda call, *given: call(*given)) if context is None else context.run
+        with record(model) as heard:
+            in_thread(lambda run=run: run(call_model, model))
+        assert len(heard.layers) == LAYERS
 
 
 def test_recordings_in_two_threads_do_not_mix() -> None:
@@ -352,7 +353,11 @@ def test_recordings_in_two_threads_do_not_mix() -> None:
 
 def test_another_model_is_not_heard(model: Any) -> None:
     other = sparsify(tiny_model(), AdaSparkConfig((2, 2, 2), P, P))
-    with record(model) as trace, torch.no_grad():
+    with (
+        pytest.warns(UserWarning, match=r"heard no prompt: this model was not called"),
+        record(model) as trace,
+        torch.no_grad(),
+    ):
         other(**prompt(GRIDS))
     assert trace.layers == []
 

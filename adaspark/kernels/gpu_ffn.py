@@ -108,7 +108,7 @@ def _count(kept: Tensor, layout: CubeLayout, rule: Rule) -> int:
     """How many video tokens are kept; only top-p has to ask the device."""
     if rule.name == "top_p":
         return int(kept.sum())
-    sizes = (layout.bounds[:, 2::2] - layout.bounds[:, 1::2]).prod(1)  # on the host
+    sizes = layout.host_sizes
     return int((sizes.double() * rule.amount - 1e-9).ceil().clamp_min(1).sum())
 
 

@@ -69,7 +69,7 @@ class KeyBlocks:
     @classmethod
     def _build(cls, sequence: SequenceMap) -> KeyBlocks:
         layout = sequence.layout
-        sizes = (layout.bounds[:, 2::2] - layout.bounds[:, 1::2]).prod(1)  # on the host
+        sizes = layout.host_sizes
         least, most = (int(sizes.min()), int(sizes.max())) if layout.cubes else (1, 1)
         block = _block_for(most)
         slots = ceil(most / block) * block
