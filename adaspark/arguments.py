@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from adaspark.config import AdaSparkConfig
+from adaspark.errors import UserError
+
+if TYPE_CHECKING:
+    from adaspark.request import Drawing
+    from adaspark.video_file import Limits
 
 BAD_INPUT = 2
 """exit status where what was given cannot be used"""
@@ -74,3 +79,82 @@ def typed_dials(arguments: argparse.Namespace) -> dict[str, object]:
     """The settings of the configuration that were typed."""
     values = {name: getattr(arguments, name) for name in ("cube", "attn_top_p", "ffn_top_p")}
     return {name: value for name, value in values.items() if value is not None}
+
+
+def add_shown(parser: argparse.ArgumentParser) -> None:
+    """Which frames of the video are shown, and how large; what was typed is `typed_shown`."""
+    parser.add_argument("--fps", type=number, metavar="F", help="frames a second to show")
+    parser.add_argument(
+        "--max-frames", type=whole, metavar="N", help="most frames to show (at first 64)"
+    )
+    parser.add_argument(
+        "--min-pixels",
+        type=whole,
+        metavar="N",
+        help="fewest pixels of a frame as shown (Qwen: 100,352)",
+    )
+    parser.add_argument(
+        "--max-pixels",
+        type=whole,
+        metavar="N",
+        help="most pixels of a frame as shown (Qwen: 602,112)",
+    )
+    parser.add_argument(
+        "--max-video-tokens",
+        type=whole,
+        metavar="N",
+        help="most tokens of the video: frames shrink to fit (Qwen: 115,200; on a CPU 5,120)",
+    )
+
+
+def typed_shown(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What was typed of `adaspark.request.SAMPLING`, None for what was not."""
+    from adaspark.request import SAMPLING
+
+    return {name: getattr(arguments, name) for name in SAMPLING}
+
+
+def add_words(parser: argparse.ArgumentParser) -> None:
+    """How many words are written, and how each is chosen; the latter is `typed_drawing`."""
+    parser.add_argument(
+        "--max-new-tokens", type=whole, default=32, metavar="N", help="most tokens of the answer"
+    )
+    parser.add_argument(
+        "--sample",
+        action="store_true",
+        help="draw words at random, with the checkpoint's own settings",
+    )
+    parser.add_argument("--seed", type=whole, metavar="N", help="of --sample (at first 0)")
+    parser.add_argument("--temperature", type=number, metavar="T", help="of --sample")
+
+
+def typed_drawing(arguments: argparse.Namespace) -> Drawing | None:
+    """How words are drawn, None where the likeliest are wanted. Raises UserError."""
+    from adaspark.request import Drawing
+
+    if arguments.sample:
+        return Drawing(arguments.seed or 0, arguments.temperature)
+    for name in ("seed", "temperature"):
+        if getattr(arguments, name) is not None:
+            raise UserError(f"--{name} says how words are drawn: give --sample with it.")
+    return None
+
+
+def add_limits(parser: argparse.ArgumentParser) -> None:
+    """How large a file may be; what was typed is `typed_limits`."""
+    parser.add_argument(
+        "--max-bytes", type=whole, metavar="N", help="refuse a larger file (at first any size)"
+    )
+    parser.add_argument(
+        "--max-seconds", type=number, metavar="S", help="refuse a longer video (at first any)"
+    )
+
+
+def typed_limits(arguments: argparse.Namespace) -> Limits:
+    """The limits of the file: none but those that were typed. Raises UserError."""
+    from adaspark.video_file import Limits
+
+    for name, value in (("bytes", arguments.max_bytes), ("seconds", arguments.max_seconds)):
+        if value is not None and not value > 0:
+            raise UserError(f"--max-{name} must be above 0, got {value:g}.")
+    return Limits(max_bytes=arguments.max_bytes, max_duration_secs=arguments.max_seconds)

@@ -1,37 +1,55 @@
-"""A model's name to what runs it: weights, tokenizer, and how it wants its frames."""
+"""A model's name to what runs it: weights, tokenizer, and how it wants its frames.
+
+Everything small is fetched and checked before the weights are.
+"""
 
 from __future__ import annotations
 
-import json
-import socket
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from adaspark.adapter import Adapter, read_adapter, with_adapter
+from adaspark.chat_template import give_template
+from adaspark.checkpoint_files import (
+    blamed,
+    check_settings,
+    check_weights,
+    read_json,
+    some,
+    unusable,
+)
+from adaspark.checkpoint_frames import FrameSettings, frame_settings
+from adaspark.checkpoint_hub import fetch_weights, settled
+from adaspark.checkpoint_source import (
+    BUNDLED,
+    BUNDLED_FOLDER,
+    BUNDLED_SPARSE,
+    BUNDLES,
+    SPARSE_DELTA,
+    Source,
+    locate,
+)
 from adaspark.config import AdaSparkConfig
+from adaspark.decoding import Decoding
 from adaspark.errors import UserError
 from adaspark.precision import fastest
+from adaspark.prompt import VIDEO_PAD
+from adaspark.quantised import check_quantised, is_quantised
 from adaspark.sampling import Sampling
 
-BUNDLED = "mini"
-BUNDLED_SPARSE = "mini-sparse"  # the same model after sparse tuning
-BUNDLES = (BUNDLED, BUNDLED_SPARSE)
-BUNDLED_FOLDER = Path(__file__).parents[1] / "assets" / "mini"
-_DELTA = "sparse.safetensors"  # what sparse tuning changed, in the bundle's folder
+__all__ = ["BUNDLED", "BUNDLED_FOLDER", "BUNDLED_SPARSE", "BUNDLES", "Checkpoint", "load"]
 DEVICES = ("auto", "cpu", "cuda")
-_LONGEST_NAME = 255  # of one part of a path, in any file system
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+_A_LAYER = re.compile(r"(layers|blocks)\.\d+\.")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded model. `sampling`, `mean` and `std` come from its preprocessor configuration,
+    """A loaded model. `sampling`, `mean` and `std` come from its processor's configuration,
     `config` from its `adaspark.json` (the package's default where it has none).
     """
 
@@ -53,46 +71,139 @@ class Checkpoint:
 def load(name: str = BUNDLED, *, device: str = "auto") -> Checkpoint:
     """Load `mini`, `mini-sparse`, a local folder, or a Qwen2.5-VL of the Hugging Face hub by name.
 
-    Weights are fp32 for the bundled models; any other is bf16, or fp32 on a CPU that is faster so.
-    Raises UserError where the name is unknown, the hub cannot be reached, or the model is not a
-    Qwen2.5-VL.
+    A hub name may carry a revision (`ORG/NAME@REVISION`) or be an address; a LoRA adapter brings
+    its base model. Weights are fp32 for the bundled models; any other is bf16, or fp32 on a CPU
+    that is faster so. Raises UserError where the name is unknown, the hub cannot be reached, the
+    model is not a Qwen2.5-VL, or a file is missing, damaged or lacks weights.
     """
     place = torch.device(_device(device))
-    source = _source(name)
-    try:
-        return _load(name, source, place)
-    except UserError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise UserError(_why(name, source, error)) from error
+    source, small = settled(locate(name), lambda found: _read_small(found, place))
+    adapter = small if isinstance(small, Adapter) else None
+    if adapter is not None:
+        source, small = settled(locate(adapter.base), lambda found: _read_small(found, place))
+    if isinstance(small, Adapter):
+        raise UserError(f"{name} adapts {source.name}, an adapter itself: merge that one first.")
+    fetch_weights(source)
+    check_weights(source)
+    model = _model(source, small, place)
+    if name == BUNDLED_SPARSE:
+        with blamed(source, SPARSE_DELTA):
+            apply_delta(model, source.files / SPARSE_DELTA)
+    if adapter is not None:
+        model = with_adapter(model, adapter)
+    with blamed(source, "generation_config.json"):
+        nothing = torch.tensor([[0]], device=place)
+        Decoding(model, nothing, tokenizer=small.tokenizer, max_new_tokens=1)
+    frames = small.frames
+    return Checkpoint(
+        name=name,
+        model=model.eval(),
+        tokenizer=small.tokenizer,
+        sampling=frames.sampling,
+        mean=frames.mean,
+        std=frames.std,
+        config=small.config,
+    )
 
 
-def _load(name: str, source: str, device: torch.device) -> Checkpoint:
-    from transformers import AutoConfig, AutoTokenizer, Qwen2_5_VLForConditionalGeneration
+@dataclass(frozen=True)
+class _Small:
+    """What a checkpoint holds apart from its weights."""
 
-    if not Path(source).exists():
-        _check_hub(name)
-    config = AutoConfig.from_pretrained(source)
+    model_config: Any
+    tokenizer: Any
+    frames: FrameSettings
+    config: AdaSparkConfig
+
+
+def _read_small(source: Source, device: torch.device) -> _Small | Adapter:
+    """Read and check everything but the weights. Raises UserError for the first thing wrong."""
+    from transformers import AutoConfig, GenerationConfig
+
+    if (adapter := read_adapter(source)) is not None:
+        return adapter
+    check_settings(source)
+    with blamed(source, "config.json"):
+        config = AutoConfig.from_pretrained(source.files)
     kind = config.model_type
     if kind != "qwen2_5_vl":
         raise UserError(
-            f"{name} is a {kind} model; AdaSpark runs on Qwen2.5-VL, such as "
+            f"{source.name} is a {kind} model; AdaSpark runs on Qwen2.5-VL, such as "
             f"Qwen/Qwen2.5-VL-3B-Instruct, or on the bundled {BUNDLED}."
         )
-    dtype = torch.float32 if name in BUNDLES else fastest(device, _parameters(config))
-    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(source, dtype=dtype)
-    if name == BUNDLED_SPARSE:
-        apply_delta(model, Path(source) / _DELTA)
-    settings = _json(source, "preprocessor_config.json")
-    return Checkpoint(
-        name=name,
-        model=model.to(device).eval(),
-        tokenizer=AutoTokenizer.from_pretrained(source),
-        sampling=_sampling(settings),
-        mean=tuple(settings.get("image_mean", CLIP_MEAN)),
-        std=tuple(settings.get("image_std", CLIP_STD)),
-        config=own_config(source, sparse=name == BUNDLED_SPARSE),
+    if is_quantised(config):
+        check_quantised(source, config, device)
+    if (source.files / "generation_config.json").is_file():
+        with blamed(source, "generation_config.json"):
+            GenerationConfig.from_pretrained(source.files)
+    return _Small(
+        config,
+        _tokenizer(source, config),
+        frame_settings(source, device),
+        own_config(source.files, sparse=source.name == BUNDLED_SPARSE),
     )
+
+
+def _tokenizer(source: Source, config: Any) -> Any:
+    """The tokenizer with the checkpoint's chat template, both fit for this model."""
+    from transformers import AutoTokenizer
+
+    with blamed(source, "tokenizer.json"):
+        tokenizer = AutoTokenizer.from_pretrained(source.files)
+    give_template(source, tokenizer)
+    known, held = len(tokenizer), config.text_config.vocab_size
+    if known > held or tokenizer.convert_tokens_to_ids(VIDEO_PAD) != config.video_token_id:
+        what = f"is another model's ({known:,} tokens of {held:,}, or another {VIDEO_PAD})"
+        raise unusable(source, "tokenizer.json", what)
+    return tokenizer
+
+
+def _model(source: Source, small: _Small, device: torch.device) -> Any:
+    """The model with every weight from its files: what they lack would be random."""
+    from transformers import Qwen2_5_VLForConditionalGeneration
+
+    config = small.model_config
+    placing: dict[str, Any] = {}
+    dtype: torch.dtype | str
+    if is_quantised(config):
+        placing, dtype = {"device_map": {"": device}}, "auto"
+    elif source.name in BUNDLES:
+        dtype = torch.float32
+    else:
+        dtype = fastest(device, _parameters(config))
+    with blamed(source, ""):
+        model, info = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+            source.files,
+            dtype=dtype,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # so that they are told, below
+            **placing,
+        )
+    _check_loaded(source, info)
+    return model if placing else model.to(device)
+
+
+def _check_loaded(source: Source, info: dict[str, Any]) -> None:
+    """Refuse a model whose files lack weights, or hold layers or shapes that it has not."""
+    extra = [name for name in info["unexpected_keys"] if _A_LAYER.search(name)]
+    what = f"; the files hold others, such as {some(extra)}" if extra else ""
+    if missing := info["missing_keys"]:
+        raise UserError(
+            f"{source.name} lacks {len(missing):,} weights ({some(missing)}){what}: its "
+            f"config.json and its files do not belong together; {source.remedy()}."
+        )
+    if extra:
+        raise UserError(
+            f"{source.name} holds weights that its config.json has no place for ({some(extra)}): "
+            f"{source.remedy()}."
+        )
+    if wrong := {str(key[0]): key[1:] for key in info["mismatched_keys"]}:
+        name, shapes = next(iter(sorted(wrong.items())))
+        held, wanted = (tuple(shape) for shape in shapes)
+        raise UserError(
+            f"{source.name} holds {len(wrong):,} weights of another shape than its config.json "
+            f"says, such as {name}, {held} for {wanted}: {source.remedy()}."
+        )
 
 
 def _parameters(config: Any) -> int:
@@ -104,12 +215,12 @@ def _parameters(config: Any) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def own_config(source: str | Path, *, sparse: bool = False) -> AdaSparkConfig:
-    """The configuration in a checkpoint's `adaspark.json`, the package's own where it has none.
+def own_config(folder: str | Path, *, sparse: bool = False) -> AdaSparkConfig:
+    """The configuration in a folder's `adaspark.json`, the package's own where it has none.
 
     Its key `sparse` holds what differs for the sparse-tuned weights.
     """
-    values = _json(str(source), "adaspark.json")
+    values = read_json(Source(str(folder), Path(folder)), "adaspark.json")
     tuned = values.pop("sparse", {})
     return AdaSparkConfig.from_dict({**values, **tuned} if sparse else values)
 
@@ -126,30 +237,6 @@ def apply_delta(model: torch.nn.Module, path: Path) -> None:
         known[name].data.copy_(value)
 
 
-def _sampling(settings: dict[str, Any]) -> Sampling:
-    """Hub checkpoints state the pixels of images; Qwen's own rule for video is 48 to 128 tokens."""
-    token = 28 * 28
-    video = "max_frames" in settings  # our own files say how to sample
-    return Sampling(
-        fps=settings.get("fps", 2.0),
-        max_frames=settings.get("max_frames", 64),
-        min_pixels=settings["min_pixels"] if video else 48 * token,
-        max_pixels=settings["max_pixels"] if video else 128 * token,
-        patch=settings.get("patch_size", 14),
-        merge=settings.get("merge_size", 2),
-        temporal_patch=settings.get("temporal_patch_size", 2),
-    )
-
-
-def _json(source: str, name: str) -> dict[str, Any]:
-    """A JSON file of the checkpoint; empty where it has none."""
-    from transformers.utils import cached_file
-
-    path = cached_file(source, name, _raise_exceptions_for_missing_entries=False)
-    values: dict[str, Any] = json.loads(Path(path).read_text("utf-8")) if path else {}
-    return values
-
-
 def _device(device: str) -> str:
     if device not in DEVICES:
         raise UserError(f"Unknown device {device!r}: choose one of {', '.join(DEVICES)}.")
@@ -158,64 +245,3 @@ def _device(device: str) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return device
-
-
-def _source(name: str) -> str:
-    if not name.strip():
-        raise UserError(f"The model's name is blank: give {BUNDLED}, a folder, or a hub name.")
-    if name in BUNDLES:
-        if not (BUNDLED_FOLDER / "config.json").is_file():
-            raise UserError(
-                "The bundled model is not beside this installation: run from a clone of the "
-                "repository (pip install -e .), or give --model a folder or a hub name."
-            )
-        if name == BUNDLED_SPARSE and not (BUNDLED_FOLDER / _DELTA).is_file():
-            raise UserError(
-                f"The sparse-tuned weights are not in assets/mini/{_DELTA}: make them with "
-                f"`adaspark train --sparse --out FOLDER` and copy delta.safetensors there, or use "
-                f"{BUNDLED}."
-            )
-        return str(BUNDLED_FOLDER)
-    if max(len(part) for part in Path(name).parts) > _LONGEST_NAME:
-        raise UserError(f"Unknown model {name[:40]!r}...: its name is too long for any folder.")
-    if Path(name).exists() and not (Path(name) / "config.json").is_file():
-        raise UserError(f"{name} holds no config.json: give a folder written by save_pretrained.")
-    if not Path(name).exists() and name.count("/") != 1:
-        raise UserError(
-            f"Unknown model {name!r}: give {BUNDLED}, an existing folder, or a hub name such as "
-            f"Qwen/Qwen2.5-VL-3B-Instruct."
-        )
-    return name
-
-
-def _check_hub(name: str) -> None:
-    """Fail at once where the hub cannot be reached: its client would retry for half a minute."""
-    from huggingface_hub import constants, try_to_load_from_cache
-
-    if isinstance(try_to_load_from_cache(name, "config.json"), str):
-        return
-    host = urlsplit(constants.ENDPOINT)
-    port = host.port or (443 if host.scheme == "https" else 80)
-    try:
-        socket.create_connection((host.hostname, port), timeout=5).close()
-    except OSError as error:
-        raise UserError(_unreachable(name)) from error
-
-
-def _unreachable(name: str) -> str:
-    return (
-        f"{name} cannot be fetched from the Hugging Face hub: check the network and the name, or "
-        f"use the bundled model ({BUNDLED}) or a local folder."
-    )
-
-
-def _why(name: str, source: str, error: Exception) -> str:
-    """One sentence for what transformers and the hub client say in many."""
-    if Path(source).exists():
-        return (
-            f"The checkpoint in {name} cannot be loaded ({type(error).__name__}): write it again."
-        )
-    text = str(error)
-    if "not a valid model identifier" in text or "404" in text or "gated" in text:
-        return f"The hub has no open model {name!r}: check the name, or log in if it is gated."
-    return _unreachable(name)

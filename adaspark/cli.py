@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from adaspark.arguments import Parser, add_dials, number, refuse, typed_dials, whole
+from adaspark.arguments import (
+    Parser,
+    add_dials,
+    add_limits,
+    add_shown,
+    add_words,
+    number,
+    refuse,
+    typed_dials,
+    typed_drawing,
+    typed_limits,
+    typed_shown,
+    whole,
+)
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
+from adaspark.outputs import check_outputs, write_outputs
 
 BENCH_MODELS = ("mini", "3B", "7B")
 BENCH_PARTS = ("attention", "ffn", "decode", "captured", "flex", "model", "long")
@@ -56,11 +68,13 @@ def _add_ask(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("question", metavar="QUESTION")
     add_dials(parser)
     parser.add_argument("--dense", action="store_true", help="drop nothing (both p = 1)")
-    parser.add_argument("--model", default="mini", metavar="NAME", help="mini, folder or hub name")
+    parser.add_argument(
+        "--model", default="mini", metavar="NAME", help="mini, folder, hub name[@revision] or URL"
+    )
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
-    parser.add_argument("--fps", type=number, metavar="F", help="frames a second to show")
-    parser.add_argument("--max-frames", type=whole, metavar="N", help="most frames to show")
-    parser.add_argument("--max-new-tokens", type=whole, default=32, metavar="N")
+    add_shown(parser)
+    add_words(parser)
+    add_limits(parser)
     parser.add_argument("--json", metavar="PATH", help="write the figures (- for standard output)")
     parser.add_argument("--trace", metavar="PATH.npz", help="write what was decided")
     parser.add_argument("--report", metavar="PATH.html", help="write an offline page")
@@ -105,7 +119,7 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
 
 def _ask(arguments: argparse.Namespace) -> None:
     json_path = None if arguments.json == "-" else arguments.json
-    _check_outputs(json_path, arguments.trace, arguments.report)
+    check_outputs(json_path, arguments.trace, arguments.report)
     if not arguments.question.strip():
         raise UserError("The question is blank: type one, in quotes.")
     # Checked before the model is loaded: a wrong value should not cost a minute.
@@ -114,17 +128,28 @@ def _ask(arguments: argparse.Namespace) -> None:
         raise UserError("--dense drops nothing, so it goes without --attn-top-p and --ffn-top-p.")
     if arguments.dense:
         given |= {"attn_top_p": 1.0, "ffn_top_p": 1.0}
-    AdaSparkConfig.from_dict(given)
+    config = AdaSparkConfig.from_dict(given)
+    from adaspark.request import Options, Result, Word
     from adaspark.video import probe
 
-    probe(arguments.video)
+    drawing, limits = typed_drawing(arguments), typed_limits(arguments)
+    words_at_most = arguments.max_new_tokens
+    options = Options(
+        config,
+        max_new_tokens=words_at_most,
+        drawing=drawing,
+        limits=limits,
+        **typed_shown(arguments),
+    )
+    probe(arguments.video, limits)
     _quiet()
     from adaspark.engine import Engine
-    from adaspark.request import Options, Result, Word
 
     engine = Engine(arguments.model, arguments.device)
     config = AdaSparkConfig.from_dict({**engine.default_config.to_dict(), **given})
-    options = Options(config, arguments.fps, arguments.max_frames, arguments.max_new_tokens)
+    options = replace(options, config=config)
+    if note := engine.estimate(arguments.video, limits=limits, **options.sampling).note:
+        print(f"adaspark: {note}.", file=sys.stderr)
     # Words go to standard output as they come, unless the JSON does.
     words = sys.stderr if arguments.json == "-" else sys.stdout
     for event in engine.ask(arguments.video, arguments.question, options):
@@ -132,46 +157,8 @@ def _ask(arguments: argparse.Namespace) -> None:
             print(event.text, end="", file=words, flush=True)
         elif isinstance(event, Result):
             print(file=words)
-            try:
-                _write_outputs(arguments, event)
-            except BrokenPipeError:
-                raise
-            except OSError as error:
-                raise UserError(
-                    f"{error.filename} cannot be written ({error.strerror}): name another file."
-                ) from error
-
-
-def _write_outputs(arguments: argparse.Namespace, result: Any) -> None:
-    if arguments.json:
-        text = json.dumps(result.summary(), indent=2, ensure_ascii=False)
-        if arguments.json == "-":
-            print(text)
-        else:
-            Path(arguments.json).write_text(text + "\n", encoding="utf-8")
-    if arguments.trace:
-        result.trace.save(arguments.trace)
-    if arguments.report:
-        from viz.page import report
-
-        page = report(result.trace, video_path=arguments.video)
-        Path(arguments.report).write_text(page, encoding="utf-8")
-
-
-def _check_outputs(*paths: str | None) -> None:
-    for path in paths:
-        if path is not None and not _is_writable(path):
-            raise UserError(f"{path!r} cannot be written: name a file in a folder that exists.")
-
-
-def _is_writable(path: str) -> bool:
-    """Whether a file could be made at `path`, as far as one can know without making it."""
-    try:
-        folder = Path(path).absolute().parent
-        usable = path != "-" and not Path(path).is_dir() and folder.is_dir()
-        return usable and os.access(folder, os.W_OK)
-    except OSError:  # such as a name that is too long
-        return False
+            files = (arguments.json, arguments.trace, arguments.report)
+            write_outputs(event, arguments.video, *files)
 
 
 def _app(arguments: argparse.Namespace) -> int:
@@ -187,7 +174,7 @@ def _train(arguments: argparse.Namespace) -> int:
 def _world(arguments: argparse.Namespace) -> None:
     from adaspark.mini.clips import make_world
 
-    _check_outputs(arguments.out)
+    check_outputs(arguments.out)
     made = make_world(
         arguments.family,
         arguments.frames,
@@ -238,10 +225,12 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 def _quiet() -> None:
     """Progress bars and advice of the libraries are not part of an answer."""
+    from huggingface_hub.utils.tqdm import enable_progress_bars
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    enable_progress_bars()  # those of a download stay
 
 
 _DELEGATED = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,10 @@ from adaspark.features import FeatureCache, Features, Report, encode, strongest
 from adaspark.generation import generate
 from adaspark.qwen import sparsify
 from adaspark.request import Estimate, Event, Options, Phase, Result, Word
+from adaspark.shown import chosen_sampling, estimate
 from adaspark.streaming import Stopped, streamed
 from adaspark.summary import finish
-from adaspark.video import Sampling, probe, sample_times, token_grid
+from adaspark.video import DEFAULT_LIMITS, Limits, probe
 
 
 class Engine:
@@ -58,15 +58,15 @@ class Engine:
         return question_chips()
 
     def estimate(
-        self, path: str | Path, *, fps: float | None = None, max_frames: int | None = None
+        self, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, **sampling: Any
     ) -> Estimate:
-        """Check a video and say what the model would be shown. Raises UserError as `ask` does."""
-        info = probe(path)
-        sampling = self._sampling(fps, max_frames)
-        grid = token_grid(info, sampling)
-        side = sampling.patch * sampling.merge
-        frames = len(sample_times(info, sampling))
-        return Estimate(info, grid, frames, grid[2] * side, grid[1] * side)
+        """Check a video and say what the model would be shown. Raises UserError as `ask` does.
+
+        `sampling` are any of the request's own `SAMPLING` options, None where the model's applies.
+        """
+        info = probe(path, limits)
+        chosen = chosen_sampling(self._checkpoint.sampling, **sampling)
+        return estimate(info, chosen, most_tokens=sampling.get("max_video_tokens"))
 
     def ask(
         self,
@@ -89,7 +89,7 @@ class Engine:
         if options.max_new_tokens < 1:
             raise UserError(f"max_new_tokens must be at least 1, got {options.max_new_tokens}.")
         options.config.check_layers(self._checkpoint.model.config.text_config.num_hidden_layers)
-        estimate = self.estimate(path, fps=options.fps, max_frames=options.max_frames)
+        estimate = self.estimate(path, limits=options.limits, **options.sampling)
         self._check_length(estimate)
         _check_forced(estimate, options)
         _check_kept(estimate, options)
@@ -113,8 +113,7 @@ class Engine:
         emit: Callable[[Event], None],
         report: Report,
     ) -> None:
-        sampling = self._sampling(options.fps, options.max_frames)
-        features, seconds = self._features(estimate, sampling, report)
+        features, seconds = self._features(estimate, options, report)
         if options.keep_tokens is not None:
             features = strongest(features, options.keep_tokens)
         sparsify(self._checkpoint.model, options.config, forced=options.forced)
@@ -126,6 +125,7 @@ class Engine:
             max_new_tokens=options.max_new_tokens,
             report=report,
             on_text=lambda text: emit(Word(text)),
+            drawing=options.drawing,
             scored=options.scored,
         )
         seconds |= written.seconds
@@ -167,27 +167,18 @@ class Engine:
         return facts
 
     def _features(
-        self, estimate: Estimate, sampling: Sampling, report: Report
+        self, estimate: Estimate, options: Options, report: Report
     ) -> tuple[Features, dict[str, float]]:
-        key = self._cache.key(estimate.info.path, sampling)
+        path = estimate.info.path
+        sampling = chosen_sampling(self._checkpoint.sampling, **options.sampling)
+        key = self._cache.key(path, sampling)
         if (found := self._cache.get(key)) is not None:
             return found, {"decode": 0.0, "vision": 0.0}
-        path = estimate.info.path
-        features, seconds = encode(self._checkpoint, path, estimate.grid, sampling, report)
+        features, seconds = encode(
+            self._checkpoint, path, estimate.grid, sampling, report, limits=options.limits
+        )
         self._cache.put(key, features)
         return features, seconds
-
-    def _sampling(self, fps: float | None, max_frames: int | None) -> Sampling:
-        sampling = self._checkpoint.sampling
-        if fps is not None:
-            if not 0 < fps <= 120:
-                raise UserError(f"fps must be above 0 and at most 120, got {fps:g}.")
-            sampling = replace(sampling, fps=fps)
-        if max_frames is not None:
-            if max_frames < 1:
-                raise UserError(f"max_frames must be at least 1, got {max_frames}.")
-            sampling = replace(sampling, max_frames=max_frames)
-        return sampling
 
     def _check_length(self, estimate: Estimate) -> None:
         if estimate.video_tokens >= self.most_video_tokens:

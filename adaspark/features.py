@@ -15,7 +15,15 @@ from adaspark import vision
 from adaspark.checkpoint import Checkpoint
 from adaspark.layout import Grid
 from adaspark.streaming import ahead
-from adaspark.video import FrameChunk, Sampling, content_hash, patchify, stream_frames
+from adaspark.video import (
+    DEFAULT_LIMITS,
+    FrameChunk,
+    Limits,
+    Sampling,
+    content_hash,
+    patchify,
+    stream_frames,
+)
 
 CACHE_BYTES = 2**30
 Report = Callable[[str, int, int], None]
@@ -82,7 +90,13 @@ class FeatureCache:
 
 @torch.inference_mode()
 def encode(
-    checkpoint: Checkpoint, path: Path, grid: Grid, sampling: Sampling, report: Report
+    checkpoint: Checkpoint,
+    path: Path,
+    grid: Grid,
+    sampling: Sampling,
+    report: Report,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> tuple[Features, dict[str, float]]:
     """Decode and encode in chunks of slices: neither frames nor patches of a whole clip are held.
 
@@ -97,6 +111,7 @@ def encode(
         path,
         sampling,
         slices_per_chunk=vision.slices_at_once(grid, sampling.merge, device),
+        limits=limits,
         on_progress=lambda done, total: report("decode", done, total),
     )
     start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Greedy words from cached vision features, with the run recorded."""
+"""Words from cached vision features, with the run recorded."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import torch
@@ -13,9 +14,11 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from adaspark.checkpoint import Checkpoint
+from adaspark.decoding import Decoding
 from adaspark.features import Features, Report
-from adaspark.prompt import VIDEO, Prompt, build_prompt, pruned
+from adaspark.prompt import TEXT, VIDEO, Prompt, build_prompt, pruned
 from adaspark.qwen import record
+from adaspark.request import Drawing
 from adaspark.streaming import Stopped
 from adaspark.trace import Trace
 from adaspark.words import token_texts
@@ -45,11 +48,12 @@ def generate(
     max_new_tokens: int,
     report: Report,
     on_text: Callable[[str], None],
+    drawing: Drawing | None = None,
     scored: Sequence[int] = (),
 ) -> Written:
-    """Answer `question` greedily, then find the log-probability of the token ids `scored` as an
-    answer. `report` may raise Stopped: then what there is is returned, or, in the prefill, Stopped
-    goes through.
+    """Answer `question`, greedily or as `drawing` says, then find the log-probability of the token
+    ids `scored` as an answer. `report` may raise Stopped: then what there is is returned, or, in
+    the prefill, Stopped goes through.
     """
     model = checkpoint.model
     rate = model.config.vision_config.tokens_per_second
@@ -58,6 +62,13 @@ def generate(
     )
     if features.kept is not None:
         prompt = pruned(prompt, features.kept)
+    decoding = Decoding(
+        model,
+        prompt.input_ids.to(checkpoint.device),
+        tokenizer=checkpoint.tokenizer,
+        max_new_tokens=max_new_tokens,
+        drawing=drawing,
+    )
     cache = DynamicCache(config=model.config.text_config)
     ids: list[int] = []
     logprobs: list[float] = []
@@ -68,7 +79,7 @@ def generate(
         logits = _prefill(checkpoint, prompt, features, cache, report)
         prefilled = time.perf_counter()
         try:
-            for token, logprob in _greedy(checkpoint, prompt, cache, logits, max_new_tokens):
+            for token, logprob in _words(checkpoint, prompt, cache, logits, decoding):
                 ids.append(token)
                 logprobs.append(logprob)
                 # A character may take several tokens: it is shown when it is whole.
@@ -106,22 +117,22 @@ def _prefill(
     return last
 
 
-def _greedy(
-    checkpoint: Checkpoint, prompt: Prompt, cache: Any, logits: Tensor, max_new_tokens: int
+def _words(
+    checkpoint: Checkpoint, prompt: Prompt, cache: Any, logits: Tensor, decoding: Decoding
 ) -> Iterator[tuple[int, float]]:
-    """The tokens and their log-probabilities."""
-    ends = _end_tokens(checkpoint)
-    for step in range(max_new_tokens):
-        token = int(logits.argmax())
-        if token in ends:
+    """The tokens and their log-probabilities under the model itself."""
+    for step in count():
+        token = decoding.next_token(logits)
+        if decoding.is_end:
             return
         yield token, float(logits.float().log_softmax(-1)[token])
-        if step + 1 == max_new_tokens:
+        if decoding.is_over:
             return
-        position = torch.full((3, 1, 1), prompt.next_position + step, device=checkpoint.device)
+        written = torch.tensor([[token]], device=checkpoint.device)
         output = checkpoint.model(
-            input_ids=torch.tensor([[token]], device=checkpoint.device),
-            position_ids=position,
+            input_ids=written,
+            position_ids=torch.full_like(written, prompt.next_position + step).expand(3, 1, 1),
+            mm_token_type_ids=torch.full_like(written, TEXT),  # even where a placeholder is written
             past_key_values=cache,
         )
         logits = output.logits[0, -1]
@@ -140,16 +151,11 @@ def _scored(
         output = checkpoint.model(
             input_ids=given[:, :-1],
             position_ids=places.expand(3, 1, -1),
+            mm_token_type_ids=torch.full_like(given[:, :-1], TEXT),
             past_key_values=cache,
         )
         rows = torch.cat([rows, output.logits[0]])
     return float(rows.float().log_softmax(-1).gather(-1, given.mT).sum())
-
-
-def _end_tokens(checkpoint: Checkpoint) -> set[int]:
-    ends = checkpoint.model.generation_config.eos_token_id
-    listed = ends if isinstance(ends, list) else [ends]
-    return {*listed, checkpoint.tokenizer.eos_token_id} - {None}
 
 
 def _text(checkpoint: Checkpoint, ids: list[int]) -> str:

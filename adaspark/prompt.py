@@ -43,15 +43,15 @@ def build_prompt(
     `grid` is (T, H, W) in merged tokens and `position_step` the M-RoPE distance of two slices
     (tokens_per_second x seconds per slice).
     """
-    before, after = _template_halves(tokenizer)
+    before, between, after = template_ids(tokenizer)
     # A question may spell special tokens: it is encoded as plain text, so it cannot forge a turn.
     asked = tokenizer.encode(question, add_special_tokens=False, split_special_tokens=True)
     video_tokens = grid[0] * grid[1] * grid[2]
     pad_id = tokenizer.convert_tokens_to_ids(VIDEO_PAD)
-    ids = [*before[0], *[pad_id] * video_tokens, *before[1], *asked, *after]
+    ids = [*before, *[pad_id] * video_tokens, *between, *asked, *after]
     input_ids = torch.tensor([ids])
     token_types = torch.full_like(input_ids, TEXT)
-    token_types[:, len(before[0]) : len(before[0]) + video_tokens] = VIDEO
+    token_types[:, len(before) : len(before) + video_tokens] = VIDEO
     position_ids, next_position = mrope_positions(
         token_types[0], [grid], position_steps=[position_step]
     )
@@ -78,18 +78,31 @@ def pruned(prompt: Prompt, kept: Tensor) -> Prompt:
     )
 
 
-def _template_halves(tokenizer: Any) -> tuple[tuple[list[int], list[int]], list[int]]:
-    """The template's ids: ((before the video, between video and question), after the question)."""
+def template_ids(tokenizer: Any) -> tuple[list[int], list[int], list[int]]:
+    """The token ids of `template_parts`."""
+    before, between, after = (
+        tokenizer.encode(part, add_special_tokens=False) for part in template_parts(tokenizer)
+    )
+    return before, between, after
+
+
+def template_parts(tokenizer: Any) -> tuple[str, str, str]:
+    """The chat template's text before the video, between it and the question, and after that.
+
+    Raises ValueError where it does not show each of the two once and in this order.
+    """
     content = [{"type": "video"}, {"type": "text", "text": _QUESTION_MARK}]
     text = tokenizer.apply_chat_template(
         [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
     )
+    for mark, what in ((VIDEO_PAD, "video"), (_QUESTION_MARK, "question")):
+        if text.count(mark) != 1:
+            raise ValueError(f"it shows the {what} {text.count(mark)} times")
     rest, after = text.split(_QUESTION_MARK)
+    if VIDEO_PAD not in rest:
+        raise ValueError("it shows the question before the video")
     before, between = rest.split(VIDEO_PAD)
-    encoded = [
-        tokenizer.encode(part, add_special_tokens=False) for part in (before, between, after)
-    ]
-    return (encoded[0], encoded[1]), encoded[2]
+    return before, between, after
 
 
 def mrope_positions(

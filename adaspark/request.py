@@ -10,9 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from adaspark.config import AdaSparkConfig
+from adaspark.errors import UserError
 from adaspark.summary import summary
 from adaspark.trace import Trace
+from adaspark.video_file import DEFAULT_LIMITS, Limits
 from adaspark.video_probe import VideoInfo
+
+SAMPLING = ("fps", "max_frames", "min_pixels", "max_pixels", "max_video_tokens")
+"""The options of a request that make its video's tokens."""
 
 
 class Phase(NamedTuple):
@@ -30,9 +35,29 @@ class Word(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Drawing:
+    """How words are drawn at random. None takes the generation config's own `temperature`."""
+
+    seed: int = 0
+    temperature: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.temperature is not None and not 0 < self.temperature <= 100:
+            raise UserError(
+                f"temperature must be above 0 and at most 100, got {self.temperature:g}; the "
+                f"likeliest words are written where nothing is sampled."
+            )
+        if not 0 <= self.seed < 2**63:
+            raise UserError(f"seed must be a whole number from 0, got {self.seed}.")
+
+
+@dataclass(frozen=True)
 class Options:
     """One request's settings; None takes the model's own sampling.
 
+    `min_pixels` and `max_pixels` are of one frame as it is shown, `max_video_tokens` of the whole
+    video: its frames shrink to fit. Words are the likeliest ones unless there is a `drawing`.
+    `limits` are those of the video file.
     `forced` are interventions on cubes, as `sparsify` takes them; `scored` are the token ids of
     some answer whose log-probability is wanted beside the one that is written. `keep_tokens`
     prunes: the language model is shown only so many video tokens, those of largest norm after the
@@ -46,17 +71,31 @@ class Options:
     forced: Mapping[int, bool] = field(default_factory=dict)
     scored: tuple[int, ...] = ()
     keep_tokens: int | None = None
+    min_pixels: int | None = None
+    max_pixels: int | None = None
+    max_video_tokens: int | None = None
+    drawing: Drawing | None = None
+    limits: Limits = DEFAULT_LIMITS
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """The options that say which frames are shown, and how large; None: the model's own."""
+        return {name: getattr(self, name) for name in SAMPLING}
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a video would cost before anything of it is decoded. `grid` is (T, H, W) tokens."""
+    """What a video would cost before anything of it is decoded. `grid` is (T, H, W) tokens.
+
+    `note` says what this device's default took away from the frames; empty where nothing.
+    """
 
     info: VideoInfo
     grid: tuple[int, int, int]
     frames: int
     shown_width: int
     shown_height: int
+    note: str = ""
 
     @property
     def seconds_per_slice(self) -> float:

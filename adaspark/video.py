@@ -83,7 +83,7 @@ def sample_times(info: VideoInfo, sampling: Sampling) -> list[float]:
 def token_grid(info: VideoInfo, sampling: Sampling) -> tuple[int, int, int]:
     """Return (T, H, W) visual tokens after merging, without decoding anything."""
     height, width = _frame_size(info, sampling)
-    factor = sampling.patch * sampling.merge
+    factor = sampling.factor
     slices = len(sample_times(info, sampling)) // sampling.temporal_patch
     return slices, height // factor, width // factor
 
@@ -155,9 +155,9 @@ def _frame_size(info: VideoInfo, sampling: Sampling) -> tuple[int, int]:
     return smart_resize(
         info.height,
         info.width,
-        factor=sampling.patch * sampling.merge,
+        factor=sampling.factor,
         min_pixels=sampling.min_pixels,
-        max_pixels=sampling.max_pixels,
+        max_pixels=sampling.frame_max_pixels(len(sample_times(info, sampling))),
     )
 
 

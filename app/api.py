@@ -39,18 +39,21 @@ def add_endpoints(service: Service, exports: Exports, uploads_folder: Path) -> N
         fps: float = 0,
         max_frames: int = 0,
         max_new_tokens: int = 32,
+        max_pixels: int = 0,
+        max_video_tokens: int = 0,
     ) -> tuple[str, dict[str, Any], FileData]:
         """Ask a question about a video.
 
-        `cube` is (time, height, width) in merged tokens; `fps` and `max_frames` of 0 are the
-        model's own. Returns the answer; a summary: densities, FLOPs, seconds, layers, and `key`,
-        by which `/trace` finds the run; and the trace, an NPZ file.
+        `cube` is (time, height, width) in merged tokens; `max_pixels` is of one frame as it is
+        shown. `fps`, `max_frames`, `max_pixels`, `max_video_tokens` of 0 are the model's own.
+        Returns the answer; a summary: densities, FLOPs, seconds, layers, and `key`, by which
+        `/trace` finds the run; and the trace, an NPZ file.
         """
 
         def work() -> tuple[str, dict[str, Any], FileData]:
             t, h, w = _sides(cube)
-            settings = Settings(attn_top_p, ffn_top_p, t, h, w, fps, max_frames, max_new_tokens)
-            options = settings.options()
+            shown = (fps, max_frames, max_new_tokens, max_pixels, max_video_tokens)
+            options = Settings(attn_top_p, ffn_top_p, t, h, w, *shown).options()
             asked = Asked(_video(service, video, folder), checked_question(question))
             finished = service.answer(asked, options)
             summary = {**finished.result.summary(), "key": finished.key}
@@ -58,13 +61,20 @@ def add_endpoints(service: Service, exports: Exports, uploads_folder: Path) -> N
 
         return _told(work)
 
-    def inspect(video: FileData, fps: float = 0, max_frames: int = 0) -> dict[str, Any]:
+    def inspect(
+        video: FileData,
+        fps: float = 0,
+        max_frames: int = 0,
+        max_pixels: int = 0,
+        max_video_tokens: int = 0,
+    ) -> dict[str, Any]:
         """Check a video without running the model, and say what a run would cost.
 
         Returns `facts` (a sentence), `duration_secs`, `video_tokens`, `seconds` on this machine
         (null before anything was measured), and `too_long` (null, or the most frames that fit).
         """
-        settings = Settings(0, 0, 1, 1, 1, fps, max_frames)
+        shown = (fps, max_frames, 1, max_pixels, max_video_tokens)
+        settings = Settings(0, 0, 1, 1, 1, *shown)
         return _told(lambda: service.videos.facts(_video(service, video, folder), settings))
 
     def trace(key: str) -> FileData:

@@ -34,11 +34,12 @@ class Dials:
     cube: list[Any]
     sampling: list[Any]
     words: Any
+    size: list[Any]
 
     @property
     def controls(self) -> list[Any]:
         """What a run depends on; budget and preset only set others."""
-        return [*self.thresholds, *self.cube, *self.sampling, self.words]
+        return [*self.thresholds, *self.cube, *self.sampling, self.words, *self.size]
 
 
 def build_dials(
@@ -67,12 +68,16 @@ def build_dials(
                 _whole(side, f"Cube {axis}", min_width=60, interactive=runs)
                 for axis, side in zip("thw", config.cube, strict=True)
             ]
-        with gr.Accordion("Sampling and length", open=False), gr.Row():
-            own = "0: the model's own"
-            fps = gr.Number(0, label="Frames per second", info=own, min_width=96, interactive=runs)
-            frames = _whole(0, "Frames at most", info=own, interactive=runs)
-            words = _whole(32, "Words at most", info="Of the answer", interactive=runs)
-    return Dials([attn, ffn], budget, preset, cube, [fps, frames], words)
+        with gr.Accordion("Sampling and length", open=False):
+            own: dict[str, Any] = {"info": "0: the model's own", "interactive": runs}
+            with gr.Row():
+                fps = gr.Number(0, label="Frames per second", min_width=96, **own)
+                frames = _whole(0, "Frames at most", **own)
+                words = _whole(32, "Words at most", info="Of the answer", interactive=runs)
+            with gr.Row():
+                pixels = _whole(0, "Pixels a frame at most", **own)
+                tokens = _whole(0, "Video tokens at most", **own)
+    return Dials([attn, ffn], budget, preset, cube, [fps, frames], words, [pixels, tokens])
 
 
 def wire_dials(dials: Dials) -> None:
@@ -91,7 +96,7 @@ def wire_dials(dials: Dials) -> None:
     for side in dials.cube:
         side.input(None, dials.cube, dials.preset, js=_script("presetOf"), **PRIVATE)
         side.input(**touched)
-    for number in dials.sampling:
+    for number in (*dials.sampling, *dials.size):
         number.input(None, js=_script("samplingTouched"), **PRIVATE)
     dials.words.input(**touched)
 

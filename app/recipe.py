@@ -9,7 +9,10 @@ from adaspark.errors import UserError
 from app.settings import Settings, checked_question
 
 SAMPLE, QUESTION = "sample", "q"
-SETTINGS = ("attn", "ffn", "cube_t", "cube_h", "cube_w", "fps", "frames", "words")
+SETTINGS = (
+    *("attn", "ffn", "cube_t", "cube_h", "cube_w"),
+    *("fps", "frames", "words", "pixels", "tokens"),
+)
 """Names in the link, in the order of the controls and of the fields of `Settings`."""
 
 

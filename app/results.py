@@ -37,7 +37,7 @@ class Finished:
     def answers(self, question: str, options: Options) -> bool:
         """Whether this is the run that a question would make, under the model's own sampling."""
         same = self.result.trace.meta["config"] == options.config.to_dict()
-        own_sampling = options.fps is None and options.max_frames is None
+        own_sampling = set(options.sampling.values()) == {None}
         return same and own_sampling and question == self.question
 
     def message(self) -> Message:

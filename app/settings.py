@@ -12,13 +12,16 @@ from adaspark.request import Options
 
 MOST_FRAMES = 4096
 MOST_WORDS = 512
+MOST_PIXELS = 2**24  # of one frame, as shown
+MOST_TOKENS = 2**20
 
 
 @dataclass(frozen=True)
 class Settings:
     """What the controls hold; nothing in it is checked yet, a control may even be empty.
 
-    `fps` and `max_frames` of 0 (an empty number of Gradio is 0 too) are the model's own.
+    A 0 (an empty number of Gradio is 0 too) is the model's own `fps`, `max_frames`, `max_pixels`
+    or `max_video_tokens`.
     """
 
     attn_top_p: Any
@@ -29,6 +32,8 @@ class Settings:
     fps: Any = None
     max_frames: Any = None
     max_new_tokens: Any = 32
+    max_pixels: Any = None
+    max_video_tokens: Any = None
 
     def options(self) -> Options:
         """The engine's options. Raises UserError with the sentence to show."""
@@ -40,12 +45,18 @@ class Settings:
         max_new_tokens = _count("Words at most", self.max_new_tokens, most=MOST_WORDS)
         if max_new_tokens is None:
             raise UserError("Words at most is empty or 0; type a whole number such as 32.")
-        fps, max_frames = self.sampling()
-        return Options(config, fps=fps, max_frames=max_frames, max_new_tokens=max_new_tokens)
+        return Options(config, max_new_tokens=max_new_tokens, **self.sampling())
 
-    def sampling(self) -> tuple[float | None, int | None]:
-        """Frames per second and most frames, None where the model's own value applies."""
-        return _rate(self.fps), _count("Frames at most", self.max_frames, most=MOST_FRAMES)
+    def sampling(self) -> dict[str, Any]:
+        """The options that make the video's tokens, None where the model's own value applies."""
+        return {
+            "fps": _rate(self.fps),
+            "max_frames": _count("Frames at most", self.max_frames, most=MOST_FRAMES),
+            "max_pixels": _count("Pixels a frame at most", self.max_pixels, most=MOST_PIXELS),
+            "max_video_tokens": _count(
+                "Video tokens at most", self.max_video_tokens, most=MOST_TOKENS
+            ),
+        }
 
 
 def checked_question(question: Any) -> str:

@@ -31,6 +31,10 @@ class Shown(Protocol):
         """Height in pixels after resizing."""
 
     @property
+    def note(self) -> str:
+        """What this device's default took away; empty where nothing."""
+
+    @property
     def video_tokens(self) -> int:
         """Number of visual tokens after merging."""
 
@@ -81,6 +85,7 @@ def describe(info: VideoInfo, shown: Shown, secs: float | None = None) -> str:
         f"{_CODEC_LABELS.get(info.codec, info.codec.upper())}; shown to the model as "
         f"{shown.frames:,} {'frame' if shown.frames == 1 else 'frames'} of "
         f"{shown.shown_width} x {shown.shown_height} = {shown.video_tokens:,} visual tokens{time}"
+        f"{f'; {shown.note}' if shown.note else ''}"
     )
 
 

@@ -182,12 +182,12 @@ class Videos:
         }
 
     def _estimate(self, video: Video, settings: Settings) -> Estimate:
-        fps, max_frames = settings.sampling()
+        sampling = settings.sampling()
         recorded = self._recorded.get(video.sample.name) if video.sample else None
-        state, is_own = self._engine.state, (fps, max_frames) == (None, None)
+        state, is_own = self._engine.state, set(sampling.values()) == {None}
         if recorded and (state == "replay" or (is_own and state != "ready")):
             return recorded
-        return self._engine.estimate(video.path, fps=fps, max_frames=max_frames)
+        return self._engine.estimate(video.path, **sampling)
 
     def _too_long(self, estimate: Estimate) -> Card | None:
         """The settings that would fit, where these do not."""

@@ -43,9 +43,7 @@ class FakeEngine:
         self._encoded: set[Path] = set()
         self._lock = threading.Lock()
 
-    def estimate(
-        self, path: Path, *, fps: float | None = None, max_frames: int | None = None
-    ) -> Estimate:
+    def estimate(self, path: Path, *, max_frames: int | None = None, **_: Any) -> Estimate:
         info = probe(path)
         sampling = replace(SAMPLING, max_frames=max_frames or SAMPLING.max_frames)
         grid = token_grid(info, sampling)

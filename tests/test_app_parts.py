@@ -26,7 +26,7 @@ from app.recipe import SETTINGS, read_recipe
 from app.uploads import _rounded
 from app.visitors import BRIEF_WORDS, Asked, Video
 
-VALUES = (0.9, 0.7, 2, 2, 2, 0, 0, 32)
+VALUES = (0.9, 0.7, 2, 2, 2, 0, 0, 32, 0, 0)
 CONFIG = AdaSparkConfig(cube=(2, 2, 2))
 
 
@@ -219,6 +219,7 @@ def test_a_moved_dial_writes_no_more_words_than_are_in_view(said: int | None, mo
         st.sampled_from([0.0, 0.5, 4.0]),
         st.integers(0, 100),
         st.integers(1, 512),
+        *(st.integers(0, 10**6),) * 2,
     )
 )
 def test_a_recipe_survives_its_link(values: tuple[float, ...]) -> None:

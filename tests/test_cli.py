@@ -224,7 +224,7 @@ def test_a_hub_model_without_network_is_one_line(run: Run, monkeypatch: pytest.M
     def unreachable(*_: Any, **__: Any) -> None:
         raise OSError("Network is unreachable")
 
-    monkeypatch.setattr("adaspark.checkpoint.socket.create_connection", unreachable)
+    monkeypatch.setattr("adaspark.checkpoint_hub.socket.create_connection", unreachable)
     result = run("ask", CLIP, "what ?", "--model", "Qwen/none-of-this-name")
     assert_refused(result, "cannot be fetched from the Hugging Face hub")
 
@@ -238,7 +238,7 @@ def test_a_file_that_turns_out_unwritable_is_one_line(run: Run, tmp_path: Path) 
     path = tmp_path / "gone" / "x.json"
     path.parent.mkdir()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("adaspark.cli._is_writable", lambda _: True)
+        patch.setattr("adaspark.outputs._is_writable", lambda _: True)
         path.parent.rmdir()
         code, _, err = run("ask", CLIP, "what ?", *QUICK, "--json", str(path))
     assert code == 2 and "x.json cannot be written (No such file or directory)" in err
@@ -264,7 +264,8 @@ def test_help_names_every_command_and_option(run: Run) -> None:
     assert code == 0 and all(name in out for name in ("ask", "app", "train", "bench", "doctor"))
     code, out, _ = run("ask", "--help")
     options = (
-        "cube attn-top-p ffn-top-p dense model device fps max-frames max-new-tokens json trace"
+        "cube attn-top-p ffn-top-p dense model device fps max-frames min-pixels max-pixels "
+        "max-video-tokens max-new-tokens sample seed temperature max-bytes max-seconds json trace"
     )
     assert code == 0 and all(f"--{name}" in out for name in [*options.split(), "report"])
 

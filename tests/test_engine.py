@@ -13,12 +13,13 @@ import gradio
 import numpy as np
 import pytest
 import torch
+from checkpoints import linked, replace_file
 from test_prompt import tokenizer
 
 from adaspark import checkpoint as checkpoint_module
 from adaspark import engine as engine_module
 from adaspark import generation
-from adaspark.checkpoint import BUNDLED_FOLDER, Checkpoint
+from adaspark.checkpoint import BUNDLED_FOLDER
 from adaspark.config import AdaSparkConfig
 from adaspark.engine import Engine
 from adaspark.errors import UserError
@@ -27,6 +28,8 @@ from adaspark.prompt import build_prompt
 from adaspark.qwen import restore
 from adaspark.request import Event, Options, Phase, Result, Word
 from adaspark.rivals import rival
+from adaspark.sampling import Sampling
+from adaspark.shown import chosen_sampling
 from adaspark.trace import Trace
 from adaspark.video import patchify, read_clip
 
@@ -38,6 +41,10 @@ QUESTION = "what color is the circle ?"
 
 def options(config: AdaSparkConfig = CONFIG, **changes: Any) -> Options:
     return Options(config, **{"max_frames": 4, "max_new_tokens": 4, **changes})
+
+
+def sampling_of(engine: Engine, max_frames: int) -> Sampling:
+    return chosen_sampling(engine._checkpoint.sampling, max_frames=max_frames)
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +157,7 @@ def test_a_dense_answer_is_that_of_the_stock_model(engine: Engine) -> None:
     """The engine's chunks, embeddings and positions against one plain call of transformers."""
     dense = Options(AdaSparkConfig(attn_top_p=1, ffn_top_p=1), max_frames=6, max_new_tokens=1)
     answer = result_of(engine.ask(CLIP, QUESTION, dense)).answer
-    checkpoint, sampling = engine._checkpoint, engine._sampling(None, 6)
+    checkpoint, sampling = engine._checkpoint, sampling_of(engine, 6)
     frames = read_clip(CLIP, sampling).frames
     slices, rows, columns = engine.estimate(CLIP, max_frames=6).grid
     seconds = engine.estimate(CLIP, max_frames=6).seconds_per_slice
@@ -178,7 +185,7 @@ def test_pruning_keeps_the_strongest_tokens_and_drops_the_rest_for_good(
     engine: Engine, events: list[Event]
 ) -> None:
     result = result_of(engine.ask(CLIP, QUESTION, pruned_options(5)))
-    key = engine._cache.key(CLIP, engine._sampling(None, 4))
+    key = engine._cache.key(CLIP, sampling_of(engine, 4))
     features = engine._cache.get(key)
     assert features is not None and features.kept is None, "what is cached stays whole"
     norms = features.embeddings.norm(dim=-1)
@@ -243,18 +250,11 @@ def test_stopping_before_the_first_word_ends_with_nothing(engine: Engine, phase:
     assert result_of(engine.ask(CLIP, QUESTION, options())).answer  # and the engine is free
 
 
-class Forever:
-    """A tokenizer's end that never comes: every answer runs to its limit."""
-
-    @staticmethod
-    def none(checkpoint: Checkpoint) -> set[int]:
-        return set()
-
-
 def test_stopping_among_the_words_gives_what_there_is(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generation, "_end_tokens", Forever.none)
+    # An end that never comes: every answer runs to its limit.
+    monkeypatch.setattr(engine._checkpoint.model.generation_config, "eos_token_id", None)
     stop, limit = threading.Event(), 4000
     for event in engine.ask(CLIP, QUESTION, options(max_new_tokens=limit), stop=stop):
         if isinstance(event, Phase) and event.name == "generate" and event.done >= 2:
@@ -300,6 +300,16 @@ def test_an_error_inside_the_work_reaches_the_consumer(
 REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "The question is blank": (" \n\t", {}),
     "The question is not valid Unicode": ("red \udcff", {}),
+    "min_pixels must be at least 784, got 3": (QUESTION, {"min_pixels": 3}),
+    "min_pixels is 9,000 and max_pixels only 8,000": (
+        QUESTION,
+        {"min_pixels": 9000, "max_pixels": 8000},
+    ),
+    "max_video_tokens must be at least 1, got 0": (QUESTION, {"max_video_tokens": 0}),
+    r"take \d+ tokens at their smallest and max_video_tokens is 3": (
+        QUESTION,
+        {"max_video_tokens": 3},
+    ),
     "max_new_tokens must be at least 1, got 0": (QUESTION, {"max_new_tokens": 0}),
     "fps must be above 0 and at most 120, got -1": (QUESTION, {"fps": -1.0}),
     "fps must be above 0 and at most 120, got nan": (QUESTION, {"fps": float("nan")}),
@@ -339,7 +349,7 @@ def test_characters_of_several_tokens_are_shown_when_they_are_whole(
     said = "é 視 👩 x"
     ids = tokenizer().encode(said, add_special_tokens=False)
     written = [(token, 0.0) for token in ids]
-    monkeypatch.setattr(generation, "_greedy", lambda *_: iter(written))
+    monkeypatch.setattr(generation, "_words", lambda *_: iter(written))
     events = list(engine.ask(CLIP, QUESTION, options(max_new_tokens=len(ids))))
     words = [event.text for event in events if isinstance(event, Word)]
     assert "".join(words) == result_of(events).answer == said
@@ -368,7 +378,7 @@ def features(size: int) -> Features:
 
 def test_the_cache_forgets_the_least_recently_used_and_never_the_newest() -> None:
     cache = FeatureCache(max_bytes=100)
-    sampling = checkpoint_module._sampling({})
+    sampling = Sampling()
     for name in ("a", "b"):
         cache.put((name, sampling), features(10))
     assert cache.get(("a", sampling)) is not None
@@ -378,38 +388,10 @@ def test_the_cache_forgets_the_least_recently_used_and_never_the_newest() -> Non
     assert cache.get(("large", sampling)) is not None and cache.get(("a", sampling)) is None
 
 
-def spoiled(folder: Path, name: str, content: bytes) -> str:
-    """A copy of the bundled checkpoint, by links, with one file of its own."""
-    for path in BUNDLED_FOLDER.iterdir():
-        (folder / path.name).symlink_to(path)
-    (folder / name).unlink(missing_ok=True)
-    (folder / name).write_bytes(content)
-    return str(folder)
-
-
-@pytest.mark.parametrize(
-    "name, content, message",
-    [
-        ("model.safetensors", b"x" * 99, r"cannot be loaded \(SafetensorError\): write it again"),
-        ("model.safetensors", b"", "cannot be loaded"),
-        ("config.json", b"{", "cannot be loaded"),
-        ("config.json", b'{"model_type": "bert"}', "is a bert model; AdaSpark runs on Qwen2.5-VL"),
-        ("tokenizer.json", b"{}", "cannot be loaded"),
-        ("preprocessor_config.json", b"no", "cannot be loaded"),
-        ("adaspark.json", b'{"attn_top_p": 2}', "attn_top_p must be a number from 0 to 1"),
-        ("adaspark.json", b'{"top": 2}', "Unknown setting 'top'"),
-    ],
-)
-def test_a_spoiled_checkpoint_is_refused_in_one_sentence(
-    tmp_path: Path, name: str, content: bytes, message: str
-) -> None:
-    with pytest.raises(UserError, match=message):
-        checkpoint_module.load(spoiled(tmp_path, name, content))
-
-
 def test_a_checkpoint_may_bring_its_configuration(tmp_path: Path) -> None:
-    folder = spoiled(tmp_path, "adaspark.json", b'{"cube": [2, 3, 4], "ffn_top_p": 0.25}')
-    loaded = checkpoint_module.load(folder, device="cpu")
+    folder = linked(tmp_path / "copy", BUNDLED_FOLDER)
+    replace_file(folder / "adaspark.json", b'{"cube": [2, 3, 4], "ffn_top_p": 0.25}')
+    loaded = checkpoint_module.load(str(folder), device="cpu")
     assert loaded.config == AdaSparkConfig((2, 3, 4), ffn_top_p=0.25)
     assert loaded.model.dtype in (torch.bfloat16, torch.float32)  # whichever is faster here
     assert not loaded.model.training

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from adaspark import checkpoint
+from adaspark import checkpoint, checkpoint_source
 from adaspark.cli import main
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
@@ -125,7 +125,7 @@ def copied(fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     """The bundle where `mini` is looked for, with room for other files."""
     for file in fresh.iterdir():
         (tmp_path / file.name).symlink_to(file)
-    monkeypatch.setattr(checkpoint, "BUNDLED_FOLDER", tmp_path)
+    monkeypatch.setattr(checkpoint_source, "BUNDLED_FOLDER", tmp_path)
     return tmp_path
 
 
@@ -163,7 +163,7 @@ def test_a_delta_of_another_model_is_refused(
     with pytest.raises(UserError, match="belongs to another model"):
         checkpoint.load("mini-sparse", device="cpu")
     (copied / "sparse.safetensors").write_bytes(b"no safetensors")
-    with pytest.raises(UserError, match="cannot be loaded"):
+    with pytest.raises(UserError, match=r"sparse\.safetensors of mini-sparse cannot be used"):
         checkpoint.load("mini-sparse", device="cpu")
 
 

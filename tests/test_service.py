@@ -224,6 +224,8 @@ def test_a_page_that_closes_stops_its_run(service: Service) -> None:
         (QUESTION, Settings(0.9, 0.7, 2, 2.5, 2), "A cube is three whole numbers"),
         (QUESTION, Settings(0.9, 0.7, 2, 2, 2, fps=-1), "Frames per second"),
         (QUESTION, Settings(0.9, 0.7, 2, 2, 2, max_frames=-2), "Frames at most"),
+        (QUESTION, Settings(0.9, 0.7, 2, 2, 2, max_pixels=0.5), "Pixels a frame at most"),
+        (QUESTION, Settings(0.9, 0.7, 2, 2, 2, max_video_tokens=-1), "Video tokens at most"),
         (QUESTION, Settings(0.9, 0.7, 2, 2, 2, max_new_tokens=0), "Words at most"),
         (QUESTION, Settings(0.9, 0.7, 2, 2, 2, max_new_tokens=None), "Words at most"),
         ("refuse me", DIALS, "This question is refused; ask another."),
@@ -243,7 +245,7 @@ def test_settings_are_taken_as_they_come() -> None:
     ).options()
     assert options.config.cube == (4, 2, 1) and options.config.attn_top_p == 1.0
     assert (options.fps, options.max_frames) == (2.0, 8)
-    assert Settings(1, 1, 1, 1, 1, fps=0, max_frames=0).sampling() == (None, None)
+    assert set(Settings(1, 1, 1, 1, 1, fps=0, max_frames=0).sampling().values()) == {None}
     assert checked_question("  a\u2003b ") == "a\u2003b"
 
 

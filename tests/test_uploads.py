@@ -34,6 +34,7 @@ class Estimate:
     shown_width: int
     shown_height: int
     video_tokens: int
+    note: str = ""
 
 
 def pictures(path: Path) -> list[Any]:
@@ -202,6 +203,7 @@ def test_the_facts_line(frames: int, fps: int, facts: str, tmp_path: Path) -> No
 def test_the_facts_line_of_one_frame(tmp_path: Path) -> None:
     info = probe(write_clip(tmp_path / "one.mp4", frames=1))
     line = describe(info, Estimate(1, 448, 252, 144))
+    assert describe(info, Estimate(1, 448, 252, 144, "smaller here")) == f"{line}; smaller here"
     assert line == (
         "128 x 96, 0.08 s, H.264; shown to the model as 1 frame of 448 x 252 = 144 visual tokens"
     )

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from adaspark.mini.model import POSITION_STEP
 from adaspark.mini.tasks import Question
-from adaspark.prompt import TEXT, VIDEO, VIDEO_PAD, _template_halves, mrope_positions
+from adaspark.prompt import TEXT, VIDEO, VIDEO_PAD, mrope_positions, template_ids
 
 IGNORE = -100
 BLOCK_TOKENS = 28  # the longest wording, the template's end and the answer fit
@@ -26,7 +26,7 @@ class Packer:
     """Turns questions into blocks with a tokenizer and its chat template."""
 
     def __init__(self, tokenizer: Any, *, block_tokens: int = BLOCK_TOKENS) -> None:
-        (before, between), after = _template_halves(tokenizer)
+        before, between, after = template_ids(tokenizer)
         self.tokenizer, self.block_tokens = tokenizer, block_tokens
         self.before, self.between, self.after = before, between, after
         self.end_id = int(tokenizer.convert_tokens_to_ids("<|im_end|>"))

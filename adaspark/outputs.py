@@ -1,0 +1,58 @@
+"""The files that a command writes: checked before any work, written after it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adaspark.errors import UserError
+
+if TYPE_CHECKING:
+    from adaspark.request import Result
+
+
+def check_outputs(*paths: str | None) -> None:
+    """Raise UserError where a file could not be made; None is one that nobody wants."""
+    for path in paths:
+        if path is not None and not _is_writable(path):
+            raise UserError(f"{path!r} cannot be written: name a file in a folder that exists.")
+
+
+def write_outputs(
+    result: Result, video: str, json_path: str | None, trace: str | None, report: str | None
+) -> None:
+    """Write what was asked for of a result: figures (`-`: standard output), trace, offline page.
+
+    Raises UserError where a file turns out not to be writable.
+    """
+    try:
+        if json_path:
+            text = json.dumps(result.summary(), indent=2, ensure_ascii=False)
+            if json_path == "-":
+                print(text)
+            else:
+                Path(json_path).write_text(text + "\n", encoding="utf-8")
+        if trace:
+            result.trace.save(trace)
+        if report:
+            from viz.page import report as page
+
+            Path(report).write_text(page(result.trace, video_path=video), encoding="utf-8")
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UserError(
+            f"{error.filename} cannot be written ({error.strerror}): name another file."
+        ) from error
+
+
+def _is_writable(path: str) -> bool:
+    """Whether a file could be made at `path`, as far as one can know without making it."""
+    try:
+        folder = Path(path).absolute().parent
+        usable = path != "-" and not Path(path).is_dir() and folder.is_dir()
+        return usable and os.access(folder, os.W_OK)
+    except OSError:  # such as a name that is too long
+        return False
