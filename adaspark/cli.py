@@ -28,6 +28,7 @@ from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
 from adaspark.outputs import check_outputs, write_outputs
 
+BENCH_MODELS = ("mini", "3B", "7B")
 BENCH_PARTS = ("attention", "ffn", "decode", "captured", "flex", "model", "long")
 
 
@@ -105,12 +106,13 @@ def _add_world(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("where", choices=["cpu", "gpu"], metavar="cpu|gpu")
+    parser.add_argument("where", choices=["cpu", "gpu", "serve"], metavar="cpu|gpu|serve")
     parser.add_argument("--tokens", type=whole, nargs="+", metavar="N", help="video tokens")
     parser.add_argument("--quick", action="store_true", help="fewer settings")
     parser.add_argument(
         "--parts", nargs="+", choices=BENCH_PARTS, default=BENCH_PARTS[:3], help="on a GPU"
     )
+    parser.add_argument("--models", nargs="+", choices=BENCH_MODELS, help="for serve")
     parser.add_argument("--repeats", type=whole, default=9, metavar="N")
     parser.add_argument("--json", metavar="PATH", help="write the figures")
     parser.set_defaults(run=_bench)
@@ -211,6 +213,10 @@ def _bench(arguments: argparse.Namespace) -> int:
         from adaspark.bench import gpu
 
         return gpu.run(**given, parts=arguments.parts)
+    if arguments.where == "serve":
+        from adaspark.bench import serve
+
+        return serve.run(**given, models=arguments.models)
     from adaspark.bench import cpu
 
     return cpu.run(**given)

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from adaspark import vision
 from adaspark.checkpoint import Checkpoint
 from adaspark.layout import Grid
+from adaspark.streaming import ahead
 from adaspark.video import (
     DEFAULT_LIMITS,
+    FrameChunk,
     Limits,
     Sampling,
     content_hash,
     damage_warning,
-    stream_patches,
+    patchify,
+    stream_frames,
 )
 
 CACHE_BYTES = 2**30
@@ -103,36 +107,45 @@ def encode(
 ) -> tuple[Features, dict[str, float]]:
     """Decode and encode in chunks of slices: neither frames nor patches of a whole clip are held.
 
-    The tower attends within a slice only, so chunks change nothing. `grid` is (T, H, W) in merged
-    tokens. Returns the features and the seconds of `decode` and `vision`.
+    The tower attends within a slice only, so chunks change nothing. A thread decodes ahead of it.
+    `grid` is (T, H, W) in merged tokens. Returns the features and the seconds of `decode`, spent
+    waiting for frames, and of `vision`, all others.
     """
-    visual = checkpoint.model.model.visual
-    rows, columns = grid[1] * sampling.merge, grid[2] * sampling.merge
+    visual, device = checkpoint.model.model.visual, checkpoint.device
     parts: list[Tensor] = []
     times: list[float] = []
-    damaged = 0
-    seconds = {"decode": 0.0, "vision": 0.0}
-    last = time.perf_counter()
-    chunks = stream_patches(
+    chunks = stream_frames(
         source,
         sampling,
-        checkpoint.mean,
-        checkpoint.std,
+        slices_per_chunk=vision.slices_at_once(grid, sampling.merge, device),
         limits=limits,
         on_progress=lambda done, total: report("decode", done, total),
     )
-    for chunk in chunks:
-        start = time.perf_counter()
+    start = time.perf_counter()
+    waited = 0.0
+    asked = start
+    damaged = 0
+    for chunk in ahead(_pinned(chunks, device)):
+        waited += time.perf_counter() - asked
+        shown = chunk.frames.to(device, non_blocking=True)
+        pixels = patchify(shown, sampling, checkpoint.mean, checkpoint.std).to(visual.dtype)
         slices = len(chunk.times_secs) // sampling.temporal_patch
-        shape = torch.tensor([[slices, rows, columns]], device=checkpoint.device)
-        pixels = chunk.pixel_values.to(checkpoint.device, visual.dtype)
-        parts.append(visual(pixels, grid_thw=shape).pooler_output)
+        parts.append(vision.encode(visual, pixels, (slices, *grid[1:])))
         times += chunk.times_secs
         damaged += chunk.damaged
         report("vision", len(times), grid[0] * sampling.temporal_patch)
-        end = time.perf_counter()
-        seconds["decode"] += start - last
-        seconds["vision"] += end - start
-        last = end
+        asked = time.perf_counter()
+    embeddings = torch.cat(parts)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)  # for the seconds to be true
+    seconds = {"decode": waited, "vision": time.perf_counter() - start - waited}
     warnings = damage_warning(_files(source)[0], damaged, len(times))
-    return Features(torch.cat(parts), grid, times, warnings=warnings), seconds
+    return Features(embeddings, grid, times, warnings=warnings), seconds
+
+
+def _pinned(chunks: Iterable[FrameChunk], device: torch.device) -> Iterator[FrameChunk]:
+    """The chunks, where a GPU is to have them in memory that it copies from by itself."""
+    for chunk in chunks:
+        if device.type == "cuda":
+            chunk = replace(chunk, frames=chunk.frames.pin_memory())
+        yield chunk

@@ -27,7 +27,6 @@ __all__ = [
     "Clip",
     "FrameChunk",
     "Limits",
-    "PatchChunk",
     "Sampling",
     "Source",
     "VideoInfo",
@@ -39,7 +38,6 @@ __all__ = [
     "sample_times",
     "smart_resize",
     "stream_frames",
-    "stream_patches",
     "token_grid",
 ]
 
@@ -53,17 +51,6 @@ class FrameChunk:
     """
 
     frames: Tensor
-    times_secs: list[float]
-    damaged: int = 0
-
-
-@dataclass(frozen=True)
-class PatchChunk:
-    """Whole slices as patches: float32 [T * h * w, C], the presentation time of each frame, and
-    how many frames are damaged.
-    """
-
-    pixel_values: Tensor
     times_secs: list[float]
     damaged: int = 0
 
@@ -150,28 +137,6 @@ def stream_frames(
     chunk_frames = slices_per_chunk * sampling.temporal_patch
     scanned = scan(path, limits, fps=sampling.fps)
     yield from _frame_chunks(scanned, sampling, on_progress, chunk_frames=chunk_frames)
-
-
-def stream_patches(
-    path: Source,
-    sampling: Sampling,
-    mean: Sequence[float],
-    std: Sequence[float],
-    *,
-    slices_per_chunk: int = 8,
-    limits: Limits = DEFAULT_LIMITS,
-    on_progress: OnProgress | None = None,
-) -> Iterator[PatchChunk]:
-    """Yield the patches of a video in chunks of whole slices; joined, they are its pixel values."""
-    for chunk in stream_frames(
-        path,
-        sampling,
-        slices_per_chunk=slices_per_chunk,
-        limits=limits,
-        on_progress=on_progress,
-    ):
-        pixel_values = patchify(chunk.frames, sampling, mean, std)
-        yield PatchChunk(pixel_values, chunk.times_secs, chunk.damaged)
 
 
 def patchify(

@@ -21,7 +21,7 @@ from adaspark.prompt import build_prompt
 from adaspark.qwen import restore
 from adaspark.request import Drawing, Options, Result
 from adaspark.shown import chosen_sampling
-from adaspark.video import stream_patches
+from adaspark.video import patchify, read_clip
 
 QUESTION = "What happens in this video, and in which order?"
 DENSE = AdaSparkConfig((2, 2, 2), 1, 1)
@@ -76,7 +76,7 @@ def stock(case: Case, **settings: Any) -> list[int]:
     checkpoint = case.engine._checkpoint
     model = restore(copy.deepcopy(checkpoint.model))
     sampling = chosen_sampling(checkpoint.sampling, **SHOWN)
-    chunks = list(stream_patches(case.clip, sampling, checkpoint.mean, checkpoint.std))
+    frames = read_clip(case.clip, sampling).frames
     estimate = case.engine.estimate(case.clip, **SHOWN)
     slices, rows, columns = estimate.grid
     rate = model.config.vision_config.tokens_per_second
@@ -86,7 +86,7 @@ def stock(case: Case, **settings: Any) -> list[int]:
         input_ids=prompt.input_ids,
         attention_mask=torch.ones_like(prompt.input_ids),
         mm_token_type_ids=prompt.token_types,
-        pixel_values_videos=torch.cat([chunk.pixel_values for chunk in chunks]),
+        pixel_values_videos=patchify(frames, sampling, checkpoint.mean, checkpoint.std),
         video_grid_thw=torch.tensor([[slices, 2 * rows, 2 * columns]]),
         second_per_grid_ts=torch.tensor([estimate.seconds_per_slice]),
         **{"max_new_tokens": TOKENS, "do_sample": False, "tokenizer": checkpoint.tokenizer}

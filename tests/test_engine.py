@@ -31,7 +31,7 @@ from adaspark.rivals import rival
 from adaspark.sampling import Sampling
 from adaspark.shown import chosen_sampling
 from adaspark.trace import Trace
-from adaspark.video import stream_patches
+from adaspark.video import patchify, read_clip
 
 CLIPS = Path(gradio.__file__).parent / "media_assets" / "videos"
 CLIP = CLIPS / "b.mp4"
@@ -158,7 +158,7 @@ def test_a_dense_answer_is_that_of_the_stock_model(engine: Engine) -> None:
     dense = Options(AdaSparkConfig(attn_top_p=1, ffn_top_p=1), max_frames=6, max_new_tokens=1)
     answer = result_of(engine.ask(CLIP, QUESTION, dense)).answer
     checkpoint, sampling = engine._checkpoint, sampling_of(engine, 6)
-    chunks = list(stream_patches(CLIP, sampling, checkpoint.mean, checkpoint.std))
+    frames = read_clip(CLIP, sampling).frames
     slices, rows, columns = engine.estimate(CLIP, max_frames=6).grid
     seconds = engine.estimate(CLIP, max_frames=6).seconds_per_slice
     rate = checkpoint.model.config.vision_config.tokens_per_second
@@ -170,7 +170,7 @@ def test_a_dense_answer_is_that_of_the_stock_model(engine: Engine) -> None:
         logits = stock(
             input_ids=prompt.input_ids,
             mm_token_type_ids=prompt.token_types,
-            pixel_values_videos=torch.cat([chunk.pixel_values for chunk in chunks]),
+            pixel_values_videos=patchify(frames, sampling, checkpoint.mean, checkpoint.std),
             video_grid_thw=torch.tensor([[slices, 2 * rows, 2 * columns]]),
             second_per_grid_ts=torch.tensor([seconds]),
         ).logits[0, -1]
