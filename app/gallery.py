@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
+from adaspark.assets import TRACES
 from adaspark.errors import UserError
 from adaspark.request import Estimate, Result
 from adaspark.trace import Trace
@@ -17,7 +18,6 @@ from adaspark.video import content_hash, probe
 from app.samples import Sample
 
 log = logging.getLogger(__name__)
-TRACES = Path(__file__).parent.parent / "assets" / "traces"
 
 
 def trace_path(sample: Sample, folder: Path = TRACES) -> Path:

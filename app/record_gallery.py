@@ -16,14 +16,15 @@ from typing import Any
 
 import numpy as np
 
+from adaspark.assets import BUNDLED_MODEL, TRACES
 from adaspark.errors import UserError
 from adaspark.request import Options, Result
 from adaspark.trace import Trace
 from adaspark.video import content_hash
-from app.gallery import TRACES, trace_path
+from app.gallery import trace_path
 from app.samples import Sample, read_samples, real_footage
 
-WEIGHTS = Path(__file__).parent.parent / "assets" / "mini" / "model.safetensors"
+WEIGHTS = BUNDLED_MODEL / "model.safetensors"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

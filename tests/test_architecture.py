@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 TOP = {"app", "adaspark", "viz", "assets", "tests", "Dockerfile", "requirements.txt", "README.md"}
 BY_CONVENTION = {"pyproject.toml", "Makefile", "LICENSE"}
 TRANSFORMERS_ALLOWED = {

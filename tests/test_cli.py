@@ -13,12 +13,12 @@ from typing import Any
 import gradio
 import pytest
 import torch
+from paths import ROOT
 
 from adaspark.cli import main
 from adaspark.trace import Trace
 
 CLIP = str(Path(gradio.__file__).parent / "media_assets" / "videos" / "b.mp4")
-ROOT = Path(__file__).parents[1]
 QUICK = ["--max-frames", "4", "--max-new-tokens", "3"]
 Run = Callable[..., tuple[int, str, str]]
 
