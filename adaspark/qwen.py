@@ -20,7 +20,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2MLP
 
-from adaspark import attention, ffn
+from adaspark import attention, backend, ffn
 from adaspark.attention import Choice
 from adaspark.config import AdaSparkConfig, Cube
 from adaspark.errors import UserError
@@ -253,7 +253,7 @@ def _attention(
     for row, sequence in enumerate(session.rows):
         keys, values = key[row, :, : sequence.length], value[row, :, : sequence.length]
         with torch.autocast(kind, enabled=False):
-            done = attention.sparse_attention(
+            done = backend.sparse_attention(
                 query[row],
                 keys,
                 values,
@@ -328,7 +328,7 @@ class _SparseMLP(Qwen2MLP):  # type: ignore[misc]
             return passed
         outputs = []
         for row, sequence in enumerate(session.rows):
-            output, kept, weights = ffn.sparse_ffn(
+            output, kept, weights = backend.sparse_ffn(
                 hidden[row],
                 norms[row],
                 sequence,

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from models import prompt, tiny_model
 from torch import Tensor
 
-from adaspark import attention, record, reference, restore, sparsify
+from adaspark import record, reference, restore, sparsify
+from adaspark.backend import use_backend
 from adaspark.config import DENSE, AdaSparkConfig
 from adaspark.engine import Engine
 from adaspark.errors import UserError
@@ -113,13 +114,11 @@ def test_interventions_end_with_the_next_call(stock: Any) -> None:
         assert torch.equal(restore(model)(**inputs).logits, stock(**inputs).logits)
 
 
-def test_the_fast_path_obeys_as_the_reference_does(
-    stock: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_fast_path_obeys_as_the_reference_does(stock: Any) -> None:
     forced = {FIRST: False, 5: True, LAST: False}
     fast, _ = run(stock, CONFIG, forced)
-    monkeypatch.setattr(attention, "sparse_attention", reference.sparse_attention)
-    slow, _ = run(stock, CONFIG, forced)
+    with use_backend("reference"):
+        slow, _ = run(stock, CONFIG, forced)
     assert (fast - slow).abs().max() <= 1e-4
 
 

@@ -17,7 +17,7 @@ import torch
 from models import prompt, text_after, tiny_model
 from torch import Tensor
 
-from adaspark import attention, ffn, record, recorder, reference, sparsify
+from adaspark import backend, record, recorder, reference, sparsify
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
 from adaspark.rules import top_p
@@ -32,22 +32,20 @@ HEADS, LAYERS = 4, 2
 class Spy:
     """The tensors that the method was given, and what the slow reference makes of them."""
 
-    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.attended: list[tuple[Tensor, Tensor, SequenceMap]] = []
         self.ffns: list[tuple[Tensor, Tensor]] = []
-        attend, pass_on = attention.sparse_attention, ffn.sparse_ffn
 
         def attention_spy(q: Tensor, k: Tensor, v: Tensor, s: SequenceMap, **options: Any) -> Any:
             self.attended.append((q.clone(), k.clone(), s))
-            return attend(q, k, v, s, **options)
+            return backend.fastest_attention(q, k, v)(q, k, v, s, **options)
 
         def ffn_spy(x: Tensor, norms: Tensor, s: SequenceMap, branch: Any, **options: Any) -> Any:
             _, kept, weights = reference.sparse_ffn(x, norms, s, branch, **options)
             self.ffns.append((kept, weights))
-            return pass_on(x, norms, s, branch, **options)
+            return backend.fastest_ffn(x)(x, norms, s, branch, **options)
 
-        patch.setattr(attention, "sparse_attention", attention_spy)
-        patch.setattr(ffn, "sparse_ffn", ffn_spy)
+        self.backend = backend.Implementation(attention_spy, ffn_spy)
 
     def choices(self, layer: int) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
         """By position: probabilities [H, C], and the kept cubes likewise."""
@@ -87,8 +85,8 @@ def model() -> Any:
 def run(model: Any) -> tuple[Trace, Spy, list[int]]:
     """A prompt of two videos, and three words after it."""
     inputs = prompt(GRIDS)
-    with pytest.MonkeyPatch.context() as patch, record(model) as trace, torch.no_grad():
-        spy = Spy(patch)
+    spy = Spy()
+    with backend.use_backend(spy.backend), record(model) as trace, torch.no_grad():
         written = model.generate(**inputs, max_new_tokens=4, do_sample=False)
     return trace, spy, written[0, :-1].tolist()  # the last word was never read
 
