@@ -92,7 +92,7 @@ class Exports:
 
 
 def _check_picture(finished: Finished) -> None:
-    if "pruned" in finished.result.trace.meta:
+    if finished.result.trace.meta.pruned is not None:
         raise UserError(
             "A run on pruned tokens has no cubes to draw: they are a row. Its trace has them all."
         )

@@ -19,6 +19,7 @@ from paths import ASSETS, ROOT
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
 from adaspark.request import Options, Phase, Result
+from adaspark.trace_meta import Pruned
 from app.calibration import read_calibration
 from app.limits import SWITCHES, ServerLimits, limits_from
 from app.loading import NO_MODEL, Loading, default_config
@@ -166,7 +167,7 @@ def test_nothing_is_said_of_the_time_before_something_was_measured() -> None:
 
 def test_a_pruned_run_tells_nothing_of_the_time() -> None:
     result, rates = observed({"decode": 1.0, "vision": 2.0}), Rates()
-    result.trace.meta["pruned"] = {"grid": [1, 1, 1], "kept": [0]}
+    result.trace.meta.pruned = Pruned((1, 1, 1), [0])
     rates.observe(result)
     assert rates.secs(100) is None
 

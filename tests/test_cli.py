@@ -132,7 +132,7 @@ def test_trace_and_report_are_written(run: Run, tmp_path: Path) -> None:
     )
     assert code == 0 and err == ""
     trace = Trace.load(trace_path)
-    assert trace.meta["answer"] == out.strip() and trace.meta["question"] == "what color ?"
+    assert trace.meta.answer == out.strip() and trace.meta.question == "what color ?"
     html = page.read_text("utf-8")
     assert html.lstrip().lower().startswith("<!doctype html") and "what color ?" in html
     assert {path.name for path in tmp_path.iterdir()} == {"run.npz", "sub.html"}

@@ -101,7 +101,7 @@ def test_a_trace_is_counted_by_its_own_arrays() -> None:
     model = sparsify(tiny_model(heads=4, kv_heads=2), AdaSparkConfig((2, 2, 2), 0.5, 0.5))
     trace = traced(model, [(3, 4, 5)])
     counted = flops(trace)
-    shape, tokens = trace.meta["shape"], trace.meta["counts"]["tokens"]
+    shape, tokens = trace.meta.shape, trace.meta.counts.tokens
     assert shape == {
         "layers": 3,
         "hidden": 32,
@@ -117,7 +117,7 @@ def test_a_trace_is_counted_by_its_own_arrays() -> None:
     assert counted.sparse.ffn == counted.executed.ffn == 6 * 32 * 160 * passed
     assert counted.sparse.total <= counted.executed.total < counted.dense.total
     assert counted.vision == 0
-    trace.meta["vision_flops"] = 5.0
+    trace.meta.vision_flops = 5.0
     assert flops(trace).vision == 5.0
 
 

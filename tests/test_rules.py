@@ -159,7 +159,7 @@ def test_a_model_runs_and_records_any_rule(name: str) -> None:
         model(**prompt([(4, 4, 4)]))
     kept = trace.word_mask()[:, -1]
     assert (kept.sum(-1) == math.ceil(0.5 * len(trace.bounds))).all()
-    assert AdaSparkConfig.from_dict(trace.meta["config"]) == config
+    assert trace.meta.config == config
 
 
 def test_rules_that_look_at_nothing_choose_for_nothing() -> None:

@@ -11,6 +11,7 @@ import pytest
 from trace_factory import make_trace, nucleus
 
 from adaspark.trace import Trace
+from adaspark.trace_meta import Meta
 from viz import figures, shares
 from viz.palette import CIVIDIS, DARK, LIGHT, cividis, rgb
 
@@ -43,13 +44,13 @@ def test_figures_are_transparent_themed_and_valid_json(trace: Trace, name: str, 
 def test_any_run_can_be_drawn(name: str, shape: dict[str, Any]) -> None:
     unusual = make_trace(layers=2, **shape)
     assert figures.draw(name, unusual, layer=1).to_json()
-    unusual.meta.clear()
+    unusual.meta = Meta()
     assert figures.draw(name, unusual, layer=1).to_json()
 
 
 def test_entropy_by_layer_keeps_kinds_apart(trace: Trace) -> None:
     figure = figures.entropy_by_layer(trace)
-    rows = [i for i, word in enumerate(trace.words) if word["kind"] == "question"]
+    rows = [i for i, word in enumerate(trace.words) if word.kind == "question"]
     expected = trace.word_entropy[:, rows].mean(1)
     assert named(figure, "Attention, question").y == pytest.approx(expected, abs=1e-6)
     assert named(figure, "Attention, video").y == pytest.approx(
@@ -83,11 +84,12 @@ def test_density_is_each_layers(trace: Trace) -> None:
 
 def test_flops_bars_are_the_counted_parts(trace: Trace) -> None:
     figure = figures.flops_breakdown(trace)
-    counts = trace.meta["flops"]
+    counts = trace.meta.flops
     bar = named(figure, "FFN")
     assert dict(zip(bar.y, bar.x, strict=True)) == {
-        "Dense": counts["dense"]["ffn"] / 1e9,
-        "AdaSpark": counts["sparse"]["ffn"] / 1e9,
+        "Dense": counts.dense.ffn / 1e9,
+        "AdaSpark": counts.sparse.ffn / 1e9,
+        "Executed": counts.executed.ffn / 1e9,
     }
     patterns = [part.marker.pattern.shape for part in figure.data if part.xaxis == "x"]
     assert len(set(patterns)) == len(patterns) > 2
@@ -115,7 +117,7 @@ def test_the_enlarged_map_has_each_cube_at_its_place(trace: Trace) -> None:
 
 def test_statistics_count_the_cubes_of_each_kind(trace: Trace) -> None:
     figure = figures.layer_statistics(trace)
-    rows = [i for i, word in enumerate(trace.words) if word["kind"] == "answer"]
+    rows = [i for i, word in enumerate(trace.words) if word.kind == "answer"]
     counts = trace.word_mask()[:, rows].sum(-1).mean((1, 2))
     assert named(figure, "Answer").y == pytest.approx(counts, abs=1e-4)
     sizes = np.bincount(trace.cube_from_token)[trace.query_cubes]
@@ -125,7 +127,7 @@ def test_statistics_count_the_cubes_of_each_kind(trace: Trace) -> None:
 
 
 def test_concentration_is_the_size_of_the_nucleus_at_each_mass(trace: Trace) -> None:
-    rows = [i for i, word in enumerate(trace.words) if word["kind"] == "question"]
+    rows = [i for i, word in enumerate(trace.words) if word.kind == "question"]
     figure = figures.attention_concentration(trace)
     for mass in (0.5, 0.8, 0.9, 0.95):
         chosen = nucleus(trace.word_probs[:, rows].astype(np.float64), mass)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -92,7 +93,7 @@ def test_every_layer_keeps_what_it_kept_at_its_own_threshold() -> None:
 def test_a_word_never_keeps_a_cube_that_comes_after_it() -> None:
     trace = make_trace(grids=((4, 4, 4), (4, 4, 4)), layers=1, attn_top_p=1.0)
     between = 2
-    trace.meta["words"][between]["position"] = between + 64
+    trace.meta.words[between].position = between + 64
     trace.word_probs[:, between, :, 1:] = 0
     trace.word_kept[:, between] = np.packbits([1, 0])
     found = levels.word_levels(trace, 0, [between], levels.FINE)
@@ -101,7 +102,7 @@ def test_a_word_never_keeps_a_cube_that_comes_after_it() -> None:
 
 def test_another_rule_than_top_p_offers_no_other_threshold() -> None:
     trace = make_trace(layers=1)
-    trace.meta["config"] |= {"attn_rule": "top_k", "attn_keep": 0.5}
+    trace.meta.config = replace(trace.meta.config, attn_rule="top_k", attn_keep=0.5)
     detail = layer_detail(trace, 0)
     assert detail["word_level"]["steps"] == [1.0]
     rows = shown_words(trace)
@@ -129,7 +130,7 @@ def test_a_large_layer_keeps_what_fits(words: int) -> None:
         assert np.abs(top / (2**bits - 1) - kept.mean(1)).max() <= 1 / (2**bits - 1)
     assert (detail["word_level"] is None) == (words == 120)
     share = detail["kind_share"]
-    answer = [i for i, word in enumerate(trace.words) if word["kind"] == "answer"]
+    answer = [i for i, word in enumerate(trace.words) if word.kind == "answer"]
     for p in (0.5, 0.8, 0.9):
         bits = int(share["table"]["dtype"][1:])
         found = unpacked(share["table"])[share["kinds"].index("answer"), share["steps"].index(p)]

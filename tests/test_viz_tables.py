@@ -11,6 +11,7 @@ import pytest
 from trace_factory import make_trace
 
 from adaspark.trace import Trace
+from adaspark.trace_meta import Meta
 from viz import figures, shares
 from viz.tables import TABLES
 
@@ -37,7 +38,7 @@ def test_rows_share_columns_and_read_back_from_csv(name: str, shape: dict[str, A
     found = list(csv.DictReader(io.StringIO(figures.csv_text(rows))))
     expected = [{k: "" if v is None else str(v) for k, v in row.items()} for row in rows]
     assert found == expected
-    unusual.meta.clear()
+    unusual.meta = Meta()
     assert isinstance(figures.table(name, unusual, layer=1), list)
 
 
@@ -76,5 +77,5 @@ def test_cubes_and_tokens_are_the_traces(trace: Trace) -> None:
 def test_costs_are_counted_and_measured_apart(trace: Trace) -> None:
     rows = figures.table("flops", trace)
     counted = {row["what"]: row["value"] for row in rows if row["how"] == "counted"}
-    assert counted["Dense: FFN"] == trace.meta["flops"]["dense"]["ffn"]
+    assert counted["Dense: FFN"] == trace.meta.flops.dense.ffn
     assert {row["unit"] for row in rows if row["how"] == "measured"} == {"s"}

@@ -76,7 +76,7 @@ class _Painter:
         count = int(np.prod(self.grid))
         found = sides(a, b, layer, kind=kind, compared=compared)
         self.sides = found[:count].reshape(self.grid)
-        same = "pruned" not in b.meta and np.array_equal(a.bounds, b.bounds)
+        same = b.meta.pruned is None and np.array_equal(a.bounds, b.bounds)
         self.bounds = a.bounds if same and compared == "cubes" else None
         self._tints: dict[int, _Tint] = {}
 
@@ -141,12 +141,12 @@ class _Tint:
 
 
 def _grids(trace: Trace) -> list[tuple[int, ...]]:
-    pruned = trace.meta.get("pruned")
-    return [tuple(pruned["grid"])] if pruned else [tuple(grid) for grid in shares.grids(trace)]
+    pruned = trace.meta.pruned
+    return [tuple(pruned.grid)] if pruned else [tuple(grid) for grid in shares.grids(trace)]
 
 
 def _kept(trace: Trace, layer: int, kind: str, compared: Compared) -> NDArray[np.bool_]:
-    if "pruned" in trace.meta:
+    if trace.meta.pruned is not None:
         return shares.unpruned(trace)
     if compared == "ffn":
         return np.asarray(trace.ffn_mask()[layer], bool)

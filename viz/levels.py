@@ -39,11 +39,11 @@ def steps_of(bits: int, recorded: float | None) -> Steps:
 
 def recorded_top_p(trace: Trace, half: str, layer: int) -> float | None:
     """The Top-p of "attn" or "ffn" that a layer of the run used; None for another rule."""
-    config: dict[str, Any] = trace.meta.get("config") or {}
-    top_p = config.get(f"{half}_top_p")
-    if isinstance(top_p, list):  # one number for each layer
-        top_p = top_p[layer]
-    return float(top_p) if top_p is not None and f"{half}_rule" not in config else None
+    config = trace.meta.config
+    if config is None or getattr(config, f"{half}_rule") != "top_p":
+        return None
+    top_p = getattr(config, f"{half}_top_p")
+    return float(top_p[layer] if isinstance(top_p, tuple) else top_p)
 
 
 def word_levels(trace: Trace, layer: int, rows: list[int], steps: Steps) -> NDArray[np.uint8]:
@@ -103,9 +103,9 @@ def _candidates(trace: Trace, rows: list[int]) -> NDArray[np.bool_]:
     first = np.full(len(trace.bounds), len(trace.cube_from_token))
     np.minimum.at(first, trace.cube_from_token, np.arange(len(trace.cube_from_token)))
     # A word's position counts the text and the video tokens before it.
-    positions = {i: word.get("position") for i, word in enumerate(trace.words)}
+    positions = {i: word.position for i, word in enumerate(trace.words)}
     everything = len(trace.cube_from_token) + 1
-    seen = [everything if (at := positions.get(row)) is None else at - row for row in rows]
+    seen = [everything if (at := positions.get(row, -1)) < 0 else at - row for row in rows]
     return first < np.array(seen, np.int64)[:, None]
 
 

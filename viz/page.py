@@ -73,7 +73,7 @@ def report(
     says so. The page's own security policy forbids it any request.
     """
     url, note = _embedded(video_path)
-    title = text(trace.meta.get("question") or "AdaSpark run")
+    title = text(trace.meta.question or "AdaSpark run")
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'

@@ -49,7 +49,8 @@ def scene(
     `word_kept`, `ffn_kept` and `details` are null where they would pass their budget: the viewer
     then asks for a layer's detail when it needs it. The URL is not counted.
     """
-    meta = {name: trace.meta[name] for name in _COPIED + _COPIED_TOO if name in trace.meta}
+    known = trace.meta.to_dict()
+    meta = {name: known[name] for name in _COPIED + _COPIED_TOO if name in known}
     rows = shown_words(trace)
     parts = {
         "version": SCENE_VERSION,
@@ -98,10 +99,10 @@ def _ffn_kept(trace: Trace) -> dict[str, Any] | None:
 
 
 def _pruned(trace: Trace) -> dict[str, Any] | None:
-    pruned = trace.meta.get("pruned")
+    pruned = trace.meta.pruned
     if pruned is None:
         return None
-    return {"grid": pruned["grid"], "kept": packed(shares.unpruned(trace), 1)}
+    return {"grid": pruned.grid, "kept": packed(shares.unpruned(trace), 1)}
 
 
 def _density(trace: Trace) -> dict[str, Any]:

@@ -37,32 +37,32 @@ def header(trace: Trace) -> str:
     """The question, the answer and what ran."""
     meta = trace.meta
     facts = {
-        "Model": meta.get("model"),
-        "Device": meta.get("device"),
-        "Backend": meta.get("backend"),
+        "Model": meta.model,
+        "Device": meta.device,
+        "Backend": meta.backend,
         "Cube": _cube(trace),
         "Top-p attention": _top_p(trace, "attn"),
         "Top-p FFN": _top_p(trace, "ffn"),
-        "Video": (meta.get("clip") or {}).get("name"),
+        "Video": meta.clip.name if meta.clip else None,
     }
     known = {name: value for name, value in facts.items() if value not in (None, "")}
     chips = [tag("li", text(name), " ", tag("b", text(value))) for name, value in known.items()]
     return tag(
         "header",
         tag("p", "AdaSpark: what a video model read to answer this question", class_="about"),
-        tag("h1", text(meta.get("question") or "No question")),
-        tag("p", text(meta.get("answer") or "No answer"), class_="answer"),
+        tag("h1", text(meta.question or "No question")),
+        tag("p", text(meta.answer or "No answer"), class_="answer"),
         tag("ul", *chips, class_="chips"),
     )
 
 
 def cards(trace: Trace) -> str:
     """Densities, counted FLOPs and measured seconds, kept apart."""
-    flops, seconds = trace.meta.get("flops") or {}, trace.meta.get("seconds") or {}
+    seconds = trace.meta.seconds
     entries = [
         ("Attention density", _percent(trace.attention_density), "of query-key pairs computed"),
         ("FFN density", _percent(trace.ffn_density), "of video tokens through the FFN"),
-        ("Fewer FLOPs", _percent(flops.get("reduction")), "counted, prefill"),
+        ("Fewer FLOPs", _percent(_reduction(trace)), "counted, prefill"),
         ("Prefill", _secs(seconds.get("prefill")), "measured"),
         ("Vision", _secs(seconds.get("vision")), "measured"),
     ]
@@ -76,7 +76,7 @@ def cards(trace: Trace) -> str:
 def comparison(traces: Sequence[Trace], labels: Sequence[str]) -> str:
     """Two or more runs of one question side by side: settings, answers, shares, cost."""
     rows = {
-        "Answer": [trace.meta.get("answer") or "No answer" for trace in traces],
+        "Answer": [trace.meta.answer or "No answer" for trace in traces],
         "Cube": [_cube(trace) for trace in traces],
         "Top-p attention, FFN": [
             ", ".join(str(_top_p(trace, half) or "-") for half in ("attn", "ffn"))
@@ -84,12 +84,8 @@ def comparison(traces: Sequence[Trace], labels: Sequence[str]) -> str:
         ],
         "Attention density": [_percent(trace.attention_density) for trace in traces],
         "FFN density": [_percent(trace.ffn_density) for trace in traces],
-        "Fewer FLOPs, counted": [
-            _percent((trace.meta.get("flops") or {}).get("reduction")) for trace in traces
-        ],
-        "Prefill, measured": [
-            _secs((trace.meta.get("seconds") or {}).get("prefill")) for trace in traces
-        ],
+        "Fewer FLOPs, counted": [_percent(_reduction(trace)) for trace in traces],
+        "Prefill, measured": [_secs(trace.meta.seconds.get("prefill")) for trace in traces],
     }
     heads = [tag("th", text(label), scope="col") for label in ("", *labels)]
     body = [_row(name, [str(value) for value in values]) for name, values in rows.items()]
@@ -180,8 +176,8 @@ def run_table(trace: Trace) -> str:
         for name, parts in series.flops_parts(trace).items()
         for part, value in parts.items()
     ]
-    seconds = trace.meta.get("seconds") or {}
-    rows += [(f"{name.capitalize()}, measured", _secs(value)) for name, value in seconds.items()]
+    seconds = trace.meta.seconds.items()
+    rows += [(f"{name.capitalize()}, measured", _secs(value)) for name, value in seconds]
     if not rows:
         return ""
     body = tag("tbody", *(_row(name, [value]) for name, value in rows))
@@ -210,13 +206,17 @@ def _map(layer: int, values: Any) -> str:
 
 
 def _cube(trace: Trace) -> str:
-    return " x ".join(str(side) for side in (trace.meta.get("config") or {}).get("cube", ()))
+    return " x ".join(map(str, trace.meta.config.cube)) if trace.meta.config else ""
+
+
+def _reduction(trace: Trace) -> float | None:
+    return trace.meta.flops.reduction if trace.meta.flops else None
 
 
 def _top_p(trace: Trace, half: str) -> Any:
     """The threshold of "attn" or "ffn"; where it differs by layer, the least and the largest."""
-    top_p = (trace.meta.get("config") or {}).get(f"{half}_top_p")
-    return f"{min(top_p)} to {max(top_p)}, by layer" if isinstance(top_p, list) else top_p
+    top_p = getattr(trace.meta.config, f"{half}_top_p", None)
+    return f"{min(top_p)} to {max(top_p)}, by layer" if isinstance(top_p, tuple) else top_p
 
 
 def _percent(share: Any) -> str:

@@ -159,25 +159,25 @@ def concentration(trace: Trace, kind: str) -> list[Line]:
 
 
 def flops_parts(trace: Trace) -> dict[str, dict[str, float]]:
-    """Counted FLOPs by part for "Dense", "AdaSpark" and, where parts are known, "Executed".
+    """Counted FLOPs by part for "Dense", "AdaSpark" and "Executed".
 
     Empty where the trace's meta holds no counts.
     """
-    counts: dict[str, Any] = trace.meta.get("flops") or {}
-    names = {"Dense": "dense", "AdaSpark": "sparse", "Executed": "executed"}
-    known = {name: counts[key] for name, key in names.items() if isinstance(counts.get(key), dict)}
-    vision = float(counts.get("vision") or 0)
+    counts = trace.meta.flops
+    if counts is None:
+        return {}
+    rows = {"Dense": counts.dense, "AdaSpark": counts.sparse, "Executed": counts.executed}
+    vision = {"vision": counts.vision} if counts.vision else {}
     return {
-        name: {part: float(parts.get(part) or 0) for part in PARTS if part != "vision"}
-        | ({"vision": vision} if vision else {})
-        for name, parts in known.items()
+        name: {part: getattr(parts, part) for part in PARTS if part != "vision"} | vision
+        for name, parts in rows.items()
     }
 
 
 def measured(trace: Trace) -> dict[str, float]:
     """Seconds of each phase of the run that were measured."""
-    seconds: dict[str, Any] = trace.meta.get("seconds") or {}
-    return {name.capitalize(): float(secs) for name, secs in seconds.items() if secs is not None}
+    seconds = trace.meta.seconds.items()
+    return {name.capitalize(): float(secs) for name, secs in seconds if secs is not None}
 
 
 def flops_title(trace: Trace) -> str:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from adaspark.trace import Trace
+    from adaspark.trace_meta import Word
 
 Kind = Literal["video", "question", "answer"]
 KINDS: tuple[Kind, ...] = ("video", "question", "answer")
@@ -23,9 +24,8 @@ CONTINUED = "\u00b7"
 
 def grids(trace: Trace) -> list[tuple[int, int, int]]:
     """(T, H, W) of each video in merged tokens; from the bounds where `meta` has none."""
-    stated = trace.meta.get("grids")
-    if stated:
-        return [(int(t), int(h), int(w)) for t, h, w in stated]
+    if trace.meta.grids:
+        return trace.meta.grids
     if not trace.bounds.size:
         return []
     videos = np.unique(trace.bounds[:, 0])
@@ -35,9 +35,10 @@ def grids(trace: Trace) -> list[tuple[int, int, int]]:
 
 def unpruned(trace: Trace) -> NDArray[np.bool_]:
     """bool [V]: which tokens of a pruned video's whole grid the language model was shown."""
-    pruned = trace.meta["pruned"]
-    kept = np.zeros(math.prod(pruned["grid"]), bool)
-    kept[pruned["kept"]] = True
+    pruned = trace.meta.pruned
+    assert pruned is not None
+    kept = np.zeros(math.prod(pruned.grid), bool)
+    kept[pruned.kept] = True
     return kept
 
 
@@ -47,19 +48,16 @@ def words(trace: Trace) -> list[dict[str, Any]]:
     A part of a character has a "name" too; its text is the character, or a dot after the first.
     """
     count = trace.word_kept.shape[1]
-    known = [*trace.words[:count], *({} for _ in range(count - len(trace.words)))]
-    return [
-        {"index": i, "kind": str(word.get("kind", "question")), **_word_text(word)}
-        for i, word in enumerate(known)
-    ]
+    known = [{"kind": word.kind, **_word_text(word)} for word in trace.words[:count]]
+    unknown = [{"kind": "question", "text": "?"}] * (count - len(known))
+    return [{"index": i, **word} for i, word in enumerate([*known, *unknown])]
 
 
-def _word_text(word: dict[str, Any]) -> dict[str, str]:
-    text, part = str(word.get("text", "?")), word.get("part")
-    if part is None:
-        return {"text": text}
-    name = f"{part['of']} (part {part['number']} of {part['count']})"
-    return {"text": text or CONTINUED, "name": name}
+def _word_text(word: Word) -> dict[str, str]:
+    if (part := word.part) is None:
+        return {"text": word.text}
+    name = f"{part.of} (part {part.number} of {part.count})"
+    return {"text": word.text or CONTINUED, "name": name}
 
 
 def word_indices(trace: Trace, kind: str) -> list[int]:

@@ -14,6 +14,7 @@ from trace_factory import make_trace
 from viewer_page import alphas_at, compare, cube_middles, open_viewer, show, snapshot, surely_kept
 
 from adaspark.trace import Trace
+from adaspark.trace_meta import Meta, Part
 from viz import shares
 from viz.palette import cividis
 
@@ -156,7 +157,7 @@ def test_stretched_colours_name_their_top(page: Page, trace: Trace) -> None:
 def test_a_word_shows_its_own_cubes_though_its_text_repeats(page: Page, trace: Trace) -> None:
     show(page, trace)
     page.evaluate("viewer.set({layer: 3})")
-    last = [i for i, word in enumerate(trace.words) if word["text"] == " red"]
+    last = [i for i, word in enumerate(trace.words) if word.text == " red"]
     masks = trace.word_mask()
     for place, index in enumerate(last):
         page.get_by_role("button", name="red", exact=True).nth(place).click()
@@ -172,7 +173,7 @@ def test_a_word_shows_its_own_cubes_though_its_text_repeats(page: Page, trace: T
 def test_parts_of_a_character_are_words_of_their_own(page: Page) -> None:
     trace = make_trace(layers=2, answer=("日", "", "."))
     for number, word in enumerate(trace.words[-3:-1], start=1):
-        word["part"] = {"number": number, "count": 2, "of": "日"}
+        word.part = Part(number, 2, "日")
     show(page, trace)
     first, second, stop = page.locator("#viewer .word").all()[-3:]
     assert [chip.inner_text() for chip in (first, second, stop)] == ["日", "\u00b7", "."]
@@ -282,18 +283,18 @@ def test_any_run_is_drawn_in_every_mode(page: Page, shape: dict[str, Any]) -> No
     show(page, trace)
     for mode in ("spotlight", "outline", "heat", "ffn"):
         page.evaluate("mode => viewer.goTo(0, {mode})", mode)
-    slices = sum(grid[0] for grid in trace.meta["grids"])
+    slices = sum(grid[0] for grid in trace.meta.grids)
     page.evaluate("slice => viewer.goTo(slice)", slices + 5)
     expect(page.locator("#viewer")).to_have_attribute("data-slice", str(max(slices - 1, 0)))
     if slices:
-        assert snapshot(page)["grid"] == trace.meta["grids"][-1]
+        assert snapshot(page)["grid"] == list(trace.meta.grids[-1])
     else:
         expect(page.locator("#viewer")).to_contain_text("no video")
 
 
 def test_unknown_times_and_missing_meta_are_said_in_words(page: Page) -> None:
     trace = make_trace(layers=2)
-    trace.meta.clear()
+    trace.meta = Meta()
     trace.frame_times[:] = np.nan
     show(page, trace)
     page.evaluate("viewer.goTo(3)")

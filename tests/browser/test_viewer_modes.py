@@ -33,7 +33,7 @@ def trace() -> Trace:
 
 
 def rows_of(trace: Trace, kind: str) -> list[int]:
-    return [i for i, word in enumerate(trace.words) if word["kind"] == kind]
+    return [i for i, word in enumerate(trace.words) if word.kind == kind]
 
 
 def preview(page: Page, attn: float, ffn: float) -> None:
