@@ -12,6 +12,7 @@ from adaspark.trace_meta import Clip
 from app.store import ByteStore
 from app.visitors import Video
 from viz.scene import scene
+from viz.shares import TraceView
 
 Message = dict[str, Any]
 
@@ -19,7 +20,7 @@ Message = dict[str, Any]
 @dataclass(frozen=True)
 class Finished:
     """A run that has ended, and the options it ran with. `url` is where the browser finds its
-    video.
+    video; `view` is its trace as all pictures of it read it.
     """
 
     key: str
@@ -27,6 +28,7 @@ class Finished:
     url: str
     result: Result
     options: Options
+    view: TraceView
     scene_json: str
     is_recorded: bool
 
@@ -67,9 +69,10 @@ class Results:
         """Keep a result under a new key."""
         trace = result.trace
         trace.meta.clip = _named_clip(video, trace.meta.clip)
-        text = json.dumps(scene(trace, video_url=url))
+        view = TraceView(trace)
+        text = json.dumps(scene(view, video_url=url))
         key = secrets.token_urlsafe(16)
-        finished = Finished(key, video, url, result, options, text, recorded)
+        finished = Finished(key, video, url, result, options, view, text, recorded)
         if recorded:
             self._recorded[finished.key] = finished
         else:

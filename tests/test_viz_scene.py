@@ -14,9 +14,9 @@ from trace_factory import make_trace, pruned_trace, seen_share
 
 from adaspark.trace import Trace
 from adaspark.trace_meta import Meta, Part
-from viz import shares
 from viz.packing import packed, packed_known, packed_shares, unpacked
 from viz.scene import scene
+from viz.shares import TraceView
 
 SHAPES: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -81,7 +81,7 @@ def test_video_share_is_over_the_tokens_that_may_look(trace: Trace) -> None:
             may = (sizes[queries] * seen[queries, cube]).sum()
             does = (sizes[queries] * trace.kept_share[layer, others, cube] / 255).sum()
             expected = min(does / may, 1) if may else 1
-            assert shares.video_kept(trace)[layer, cube] == pytest.approx(expected, abs=1e-5)
+            assert TraceView(trace).video_kept[layer, cube] == pytest.approx(expected, abs=1e-5)
 
 
 def test_dense_keeps_every_cube_for_every_kind() -> None:
@@ -93,9 +93,8 @@ def test_dense_keeps_every_cube_for_every_kind() -> None:
 def test_ffn_bits_bounds_and_times_are_the_traces(trace: Trace) -> None:
     drawn = scene(trace)
     assert np.array_equal(unpacked(drawn["ffn_kept"]), trace.ffn_mask())
-    assert (
-        np.abs(table(drawn, "ffn_share") - shares.ffn_kept_by_slice(trace)).max(initial=0) < 0.005
-    )
+    apart = np.abs(table(drawn, "ffn_share") - TraceView(trace).ffn_kept_by_slice)
+    assert apart.max(initial=0) < 0.005
     assert np.array_equal(unpacked(drawn["cubes"]), trace.bounds)
     assert np.allclose(np.array(drawn["frame_times"]).reshape(-1), trace.frame_times.reshape(-1))
     assert [video["grid"] for video in drawn["videos"]] == [list(grid) for grid in trace.meta.grids]
@@ -103,7 +102,7 @@ def test_ffn_bits_bounds_and_times_are_the_traces(trace: Trace) -> None:
 
 def test_entropy_by_slice_is_a_mean_by_area_and_skips_the_unknown() -> None:
     trace = make_trace(grids=((5, 3, 7),), cube=(2, 2, 4), layers=2)
-    found = shares.by_slice(trace, trace.cube_entropy)
+    found = TraceView(trace).by_slice(trace.cube_entropy)
     assert np.isnan(found[:, :2]).all()  # the first slab has no candidates
     mine = [i for i, b in enumerate(trace.bounds) if b[1] <= 3 < b[2]]
     area = [(b[4] - b[3]) * (b[6] - b[5]) for b in trace.bounds[mine]]

@@ -12,7 +12,8 @@ from trace_factory import make_trace
 
 from adaspark.trace import Trace
 from adaspark.trace_meta import Meta
-from viz import figures, shares
+from viz import figures
+from viz.shares import TraceView
 from viz.tables import TABLES
 
 
@@ -53,17 +54,17 @@ def test_a_line_of_a_figure_is_a_column_of_its_table(trace: Trace, name: str) ->
 
 def test_statistics_and_concentration_are_their_figures(trace: Trace) -> None:
     rows = figures.table("layer_statistics", trace)
-    lines = {line.name: line.y for line in figures.layer_statistics(trace).data}
+    lines = {line.name: line.y for line in figures.layer_statistics(TraceView(trace)).data}
     assert [row["Question: cubes attended"] for row in rows] == list(lines["Question"])
     assert [row["Share of video tokens through the FFN"] for row in rows] == list(lines["FFN"])
     rows = figures.table("concentration", trace)
-    first = figures.attention_concentration(trace).data[0]
+    first = figures.attention_concentration(TraceView(trace)).data[0]
     assert [row[f"Question: {first.name}"] for row in rows] == list(first.y)
 
 
 def test_cubes_and_tokens_are_the_traces(trace: Trace) -> None:
     rows = figures.table("selection_maps", trace)
-    kept = shares.kept(trace, "answer")
+    kept = TraceView(trace).kept("answer")
     assert len(rows) == kept.size
     for row in rows:
         assert row["kept, answer"] == pytest.approx(kept[row["layer"], row["cube"]], abs=1e-5)

@@ -15,8 +15,8 @@ from viewer_page import alphas_at, compare, cube_middles, open_viewer, show, sna
 
 from adaspark.trace import Trace
 from adaspark.trace_meta import Meta, Part
-from viz import shares
 from viz.palette import cividis
+from viz.shares import TraceView
 
 pytestmark = pytest.mark.browser
 NASTY = "<img src=x onerror=alert(1)>${alert(1)}`{{alert(1)}}"
@@ -71,7 +71,7 @@ def test_a_newly_chosen_video_is_shown_without_the_last_runs_cubes(
 def test_spotlight_dims_exactly_the_dropped_cubes(page: Page, trace: Trace, kind: str) -> None:
     show(page, trace)
     press(page, kind)
-    share = shares.kept(trace, kind.lower())
+    share = TraceView(trace).kept(kind.lower())
     for layer, slice_ in ((0, 0), (3, 5)):
         page.evaluate("([layer, slice]) => viewer.goTo(slice, {layer})", [layer, slice_])
         clear, kept = clear_cubes(page, trace, slice_), surely_kept(share[layer])
@@ -85,7 +85,7 @@ def test_the_snapshot_is_what_the_trace_kept_and_cannot_be_changed(
     show(page, trace, rev=7)
     drawn = snapshot(page)
     assert (drawn["rev"], drawn["state"], drawn["grid"]) == (7, "ready", [8, 6, 10])
-    assert np.abs(np.array(drawn["kept"]) - shares.kept(trace, "question")).max() <= 1 / 255
+    assert np.abs(np.array(drawn["kept"]) - TraceView(trace).kept("question")).max() <= 1 / 255
     bounds = [[c[k] for k in ("video", "t0", "t1", "r0", "r1", "c0", "c1")] for c in drawn["cubes"]]
     assert bounds == trace.bounds.tolist()
     assert drawn["ffn_mask"] == trace.ffn_mask()[0].tolist()
@@ -124,7 +124,7 @@ def test_heat_covers_all_and_outline_leaves_middles_clear(page: Page, trace: Tra
 
 def test_threshold_says_from_when_a_cube_counts_as_kept(page: Page, trace: Trace) -> None:
     show(page, trace)
-    share = shares.kept(trace, "question")[0]
+    share = TraceView(trace).kept("question")[0]
     for threshold in (0.25, 0.9):
         page.evaluate("threshold => viewer.set({threshold})", threshold)
         clear = clear_cubes(page, trace, 0)
@@ -146,7 +146,7 @@ def test_auto_goes_back_to_the_layers_average_and_dense_keeps_all(page: Page) ->
 def test_stretched_colours_name_their_top(page: Page, trace: Trace) -> None:
     show(page, trace)
     press(page, "Heat")
-    kept = shares.kept(trace, "question")
+    kept = TraceView(trace).kept("question")
     expect(page.locator("#viewer .legend")).to_contain_text("0 to 100 %")
     press(page, "Rescale to this layer")
     expect(page.locator("#viewer .legend")).to_contain_text(f"0 to {100 * kept[0].max():.0f} %")
@@ -213,7 +213,7 @@ def test_lanes_go_to_the_layer_and_slice_clicked(page: Page, trace: Trace) -> No
 
 def test_lanes_are_coloured_by_the_share_of_each_layer_and_slice(page: Page, trace: Trace) -> None:
     show(page, trace)
-    share = shares.by_slice(trace, shares.kept(trace, "question"))
+    share = TraceView(trace).by_slice(TraceView(trace).kept("question"))
     lanes = page.locator("#viewer .lanes").bounding_box()
     assert lanes
     reading = """([x, y]) => {
