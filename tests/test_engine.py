@@ -13,7 +13,7 @@ import gradio
 import numpy as np
 import pytest
 import torch
-from test_prompt import tokenizer
+from models import tokenizer
 
 from adaspark import checkpoint as checkpoint_module
 from adaspark import engine as engine_module

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from test_prompt import tokenizer
+from models import tokenizer
 
 from adaspark.trace_meta import Part
 from adaspark.words import BROKEN, MOST_TOKENS, TokenText, token_texts
