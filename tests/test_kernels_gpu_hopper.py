@@ -19,7 +19,7 @@ from geometry import ODD, Scene
 from paths import ROOT, TESTS
 from test_kernels_gpu import BIG, poison, run  # noqa: F401
 
-from adaspark.kernels import gpu_loading, gpu_route, gpu_tables
+from adaspark.kernels import gpu_hopper_loading, gpu_loading, gpu_route, gpu_tables
 
 SHARED_BYTES = 227 * 1024
 """Most that a program may ask for on Hopper (CUDA's programming guide)."""
@@ -60,6 +60,8 @@ def test_where_it_does_not_load_the_others_take_its_place(
     monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
     monkeypatch.setattr(gpu, "try_one", lambda device: None)
     monkeypatch.setattr(gpu_hopper, "try_one", try_one)
+    uncached = gpu_hopper_loading.load.__wrapped__
+    monkeypatch.setattr(gpu_hopper_loading, "load", uncached)
     loaded = gpu_loading.load.__wrapped__(torch.device("cuda", 0))
     assert loaded.gpu is gpu and loaded.hopper is (None if fails else gpu_hopper)
     told = "without Hopper's own kernel: no such instruction" if fails else "with Hopper's own"
