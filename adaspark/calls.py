@@ -25,6 +25,7 @@ from adaspark.patch import Patch
 from adaspark.placing import Arguments, CannotPlace
 from adaspark.recorder import Recorder
 from adaspark.session import Session, read_packed
+from adaspark.trace_meta import Meta
 
 ARGUMENT = "adaspark_call"
 _NAMES = list(inspect.signature(Qwen2_5_VLModel.forward).parameters)[1:]
@@ -156,13 +157,9 @@ def _tell(model: Any, call: Call, ids: Tensor | None) -> None:
     new = first.sequence.length - first.start
     row_ids = None if ids is None else ids[0, first.first : first.first + new]
     shape = language_shape(model.language_model)
-    meta = {
-        "config": patch.config.to_dict(),
-        "grids": [list(grid) for grid in first.grids],
-        "shape": shape,
-    }
-    if patch.forced:
-        meta["forced"] = [list(one) for one in patch.forced]
+    meta = Meta(
+        config=patch.config, grids=list(first.grids), shape=shape, forced=list(patch.forced)
+    )
     for recorder in call.recorders:
         if session.brings_video and session.parts == 1:
             recorder.begin(session, row_ids, meta=meta)

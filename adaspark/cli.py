@@ -160,7 +160,7 @@ def _ask(arguments: argparse.Namespace) -> None:
             print(event.text, end="", file=words, flush=True)
         elif isinstance(event, Result):
             print(file=words)
-            for warning in event.trace.meta["warnings"]:
+            for warning in event.trace.meta.warnings:
                 print(f"adaspark: {warning}", file=sys.stderr)
             files = (arguments.json, arguments.trace, arguments.report)
             write_outputs(event, arguments.video if scanned.plays_in_browsers else None, *files)

@@ -18,6 +18,7 @@ from adaspark.request import Estimate, Event, Options, Phase, Result, Word
 from adaspark.shown import chosen_sampling, estimate
 from adaspark.streaming import Stopped, streamed
 from adaspark.summary import finish
+from adaspark.trace_meta import Clip, Pruned
 from adaspark.video import DEFAULT_LIMITS, Limits, Source, probe
 from adaspark.video_file import shown_name
 
@@ -129,29 +130,29 @@ class Engine:
             scored=options.scored,
         )
         seconds |= written.seconds
-        written.trace.meta |= {
-            "question": question,
-            "answer": written.text,
-            "seconds": seconds,
-            "stopped": written.stopped,
+        written.trace.with_meta(
+            question=question,
+            answer=written.text,
+            seconds=seconds,
+            stopped=written.stopped,
             **self._facts(estimate, features),
-        }
+        )
         finish(written.trace, features.times_secs)
         emit(Result(written.text, written.trace, seconds, written.stopped, written.scored_logprob))
 
     def _facts(self, estimate: Estimate, features: Features) -> dict[str, Any]:
         """What a trace should say of the model and of the video as it was shown."""
         info = estimate.info
-        clip = {
-            "name": shown_name(info.path),
-            "width": info.width,
-            "height": info.height,
-            "shown_width": estimate.shown_width,
-            "shown_height": estimate.shown_height,
-            "fps": len(features.times_secs) / info.duration_secs,
-            "duration_secs": info.duration_secs,
-            "frames": len(features.times_secs),
-        }
+        clip = Clip(
+            name=shown_name(info.path),
+            width=info.width,
+            height=info.height,
+            shown_width=estimate.shown_width,
+            shown_height=estimate.shown_height,
+            fps=len(features.times_secs) / info.duration_secs,
+            duration_secs=info.duration_secs,
+            frames=len(features.times_secs),
+        )
         facts = {
             "model": self.name,
             "device": self.device,
@@ -164,7 +165,7 @@ class Engine:
             ),
         }
         if features.kept is not None:
-            facts["pruned"] = {"grid": list(features.grid), "kept": features.kept.tolist()}
+            facts["pruned"] = Pruned(features.grid, features.kept.tolist())
         return facts
 
     def _features(

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from adaspark import attention, ffn
+from adaspark import attention, backend, ffn
 from adaspark.attention import Choice
 from adaspark.calls import Call
 from adaspark.recorder import Recorder
@@ -39,7 +39,7 @@ def attend(
             parts: list[Tensor] = []
             for sample in (sample.on(query.device) for sample in row):
                 keys = key[i, :, sample.tokens]
-                done = attention.sparse_attention(
+                done = backend.sparse_attention(
                     query[i, :, sample.new_tokens],
                     keys,
                     value[i, :, sample.tokens],
@@ -71,7 +71,7 @@ def feed(
         parts: list[Tensor] = []
         for sample in (sample.on(hidden.device) for sample in row):
             tokens = sample.new_tokens
-            output, kept, weights = ffn.sparse_ffn(
+            output, kept, weights = backend.sparse_ffn(
                 hidden[i, tokens],
                 norms[i, tokens],
                 sample.part,

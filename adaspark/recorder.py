@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import RLock
 from typing import Any
 
@@ -17,6 +17,7 @@ from adaspark.selection import entropy, normalised
 from adaspark.sequence import Segment, SequenceMap
 from adaspark.session import Session
 from adaspark.trace import QUERY_TABLE_BYTES, Trace
+from adaspark.trace_meta import Meta, Word
 
 
 @dataclass
@@ -48,7 +49,7 @@ class Recorder:
         self.sequence: SequenceMap | None = None
         self.query_cubes = np.zeros(0, np.int64)
         self.layers: list[Layer] = []
-        self.words: list[dict[str, Any]] = []
+        self.words: list[Word] = []
         self.prompt_words = 0
         self._start = 0  # of the last part of the prompt
         self._positions = np.zeros(0, np.int64)
@@ -56,24 +57,23 @@ class Recorder:
         self._known: dict[tuple[int, ...], tuple[list[Segment], Tensor, Tensor]] = {}
         self._lock = RLock()
 
-    def begin(self, session: Session, token_ids: Tensor | None, *, meta: dict[str, Any]) -> None:
+    def begin(self, session: Session, token_ids: Tensor | None, *, meta: Meta) -> None:
         """A prompt with video starts; the ids int64 [n] of its new tokens where known."""
         with self._lock:
             first = session.rows[0][0]
             self.run, self._silence = session.run, None
             self._known.clear()
             self.query_cubes = np.zeros(0, np.int64)
-            self.layers = [_empty_layer() for _ in range(meta["shape"]["layers"])]
+            self.layers = [_empty_layer() for _ in range(meta.shape["layers"])]
             self._set_words([])
-            self.trace.meta.clear()
-            self.trace.meta.update(meta, sampled_query_cubes=False)
+            self.trace.meta = replace(meta)
             self._extend(session, token_ids, after=0)
             before = first.sequence.tokens_before(first.start)  # text alone, which was dense
-            pairs = meta["shape"]["heads"] * before * (before + 1) // 2
+            pairs = meta.shape["heads"] * before * (before + 1) // 2
             for layer in self.layers:
                 layer.computed_pairs = layer.executed_pairs = layer.causal_pairs = pairs
 
-    def goes_on(self, session: Session, token_ids: Tensor | None, *, meta: dict[str, Any]) -> None:
+    def goes_on(self, session: Session, token_ids: Tensor | None, *, meta: Meta) -> None:
         """More tokens after the first ones: another part of the prompt, or words of the answer."""
         with self._lock:
             if session.run is not self.run:
@@ -83,10 +83,10 @@ class Recorder:
             first = session.rows[0][0]
             count = first.sequence.length - first.start
             if session.brings_video or (session.parts > 1 and count > 1 and not self._answers):
-                self.trace.meta["grids"] = meta["grids"]
+                self.trace.meta.grids = meta.grids
                 return self._extend(session, token_ids, after=first.start)
             # Speculative decoding takes tokens back: what follows replaces them.
-            words = [word for word in self.words if word["position"] < first.start]
+            words = [word for word in self.words if word.position < first.start]
             positions = range(first.start, first.sequence.length)
             self._set_words(words + self._spelled(positions, "answer", token_ids, first.start))
 
@@ -168,19 +168,19 @@ class Recorder:
 
     def _spelled(
         self, positions: Any, kind: str, token_ids: Tensor | None, offset: int
-    ) -> list[dict[str, Any]]:
+    ) -> list[Word]:
         """Words not yet named; the ids are those of the tokens from position `offset` on."""
         ids = None if token_ids is None else token_ids.tolist()
-        words: list[dict[str, Any]] = []
+        words: list[Word] = []
         for position in positions:
-            words.append({"text": "", "kind": kind, "position": position})
-            if ids is not None and position >= offset:
-                words[-1]["id"] = ids[position - offset]
+            known = ids is not None and position >= offset
+            token = ids[position - offset] if known else None
+            words.append(Word(kind=kind, position=position, id=token))
         return words
 
-    def _set_words(self, words: list[dict[str, Any]]) -> None:
+    def _set_words(self, words: list[Word]) -> None:
         self.words = words
-        self._positions = np.array([word["position"] for word in words], np.int64)
+        self._positions = np.array([word.position for word in words], np.int64)
 
     def _grow(self, cubes: int) -> None:
         """Room for so many cubes; where the table would be too large, an even sample of rows."""
@@ -189,7 +189,7 @@ class Recorder:
         most = max(1, QUERY_TABLE_BYTES // max(1, len(self.layers) * cubes))
         stay = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int))
         self.query_cubes = rows[stay].astype(np.int64)
-        self.trace.meta["sampled_query_cubes"] = len(self.query_cubes) < cubes
+        self.trace.meta.sampled_query_cubes = len(self.query_cubes) < cubes
         for layer in self.layers:
             old = layer.attended[stay[stay < len(layer.attended)]]
             layer.attended = np.zeros((len(stay), cubes), np.int64)

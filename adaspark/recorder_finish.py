@@ -12,6 +12,7 @@ from torch import Tensor
 from adaspark.selection import entropy, normalised, normalised_entropy
 from adaspark.sequence import SequenceMap
 from adaspark.trace import Trace
+from adaspark.trace_meta import Counts
 
 if TYPE_CHECKING:
     from adaspark.recorder import Layer, Recorder
@@ -32,26 +33,26 @@ class Kept(NamedTuple):
 def finish(heard: Recorder, sequence: SequenceMap) -> None:
     """Fill the arrays of the recorder's trace."""
     layout, trace = sequence.layout, heard.trace
-    trace.meta["words"] = heard.words
+    trace.meta.words = heard.words
     trace.cube_from_token = layout.cube_from_token.cpu().numpy().astype(np.int32)
     trace.bounds = layout.bounds.numpy().astype(np.int32)
     trace.query_cubes = heard.query_cubes.astype(np.int32)
-    trace.frame_times = np.full((sum(grid[0] for grid in trace.meta["grids"]), 2), np.nan)
+    trace.frame_times = np.full((sum(grid[0] for grid in trace.meta.grids), 2), np.nan)
     _finish_attention(trace, heard.layers, layout.cube_sizes.cpu().numpy())
     _finish_words(trace, heard.layers)
     _finish_ffn(trace, heard.layers, sequence)
-    trace.meta["counts"] = {
-        "tokens": len(sequence.video_positions) + heard.prompt_words,
-        "text_tokens": heard.prompt_words,
-        "weighed_pairs": sum(layer.weighed_pairs for layer in heard.layers),
-    }
+    trace.meta.counts = Counts(
+        tokens=len(sequence.video_positions) + heard.prompt_words,
+        text_tokens=heard.prompt_words,
+        weighed_pairs=sum(layer.weighed_pairs for layer in heard.layers),
+    )
     for name in ("computed_pairs", "executed_pairs", "causal_pairs"):
         counts = [getattr(layer, name) for layer in heard.layers]
         setattr(trace, name, np.array(counts, np.int64))
 
 
 def _finish_attention(trace: Trace, layers: list[Layer], sizes: NDArray[np.int64]) -> None:
-    pairs = trace.meta["shape"]["heads"] * sizes[trace.query_cubes][:, None]
+    pairs = trace.meta.shape["heads"] * sizes[trace.query_cubes][:, None]
     share = [np.rint(layer.attended * 255 / pairs) for layer in layers]
     trace.kept_share = np.array(share, np.uint8)
     sums = torch.stack([layer.cube_sums for layer in layers], 1)  # [3, L, C]
@@ -61,7 +62,7 @@ def _finish_attention(trace: Trace, layers: list[Layer], sizes: NDArray[np.int64
 
 def _finish_words(trace: Trace, layers: list[Layer]) -> None:
     words = len(trace.words)
-    heads, cubes = trace.meta["shape"]["heads"], len(trace.bounds)
+    heads, cubes = trace.meta.shape["heads"], len(trace.bounds)
     probs = np.zeros((len(layers), words, heads, cubes), np.float16)
     kept = np.zeros((len(layers), words, heads, cubes), bool)
     trace.word_entropy = np.full((len(layers), words), np.nan, np.float32)

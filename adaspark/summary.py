@@ -12,6 +12,7 @@ import numpy as np
 
 from adaspark.cost import flops
 from adaspark.trace import Trace
+from adaspark.trace_meta import Flops
 
 _PACKAGES = ("adaspark-studio", "torch", "transformers", "numpy")
 
@@ -19,33 +20,39 @@ _PACKAGES = ("adaspark-studio", "torch", "transformers", "numpy")
 def finish(trace: Trace, times_secs: Sequence[float]) -> None:
     """Add the presentation times of the sampled frames, the FLOP counts and the versions."""
     trace.frame_times = np.asarray(times_secs, np.float64).reshape(len(trace.frame_times), -1)
-    trace.meta["flops"] = flops(trace).to_dict()
-    trace.meta["versions"] = {name: _version(name) for name in _PACKAGES}
+    trace.meta.flops = flops(trace)
+    trace.meta.versions = {name: _version(name) for name in _PACKAGES}
 
 
 def summary(trace: Trace) -> dict[str, Any]:
     """The JSON of `adaspark ask --json`; undefined numbers are null."""
     meta = trace.meta
+    assert meta.config and meta.counts and meta.flops, "a run that has ended has all three"
     return {
-        "answer": meta["answer"],
-        "model": meta["model"],
-        "device": meta["device"],
-        "tokens": {"video": len(trace.cube_from_token), "text": meta["counts"]["text_tokens"]},
-        "grid": meta["grids"][0],
+        "answer": meta.answer,
+        "model": meta.model,
+        "device": meta.device,
+        "tokens": {"video": len(trace.cube_from_token), "text": meta.counts.text_tokens},
+        "grid": list(meta.grids[0]),
         "cubes": len(trace.bounds),
-        "config": meta["config"],
+        "config": meta.config.to_dict(),
         "attention_density": trace.attention_density,
         "ffn_density": trace.ffn_density,
-        "flops": _totals(meta["flops"]),
-        "seconds": meta["seconds"],
+        "flops": _totals(meta.flops),
+        "seconds": meta.seconds,
         "layers": [_defined(asdict(layer)) for layer in trace.layers],
-        **({"warnings": meta["warnings"]} if meta.get("warnings") else {}),
+        **({"warnings": meta.warnings} if meta.warnings else {}),
     }
 
 
-def _totals(counts: dict[str, Any]) -> dict[str, float]:
-    whole = {name: counts[name]["total"] for name in ("dense", "sparse", "executed")}
-    return {**whole, **{name: counts[name] for name in ("reduction", "reduction_with_vision")}}
+def _totals(counts: Flops) -> dict[str, float]:
+    return {
+        "dense": counts.dense.total,
+        "sparse": counts.sparse.total,
+        "executed": counts.executed.total,
+        "reduction": counts.reduction,
+        "reduction_with_vision": counts.reduction_with_vision,
+    }
 
 
 def _defined(values: dict[str, float]) -> dict[str, float | None]:

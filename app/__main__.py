@@ -17,7 +17,7 @@ from adaspark.errors import UserError
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 BUNDLED, BUNDLED_SPARSE = "mini", "mini-sparse"
-BUNDLED_FOLDER = Path(__file__).parent.parent / "assets" / "mini"
+BUNDLED_MODEL = Path(__file__).parent.parent / "assets" / "mini"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +40,7 @@ def _serve(options: argparse.Namespace) -> None:
 
     limits = limits_from()
     is_bundled = options.model in (BUNDLED, BUNDLED_SPARSE)
-    folder = BUNDLED_FOLDER if is_bundled else locate(options.model).folder or Path(options.model)
+    folder = BUNDLED_MODEL if is_bundled else locate(options.model).folder or Path(options.model)
     engine = _engine(options, folder, limits)
     samples = [*read_samples(), *real_footage()]
     with Studio(engine, samples, model_folder=folder, limits=limits) as studio:
@@ -63,7 +63,7 @@ def _engine(options: argparse.Namespace, folder: Path, limits: Any) -> Any:
     return Loading(
         None if limits.replay_only else load,
         name=options.model,
-        is_bundled=folder == BUNDLED_FOLDER,
+        is_bundled=folder == BUNDLED_MODEL,
         default_config=default_config(folder, sparse=options.model == BUNDLED_SPARSE),
     )
 

@@ -22,6 +22,7 @@ from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
 from adaspark.request import Options, Result
 from adaspark.trace import Trace
+from adaspark.trace_meta import Pruned
 from app.exports import Exports, download_name
 from app.results import Finished, Results
 from app.routes import GONE, routes
@@ -78,7 +79,7 @@ def test_the_trace_comes_back_as_it_was(
     path.write_bytes(got(client, finished, "trace.npz").content)
     loaded, kept = Trace.load(path), finished.result.trace
     assert np.array_equal(loaded.word_probs, kept.word_probs)
-    assert loaded.meta["question"] == "why?" and loaded.meta["clip"]["name"] == NASTY
+    assert loaded.meta.question == "why?" and loaded.meta.clip.name == NASTY
 
 
 def test_the_report_is_one_page_with_the_clip_inside(
@@ -166,7 +167,7 @@ def test_a_film_of_what_the_run_does_not_have_is_refused(
 def test_pruned_tokens_are_not_drawn_as_though_they_filled_the_picture(
     exports: Exports, finished: Finished
 ) -> None:
-    finished.result.trace.meta["pruned"] = {"grid": [1, 1, 1], "kept": [0]}
+    finished.result.trace.meta.pruned = Pruned((1, 1, 1), [0])
     with pytest.raises(UserError, match="no cubes to draw"):
         exports.video(finished, layer=0, kind="question", mode="heat")
     with pytest.raises(UserError, match="no cubes to draw"):

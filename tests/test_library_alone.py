@@ -135,7 +135,7 @@ def test_packed_samples_are_kept_apart(stock: Any, config: AdaSparkConfig) -> No
     torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
     if config is DENSE:
         assert (together - dense).abs().max() <= 1e-4
-    assert trace.meta["grids"] == [[5, 3, 7]]  # of a batch, its first prompt
+    assert trace.meta.grids == [(5, 3, 7)]  # of a batch, its first prompt
     assert len(trace.words) == prompts[0]["input_ids"].shape[1] - 105
 
 
@@ -146,7 +146,7 @@ def test_what_the_stock_model_does_not_keep_apart_is_one_prompt(stock: Any) -> N
     assert (logits(sparsify(stock, DENSE), inputs) - dense).abs().max() <= 1e-4
     with record(sparsify(stock, SPARSE)) as trace:
         logits(stock, inputs)
-    assert trace.meta["grids"] == [[5, 3, 7], [2, 4, 4]]
+    assert trace.meta.grids == [(5, 3, 7), (2, 4, 4)]
 
 
 def test_samples_packed_by_lengths_alone_run_dense_and_say_so(model: Any, inputs: Inputs) -> None:

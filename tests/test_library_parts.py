@@ -101,14 +101,14 @@ def test_chunked_prefill_runs_sparse(
     with record(model) as trace:
         answer = generate(model, inputs, prefill_chunk_size=size, **cache)
     assert len(answer[0]) == 5
-    assert trace.meta["grids"] == [list(grid) for grid in GRIDS]
+    assert trace.meta.grids == GRIDS
     whole = CubeLayout(GRIDS, CUBE)
     assert trace.cube_from_token.tolist() == whole.cube_from_token.tolist()
     assert trace.bounds.tolist() == whole.bounds.tolist()
     assert trace.attention_density < 0.9 and trace.ffn_density < 0.9
     text = inputs["input_ids"].shape[1] - 137
-    kinds = [word["kind"] for word in trace.words]
-    assert len(kinds) - kinds.count("answer") == text == trace.meta["counts"]["text_tokens"]
+    kinds = [word.kind for word in trace.words]
+    assert len(kinds) - kinds.count("answer") == text == trace.meta.counts.text_tokens
     pairs = 7 * sum(range(1, inputs["input_ids"].shape[1] + 1))
     assert trace.causal_pairs.tolist() == [pairs] * 3
 

@@ -84,7 +84,7 @@ def run(*calls: Callable[[], Any]) -> None:
 
 
 def grids(trace: Trace) -> list[list[int]]:
-    return trace.meta["grids"]
+    return trace.meta.grids
 
 
 def test_generation_in_a_thread_that_the_recording_started_is_heard(model: Any) -> None:
@@ -160,7 +160,7 @@ def test_a_prompt_and_the_words_of_another_do_not_mix(model: Any) -> None:
         model(**prompt([GRIDS[0]]))
         model(input_ids=torch.tensor([[3]]), past_key_values=cache)
     assert grids(trace) == [list(GRIDS[0])]
-    assert all(word["kind"] != "answer" for word in trace.words)
+    assert all(word.kind != "answer" for word in trace.words)
 
 
 def test_a_recording_without_a_call_says_so(model: Any) -> None:

@@ -54,7 +54,7 @@ def test_a_training_step_is_recorded_without_a_change(
     assert all(torch.equal(found[name], expected[name]) for name in found)
     for name in ("kept_share", "ffn_kept", "word_kept", "computed_pairs", "causal_pairs"):
         assert (getattr(trace, name) == getattr(alone, name)).all()
-    assert len(trace.words) == len(alone.words) and trace.meta["counts"] == alone.meta["counts"]
+    assert len(trace.words) == len(alone.words) and trace.meta.counts == alone.meta.counts
 
 
 def test_recomputed_layers_know_their_own_prompt(inputs: Inputs) -> None:

@@ -274,7 +274,7 @@ def test_the_text_model_alone_is_refused_in_a_sentence(stock: Any) -> None:
 def test_a_dict_is_a_configuration(stock: Any) -> None:
     with record(sparsify(stock, {"attn_top_p": 0.5, "cube": [2, 2, 3]})) as trace:
         logits(stock, prompt(VIDEOS))
-    assert trace.meta["config"] == AdaSparkConfig(CUBE, attn_top_p=0.5).to_dict()
+    assert trace.meta.config == AdaSparkConfig(CUBE, attn_top_p=0.5)
 
 
 @pytest.mark.parametrize("config", [0.5, (0.5, 0.5), [4, 4, 4], "0.9", True])
@@ -293,7 +293,7 @@ def test_fewer_layers_than_the_configuration_says_are_recorded(stock: Any, input
     text.layers = nn.ModuleList([text.layers[0], text.layers[2]])
     with record(sparsify(stock, AdaSparkConfig(CUBE, [0.5, 0.9], 0.5))) as trace:
         stock(**inputs, use_cache=False)
-    assert len(trace.layers) == 2 == trace.meta["shape"]["layers"]
+    assert len(trace.layers) == 2 == trace.meta.shape["layers"]
     sparsify(stock, SPARSE)
     text.layers = text.layers[1:]
     with record(stock) as trace:

@@ -38,7 +38,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Any:
     (folder / "01_clip.json").write_text(json.dumps({"items": items}))
     clips = read_samples(folder)
     trace = record(FakeEngine(), clips[0])
-    recorded = Result(trace.meta["answer"], trace, trace.meta["seconds"])
+    recorded = Result(trace.meta.answer, trace, trace.meta.seconds)
     gallery = {clips[0].name: recorded}
     built = Service(loading(FakeEngine()), folder / "kept", samples=clips, gallery=gallery)
     yield built

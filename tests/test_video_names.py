@@ -52,7 +52,7 @@ def test_a_name_that_is_not_utf8_is_asked_about(
     assert "Traceback" not in capsys.readouterr().err
     assert "caf?.mp4" in page.read_text("utf-8")
     assert json.loads(figures.read_text("utf-8"))["answer"]
-    assert Trace.load(trace).meta["clip"]["name"] == "caf?.mp4"
+    assert Trace.load(trace).meta.clip.name == "caf?.mp4"
 
 
 def test_a_name_that_is_not_utf8_is_refused_in_a_sentence(

@@ -186,7 +186,7 @@ def _unrecorded() -> Iterator[None]:
 
     @contextmanager
     def silent(_: Any) -> Iterator[Trace]:
-        yield Trace({"words": []})
+        yield Trace()
 
     setattr(generation, "record", silent)  # noqa: B010
     try:
