@@ -173,8 +173,7 @@ class Recorder:
         ids = None if token_ids is None else token_ids.tolist()
         words: list[Word] = []
         for position in positions:
-            known = ids is not None and position >= offset
-            token = ids[position - offset] if known else None
+            token = None if ids is None or position < offset else ids[position - offset]
             words.append(Word(kind=kind, position=position, id=token))
         return words
 
