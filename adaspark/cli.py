@@ -64,7 +64,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_ask(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("video", metavar="VIDEO")
+    parser.add_argument(
+        "video", metavar="VIDEO", help="file, or folder of images, --fps of which make a second"
+    )
     parser.add_argument("question", metavar="QUESTION")
     add_dials(parser)
     parser.add_argument("--dense", action="store_true", help="drop nothing (both p = 1)")
@@ -130,7 +132,8 @@ def _ask(arguments: argparse.Namespace) -> None:
     config = AdaSparkConfig.from_dict(given)
     from adaspark.request import Options, Result, Word
     from adaspark.shown import chosen_sampling
-    from adaspark.video import Sampling, probe
+    from adaspark.video import Sampling
+    from adaspark.video_probe import scan
 
     options = Options(
         config,
@@ -141,7 +144,7 @@ def _ask(arguments: argparse.Namespace) -> None:
     )
     chosen_sampling(Sampling(), **options.sampling)
     locate(arguments.model)
-    probe(arguments.video, options.limits)
+    scanned = scan(arguments.video, options.limits, fps=arguments.fps)
     _quiet()
     from adaspark.engine import Engine
 
@@ -157,8 +160,11 @@ def _ask(arguments: argparse.Namespace) -> None:
             print(event.text, end="", file=words, flush=True)
         elif isinstance(event, Result):
             print(file=words)
+            for warning in event.trace.meta["warnings"]:
+                print(f"adaspark: {warning}", file=sys.stderr)
+            shown_path = arguments.video if scanned.plays_in_browsers else None
             files = (arguments.json, arguments.trace, arguments.report)
-            write_outputs(event, arguments.video, *files)
+            write_outputs(event, shown_path, *files)
 
 
 def _app(arguments: argparse.Namespace) -> int:

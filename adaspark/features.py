@@ -13,7 +13,14 @@ from torch import Tensor
 
 from adaspark.checkpoint import Checkpoint
 from adaspark.layout import Grid
-from adaspark.video import DEFAULT_LIMITS, Limits, Sampling, content_hash, stream_patches
+from adaspark.video import (
+    DEFAULT_LIMITS,
+    Limits,
+    Sampling,
+    content_hash,
+    damage_warning,
+    stream_patches,
+)
 
 CACHE_BYTES = 2**30
 Report = Callable[[str, int, int], None]
@@ -25,13 +32,15 @@ class Features:
     """What the language model is shown: embeddings [V, h] of a (T, H, W) grid.
 
     `times_secs` has the presentation time of each sampled frame. Where tokens were pruned, `kept`
-    int64 [V] says which of the grid are left, ascending, on the host; None: all.
+    int64 [V] says which of the grid are left, ascending, on the host; None: all. `warnings` are
+    sentences for the user.
     """
 
     embeddings: Tensor
     grid: Grid
     times_secs: list[float]
     kept: Tensor | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def shown_grid(self) -> Grid:
@@ -52,14 +61,14 @@ class FeatureCache:
     def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
         self._max_bytes = max_bytes
         self._entries: OrderedDict[Key, Features] = OrderedDict()
-        self._hashes: dict[tuple[str, int, int], str] = {}
+        self._hashes: dict[tuple[tuple[str, int, int], ...], str] = {}
 
-    def key(self, path: Path, sampling: Sampling) -> Key:
-        """Content and sampling; an unchanged file is hashed once."""
-        stat = path.stat()
-        seen = (str(path), stat.st_size, stat.st_mtime_ns)
+    def key(self, source: Path | tuple[Path, ...], sampling: Sampling) -> Key:
+        """Content and sampling; an unchanged file, or list of images, is hashed once."""
+        stats = [(path, path.stat()) for path in _files(source)]
+        seen = tuple((str(path), stat.st_size, stat.st_mtime_ns) for path, stat in stats)
         if seen not in self._hashes:
-            self._hashes[seen] = content_hash(path)
+            self._hashes[seen] = content_hash(source)
         return self._hashes[seen], sampling
 
     def get(self, key: Key) -> Features | None:
@@ -78,10 +87,14 @@ class FeatureCache:
         return sum(f.embeddings.nbytes for f in self._entries.values())
 
 
+def _files(source: Path | tuple[Path, ...]) -> tuple[Path, ...]:
+    return (source,) if isinstance(source, Path) else source
+
+
 @torch.inference_mode()
 def encode(
     checkpoint: Checkpoint,
-    path: Path,
+    source: Path | tuple[Path, ...],
     grid: Grid,
     sampling: Sampling,
     report: Report,
@@ -97,10 +110,11 @@ def encode(
     rows, columns = grid[1] * sampling.merge, grid[2] * sampling.merge
     parts: list[Tensor] = []
     times: list[float] = []
+    damaged = 0
     seconds = {"decode": 0.0, "vision": 0.0}
     last = time.perf_counter()
     chunks = stream_patches(
-        path,
+        source,
         sampling,
         checkpoint.mean,
         checkpoint.std,
@@ -114,9 +128,11 @@ def encode(
         pixels = chunk.pixel_values.to(checkpoint.device, visual.dtype)
         parts.append(visual(pixels, grid_thw=shape).pooler_output)
         times += chunk.times_secs
+        damaged += chunk.damaged
         report("vision", len(times), grid[0] * sampling.temporal_patch)
         end = time.perf_counter()
         seconds["decode"] += start - last
         seconds["vision"] += end - start
         last = end
-    return Features(torch.cat(parts), grid, times), seconds
+    warnings = damage_warning(_files(source)[0], damaged, len(times))
+    return Features(torch.cat(parts), grid, times, warnings=warnings), seconds
