@@ -91,6 +91,14 @@ def damaged(name: str, what: str) -> UserError:
     return UserError(f"{name} is damaged: {what}; copy or export the video again.")
 
 
+def cut_off(name: str, share: float) -> UserError:
+    """Return the error for a file that holds only a share of what it announces."""
+    return UserError(
+        f"{name} is cut off: only {share:.0%} of the video it announces is in the file; "
+        "copy or export the video again."
+    )
+
+
 def damage_warning(path: Path, hurt: int, frames: int) -> tuple[str, ...]:
     """Return the sentence for `hurt` of the `frames` that were shown, if any.
 

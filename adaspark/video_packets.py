@@ -8,8 +8,8 @@ from typing import Any
 import av
 
 from adaspark.errors import UserError
-from adaspark.video_boxes import segment_end_bytes
-from adaspark.video_file import Limits
+from adaspark.video_boxes import announced_bytes, segment_end_bytes
+from adaspark.video_file import Limits, cut_off
 
 # A file that holds less than this share of what it announces is cut off; the rest of the
 # tolerance covers containers that round, or count a frame that an edit hides.
@@ -96,22 +96,22 @@ def refuse_cut_off(container: Any, stream: Any, name: str, packets: Packets) -> 
     """Raise UserError where much less of the video is in the file than it announces."""
     share = max(_shares_found(container, stream, packets), default=1.0)
     if share < _COMPLETE_SHARE:
-        raise UserError(
-            f"{name} is cut off: only {share:.0%} of the video it announces is in the file; "
-            "copy or export the video again."
-        )
+        raise cut_off(name, share)
 
 
 def _shares_found(container: Any, stream: Any, packets: Packets) -> Iterator[float]:
     """Yield each measure of how much of the announced video was found; one may understate.
 
-    AVI counts ticks, dropped frames among them, and its length is FFmpeg's guess. MP4 counts
-    frames. Matroska announces a length that includes the last frame's, which it does not state,
-    so there bytes count too.
+    AVI counts ticks, dropped frames among them, and its length is FFmpeg's guess, as is that of
+    Windows Media, which states its bytes. MP4 counts frames. Matroska announces a length that
+    includes the last frame's, which it does not state, so there bytes count too.
     """
     if container.format.name == "avi":
         if stream.frames > 0:
             yield (max(packets.pts) + 1) / stream.frames
+        return
+    if container.format.name == "asf":
+        yield container.size / (announced_bytes(Path(container.name)) or container.size)
         return
     if stream.frames > 0:
         yield packets.read / stream.frames
@@ -119,6 +119,6 @@ def _shares_found(container: Any, stream: Any, packets: Packets) -> Iterator[flo
     if container.duration and not changes_clocks(container):
         yield packets.end_secs / (container.duration / av.time_base)
     if "matroska" in container.format.name:
-        announced_bytes = segment_end_bytes(Path(container.name)) or container.size
+        end_bytes = segment_end_bytes(Path(container.name)) or container.size
         share_read = (packets.end_bytes + _INDEX_BYTES) / container.size
-        yield min(container.size / announced_bytes, share_read)
+        yield min(container.size / end_bytes, share_read)

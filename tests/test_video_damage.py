@@ -7,8 +7,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
-from clips import damage_packets, encrypt_matroska, write_clip
+from clips import damage_packets, encrypt_matroska, number_in, picture, write_clip
+from PIL import Image
 
 from adaspark.cli import main
 from adaspark.errors import UserError
@@ -64,6 +66,34 @@ def test_the_command_line_says_damage_and_goes_on(
     out, err = capsys.readouterr()
     assert "9 of 16 frames are damaged" in err
     assert "9 of 16 frames are damaged" in json.loads(out)["warnings"][0]
+
+
+@pytest.mark.parametrize("name", ["clip.wmv", "clip.flv", "clip.webp"])
+def test_more_kinds_that_are_cut_off_are_refused(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    if name.endswith("webp"):
+        pictures = [Image.fromarray(picture(n)) for n in range(20)]
+        pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=100)
+    else:
+        write_clip(path, frames=100, codec={"clip.wmv": "wmv2", "clip.flv": "flv1"}[name])
+    assert probe(path).frames in (20, 100)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    assert f"{name} is cut off: only" in refusal(path)
+
+
+@pytest.mark.parametrize("name", ["clip.ts", "clip.mpg"])
+def test_a_broadcast_may_begin_and_end_anywhere(name: str, tmp_path: Path) -> None:
+    codec = "mpeg2video" if name.endswith("mpg") else "libx264"
+    whole = write_clip(tmp_path / f"whole-{name}", frames=100, fps=25, codec=codec, g="10")
+    content = whole.read_bytes()
+    packet = 2048 if name.endswith("mpg") else 188
+    third = len(content) // 3 // packet * packet
+    (tmp_path / name).write_bytes(content[third : 2 * third + packet // 2])
+    clip = read(tmp_path / name)
+    numbers = [number_in(frame) for frame in clip.frames]
+    assert 0 < numbers[0] < numbers[-1] < 99
+    passed = (np.array(numbers) - numbers[0]) / 25
+    assert clip.times_secs == pytest.approx(passed, abs=0.001)
 
 
 def refusal(path: Path) -> str:
