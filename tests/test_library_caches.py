@@ -161,7 +161,7 @@ def test_a_quantised_cache_runs_sparse(model: Any, inputs: Inputs) -> None:
         written = generate(model, inputs, past_key_values=quantised(model))
     assert written[0][0] == generate(model, inputs, 1)[0][0]
     assert trace.attention_density < 1
-    assert [w["kind"] for w in trace.words].count("answer") == 5
+    assert [w.kind for w in trace.words].count("answer") == 5
 
 
 def test_beams_with_a_quantised_cache_keep_their_videos(stock: Any, inputs: Inputs) -> None:

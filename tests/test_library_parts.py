@@ -118,7 +118,7 @@ def test_what_is_recorded_in_parts_is_what_is_recorded_at_once(model: Any, input
         in_parts(model, inputs, [])
     with record(model) as parts:
         in_parts(model, inputs, [2, FIRST + 42, FIRST + 84])
-    assert [w["kind"] for w in parts.words] == [w["kind"] for w in whole.words]
+    assert [w.kind for w in parts.words] == [w.kind for w in whole.words]
     for name in ("kept_share", "ffn_kept", "query_cubes", "word_kept", "computed_pairs"):
         assert (getattr(parts, name) == getattr(whole, name)).all()
     for name in ("word_probs", "cube_entropy", "ffn_entropy", "ffn_importance"):
