@@ -1,6 +1,5 @@
 """Uploads: checked in words a visitor understands, and made playable in every browser."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -8,6 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from adaspark.errors import UserError
+from adaspark.files import whole_file
 from adaspark.video import DEFAULT_LIMITS, Limits, VideoInfo, content_hash, probe
 from adaspark.video_probe import Scan, scan
 from app.proxy import encode, fits_box, remux
@@ -59,15 +59,10 @@ def make_proxy(
     if proxy.exists():
         return proxy
     folder.mkdir(parents=True, exist_ok=True)
-    # Written beside and moved into place, so that a stopped run leaves no half proxy.
-    draft = folder / f"{proxy.stem}.{os.getpid()}.part"
     scanned = scan(info.path, limits)
     write = remux if _is_browser_safe(scanned) else encode
-    try:
+    with whole_file(proxy) as draft:
         write(scanned, draft, on_progress)
-        draft.replace(proxy)
-    finally:
-        draft.unlink(missing_ok=True)
     return proxy
 
 
