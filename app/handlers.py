@@ -72,9 +72,12 @@ class Handlers:
             path = self._uploaded(data.get("path"))
             return self.service.videos.choose_upload(visitor, path, name, settings, report=report)
 
-        for told in reported(lambda report: _card(event, lambda: choose(report))):
-            share = {"progress": told, "pick": data.get("pick")}
-            yield told if isinstance(told, dict) else share
+        pick = {"pick": data.get("pick")}
+        try:
+            for told in reported(choose):
+                yield {**(told if isinstance(told, dict) else {"progress": told}), **pick}
+        except Exception as error:
+            yield {"error": sentence(error), **pick}
 
     def again(self, event: gr.EventData, request: gr.Request, *values: Any) -> Message:
         """Choose the visitor's last upload again."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from adaspark.request import Options
@@ -51,7 +51,8 @@ class Visitor:
     """What is remembered of one open page. `refusal` says why no video is chosen.
 
     `choices` counts the videos picked: one that takes long must not replace a later one. `beside`
-    is a run to compare with, during which the one in view stays.
+    is a run to compare with, during which the one in view stays. A page may send several requests
+    at once; what changes more than one thing is done under a lock.
     """
 
     choices: int = 0
@@ -61,37 +62,43 @@ class Visitor:
     asked: Asked | None = None
     run: Run | None = None
     beside: Run | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def choose(self) -> int:
         """Begin a choice of video; returns its number."""
-        self.choices += 1
-        return self.choices
+        with self._lock:
+            self.choices += 1
+            return self.choices
 
     def settle(self, choice: int, video: Video | None, refusal: str | None = None) -> None:
         """End a choice, unless a later one has begun."""
-        if choice == self.choices:
-            self.video, self.refusal = video, refusal
+        with self._lock:
+            if choice == self.choices:
+                self.video, self.refusal = video, refusal
 
     def stop(self) -> None:
         """End the runs under way; what they have so far stays."""
-        for run in (self.run, self.beside):
-            if run is not None:
-                run.stop.set()
+        with self._lock:
+            for run in (self.run, self.beside):
+                if run is not None:
+                    run.stop.set()
 
     def begin(self, asked: Asked) -> Run:
         """A new run, which takes the place of those under way."""
-        before, self.run, self.asked = self.run, Run(), asked
-        for run in (before, self.beside):
-            if run is not None:
-                run.cancel()
-        return self.run
+        with self._lock:
+            for run in (self.run, self.beside):
+                if run is not None:
+                    run.cancel()
+            self.run, self.asked = Run(), asked
+            return self.run
 
     def begin_beside(self) -> Run:
         """A new run beside the one in view, in place of the last such run."""
-        before, self.beside = self.beside, Run()
-        if before is not None:
-            before.cancel()
-        return self.beside
+        with self._lock:
+            if self.beside is not None:
+                self.beside.cancel()
+            self.beside = Run()
+            return self.beside
 
 
 class Visitors:

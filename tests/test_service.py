@@ -329,6 +329,36 @@ def test_reports_come_before_the_result_and_not_too_often() -> None:
     assert result == "done" and shares == [n / STEPS for n in range(1, STEPS + 1)]
 
 
+def test_work_that_fails_ends_its_reports_with_its_error() -> None:
+    def work(report: Report) -> str:
+        report(1, 2)
+        raise ValueError("broken")
+
+    shares = reported(work)
+    assert next(shares) == 0.5
+    with pytest.raises(ValueError, match="broken"):
+        next(shares)
+
+
+def test_a_page_that_leaves_ends_the_work_that_it_waited_for() -> None:
+    seen, left = threading.Event(), threading.Event()
+    reports: list[int] = []
+
+    def work(report: Report) -> None:
+        for done in range(1, 11):
+            reports.append(done)
+            report(done, 10)
+            seen.set()
+            left.wait(30)
+
+    shares = reported(work)
+    next(shares)
+    seen.wait(30)
+    threading.Timer(0.05, left.set).start()
+    shares.close()  # type: ignore[attr-defined]
+    assert reports == [1, 2]
+
+
 def test_a_clip_that_cannot_be_sampled_so_is_not_chosen(service: Service) -> None:
     session = ready(service)
     with pytest.raises(UserError, match="Frames per second"):
