@@ -20,7 +20,7 @@ Report = Callable[[str, int, int], None]
 Key = tuple[str, Sampling]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Features:
     """What the language model is shown: embeddings [V, h] of a (T, H, W) grid.
 

@@ -38,17 +38,25 @@ def summary(trace: Trace) -> dict[str, Any]:
         "ffn_density": trace.ffn_density,
         "flops": _totals(meta["flops"]),
         "seconds": meta["seconds"],
-        "layers": [_defined(asdict(layer)) for layer in trace.layers],
+        "layers": [
+            {name: finite_or_none(value) for name, value in asdict(layer).items()}
+            for layer in trace.layers
+        ],
     }
+
+
+def finite_or_none(value: float, digits: int | None = None) -> float | None:
+    """The number, rounded to `digits` decimals if given; None for NaN and infinity, which JSON
+    does not have.
+    """
+    if not math.isfinite(value):
+        return None
+    return value if digits is None else round(value, digits)
 
 
 def _totals(counts: dict[str, Any]) -> dict[str, float]:
     whole = {name: counts[name]["total"] for name in ("dense", "sparse", "executed")}
     return {**whole, **{name: counts[name] for name in ("reduction", "reduction_with_vision")}}
-
-
-def _defined(values: dict[str, float]) -> dict[str, float | None]:
-    return {name: None if math.isnan(value) else value for name, value in values.items()}
 
 
 def _version(package: str) -> str:

@@ -42,7 +42,7 @@ __all__ = [
 OnProgress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FrameChunk:
     """Consecutive sampled frames: uint8 [F, 3, H, W] and the presentation time of each."""
 
@@ -50,7 +50,7 @@ class FrameChunk:
     times_secs: list[float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PatchChunk:
     """Whole slices as patches: float32 [T * h * w, C] and the presentation time of each frame."""
 
@@ -58,7 +58,7 @@ class PatchChunk:
     times_secs: list[float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Clip:
     """What the model is shown of a video.
 

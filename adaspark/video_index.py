@@ -21,7 +21,7 @@ _INDEX_BYTES = 4096
 _SLACK_SECS = 0.001
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FrameIndex:
     """The frames of a stream in the order of presentation.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from adaspark.errors import UserError
+from adaspark.summary import finite_or_none
 from app.exports import Exports, download_name
 from app.loading import Loading
 from app.results import Finished, Results
@@ -115,12 +115,10 @@ def _of(results: Results, serve: Serve) -> Callable[[Request], Response]:
 def _rows(finished: Finished, request: Request) -> list[dict[str, Any]]:
     name = _name(request, figures.FIGURES)
     rows: list[dict[str, Any]] = figures.table(name, finished.result.trace, layer=_layer(request))
-    return [{key: _defined(value) for key, value in row.items()} for row in rows]
-
-
-def _defined(value: Any) -> Any:
-    """JSON and CSV know no NaN."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return [
+        {key: finite_or_none(v) if isinstance(v, float) else v for key, v in row.items()}
+        for row in rows
+    ]
 
 
 def _name(request: Request, known: Container[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from viz import shares
+from viz.packing import finite_or_none
 
 if TYPE_CHECKING:
     from adaspark.trace import Trace
@@ -199,4 +199,4 @@ def _layers(trace: Trace) -> list[float]:
 
 
 def _known(values: Iterable[Any]) -> list[float | None]:
-    return [float(v) if math.isfinite(v) else None for v in values]
+    return [finite_or_none(value) for value in values]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from adaspark.errors import UserError
 from adaspark.eval.items import OWN_FIELDS, ItemLog
 from adaspark.eval.tables import Table
 from adaspark.files import whole_file
+from adaspark.summary import finite_or_none
 
 SCHEMA = 1
 RUNS = Path("runs/eval")
@@ -226,7 +226,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
     if isinstance(value, float):
-        return float(f"{value:.6g}") if math.isfinite(value) else None
+        return finite_or_none(float(f"{value:.6g}"))
     return value
 
 
