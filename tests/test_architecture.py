@@ -122,6 +122,11 @@ def test_nobody_imports_the_app() -> None:
     assert importers("app") <= inside("app")
 
 
+def test_answering_knows_nothing_of_the_training_world() -> None:
+    above = inside("adaspark.mini") | inside("adaspark.eval") | inside("adaspark.bench")
+    assert importers("adaspark.mini") <= above | {"adaspark.cli"}
+
+
 def test_only_the_app_imports_gradio() -> None:
     assert importers("gradio") <= inside("app") and importers("gradio")
 
