@@ -10,17 +10,19 @@ from typing import Any
 
 import numpy as np
 
+from adaspark import __version__
 from adaspark.cost import flops
 from adaspark.trace import Trace
 
-_PACKAGES = ("adaspark-studio", "torch", "transformers", "numpy")
+_LIBRARIES = ("torch", "transformers", "numpy")
 
 
 def finish(trace: Trace, times_secs: Sequence[float]) -> None:
     """Add the presentation times of the sampled frames, the FLOP counts and the versions."""
     trace.frame_times = np.asarray(times_secs, np.float64).reshape(len(trace.frame_times), -1)
     trace.meta["flops"] = flops(trace).to_dict()
-    trace.meta["versions"] = {name: _version(name) for name in _PACKAGES}
+    libraries = {name: _version(name) for name in _LIBRARIES}
+    trace.meta["versions"] = {"adaspark-studio": __version__, **libraries}
 
 
 def summary(trace: Trace) -> dict[str, Any]:
