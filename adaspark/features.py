@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from cachetools import LRUCache
 from torch import Tensor
 
+from adaspark.bytestore import ByteStore
 from adaspark.checkpoint import Checkpoint
 from adaspark.layout import Grid
 from adaspark.video import Sampling, content_hash, stream_patches
 
 CACHE_BYTES = 2**30
+MOST_HASHES = 4096
 Report = Callable[[str, int, int], None]
 Key = tuple[str, Sampling]
 
@@ -50,32 +52,25 @@ class FeatureCache:
     """The most recently used features, up to a number of bytes in all."""
 
     def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
-        self._max_bytes = max_bytes
-        self._entries: OrderedDict[Key, Features] = OrderedDict()
-        self._hashes: dict[tuple[str, int, int], str] = {}
+        self._store: ByteStore[Features] = ByteStore(max_bytes)
+        self._hashes: LRUCache[tuple[str, int, int], str] = LRUCache(MOST_HASHES)
 
     def key(self, path: Path, sampling: Sampling) -> Key:
         """Content and sampling; an unchanged file is hashed once."""
         stat = path.stat()
         seen = (str(path), stat.st_size, stat.st_mtime_ns)
-        if seen not in self._hashes:
-            self._hashes[seen] = content_hash(path)
-        return self._hashes[seen], sampling
+        found = self._hashes.get(seen)
+        if found is None:
+            found = self._hashes[seen] = content_hash(path)
+        return found, sampling
 
     def get(self, key: Key) -> Features | None:
         """The features, now the most recently used."""
-        if key in self._entries:
-            self._entries.move_to_end(key)
-        return self._entries.get(key)
+        return self._store.get(key)
 
     def put(self, key: Key, features: Features) -> None:
         """Keep these, and drop the oldest past the limit (never these)."""
-        self._entries[key] = features
-        while len(self._entries) > 1 and self._bytes() > self._max_bytes:
-            self._entries.popitem(last=False)
-
-    def _bytes(self) -> int:
-        return sum(f.embeddings.nbytes for f in self._entries.values())
+        self._store.put(key, features, features.embeddings.nbytes)
 
 
 @torch.inference_mode()

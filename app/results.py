@@ -7,8 +7,8 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
+from adaspark.bytestore import ByteStore
 from adaspark.request import Options, Result
-from app.store import ByteStore
 from app.visitors import Video
 from viz.scene import scene
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from cachetools import LRUCache
 
 from adaspark.request import Options
 from adaspark.video_probe import VideoInfo
@@ -101,22 +102,27 @@ class Visitor:
             return self.beside
 
 
+class _Newest(LRUCache[str, Visitor]):
+    """Visitors by session; one that has to go is stopped."""
+
+    def popitem(self) -> tuple[str, Visitor]:
+        """Called by the cache for the longest silent one."""
+        session, visitor = super().popitem()
+        visitor.stop()
+        return session, visitor
+
+
 class Visitors:
     """The visitors by session, the longest silent ones forgotten first; thread-safe."""
 
     def __init__(self, most: int = MOST_VISITORS) -> None:
-        self.most = most
-        self._from_session: OrderedDict[str, Visitor] = OrderedDict()
+        self._from_session = _Newest(most)
         self._lock = threading.Lock()
 
     def get(self, session: str) -> Visitor:
         """The visitor of a session, a new one where it is unknown."""
         with self._lock:
-            visitor = self._from_session.setdefault(session, Visitor())
-            self._from_session.move_to_end(session)
-            while len(self._from_session) > self.most:
-                self._from_session.popitem(last=False)[1].stop()
-            return visitor
+            return self._from_session.setdefault(session, Visitor())
 
     def forget(self, session: str) -> None:
         """Stop and forget one visitor."""

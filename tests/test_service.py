@@ -12,6 +12,7 @@ import pytest
 from clips import write_clip
 from fake_engine import LAYERS, WORDS, FakeEngine, loading
 
+from adaspark.bytestore import ByteStore
 from adaspark.errors import UserError
 from adaspark.request import Result
 from app.limits import ServerLimits
@@ -22,7 +23,7 @@ from app.runs import Gate, sentence
 from app.samples import read_samples
 from app.service import Service
 from app.settings import MOST_WORDS, Settings, checked_question
-from app.store import ByteStore, Footage
+from app.store import Footage
 from app.videos import GONE, NO_VIDEO
 
 DIALS = Settings(0.9, 0.7, 2, 2, 2)

@@ -11,7 +11,7 @@ import pytest
 
 from app import visitors
 from app.runs import Run
-from app.visitors import Asked, Video, Visitor
+from app.visitors import Asked, Video, Visitor, Visitors
 
 QUESTION = Asked(Video(Path("clip.mp4"), "clip"), "why?")
 
@@ -60,3 +60,12 @@ def test_an_earlier_choice_of_video_does_not_replace_a_later_one() -> None:
     visitor.settle(late, QUESTION.video)
     visitor.settle(early, None, "refused")
     assert visitor.video == QUESTION.video and visitor.refusal is None
+
+
+def test_the_longest_silent_visitor_is_forgotten_and_stopped() -> None:
+    known = Visitors(most=2)
+    runs = {session: known.get(session).begin(QUESTION) for session in "ab"}
+    known.get("a")
+    known.get("c")
+    assert runs["b"].stop.is_set() and not runs["a"].stop.is_set()
+    assert known.get("a").run is runs["a"] and known.get("b").run is None
