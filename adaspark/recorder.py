@@ -42,7 +42,7 @@ def recording(owner: object) -> Iterator[Trace]:
         recorder.finish()
 
 
-@dataclass(eq=False)
+@dataclass
 class _Layer:
     """One layer's sums. Cube sums run over the queries of a cube, word lists over text tokens."""
 
