@@ -1,22 +1,29 @@
-"""Files that are written whole or not at all."""
+"""Writing a file whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A draft beside `path` to write to; it becomes `path` when the block ends, and is removed if
-    the block raises. No two threads or processes share a draft; its suffix is that of `path`.
+def write_whole(target: str | Path, write: Callable[[Path], object]) -> None:
+    """Have `write` make a file beside `target`, then put it in its place.
+
+    Where `write` fails, nothing is left and what was there stays; threads and processes do not
+    disturb each other. A pipe or device is written to as it is. Raises what `write` raises, and
+    OSError with the target's name.
     """
-    draft = path.with_name(f".{os.getpid()}-{threading.get_ident()}-{path.name}")
+    path = Path(os.path.realpath(target))
+    if path.exists() and not path.is_file():
+        write(path)
+        return
+    draft = path.with_name(f".{os.getpid()}-{threading.get_ident()}.part")
     try:
-        yield draft
+        write(draft)
         draft.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from error
     finally:
         draft.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from adaspark.errors import UserError
-from adaspark.files import whole_file
+from adaspark.files import write_whole
 from app.labels import labels
 from app.results import Finished
 from app.store import Footage
@@ -85,8 +85,7 @@ class Exports:
     def _made(self, name: str, write: Callable[[Path], object]) -> Path:
         path = self._files.folder / name
         if not self._files.touch(path):
-            with whole_file(path) as draft:  # two visitors may ask for the same file
-                write(draft)
+            write_whole(path, write)  # two visitors may ask for the same file
             self._files.keep(path)
         return path
 

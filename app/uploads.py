@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from adaspark.errors import UserError
-from adaspark.files import whole_file
+from adaspark.files import write_whole
 from adaspark.video import DEFAULT_LIMITS, Limits, VideoInfo, content_hash, probe
 from adaspark.video_probe import Scan, scan
 from app.proxy import encode, fits_box, remux
@@ -61,8 +61,7 @@ def make_proxy(
     folder.mkdir(parents=True, exist_ok=True)
     scanned = scan(info.path, limits)
     write = remux if _is_browser_safe(scanned) else encode
-    with whole_file(proxy) as draft:
-        write(scanned, draft, on_progress)
+    write_whole(proxy, lambda draft: write(scanned, draft, on_progress))
     return proxy
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from adaspark.errors import UserError
-from adaspark.files import whole_file
+from adaspark.files import write_whole
 
 OWN_FIELDS = frozenset({"plan", "commit", "seconds", "key"})
 """What every item has, beside the values of its evaluation."""
@@ -61,8 +61,8 @@ class ItemLog:
         if not self.open_file.exists():
             return
         lines = b"".join(line + b"\n" for line in self._from_line())
-        with whole_file(self.packed_file) as draft:
-            draft.write_bytes(gzip.compress(lines, mtime=0))  # no date: the same each time
+        packed = gzip.compress(lines, mtime=0)  # no date: the same each time
+        write_whole(self.packed_file, lambda draft: draft.write_bytes(packed))
         self.open_file.unlink()
 
     def _from_line(self) -> dict[bytes, dict[str, Any]]:

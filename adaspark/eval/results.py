@@ -21,7 +21,7 @@ from adaspark.bench.setting import setting
 from adaspark.errors import UserError
 from adaspark.eval.items import OWN_FIELDS, ItemLog
 from adaspark.eval.tables import Table
-from adaspark.files import whole_file
+from adaspark.files import write_whole
 from adaspark.summary import finite_or_none
 
 SCHEMA = 1
@@ -202,8 +202,7 @@ def fingerprint(path: str | Path) -> str:
 def write(path: Path, content: bytes) -> None:
     """Write a file whole or not at all. Raises UserError where the disk refuses."""
     try:
-        with whole_file(path) as draft:
-            draft.write_bytes(content)
+        write_whole(path, lambda draft: draft.write_bytes(content))
     except OSError as error:
         raise _unusable(error) from error
 
