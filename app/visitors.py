@@ -63,6 +63,7 @@ class Visitor:
     asked: Asked | None = None
     run: Run | None = None
     beside: Run | None = None
+    _has_left: bool = field(default=False, init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def choose(self) -> int:
@@ -84,13 +85,19 @@ class Visitor:
                 if run is not None:
                     run.stop.set()
 
+    def leave(self) -> None:
+        """End the runs under way, and any that a request on its way still begins."""
+        with self._lock:
+            self._has_left = True
+        self.stop()
+
     def begin(self, asked: Asked) -> Run:
         """A new run, which takes the place of those under way."""
         with self._lock:
             for run in (self.run, self.beside):
                 if run is not None:
                     run.cancel()
-            self.run, self.asked = Run(), asked
+            self.run, self.asked = self._new_run(), asked
             return self.run
 
     def begin_beside(self) -> Run:
@@ -98,17 +105,23 @@ class Visitor:
         with self._lock:
             if self.beside is not None:
                 self.beside.cancel()
-            self.beside = Run()
+            self.beside = self._new_run()
             return self.beside
+
+    def _new_run(self) -> Run:
+        run = Run()
+        if self._has_left:
+            run.cancel()
+        return run
 
 
 class _Newest(LRUCache[str, Visitor]):
-    """Visitors by session; one that has to go is stopped."""
+    """Visitors by session; the runs of one that has to go are ended."""
 
     def popitem(self) -> tuple[str, Visitor]:
         """Called by the cache for the longest silent one."""
         session, visitor = super().popitem()
-        visitor.stop()
+        visitor.leave()
         return session, visitor
 
 
@@ -129,7 +142,7 @@ class Visitors:
         with self._lock:
             visitor = self._from_session.pop(session, None)
         if visitor is not None:
-            visitor.stop()
+            visitor.leave()
 
     def forget_all(self) -> None:
         """Stop and forget everyone."""
