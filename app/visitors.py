@@ -111,7 +111,7 @@ class Visitor:
     def _new_run(self) -> Run:
         run = Run()
         if self._has_left:
-            run.cancel()
+            run.stop.set()
         return run
 
 

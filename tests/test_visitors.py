@@ -71,10 +71,10 @@ def test_the_longest_silent_visitor_is_forgotten_and_stopped() -> None:
     assert known.get("a").run is runs["a"] and known.get("b").run is None
 
 
-def test_a_run_that_is_begun_as_its_page_leaves_is_cancelled() -> None:
+def test_a_run_that_is_begun_as_its_page_leaves_is_stopped() -> None:
     """Its visitor is forgotten: nobody could stop it any more."""
     known = Visitors()
     visitor = known.get("a")
     known.forget("a")
-    assert visitor.begin(QUESTION).superseded and visitor.begin_beside().superseded
-    assert not known.get("a").begin(QUESTION).superseded
+    assert visitor.begin(QUESTION).stop.is_set() and visitor.begin_beside().stop.is_set()
+    assert not known.get("a").begin(QUESTION).stop.is_set()
