@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    "AdaSparkConfig": "config",
-    "CubeLayout": "layout",
-    "Trace": "trace",
-    "flops": "cost",
-    "record": "qwen",
-    "restore": "qwen",
-    "sparsify": "qwen",
+    "AdaSparkConfig": "adaspark.config",
+    "CubeLayout": "adaspark.layout",
+    "Trace": "adaspark.trace",
+    "flops": "adaspark.cost",
+    "record": "adaspark.qwen",
+    "restore": "adaspark.qwen",
+    "sparsify": "adaspark.qwen",
 }
 __all__ = ["AdaSparkConfig", "CubeLayout", "Trace", "flops", "record", "restore", "sparsify"]
 
@@ -32,4 +32,4 @@ __all__ = ["AdaSparkConfig", "CubeLayout", "Trace", "flops", "record", "restore"
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'adaspark' has no attribute {name!r}")
-    return getattr(import_module(f"adaspark.{_HOME[name]}"), name)
+    return getattr(import_module(_HOME[name]), name)

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from adaspark import parallel, tiles
-from adaspark.kernels import cpu_loading, gpu_loading
 from adaspark.layout import CubeLayout, mean_by_cube
 from adaspark.rules import Rule
 from adaspark.selection import keep_cubes, masked_softmax
@@ -87,33 +86,6 @@ def decide(
     return asked, choose(asked, means, segment, rule=rule, scale=scale)
 
 
-def sparse_attention(
-    queries: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    sequence: SequenceMap,
-    *,
-    rule: Rule,
-    scale: float,
-    means: Tensor | None = None,
-    observe: Observer | None = None,
-) -> Tensor:
-    """AdaS-Attn for the last queries of a sequence: [H, S, D] in, [H, S, D] out.
-
-    `keys` and `values` are [G, N, D] and end with the keys of the queries themselves. `means` may
-    be given where they are known (decoding). `observe` hears each decision. Compiled kernels
-    compute where they can and are the fastest, PyTorch's query tiles elsewhere. Rows of padding
-    are zero.
-    """
-    backend: Callable[..., Tensor] = by_tiles
-    for loading in (gpu_loading, cpu_loading):
-        if (module := loading.for_attention(queries, keys, values)) is not None:
-            backend = module.sparse_attention
-    return backend(
-        queries, keys, values, sequence, rule=rule, scale=scale, means=means, observe=observe
-    )
-
-
 def by_tiles(
     queries: Tensor,
     keys: Tensor,
@@ -125,7 +97,12 @@ def by_tiles(
     means: Tensor | None = None,
     observe: Observer | None = None,
 ) -> Tensor:
-    """`sparse_attention` by PyTorch's operators alone: any device, any dtype, differentiable."""
+    """AdaS-Attn by PyTorch's operators alone: any device, any dtype, differentiable.
+
+    Queries [H, S, D], the last of a sequence, to [H, S, D]. `keys` and `values` are [G, N, D] and
+    end with the keys of the queries themselves. `means` may be given where they are known
+    (decoding). `observe` hears each decision. Rows of padding are zero.
+    """
     start = sequence.length - queries.shape[1]
     known = cube_means(keys, sequence) if means is None else means
     queries = queries.contiguous()  # rotary embedding leaves heads innermost: rows gather slowly

@@ -8,65 +8,14 @@ tower apart. Not counted: embedding, lm_head, normalisation, softmax, rotary emb
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
 from adaspark.rules import BLIND_RULES
 from adaspark.trace import Trace
-
-
-@dataclass(frozen=True)
-class Parts:
-    """FLOPs of one prefill by part."""
-
-    projections: float
-    attention: float
-    ffn: float
-    choosing: float = 0.0
-
-    @property
-    def total(self) -> float:
-        """All parts."""
-        return self.projections + self.attention + self.ffn + self.choosing
-
-    def to_dict(self) -> dict[str, float]:
-        """A JSON-ready copy with the total."""
-        return {**asdict(self), "total": self.total}
-
-
-@dataclass(frozen=True)
-class Flops:
-    """Dense against sparse: the language model's prefill (i), with the vision tower (ii), and what
-    the kernels really computed (iii), unions of rows and padding included.
-    """
-
-    dense: Parts
-    sparse: Parts
-    executed: Parts
-    vision: float = 0.0
-
-    @property
-    def reduction(self) -> float:
-        """(i): 1 - sparse / dense over the language model's prefill, choosing included."""
-        return 1 - self.sparse.total / self.dense.total
-
-    @property
-    def reduction_with_vision(self) -> float:
-        """(ii): the same with the vision tower on both sides."""
-        return 1 - (self.sparse.total + self.vision) / (self.dense.total + self.vision)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready, with both reductions."""
-        return {
-            "dense": self.dense.to_dict(),
-            "sparse": self.sparse.to_dict(),
-            "reduction": self.reduction,
-            "reduction_with_vision": self.reduction_with_vision,
-            "executed": self.executed.to_dict(),
-            "vision": self.vision,
-        }
+from adaspark.trace_meta import Flops, Parts
 
 
 @dataclass(frozen=True)
@@ -122,21 +71,20 @@ def flops(
 
 
 def _from_trace(trace: Trace) -> Flops:
-    if "counts" not in trace.meta:
+    if trace.meta.counts is None:
         raise UserError("This trace holds no prompt with a video, so there is nothing to count.")
-    known = trace.meta["counts"]
+    known = trace.meta.counts
     counts = Counts(
-        tokens=known["tokens"],
-        text_tokens=known["text_tokens"],
+        tokens=known.tokens,
+        text_tokens=known.text_tokens,
         causal_pairs=float(trace.causal_pairs.sum()),
         computed_pairs=float(trace.computed_pairs.sum()),
         executed_pairs=float(trace.executed_pairs.sum()),
-        weighed_pairs=known["weighed_pairs"],
+        weighed_pairs=known.weighed_pairs,
         passed_video_tokens=float(trace.ffn_mask().sum()),
     )
-    config = AdaSparkConfig.from_dict(trace.meta.get("config", {}))
-    vision = float(trace.meta.get("vision_flops", 0.0))
-    return flops_of(trace.meta["shape"], counts, config, vision=vision)
+    vision = trace.meta.vision_flops or 0.0
+    return flops_of(trace.meta.shape, counts, trace.meta.config, vision=vision)
 
 
 def flops_of(

@@ -20,6 +20,7 @@ from adaspark.qwen import sparsify
 from adaspark.request import Estimate, Event, Options, Phase, Result, Word
 from adaspark.streaming import Stopped, streamed
 from adaspark.summary import finish
+from adaspark.trace_meta import Clip, Pruned
 from adaspark.video import Sampling, probe, sample_times, token_grid
 
 
@@ -129,29 +130,29 @@ class Engine:
             scored=options.scored,
         )
         seconds |= written.seconds
-        written.trace.meta |= {
-            "question": question,
-            "answer": written.text,
-            "seconds": seconds,
-            "stopped": written.stopped,
+        written.trace.with_meta(
+            question=question,
+            answer=written.text,
+            seconds=seconds,
+            stopped=written.stopped,
             **self._facts(estimate, features),
-        }
+        )
         finish(written.trace, features.times_secs)
         emit(Result(written.text, written.trace, seconds, written.stopped, written.scored_logprob))
 
     def _facts(self, estimate: Estimate, features: Features) -> dict[str, Any]:
         """What a trace should say of the model and of the video as it was shown."""
         info = estimate.info
-        clip = {
-            "name": info.path.name,
-            "width": info.width,
-            "height": info.height,
-            "shown_width": estimate.shown_width,
-            "shown_height": estimate.shown_height,
-            "fps": len(features.times_secs) / info.duration_secs,
-            "duration_secs": info.duration_secs,
-            "frames": len(features.times_secs),
-        }
+        clip = Clip(
+            name=info.path.name,
+            width=info.width,
+            height=info.height,
+            shown_width=estimate.shown_width,
+            shown_height=estimate.shown_height,
+            fps=len(features.times_secs) / info.duration_secs,
+            duration_secs=info.duration_secs,
+            frames=len(features.times_secs),
+        )
         facts = {
             "model": self.name,
             "device": self.device,
@@ -163,7 +164,7 @@ class Engine:
             ),
         }
         if features.kept is not None:
-            facts["pruned"] = {"grid": list(features.grid), "kept": features.kept.tolist()}
+            facts["pruned"] = Pruned(features.grid, features.kept.tolist())
         return facts
 
     def _features(

@@ -11,7 +11,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from adaspark.kernels import gpu_loading
 from adaspark.layout import CubeLayout, mean_by_cube
 from adaspark.rules import Rule
 from adaspark.selection import keep_tokens
@@ -45,27 +44,6 @@ def choose_tokens(weights: Tensor, layout: CubeLayout, *, rule: Rule) -> Tensor:
     return kept.flatten(-2)[..., layout.slot_from_token]
 
 
-def sparse_ffn(
-    hidden: Tensor,
-    norms: Tensor,
-    sequence: SequenceMap,
-    branch: Callable[[Tensor], Tensor],
-    *,
-    rule: Rule,
-    skipped: str = "mean",
-) -> Outcome:
-    """The FFN branch of every token, computed for text and for the chosen video tokens only.
-
-    `hidden` [N, h] enters `branch` (the MLP; `hidden` is its normalised input), `norms` fp32 [N]
-    are the L2 norms of the residual stream before that normalisation. A `skipped` token gets the
-    `mean` of its cube's outputs, or zero (`bypass`). Returns the branch's output
-    [N, h], the kept mask bool [V] and the importance fp32 [V].
-    """
-    module = gpu_loading.for_ffn(hidden)
-    backend: Callable[..., Outcome] = by_torch if module is None else module.sparse_ffn
-    return backend(hidden, norms, sequence, branch, rule=rule, skipped=skipped)
-
-
 def by_torch(
     hidden: Tensor,
     norms: Tensor,
@@ -75,7 +53,13 @@ def by_torch(
     rule: Rule,
     skipped: str = "mean",
 ) -> Outcome:
-    """`sparse_ffn` by PyTorch's operators alone: any device, differentiable."""
+    """AdaS-FFN by PyTorch's operators alone: any device, differentiable.
+
+    `hidden` [N, h] enters `branch` (the MLP; `hidden` is its normalised input), `norms` fp32 [N]
+    are the L2 norms of the residual stream before that normalisation. A `skipped` token gets the
+    `mean` of its cube's outputs, or zero (`bypass`). Returns the branch's output
+    [N, h], the kept mask bool [V] and the importance fp32 [V].
+    """
     layout = sequence.layout
     weights = importance(norms[sequence.video_positions], layout)
     kept = choose_tokens(weights, layout, rule=rule)

@@ -183,11 +183,11 @@ def _name_words(
     A recorder takes all text after the video for the question; the template's part is not asked.
     """
     ids = [*prompt.input_ids[0].tolist(), *answer_ids]
-    written = [ids[word["position"]] for word in trace.words]
+    written = [ids[word.position] for word in trace.words]
     texts = token_texts(written, checkpoint.tokenizer.decode)
     for word, token, text in zip(trace.words, written, texts, strict=True):
-        word |= {"id": token, **text}
-        if word["kind"] == "answer":
-            word["logprob"] = logprobs[word["position"] - prompt.input_ids.shape[1]]
-        if word["kind"] == "question" and word["position"] not in prompt.question:
-            word["kind"] = "prompt"
+        word.id, word.text, word.part = token, text.text, text.part
+        if word.kind == "answer":
+            word.logprob = logprobs[word.position - prompt.input_ids.shape[1]]
+        if word.kind == "question" and word.position not in prompt.question:
+            word.kind = "prompt"

@@ -20,7 +20,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2MLP
 
-from adaspark import attention, ffn
+from adaspark import attention, backend, ffn
 from adaspark.attention import Choice
 from adaspark.config import AdaSparkConfig, Cube
 from adaspark.errors import UserError
@@ -29,6 +29,7 @@ from adaspark.rules import Rule
 from adaspark.sequence import Segment
 from adaspark.session import CannotPlace, Session, read_prompt, video_tokens
 from adaspark.trace import Trace
+from adaspark.trace_meta import Meta
 
 IMPLEMENTATION = "adaspark"  # a name with "flash" in it would be taken for flash attention
 _SESSION = "_adaspark_session"  # on a cache: it goes where the cache goes, copies too
@@ -215,13 +216,12 @@ def _remember(patch: _Patch, cache: Any, ids: Tensor | None, past: int, count: i
     first, row_ids = patch.session.rows[0], None if ids is None else ids[0]
     if past:
         return recorder.decode(past, count, row_ids)
-    meta = {
-        "config": patch.config.to_dict(),
-        "grids": [list(grid) for grid in first.layout.grids],
-        "shape": patch.shape,
-    }
-    if patch.forced:
-        meta["forced"] = [list(one) for one in patch.forced]
+    meta = Meta(
+        config=patch.config,
+        grids=list(first.layout.grids),
+        shape=patch.shape,
+        forced=list(patch.forced),
+    )
     return recorder.begin(first, row_ids, layers=patch.shape["layers"], meta=meta)
 
 
@@ -253,7 +253,7 @@ def _attention(
     for row, sequence in enumerate(session.rows):
         keys, values = key[row, :, : sequence.length], value[row, :, : sequence.length]
         with torch.autocast(kind, enabled=False):
-            done = attention.sparse_attention(
+            done = backend.sparse_attention(
                 query[row],
                 keys,
                 values,
@@ -328,7 +328,7 @@ class _SparseMLP(Qwen2MLP):  # type: ignore[misc]
             return passed
         outputs = []
         for row, sequence in enumerate(session.rows):
-            output, kept, weights = ffn.sparse_ffn(
+            output, kept, weights = backend.sparse_ffn(
                 hidden[row],
                 norms[row],
                 sequence,

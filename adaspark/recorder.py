@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from torch import Tensor
 from adaspark.selection import entropy, normalised, normalised_entropy
 from adaspark.sequence import Segment, SequenceMap
 from adaspark.trace import QUERY_TABLE_BYTES, Trace
+from adaspark.trace_meta import Counts, Meta, Word
 
 _active: ContextVar[Recorder | None] = ContextVar("adaspark_recorder", default=None)
 
@@ -67,11 +68,11 @@ class Recorder:
         self.trace = Trace()
         self._sequence: SequenceMap | None = None
         self._layers: list[_Layer] = []
-        self._words: list[dict[str, Any]] = []
+        self._words: list[Word] = []
         self._known: dict[tuple[int, ...], tuple[list[Segment], Tensor, Tensor]] = {}
 
     def begin(
-        self, sequence: SequenceMap, token_ids: Tensor | None, *, layers: int, meta: dict[str, Any]
+        self, sequence: SequenceMap, token_ids: Tensor | None, *, layers: int, meta: Meta
     ) -> None:
         """A prefill starts: `sequence` of the prompt, its ids int64 [N] where known."""
         self._sequence = sequence
@@ -81,8 +82,7 @@ class Recorder:
         self._query_cubes = np.unique(np.linspace(0, cubes - 1, min(cubes, sampled)).astype(int))
         self._layers = [self._empty_layer(cubes) for _ in range(layers)]
         self._words = []
-        self.trace.meta.clear()
-        self.trace.meta.update(meta, sampled_query_cubes=len(self._query_cubes) < cubes)
+        self.trace.meta = replace(meta, sampled_query_cubes=len(self._query_cubes) < cubes)
         last = int(sequence.video_positions[-1]) if cubes else -1
         first = int(sequence.video_positions[0]) if cubes else -1
         for position in sequence.text_positions.tolist():
@@ -95,7 +95,7 @@ class Recorder:
         if self._sequence is None:
             return  # the prompt was prefilled before the recording began
         # Speculative decoding takes tokens back: what follows replaces them.
-        self._words = [word for word in self._words if word["position"] < start]
+        self._words = [word for word in self._words if word.position < start]
         for offset in range(count):
             self._add_word(start + offset, "answer", token_ids, offset=start)
 
@@ -124,7 +124,7 @@ class Recorder:
         else:
             totals = self._add_cubes(into, segment, attending)
             into.nats.append((segment, entropy(probs) if nats is None else nats))
-        if self._words[-1]["kind"] != "answer":
+        if self._words[-1].kind != "answer":
             into.executed_pairs += executed
             _count_pairs(into, segment, attending, totals, len(kept))
 
@@ -136,15 +136,13 @@ class Recorder:
 
     @property
     def _positions(self) -> NDArray[np.int64]:
-        return np.array([word["position"] for word in self._words])
+        return np.array([word.position for word in self._words])
 
     def _add_word(
         self, position: int, kind: str, token_ids: Tensor | None, *, offset: int = 0
     ) -> None:
-        word: dict[str, Any] = {"text": "", "kind": kind, "position": position}
-        if token_ids is not None:
-            word["id"] = int(token_ids[position - offset])
-        self._words.append(word)
+        token = None if token_ids is None else int(token_ids[position - offset])
+        self._words.append(Word(kind=kind, position=position, id=token))
 
     def _empty_layer(self, cubes: int) -> _Layer:
         attended = np.zeros((len(self._query_cubes), cubes), np.int64)
@@ -188,7 +186,7 @@ class Recorder:
         for layer in self._layers:
             self._add_entropies(layer)
         layout, trace = self._sequence.layout, self.trace
-        trace.meta["words"] = self._words
+        trace.meta.words = self._words
         trace.cube_from_token = layout.cube_from_token.cpu().numpy().astype(np.int32)
         trace.bounds = layout.bounds.numpy().astype(np.int32)
         trace.query_cubes = self._query_cubes.astype(np.int32)
@@ -197,17 +195,17 @@ class Recorder:
         self._finish_attention(trace, layout.cube_sizes.cpu().numpy())
         self._finish_words(trace)
         self._finish_ffn(trace)
-        trace.meta["counts"] = {
-            "tokens": len(self._sequence.video_positions) + self._prompt_words,
-            "text_tokens": self._prompt_words,
-            "weighed_pairs": sum(layer.weighed_pairs for layer in self._layers),
-        }
+        trace.meta.counts = Counts(
+            tokens=len(self._sequence.video_positions) + self._prompt_words,
+            text_tokens=self._prompt_words,
+            weighed_pairs=sum(layer.weighed_pairs for layer in self._layers),
+        )
         for name in ("computed_pairs", "executed_pairs", "causal_pairs"):
             counts = [getattr(layer, name) for layer in self._layers]
             setattr(trace, name, np.array(counts, np.int64))
 
     def _finish_attention(self, trace: Trace, sizes: NDArray[np.int64]) -> None:
-        heads = trace.meta["shape"]["heads"]
+        heads = trace.meta.shape["heads"]
         pairs = heads * sizes[self._query_cubes][:, None]
         share = [np.rint(layer.attended * 255 / pairs) for layer in self._layers]
         trace.kept_share = np.array(share, np.uint8)
@@ -217,7 +215,7 @@ class Recorder:
 
     def _finish_words(self, trace: Trace) -> None:
         layers, words = len(self._layers), len(self._words)
-        heads, cubes = trace.meta["shape"]["heads"], len(trace.bounds)
+        heads, cubes = trace.meta.shape["heads"], len(trace.bounds)
         probs = np.zeros((layers, words, heads, cubes), np.float16)
         kept = np.zeros((layers, words, heads, cubes), bool)
         trace.word_entropy = np.full((layers, words), np.nan, np.float32)

@@ -92,7 +92,7 @@ def sparse_attention(
     means: Tensor | None = None,
     observe: Observer | None = None,
 ) -> Tensor:
-    """The same signature and result as `adaspark.attention.sparse_attention`."""
+    """The same signature and result as `adaspark.backend.sparse_attention`."""
     del means
     layout = sequence.layout
     share = queries.shape[0] // keys.shape[0]
@@ -150,7 +150,7 @@ def sparse_ffn(
     rule: Rule,
     skipped: str = "mean",
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The same signature and result as `adaspark.ffn.sparse_ffn`; computes every token's FFN."""
+    """The signature and result of `adaspark.backend.sparse_ffn`; computes every token's FFN."""
     layout = sequence.layout
     full = branch(hidden)
     output = full.clone()

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from adaspark.config import AdaSparkConfig
 from adaspark.summary import summary
 from adaspark.trace import Trace
+from adaspark.trace_meta import Word as WrittenWord
 from adaspark.video_probe import VideoInfo
 
 
@@ -85,18 +86,18 @@ class Result:
     @property
     def answer_ids(self) -> tuple[int, ...]:
         """The token ids of the recorded words of the answer."""
-        return tuple(word["id"] for word in self._words)
+        return tuple(word.id for word in self._words if word.id is not None)
 
     @property
     def logprob(self) -> float | None:
         """The log-probability of `answer_ids`, in nats; None where it was not recorded."""
-        found = [word.get("logprob") for word in self._words]
+        found = [word.logprob for word in self._words]
         known = [value for value in found if value is not None]
         return sum(known) if known and len(known) == len(found) else None
 
     @property
-    def _words(self) -> list[dict[str, Any]]:
-        return [word for word in self.trace.words if word["kind"] == "answer"]
+    def _words(self) -> list[WrittenWord]:
+        return [word for word in self.trace.words if word.kind == "answer"]
 
     def summary(self) -> dict[str, Any]:
         """The command line's JSON."""

@@ -14,6 +14,7 @@ from adaspark.cost import flops
 from adaspark.errors import UserError
 from adaspark.rules import CUBE_RULES
 from adaspark.trace import Trace
+from adaspark.trace_meta import required
 
 RULES = tuple(rule for rule in CUBE_RULES if rule != "top_p")
 RIVALS = ("dense", *RULES, "frames", "prune")
@@ -42,7 +43,7 @@ def rival(trace: Trace, name: str) -> Rival:
     `prune` on as many tokens, whatever the frame.
     Raises UserError for an unknown name.
     """
-    config = AdaSparkConfig.from_dict(trace.meta["config"])
+    config = required(trace.meta.config, "settings")
     if name == "dense":
         return Rival(replace(DENSE, cube=config.cube))
     if name == "frames":
@@ -71,20 +72,21 @@ def same_density_keep(trace: Trace) -> float:
 
 def same_cost_frames(trace: Trace) -> int:
     """How many frames cost dense prefill what the run was counted to cost, text left out."""
-    dense, total = trace.meta["flops"]["dense"], trace.meta["flops"]["sparse"]["total"]
-    linear, quadratic = dense["projections"] + dense["ffn"], dense["attention"]
+    counted, clip = required(trace.meta.flops, "FLOPs"), required(trace.meta.clip, "clip")
+    dense, total = counted.dense, counted.sparse.total
+    linear, quadratic = dense.projections + dense.ffn, dense.attention
     # The share s of the tokens for which linear s + quadratic s^2 = total.
     share = 2 * total / (linear + math.sqrt(linear**2 + 4 * quadratic * total))
-    return max(FEWEST_FRAMES, int(trace.meta["clip"]["frames"] * min(share, 1)))
+    return max(FEWEST_FRAMES, int(required(clip.frames, "frames") * min(share, 1)))
 
 
 def same_cost_tokens(trace: Trace) -> int:
     """The most video tokens whose dense prefill, text included, costs no more than the run did."""
-    counts, total = trace.meta["counts"], trace.meta["flops"]["sparse"]["total"]
-    text = counts["text_tokens"]
+    text = required(trace.meta.counts, "tokens").text_tokens
+    total = required(trace.meta.flops, "FLOPs").sparse.total
 
     def costs(video: int) -> float:
-        return flops(trace.meta["shape"], video_tokens=video, text_tokens=text).dense.total
+        return flops(trace.meta.shape, video_tokens=video, text_tokens=text).dense.total
 
     candidates = range(1, len(trace.cube_from_token) + 1)
     return max(1, bisect_right(candidates, total, key=costs))
@@ -103,7 +105,7 @@ class _Geometry:
     @classmethod
     def of(cls, trace: Trace) -> _Geometry:
         cube_from_token = trace.cube_from_token
-        text = [word["position"] for word in trace.words if word["kind"] != "answer"]
+        text = [word.position for word in trace.words if word.kind != "answer"]
         is_text = np.zeros(len(cube_from_token) + len(text), bool)
         is_text[text] = True
         video_before = np.cumsum(~is_text)

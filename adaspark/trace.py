@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaspark.errors import UserError
+from adaspark.trace_meta import Meta, Word
 
 SCHEMA_VERSION = 1
 _UNREADABLE = (
@@ -58,14 +58,10 @@ def _array(dtype: str, shape: str, *, is_optional: bool = False) -> Any:
 class Trace:
     """The record of one prompt's prefill and of the words generated after it.
 
-    `meta` is JSON-ready and holds: `config`, `grids` (merged tokens), `model`, `device`, `dtype`,
-    `backend`, `shape` (of the language model), `words` (text, kind: prompt / question / answer,
-    position), `clip` (sizes and times of the video as shown), `question`, `answer`, `seconds`,
-    `flops`, `versions`; where video tokens were pruned before the language model, `pruned`: the
-    `grid` of them all and which are `kept`. The rest of the trace then speaks of a row of those.
+    `meta` is what is said once: settings, words, clip, counts, timings, versions.
     """
 
-    meta: dict[str, Any] = field(default_factory=dict)
+    meta: Meta = field(default_factory=Meta)
     cube_from_token: NDArray[np.int32] = _array("int32", "V")
     bounds: NDArray[np.int32] = _array("int32", "C 7")
     """video, first and end slice, row, column of each cube (ends exclusive)"""
@@ -126,10 +122,9 @@ class Trace:
         ]
 
     @property
-    def words(self) -> list[dict[str, Any]]:
-        """The text tokens in order: {"text", "kind", "position"}; see `words.token_texts`."""
-        words: list[dict[str, Any]] = self.meta.get("words", [])
-        return words
+    def words(self) -> list[Word]:
+        """The text tokens in order; of their texts see `words.token_texts`."""
+        return self.meta.words
 
     def ffn_mask(self) -> NDArray[np.bool_]:
         """bool [L, V]: which video tokens passed through the FFN."""
@@ -141,7 +136,7 @@ class Trace:
 
     def save(self, path: str | Path) -> None:
         """Write a compressed NPZ: the arrays by name, `meta` and the schema version as JSON."""
-        header = json.dumps({"schema_version": SCHEMA_VERSION, **self.meta})
+        header = json.dumps({"schema_version": SCHEMA_VERSION, **self.meta.to_dict()})
         arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "meta"}
         with Path(path).open("wb") as file:
             np.savez_compressed(file, meta=np.array(header), **arrays)
@@ -155,21 +150,22 @@ class Trace:
                 version = header.pop("schema_version", None)
                 if version != SCHEMA_VERSION:
                     raise UserError(
-                        f"{path} has trace schema {version!r}, this version reads "
+                        f"it has trace schema {version!r}, this version reads "
                         f"{SCHEMA_VERSION}; record the run again."
                     )
                 wanted = [f for f in fields(cls) if f.name != "meta"]
                 kept = [f for f in wanted if f.name in file or not f.metadata["is_optional"]]
                 arrays = {f.name: file[f.name] for f in kept}
-        except UserError:
-            raise
+                meta = Meta.from_dict(header)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
         except _UNREADABLE as error:
             raise UserError(f"{path} is not a trace of AdaSpark: {error}.") from error
-        return cls(meta=header, **arrays)
+        return cls(meta=meta, **arrays)
 
-    def with_meta(self, values: Mapping[str, Any]) -> Trace:
-        """Add what only the caller knows (times, answer, versions); returns itself."""
-        self.meta.update(values)
+    def with_meta(self, **values: Any) -> Trace:
+        """Set what only the caller knows (times, answer, versions); returns itself."""
+        self.meta = replace(self.meta, **values)
         return self
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from tokenizers.decoders import DecodeStream
+
+from adaspark.trace_meta import Part
 
 BROKEN = "\ufffd"
 MOST_TOKENS = 16  # of one character, or of few that share tokens; longer runs are no characters
@@ -28,32 +30,36 @@ class TextStream:
         return self._stream.step(self._backend, token) or ""
 
 
-def token_texts(ids: Sequence[int], decode: Decode) -> list[dict[str, Any]]:
-    """{"text"} of each token; joined, the texts are the whole text.
+class TokenText(NamedTuple):
+    """The text that a token shows, and which part it is of one that takes several tokens."""
+
+    text: str
+    part: Part | None = None
+
+
+def token_texts(ids: Sequence[int], decode: Decode) -> list[TokenText]:
+    """What is read of each token; joined, the texts are the whole text.
 
     Of tokens that only together are readable, the first has their text and the others none, and
-    each says which it is: "part" {"number" from 1, "count", "of"}. What stays unreadable, as where
-    an answer was cut within a character, is U+FFFD.
+    each says which part it is. What stays unreadable, as where an answer was cut within a
+    character, is U+FFFD.
     """
-    texts: list[dict[str, Any]] = []
+    texts: list[TokenText] = []
     while len(texts) < len(ids):
         texts += _next_texts(ids[len(texts) : len(texts) + MOST_TOKENS], decode)
     return texts
 
 
-def _next_texts(ids: Sequence[int], decode: Decode) -> list[dict[str, Any]]:
+def _next_texts(ids: Sequence[int], decode: Decode) -> list[TokenText]:
     """The texts of the first token and of those that it needs to be readable."""
     first = decode(ids[:1])
     if BROKEN not in first:
-        return [{"text": first}]
+        return [TokenText(first)]
     for count in range(2, len(ids) + 1):
         whole = decode(ids[:count])
         if BROKEN not in whole:
             return [
-                {
-                    "text": "" if number > 1 else whole,
-                    "part": {"number": number, "count": count, "of": whole.strip()},
-                }
+                TokenText("" if number > 1 else whole, Part(number, count, whole.strip()))
                 for number in range(1, count + 1)
             ]
-    return [{"text": first}]
+    return [TokenText(first)]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from adaspark.assets import BUNDLED_MODEL
 from adaspark.errors import UserError
 
 # Read when torch is loaded. The browser shares the processor: threads that wait for each other
@@ -16,7 +17,6 @@ from adaspark.errors import UserError
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 BUNDLED, BUNDLED_SPARSE = "mini", "mini-sparse"
-BUNDLED_FOLDER = Path(__file__).parent.parent / "assets" / "mini"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,7 +39,7 @@ def _serve(options: argparse.Namespace) -> None:
 
     limits = limits_from()
     is_bundled = options.model in (BUNDLED, BUNDLED_SPARSE)
-    folder = BUNDLED_FOLDER if is_bundled else Path(options.model)
+    folder = BUNDLED_MODEL if is_bundled else Path(options.model)
     engine = _engine(options, folder, limits)
     samples = [*read_samples(), *real_footage()]
     with Studio(engine, samples, model_folder=folder, limits=limits) as studio:
@@ -62,7 +62,7 @@ def _engine(options: argparse.Namespace, folder: Path, limits: Any) -> Any:
     return Loading(
         None if limits.replay_only else load,
         name=options.model,
-        is_bundled=folder == BUNDLED_FOLDER,
+        is_bundled=folder == BUNDLED_MODEL,
         default_config=default_config(folder, sparse=options.model == BUNDLED_SPARSE),
     )
 

@@ -64,14 +64,14 @@ def marked(first: str, second: str) -> tuple[list[Message], list[Message]]:
 
 def _side(finished: Finished, label: str, answer: list[Message]) -> Message:
     summary: dict[str, Any] = finished.result.summary()
-    pruned = finished.result.trace.meta.get("pruned")
+    pruned = finished.result.trace.meta.pruned
     # A dense run weighs no cubes: what its choosing would cost is not spent.
     counted = "dense" if AdaSparkConfig.from_dict(summary["config"]).is_dense else "sparse"
     return {
         "label": label,
         "answer": answer,
         "tokens": summary["tokens"]["video"],
-        "pruned_from": math.prod(pruned["grid"]) if pruned else None,
+        "pruned_from": math.prod(pruned.grid) if pruned else None,
         "attention_density": summary["attention_density"],
         "ffn_density": summary["ffn_density"],
         "flops": summary["flops"][counted],

@@ -13,7 +13,7 @@ from adaspark.files import write_whole
 from app.labels import labels
 from app.results import Finished
 from app.store import Footage
-from viz import difference, overlay, shares
+from viz import difference, overlay
 from viz.page import report
 
 KEPT_BYTES = 512 * 2**20
@@ -35,7 +35,7 @@ class Exports:
         _check_picture(finished)
 
         def write(path: Path) -> None:
-            page = report(finished.result.trace, video_path=finished.video.path)
+            page = report(finished.view, video_path=finished.video.path)
             path.write_text(page, "utf-8")
 
         return self._made(f"{finished.key}.html", write)
@@ -46,15 +46,15 @@ class Exports:
         Raises UserError where the run has no such layer, kind of query or overlay, or no cubes.
         """
         _check_picture(finished)
-        trace, source = finished.result.trace, finished.video.path
-        layers, kinds = range(len(trace.computed_pairs)), shares.kinds(trace)
+        view, source = finished.view, finished.video.path
+        layers, kinds = range(len(view.trace.computed_pairs)), view.kinds
         if layer not in layers or kind not in kinds or mode not in get_args(overlay.Mode):
             raise UserError(f"This run has no {mode} of {kind} in layer {layer} to draw.")
 
         def write(path: Path) -> None:
             with self._drawing:
                 chosen: Any = {"kind": kind, "mode": mode}  # checked above
-                overlay.write_mp4(trace, source, path, layer=layer, **chosen)
+                overlay.write_mp4(view, source, path, layer=layer, **chosen)
 
         return self._made(f"{finished.key}-{layer}-{kind}-{mode}.mp4", write)
 
@@ -66,12 +66,12 @@ class Exports:
         Raises UserError where they cannot be drawn so.
         """
         _check_picture(one)
-        a, b = one.result.trace, other.result.trace
+        a, b = one.view, other.view
         if one.video.path != other.video.path or not difference.comparable(a, b):
             raise UserError("These two runs have no slices in common to draw their difference on.")
         chosen: Any = {"kind": kind, "compared": compared}
-        layers, known = range(len(a.computed_pairs)), get_args(difference.Compared)
-        if layer not in layers or kind not in shares.kinds(a) or compared not in known:
+        layers, known = range(len(a.trace.computed_pairs)), get_args(difference.Compared)
+        if layer not in layers or kind not in a.kinds or compared not in known:
             raise UserError(f"These runs have no {compared} of {kind} in layer {layer} to draw.")
 
         def write(path: Path) -> None:
@@ -91,7 +91,7 @@ class Exports:
 
 
 def _check_picture(finished: Finished) -> None:
-    if "pruned" in finished.result.trace.meta:
+    if finished.result.trace.meta.pruned is not None:
         raise UserError(
             "A run on pruned tokens has no cubes to draw: they are a row. Its trace has them all."
         )

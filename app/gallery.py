@@ -10,14 +10,15 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
+from adaspark.assets import TRACES
 from adaspark.errors import UserError
 from adaspark.request import Estimate, Result
 from adaspark.trace import Trace
+from adaspark.trace_meta import required
 from adaspark.video import content_hash, probe
 from app.samples import Sample
 
 log = logging.getLogger(__name__)
-TRACES = Path(__file__).parent.parent / "assets" / "traces"
 
 
 def trace_path(sample: Sample, folder: Path = TRACES) -> Path:
@@ -38,16 +39,18 @@ def read_gallery(samples: Iterable[Sample], folder: Path = TRACES) -> dict[str, 
 
 def recorded_estimate(sample: Sample, result: Result) -> Estimate:
     """What the engine would estimate of the clip, known without it."""
-    meta, clip = result.trace.meta, result.trace.meta["clip"]
-    shown = (clip["frames"], clip["shown_width"], clip["shown_height"])
-    return Estimate(probe(sample.path), tuple(meta["grids"][0]), *shown)
+    meta = result.trace.meta
+    clip = required(meta.clip, "clip")
+    shown = [required(n, "sizes") for n in (clip.frames, clip.shown_width, clip.shown_height)]
+    return Estimate(probe(sample.path), meta.grids[0], *shown)
 
 
 def _read(sample: Sample, path: Path) -> Result:
     if not path.exists():
         raise UserError(f"{sample.title} has no recorded run: python -m app.record_gallery.")
     trace = Trace.load(path)
-    recorded = trace.meta.get("recorded") or {}
-    if recorded.get("clip_sha256") != content_hash(sample.path):
+    recorded = trace.meta.recorded
+    if recorded is None or recorded.clip_sha256 != content_hash(sample.path):
         raise UserError(f"{path.name} was recorded of another clip: python -m app.record_gallery.")
-    return Result(trace.meta["answer"], trace, trace.meta["seconds"])
+    seconds = {phase: secs for phase, secs in trace.meta.seconds.items() if secs is not None}
+    return Result(trace.meta.answer or "", trace, seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from adaspark.config import AdaSparkConfig, TopP
+from adaspark.trace_meta import required
 from app.results import Finished
 
 _RULES = {
@@ -43,8 +44,8 @@ def _threshold(top_p: TopP) -> str:
 
 
 def _config(finished: Finished) -> AdaSparkConfig:
-    return AdaSparkConfig.from_dict(finished.result.trace.meta["config"])
+    return required(finished.result.trace.meta.config, "settings")
 
 
 def _slices(finished: Finished) -> int:
-    return sum(int(grid[0]) for grid in finished.result.trace.meta["grids"])
+    return sum(int(grid[0]) for grid in finished.result.trace.meta.grids)

@@ -31,11 +31,11 @@ class Rates:
         """
         meta, seconds = result.trace.meta, result.seconds
         tokens = len(result.trace.cube_from_token)
-        if result.stopped or not tokens or "shape" not in meta or "pruned" in meta:
+        if result.stopped or not tokens or not meta.shape or meta.pruned:
             return
         encoding = seconds["decode"] + seconds["vision"]
         with self._lock:
-            self._shape = meta["shape"]
+            self._shape = meta.shape
             self._prefill_secs_per_flop = seconds["prefill"] / self._dense_flops(tokens)
             self._words_secs = seconds["generate"]
             if encoding:

@@ -16,14 +16,16 @@ from typing import Any
 
 import numpy as np
 
+from adaspark.assets import BUNDLED_MODEL, TRACES
 from adaspark.errors import UserError
 from adaspark.request import Options, Result
 from adaspark.trace import Trace
+from adaspark.trace_meta import Recorded, required
 from adaspark.video import content_hash
-from app.gallery import TRACES, trace_path
+from app.gallery import trace_path
 from app.samples import Sample, read_samples, real_footage
 
-WEIGHTS = Path(__file__).parent.parent / "assets" / "mini" / "model.safetensors"
+WEIGHTS = BUNDLED_MODEL / "model.safetensors"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for sample in samples:
             path = trace_path(sample, out)
             trace = lightened(record(engine, sample))
-            trace.meta["recorded"]["weights_sha256"] = content_hash(WEIGHTS)
+            required(trace.meta.recorded, "clip").weights_sha256 = content_hash(WEIGHTS)
             trace.save(path)
             pack(path)
             print(f"{path} ({path.stat().st_size / 1000:.0f} kB): {_said(trace)}")
@@ -56,7 +58,7 @@ def record(engine: Any, sample: Sample, *, max_frames: int | None = None) -> Tra
     options = Options(engine.default_config, max_frames=max_frames)
     events = engine.ask(sample.path, sample.questions[0], options, stop=threading.Event())
     result = next(event for event in events if isinstance(event, Result))
-    return result.trace.with_meta({"recorded": {"clip_sha256": content_hash(sample.path)}})
+    return result.trace.with_meta(recorded=Recorded(content_hash(sample.path)))
 
 
 def lightened(trace: Trace) -> Trace:
@@ -70,7 +72,7 @@ def lightened(trace: Trace) -> Trace:
         query_cubes=trace.query_cubes[some],
         kept_share=trace.kept_share[:, some],
         word_probs=bits.view(np.float16),
-        meta={**trace.meta, "sampled_query_cubes": True},
+        meta=replace(trace.meta, sampled_query_cubes=True),
     )
 
 
@@ -84,7 +86,7 @@ def pack(path: Path) -> None:
 
 
 def _said(trace: Trace) -> str:
-    return f"{trace.meta['question']} {trace.meta['answer']}"
+    return f"{trace.meta.question} {trace.meta.answer}"
 
 
 if __name__ == "__main__":

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from adaspark.bytestore import ByteStore
 from adaspark.request import Options, Result
+from adaspark.trace_meta import Clip
 from app.visitors import Video
 from viz.scene import scene
+from viz.shares import TraceView
 
 Message = dict[str, Any]
 
@@ -18,7 +20,7 @@ Message = dict[str, Any]
 @dataclass(frozen=True)
 class Finished:
     """A run that has ended, and the options it ran with. `url` is where the browser finds its
-    video.
+    video; `view` is its trace as all pictures of it read it.
     """
 
     key: str
@@ -26,17 +28,18 @@ class Finished:
     url: str
     result: Result
     options: Options
+    view: TraceView
     scene_json: str
     is_recorded: bool
 
     @property
     def question(self) -> str:
         """What was asked."""
-        return str(self.result.trace.meta["question"])
+        return str(self.result.trace.meta.question)
 
     def answers(self, question: str, options: Options) -> bool:
         """Whether this is the run that a question would make, under the model's own sampling."""
-        same = self.result.trace.meta["config"] == options.config.to_dict()
+        same = self.result.trace.meta.config == options.config
         own_sampling = options.fps is None and options.max_frames is None
         return same and own_sampling and question == self.question
 
@@ -65,10 +68,11 @@ class Results:
     ) -> Finished:
         """Keep a result under a new key."""
         trace = result.trace
-        trace.meta["clip"] = _named_clip(video, trace.meta.get("clip") or {})
-        text = json.dumps(scene(trace, video_url=url))
+        trace.meta.clip = _named_clip(video, trace.meta.clip)
+        view = TraceView(trace)
+        text = json.dumps(scene(view, video_url=url))
         key = secrets.token_urlsafe(16)
-        finished = Finished(key, video, url, result, options, text, recorded)
+        finished = Finished(key, video, url, result, options, view, text, recorded)
         if recorded:
             self._recorded[finished.key] = finished
         else:
@@ -80,11 +84,11 @@ class Results:
         return self._recorded.get(key) or self._made.get(key)
 
 
-def _named_clip(video: Video, clip: Message) -> Message:
+def _named_clip(video: Video, clip: Clip | None) -> Clip:
     """What the viewer says of the clip: the visitor's file, not the copy made of it."""
     upload = video.upload
     size = {"width": upload.width, "height": upload.height} if upload else {}
-    return {**clip, "name": video.name, **size}
+    return replace(clip or Clip(video.name), name=video.name, **size)
 
 
 def _trace_bytes(result: Result) -> int:

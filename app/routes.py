@@ -33,10 +33,10 @@ def routes(results: Results, exports: Exports) -> list[Route]:
         return Response(finished.scene_json, media_type="application/json", headers=_UNCHANGING)
 
     def layer(finished: Finished, request: Request) -> Response:
-        trace, at = finished.result.trace, _layer(request)
-        if at not in range(len(trace.computed_pairs)):
+        at = _layer(request)
+        if at not in range(len(finished.result.trace.computed_pairs)):
             raise UserError(f"This run has no layer {at}.")
-        return JSONResponse(layer_detail(trace, at), headers=_UNCHANGING)
+        return JSONResponse(layer_detail(finished.view, at), headers=_UNCHANGING)
 
     def trace(finished: Finished, request: Request) -> Response:
         return _download(exports.trace(finished), finished)
@@ -61,8 +61,8 @@ def routes(results: Results, exports: Exports) -> list[Route]:
 
     def figure(finished: Finished, request: Request) -> Response:
         theme: Theme = "dark" if request.query_params.get("theme") == "dark" else "light"
-        trace, name = finished.result.trace, _name(request, figures.FIGURES)
-        drawn = figures.draw(name, trace, layer=_layer(request), theme=theme)
+        view, name = finished.view, _name(request, figures.FIGURES)
+        drawn = figures.draw(name, view, layer=_layer(request), theme=theme)
         return Response(drawn.to_json(), media_type="application/json", headers=_UNCHANGING)
 
     def table(finished: Finished, request: Request) -> Response:
@@ -114,7 +114,7 @@ def _of(results: Results, serve: Serve) -> Callable[[Request], Response]:
 
 def _rows(finished: Finished, request: Request) -> list[dict[str, Any]]:
     name = _name(request, figures.FIGURES)
-    rows: list[dict[str, Any]] = figures.table(name, finished.result.trace, layer=_layer(request))
+    rows: list[dict[str, Any]] = figures.table(name, finished.view, layer=_layer(request))
     return [
         {key: finite_or_none(v) if isinstance(v, float) else v for key, v in row.items()}
         for row in rows

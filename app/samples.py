@@ -10,9 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from adaspark.assets import SAMPLES
 from adaspark.video import content_hash
 
-SAMPLES = Path(__file__).parent.parent / "assets" / "samples"
 EARTH = "media_assets/videos/world.mp4"
 EARTH_SHA256 = "71944d7430c461f0cd6e7fd10cee7eb72786352a3678fc7bc0ae3d410f72aece"
 REAL_NOTE = (

@@ -23,12 +23,13 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 import plotly
 from gradio import processing_utils
 
+from adaspark.assets import TRACES
 from adaspark.errors import UserError
 from app import front, ui
 from app.api import add_endpoints
 from app.calibration import read_calibration
 from app.exports import Exports
-from app.gallery import TRACES, read_gallery
+from app.gallery import read_gallery
 from app.handlers import Handlers
 from app.limits import ServerLimits
 from app.loading import Loading

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from adaspark.config import AdaSparkConfig
 from adaspark.request import Options, Phase, Result, Word
+from adaspark.trace_meta import required
 from app.limits import ServerLimits
 from app.loading import Loading
 from app.rates import Rates
@@ -177,7 +177,7 @@ class Service:
                 if run.superseded:
                     return
                 if isinstance(event, Result):
-                    asked.words = sum(w["kind"] == "answer" for w in event.trace.words)
+                    asked.words = sum(w.kind == "answer" for w in event.trace.words)
                     yield self._add(asked.video, event, options).message()
                     return
                 yield dict(_advance(state, event))
@@ -190,7 +190,7 @@ class Service:
         return self.results.add(video, url, result, options)
 
     def _add_recorded(self, video: Video, result: Result) -> Finished:
-        options = Options(AdaSparkConfig.from_dict(result.trace.meta["config"]))
+        options = Options(required(result.trace.meta.config, "settings"))
         url = self.videos.url_from_path(video.path)
         return self.results.add(video, url, result, options, recorded=True)
 

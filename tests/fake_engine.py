@@ -14,6 +14,7 @@ from trace_factory import make_trace, pruned_trace
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
 from adaspark.request import Estimate, Options, Phase, Result, Word
+from adaspark.trace_meta import Counts, Flops, Parts
 from adaspark.video import Sampling, probe, sample_times, token_grid
 from app.loading import Loading
 
@@ -93,9 +94,9 @@ class FakeEngine:
         encoding = 0.0 if path in self._encoded else 0.2
         self._encoded.add(path)
         seconds = {"decode": 0.0, "vision": encoding, "prefill": 0.1, "generate": 0.1}
-        trace.with_meta({**_meta(question, answer, seconds), "config": config.to_dict()})
+        trace.with_meta(**_meta(question, answer, seconds), config=config)
         for word in trace.words:
-            word |= {"id": len(word["text"]), "logprob": -0.25}
+            word.id, word.logprob = len(word.text), -0.25
         score = -0.25 * len(options.scored) - len(options.forced) if options.scored else None
         return Result(answer, trace, seconds, len(said) < len(WORDS), score)
 
@@ -125,13 +126,12 @@ def loading(engine: Any, *, started: bool = True, gate: Path | None = None) -> L
 
 
 def _meta(question: str, answer: str, seconds: dict[str, float]) -> dict[str, Any]:
-    parts = {"projections": 2.0, "attention": 1.0, "ffn": 6.0, "choosing": 0.0, "total": 9.0}
-    flops = {"dense": parts, "sparse": {**parts, "ffn": 3.0, "total": 6.0}, "executed": parts}
+    dense = Parts(projections=2.0, attention=1.0, ffn=6.0)
     return {
         "question": question,
         "answer": answer,
         "seconds": seconds,
-        "counts": {"text_tokens": 9},
+        "counts": Counts(tokens=100, text_tokens=9, weighed_pairs=0),
         "shape": {"layers": LAYERS, **SHAPE},
-        "flops": {**flops, "reduction": 1 / 3, "reduction_with_vision": 0.25},
+        "flops": Flops(dense, replace(dense, ffn=3.0), dense),
     }

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
 from torch.nn.functional import pad
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from transformers import AutoTokenizer, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+
+from adaspark.assets import BUNDLED_MODEL
 
 VIDEO_TOKEN, IMAGE_TOKEN, VISION_START, VISION_END, EOS = 96, 97, 98, 99, 95
 VOCAB = 100
@@ -121,3 +124,9 @@ def text_after(inputs: dict[str, torch.Tensor], ids: list[int]) -> dict[str, tor
         "attention_mask": pad(inputs["attention_mask"], (0, len(ids)), value=1),
         "mm_token_type_ids": pad(inputs["mm_token_type_ids"], (0, len(ids))),
     }
+
+
+@cache
+def tokenizer() -> Any:
+    """The bundled model's."""
+    return AutoTokenizer.from_pretrained(BUNDLED_MODEL)

@@ -57,8 +57,8 @@ def test_a_question_is_answered_with_its_figures_and_its_trace(client: Client, c
     assert summary["config"] == {"attn_top_p": 0.5, "cube": [1, 2, 2], "ffn_top_p": 0.7}
     assert 0 < summary["attention_density"] < 1 and len(summary["layers"]) == 4
     trace = Trace.load(path)
-    assert trace.meta["question"] == "What color is the circle?"
-    assert trace.meta["clip"]["name"] == "my clip.mp4"
+    assert trace.meta.question == "What color is the circle?"
+    assert trace.meta.clip.name == "my clip.mp4"
     again = client.predict(key=summary["key"], api_name="/trace")
     assert Path(again).read_bytes() == Path(path).read_bytes()
 

@@ -14,10 +14,12 @@ import pytest
 from fake_engine import FakeEngine
 from hypothesis import given
 from hypothesis import strategies as st
+from paths import ASSETS, ROOT
 
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
 from adaspark.request import Options, Phase, Result
+from adaspark.trace_meta import Pruned
 from app.calibration import read_calibration
 from app.limits import SWITCHES, ServerLimits, limits_from
 from app.loading import NO_MODEL, Loading, default_config
@@ -141,8 +143,7 @@ with Studio(loading(engine, started=False), []) as studio:
 
 def test_a_page_starts_at_the_mean_of_thresholds_by_layer() -> None:
     """In a process of its own: Gradio leaves sockets open."""
-    root = Path(__file__).parents[1]
-    environment = {**os.environ, "PYTHONPATH": f"{root}:{root / 'tests'}"}
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
     told = subprocess.check_output([sys.executable, "-c", PAGE], env=environment, text=True)
     found = json.loads(told)
     attn, ffn = found["Top-p attention"], found["Top-p FFN"]
@@ -157,7 +158,7 @@ def observed(seconds: dict[str, float]) -> Result:
     return Result(result.answer, result.trace, {**result.seconds, **seconds})
 
 
-CLIP = Path(__file__).parents[1] / "assets" / "samples" / "2_order.mp4"
+CLIP = ASSETS / "samples" / "2_order.mp4"
 
 
 def test_nothing_is_said_of_the_time_before_something_was_measured() -> None:
@@ -166,7 +167,7 @@ def test_nothing_is_said_of_the_time_before_something_was_measured() -> None:
 
 def test_a_pruned_run_tells_nothing_of_the_time() -> None:
     result, rates = observed({"decode": 1.0, "vision": 2.0}), Rates()
-    result.trace.meta["pruned"] = {"grid": [1, 1, 1], "kept": [0]}
+    result.trace.meta.pruned = Pruned((1, 1, 1), [0])
     rates.observe(result)
     assert rates.secs(100) is None
 

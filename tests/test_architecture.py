@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 TOP = {"app", "adaspark", "viz", "assets", "tests", "Dockerfile", "requirements.txt", "README.md"}
 BY_CONVENTION = {"pyproject.toml", "Makefile", "LICENSE"}
 TRANSFORMERS_ALLOWED = {
@@ -76,7 +76,10 @@ def test_the_walk_sees_the_whole_project() -> None:
     assert "adaspark.trace" in imports()["adaspark.recorder"]
 
 
-@pytest.mark.parametrize("module", ["layout", "rules", "selection", "config", "trace", "errors"])
+GROUND = ["layout", "rules", "selection", "config", "trace", "trace_meta", "errors"]
+
+
+@pytest.mark.parametrize("module", GROUND)
 def test_the_ground_floor_imports_only_what_lies_below_it(module: str) -> None:
     below = {
         "layout": (),
@@ -84,7 +87,8 @@ def test_the_ground_floor_imports_only_what_lies_below_it(module: str) -> None:
         "selection": ("rules",),
         "errors": (),
         "config": ("errors", "rules"),
-        "trace": ("errors",),
+        "trace": ("errors", "trace_meta"),
+        "trace_meta": ("config", "errors"),
     }
     allowed = {f"adaspark.{name}" for name in below[module]}
     targets = imports()[f"adaspark.{module}"]

@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from adaspark import attention, reference
 from adaspark.attention import Choice
+from adaspark.backend import sparse_attention
 from adaspark.kernels import cpu_loading
 from adaspark.rules import top_p
 from adaspark.sequence import Segment, SequenceMap
@@ -37,7 +38,7 @@ def compiled(*args: Any, **kwargs: Any) -> Tensor:
 BACKENDS = {
     "tiles": attention.by_tiles,
     "compiled": compiled,
-    "routed": attention.sparse_attention,
+    "routed": sparse_attention,
 }
 
 
@@ -149,7 +150,7 @@ def test_the_choice_is_the_reference_s_except_at_the_threshold() -> None:
     for seed in range(6):
         sequence = Scene(((5, 4, 6),), (3, 4), (2, 2, 2)).build()
         qkv = tensors(sequence, seed=seed)
-        _, heard = run(attention.sparse_attention, sequence, qkv, 0.8)
+        _, heard = run(sparse_attention, sequence, qkv, 0.8)
         _, slow = run(reference.sparse_attention, sequence, qkv, 0.8)
         found = disagreements(heard, slow, 0.8)
         assert found[1] == 0
@@ -171,14 +172,12 @@ def test_known_means_replace_those_of_the_keys() -> None:
     sequence = ODD["ragged"].build()
     queries, keys, values = tensors(sequence)
     means = attention.cube_means(keys, sequence)
-    expected = attention.sparse_attention(
-        queries, keys, values, sequence, rule=top_p(0.5), scale=SCALE
-    )
-    given = attention.sparse_attention(
+    expected = sparse_attention(queries, keys, values, sequence, rule=top_p(0.5), scale=SCALE)
+    given = sparse_attention(
         queries, keys, values, sequence, rule=top_p(0.5), scale=SCALE, means=means
     )
     assert torch.equal(given, expected)
-    other = attention.sparse_attention(
+    other = sparse_attention(
         queries, keys, values, sequence, rule=top_p(0.5), scale=SCALE, means=-means
     )
     assert not torch.equal(other, expected)
@@ -197,7 +196,7 @@ def test_cube_means_are_the_means_of_each_cube_in_fp32() -> None:
 def test_zero_keeps_text_and_the_own_cube_and_one_keeps_all() -> None:
     sequence = ODD["ragged"].build()
     for p, wanted in ((0.0, False), (1.0, True)):
-        _, heard = run(attention.sparse_attention, sequence, tensors(sequence), p)
+        _, heard = run(sparse_attention, sequence, tensors(sequence), p)
         for segment, choice in heard:
             assert torch.equal(choice.kept, segment.candidates.expand_as(choice.kept) & wanted)
 
@@ -274,11 +273,11 @@ def gradients(function: Callable[..., Tensor], sequence: SequenceMap, p: float) 
 def test_gradients_are_those_of_plain_attention_given_the_choice() -> None:
     sequence = ODD["ragged"].build()
     qkv = tensors(sequence, heads=4, groups=2)
-    _, heard = run(attention.sparse_attention, sequence, qkv, 0.6)
+    _, heard = run(sparse_attention, sequence, qkv, 0.6)
     mask = allowed_mask(sequence, heard, 4, sequence.length)
     leaves = [t.clone().requires_grad_() for t in qkv]
     plain(tuple(leaves), mask).square().sum().backward()
-    mine = gradients(attention.sparse_attention, sequence, 0.6)
+    mine = gradients(sparse_attention, sequence, 0.6)
     for found, leaf in zip(mine, leaves, strict=True):
         torch.testing.assert_close(found, leaf.grad, atol=1e-3, rtol=1e-3)
 
@@ -288,7 +287,7 @@ def test_any_one_of_the_inputs_may_need_a_gradient(trained: int) -> None:
     sequence = ODD["ragged"].build()
     qkv = tensors(sequence, heads=4, groups=2)
     qkv[trained].requires_grad_()
-    attention.sparse_attention(*qkv, sequence, rule=top_p(0.5), scale=SCALE).sum().backward()
+    sparse_attention(*qkv, sequence, rule=top_p(0.5), scale=SCALE).sum().backward()
     assert qkv[trained].grad is not None and qkv[trained].grad.ne(0).any()
 
 
@@ -297,6 +296,6 @@ def test_density_never_rises_when_the_threshold_falls() -> None:
     qkv = tensors(sequence)
     kept = []
     for p in (1.0, 0.95, 0.9, 0.7, 0.5, 0.3, 0.1, 0.0):
-        _, heard = run(attention.sparse_attention, sequence, qkv, p)
+        _, heard = run(sparse_attention, sequence, qkv, p)
         kept.append(sum(int(choice.kept.sum()) for _, choice in heard))
     assert all(less <= more for more, less in pairwise(kept)) and kept[-1] == 0

@@ -10,12 +10,12 @@ import interpreted
 import pytest
 import torch
 
-from adaspark import attention, cli, ffn
+from adaspark import cli
+from adaspark.backend import use_backend
 from adaspark.bench import gpu, gpu_arms, gpu_captured, gpu_flex, gpu_model, gpu_parity, planted
 from adaspark.bench.planted import TILE, Planted, video_sequence
 from adaspark.bench.prompts import bundled
 from adaspark.errors import UserError
-from adaspark.kernels import gpu as kernels
 from adaspark.kernels import gpu_plan, gpu_tables, gpu_union
 from adaspark.rules import top_p
 
@@ -142,11 +142,10 @@ def test_a_model_is_timed_on_planted_wishes(monkeypatch: pytest.MonkeyPatch) -> 
     for module in (planted, gpu_model):
         monkeypatch.setattr(module, "SIDE", 8)
         monkeypatch.setattr(module, "TEXT", 8)
-    monkeypatch.setattr(attention, "sparse_attention", kernels.sparse_attention)
-    monkeypatch.setattr(ffn, "sparse_ffn", kernels.sparse_ffn)
     monkeypatch.setattr(gpu_model, "CUBE_TOKENS", (64,))
     model = gpu_model.build(DEVICE, layers=1, **TINY)
-    (found,) = gpu_model.prefills(model, 128, 1)
+    with use_backend("gpu"):
+        (found,) = gpu_model.prefills(model, 128, 1)
     times = {name: time for name, time in found.items() if name.endswith("ms")}
     assert sorted(times.values()) == [1e3, 2e3, 3e3, 4e3, 5e3, 6e3]
     assert times["dense ms"] == 1e3 and times["both, inflation 1.5 ms"] == 6e3
@@ -170,13 +169,12 @@ def test_a_long_prefill_chooses_by_itself(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(gpu_model, "seconds", lambda work, repeats: float(work().isfinite().all()))
     monkeypatch.setattr(gpu_model, "SIDE", 8)
     monkeypatch.setattr(gpu_model, "TEXT", 8)
-    monkeypatch.setattr(attention, "sparse_attention", kernels.sparse_attention)
-    monkeypatch.setattr(ffn, "sparse_ffn", kernels.sparse_ffn)
     if DEVICE.type == "cpu":
         monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
         monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 3e9)
     model = gpu_model.build(DEVICE, layers=1, **TINY)
-    found = gpu_model.long_prefill(model, 512)
+    with use_backend("gpu"):
+        found = gpu_model.long_prefill(model, 512)
     assert found["seconds"] == 1 and found["peak GB"] > 0 and found["long tokens"] == 512
 
 

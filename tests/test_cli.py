@@ -13,12 +13,12 @@ from typing import Any
 import gradio
 import pytest
 import torch
+from paths import ROOT
 
 from adaspark.cli import main
 from adaspark.trace import Trace
 
 CLIP = str(Path(gradio.__file__).parent / "media_assets" / "videos" / "b.mp4")
-ROOT = Path(__file__).parents[1]
 QUICK = ["--max-frames", "4", "--max-new-tokens", "3"]
 Run = Callable[..., tuple[int, str, str]]
 
@@ -132,7 +132,7 @@ def test_trace_and_report_are_written(run: Run, tmp_path: Path) -> None:
     )
     assert code == 0 and err == ""
     trace = Trace.load(trace_path)
-    assert trace.meta["answer"] == out.strip() and trace.meta["question"] == "what color ?"
+    assert trace.meta.answer == out.strip() and trace.meta.question == "what color ?"
     html = page.read_text("utf-8")
     assert html.lstrip().lower().startswith("<!doctype html") and "what color ?" in html
     assert {path.name for path in tmp_path.iterdir()} == {"run.npz", "sub.html"}

@@ -151,7 +151,7 @@ def test_a_run_beside_leaves_the_question_of_the_dials_alone(service: Service) -
     retuned = last(service.retune(VISITOR, DIALS))
     finished = service.results.get(retuned["key"])
     assert finished is not None
-    assert finished.result.trace.meta["config"] == AdaSparkConfig((2, 2, 2), 0.9, 0.7).to_dict()
+    assert finished.result.trace.meta.config == AdaSparkConfig((2, 2, 2), 0.9, 0.7)
 
 
 @given(st.text(max_size=40), st.text(max_size=40))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from models import prompt, tiny_model
+from paths import ROOT
 
 from adaspark import Trace, cli
 from adaspark.bench.table import figures
@@ -17,7 +18,6 @@ from adaspark.eval.cli import command_parser
 from app.__main__ import main as app_main
 from app.limits import SWITCHES
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 COMMANDS = [

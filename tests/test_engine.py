@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import gradio
 import numpy as np
 import pytest
 import torch
-from test_prompt import tokenizer
+from models import tokenizer
 
 from adaspark import checkpoint as checkpoint_module
 from adaspark import engine as engine_module
@@ -28,6 +28,7 @@ from adaspark.qwen import restore
 from adaspark.request import Event, Options, Phase, Result, Word
 from adaspark.rivals import rival
 from adaspark.trace import Trace
+from adaspark.trace_meta import Pruned
 from adaspark.video import stream_patches
 
 CLIPS = Path(gradio.__file__).parent / "media_assets" / "videos"
@@ -72,34 +73,34 @@ def test_phases_come_in_order_and_count_up_to_their_totals(events: list[Event]) 
 def test_words_add_up_to_the_answer(events: list[Event]) -> None:
     result = result_of(events)
     words = "".join(event.text for event in events if isinstance(event, Word))
-    assert words.strip() == result.answer == result.trace.meta["answer"] != ""
+    assert words.strip() == result.answer == result.trace.meta.answer != ""
     assert not result.stopped
 
 
 def test_the_trace_tells_what_was_shown(engine: Engine, events: list[Event]) -> None:
     trace = result_of(events).trace
     estimate = engine.estimate(CLIP, max_frames=4)
-    assert trace.meta["grids"] == [list(estimate.grid)]
+    assert trace.meta.grids == [estimate.grid]
     assert len(trace.cube_from_token) == estimate.video_tokens
-    clip = trace.meta["clip"]
-    assert (clip["name"], clip["width"], clip["height"]) == ("b.mp4", 480, 270)
-    assert (clip["shown_width"], clip["shown_height"]) == (
+    clip = trace.meta.clip
+    assert (clip.name, clip.width, clip.height) == ("b.mp4", 480, 270)
+    assert (clip.shown_width, clip.shown_height) == (
         28 * estimate.grid[2],
         28 * estimate.grid[1],
     )
-    assert clip["frames"] == estimate.frames == trace.frame_times.size == 4
+    assert clip.frames == estimate.frames == trace.frame_times.size == 4
     times = trace.frame_times.flatten()
-    assert (np.diff(times) > 0).all() and times[0] >= 0 and times[-1] <= clip["duration_secs"]
-    assert trace.meta["config"] == CONFIG.to_dict() and trace.meta["question"] == QUESTION
-    assert trace.meta["flops"]["vision"] == trace.meta["vision_flops"] > 0
+    assert (np.diff(times) > 0).all() and times[0] >= 0 and times[-1] <= clip.duration_secs
+    assert trace.meta.config == CONFIG and trace.meta.question == QUESTION
+    assert trace.meta.flops.vision == trace.meta.vision_flops > 0
 
 
 def test_the_words_of_the_trace_are_the_prompt_and_the_answer(events: list[Event]) -> None:
     result = result_of(events)
-    text = "".join(word["text"] for word in result.trace.words)
+    text = "".join(word.text for word in result.trace.words)
     assert text.startswith("<|im_start|>user\n<|vision_start|><|vision_end|>")
     assert f"{QUESTION}<|im_end|>" in text
-    told = "".join(word["text"] for word in result.trace.words if word["kind"] == "answer")
+    told = "".join(word.text for word in result.trace.words if word.kind == "answer")
     assert result.answer.startswith(told.strip())  # the last token is never read again
 
 
@@ -110,7 +111,7 @@ def test_a_second_question_decodes_nothing_and_a_repeated_one_changes_nothing(
     assert first.seconds["decode"] > 0 and first.seconds["vision"] > 0
     assert again.seconds["decode"] == again.seconds["vision"] == 0.0
     assert again.answer == first.answer
-    assert {**again.trace.meta, "seconds": 0} == {**first.trace.meta, "seconds": 0}
+    assert replace(again.trace.meta, seconds={}) == replace(first.trace.meta, seconds={})
     for field in fields(Trace):
         if field.name != "meta":
             mine, theirs = getattr(again.trace, field.name), getattr(first.trace, field.name)
@@ -128,14 +129,14 @@ def test_a_renamed_copy_is_known_by_its_content(
 
 def test_other_sampling_is_decoded_anew(engine: Engine, events: list[Event]) -> None:
     result = result_of(engine.ask(CLIP, QUESTION, options(max_frames=2)))
-    assert result.seconds["decode"] > 0 and result.trace.meta["grids"][0][0] == 1
+    assert result.seconds["decode"] > 0 and result.trace.meta.grids[0][0] == 1
 
 
 def test_each_request_runs_its_own_configuration(engine: Engine, events: list[Event]) -> None:
     dense = result_of(engine.ask(CLIP, QUESTION, options(AdaSparkConfig((2, 2, 2), 1, 1))))
     assert dense.trace.attention_density == dense.trace.ffn_density == 1.0
     sparse = result_of(engine.ask(CLIP, QUESTION, options(AdaSparkConfig((1, 3, 3), 0.1, 0.1))))
-    assert sparse.trace.meta["config"]["cube"] == [1, 3, 3]
+    assert sparse.trace.meta.config.cube == (1, 3, 3)
     assert sparse.trace.attention_density < result_of(events).trace.attention_density < 1
     again = result_of(engine.ask(CLIP, QUESTION, options()))
     assert again.trace.attention_density == result_of(events).trace.attention_density
@@ -192,11 +193,11 @@ def test_pruning_keeps_the_strongest_tokens_and_drops_the_rest_for_good(
     norms = features.embeddings.norm(dim=-1)
     expected = sorted(norms.argsort(descending=True)[:5].tolist())
     trace = result.trace
-    assert trace.meta["pruned"] == {"grid": list(features.grid), "kept": expected}
+    assert trace.meta.pruned == Pruned(features.grid, expected)
     assert len(trace.cube_from_token) == 5 and trace.attention_density == 1.0
-    text = trace.meta["counts"]["text_tokens"]
-    assert trace.meta["counts"]["tokens"] == 5 + text
-    assert trace.words[-1]["position"] < 5 + text + 4
+    text = trace.meta.counts.text_tokens
+    assert trace.meta.counts.tokens == 5 + text
+    assert trace.words[-1].position < 5 + text + 4
 
 
 def test_pruning_nothing_is_dense(engine: Engine, events: list[Event]) -> None:
@@ -214,7 +215,7 @@ def test_a_pruned_run_costs_what_it_is_compared_with(engine: Engine, events: lis
     assert other.keep_tokens is not None
     asked = options(other.config, keep_tokens=other.keep_tokens)
     dense, total = (
-        trace.meta["flops"][which]["total"]
+        getattr(trace.meta.flops, which).total
         for trace, which in (
             (result_of(engine.ask(CLIP, QUESTION, asked)).trace, "dense"),
             (run, "sparse"),
@@ -267,8 +268,8 @@ def test_stopping_among_the_words_gives_what_there_is(
     for event in engine.ask(CLIP, QUESTION, options(max_new_tokens=limit), stop=stop):
         if isinstance(event, Phase) and event.name == "generate" and event.done >= 2:
             stop.set()
-    assert isinstance(event, Result) and event.stopped and event.trace.meta["stopped"]
-    answered = [word for word in event.trace.words if word["kind"] == "answer"]
+    assert isinstance(event, Result) and event.stopped and event.trace.meta.stopped
+    answered = [word for word in event.trace.words if word.kind == "answer"]
     assert 1 <= len(answered) < limit
 
 
@@ -357,10 +358,10 @@ def test_characters_of_several_tokens_are_shown_when_they_are_whole(
 def test_a_question_of_such_characters_is_whole_in_the_trace(engine: Engine) -> None:
     asked = "é 視 👩 x?"
     trace = result_of(engine.ask(CLIP, asked, options(max_new_tokens=1))).trace
-    words = [word for word in trace.words if word["kind"] == "question"]
-    assert "".join(word["text"] for word in words) == asked
+    words = [word for word in trace.words if word.kind == "question"]
+    assert "".join(word.text for word in words) == asked
     assert len(words) == len(tokenizer().encode(asked, add_special_tokens=False))
-    parts = [word["part"]["number"] for word in words if word.get("part", {}).get("of") == "👩"]
+    parts = [word.part.number for word in words if word.part and word.part.of == "👩"]
     assert parts == [1, 2, 3, 4]
 
 

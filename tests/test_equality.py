@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import pkgutil
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
 
@@ -38,12 +38,17 @@ def project_classes() -> Iterator[type]:
 
 
 def holds_tensors(hint: Any) -> bool:
-    """Whether a value of this type is, or directly holds, a tensor or an array."""
+    """Whether a value of this type is, or directly holds, a tensor or an array.
+
+    A function that takes or returns one holds none.
+    """
     if isinstance(hint, type) and issubclass(hint, torch.Tensor | np.ndarray):
         return True
     origin = typing.get_origin(hint)
     if isinstance(origin, type) and issubclass(origin, np.ndarray):
         return True
+    if origin is Callable:
+        return False
     return any(holds_tensors(part) for part in typing.get_args(hint))
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from adaspark.assets import RESULTS
 from adaspark.eval.results import load
 
-RESULTS = Path(__file__).parents[1] / "assets" / "results"
 SIXTH_FIGURE = 1e-5  # of a number that begins with 1, where it weighs most
 FOLDERS = sorted(path.parent for path in RESULTS.glob("*/results.json"))
 

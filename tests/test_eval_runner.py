@@ -109,8 +109,8 @@ def test_a_hit_is_a_layer_and_head_that_chose_the_asked_object_s_cube() -> None:
             cubes = layout.cube_from_token[tokens].unique().numpy()  # type: ignore[no-untyped-call]
             assert len(cubes)
             trace = product(clip, index, SPARSE).trace
-            after = [i for i, w in enumerate(trace.words) if w["position"] > 20]
-            final = max(i for i, w in enumerate(trace.words) if w["kind"] != "answer")
+            after = [i for i, w in enumerate(trace.words) if w.position > 20]
+            final = max(i for i, w in enumerate(trace.words) if w.kind != "answer")
             assert (
                 outcomes[row][index].hit_last
                 == trace.word_mask()[:, final][..., cubes].any(-1).mean()

@@ -22,6 +22,7 @@ from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
 from adaspark.request import Options, Result
 from adaspark.trace import Trace
+from adaspark.trace_meta import Pruned
 from app import exports as app_exports
 from app.exports import Exports, download_name
 from app.labels import labels
@@ -80,7 +81,7 @@ def test_the_trace_comes_back_as_it_was(
     path.write_bytes(got(client, finished, "trace.npz").content)
     loaded, kept = Trace.load(path), finished.result.trace
     assert np.array_equal(loaded.word_probs, kept.word_probs)
-    assert loaded.meta["question"] == "why?" and loaded.meta["clip"]["name"] == NASTY
+    assert loaded.meta.question == "why?" and loaded.meta.clip.name == NASTY
 
 
 def test_the_report_is_one_page_with_the_clip_inside(
@@ -129,7 +130,7 @@ def test_runs_with_thresholds_by_layer_are_told_apart_by_their_ranges(
     one, other = run_of(results, clip), run_of(results, clip)
     for finished, attn in ((one, (0.9, 0.8, 0.35, 1.0)), (other, (0.7, 0.7, 0.7, 0.6))):
         config = AdaSparkConfig((2, 2, 2), attn, 0.5)
-        finished.result.trace.meta["config"] = config.to_dict()
+        finished.result.trace.meta.config = config
     assert labels(one, other) == (
         "p 0.35 to 1 by layer and 0.5, cubes 2 x 2 x 2",
         "p 0.6 to 0.7 by layer and 0.5, cubes 2 x 2 x 2",
@@ -182,7 +183,7 @@ def test_a_film_of_what_the_run_does_not_have_is_refused(
 def test_pruned_tokens_are_not_drawn_as_though_they_filled_the_picture(
     exports: Exports, finished: Finished
 ) -> None:
-    finished.result.trace.meta["pruned"] = {"grid": [1, 1, 1], "kept": [0]}
+    finished.result.trace.meta.pruned = Pruned((1, 1, 1), [0])
     with pytest.raises(UserError, match="no cubes to draw"):
         exports.video(finished, layer=0, kind="question", mode="heat")
     with pytest.raises(UserError, match="no cubes to draw"):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from adaspark import ffn, reference
+from adaspark.backend import sparse_ffn
 from adaspark.layout import CubeLayout
 from adaspark.rules import top_p
 from adaspark.sequence import SequenceMap
@@ -43,7 +44,7 @@ def test_it_equals_the_reference(name: str, p: float) -> None:
     scene = ODD[name]
     sequence = scene.build()
     hidden = inputs(sequence)
-    mine = ffn.sparse_ffn(hidden, norms_of(hidden), sequence, branch, rule=top_p(p))
+    mine = sparse_ffn(hidden, norms_of(hidden), sequence, branch, rule=top_p(p))
     slow = reference.sparse_ffn(hidden, norms_of(hidden), sequence, branch, rule=top_p(p))
     assert torch.equal(mine[1], slow[1])
     torch.testing.assert_close(mine[2], slow[2])
@@ -55,9 +56,7 @@ def test_it_equals_the_reference(name: str, p: float) -> None:
 def test_it_equals_the_reference_in_any_scene(scene: Scene, p: float, seed: int) -> None:
     sequence = scene.build()
     hidden = inputs(sequence, seed=seed)
-    output, kept, weights = ffn.sparse_ffn(
-        hidden, norms_of(hidden), sequence, branch, rule=top_p(p)
-    )
+    output, kept, weights = sparse_ffn(hidden, norms_of(hidden), sequence, branch, rule=top_p(p))
     slow = reference.sparse_ffn(hidden, norms_of(hidden), sequence, branch, rule=top_p(p))
     for cube in range(sequence.layout.cubes):
         mine = sequence.layout.cube_from_token == cube
@@ -72,7 +71,7 @@ def test_bf16_is_as_near_to_the_truth_as_the_plain_branch() -> None:
     sequence = ODD["ragged"].build()
     hidden = inputs(sequence, dtype=torch.bfloat16)
     norms = norms_of(hidden)
-    output, kept, _ = ffn.sparse_ffn(hidden, norms, sequence, branch, rule=top_p(0.6))
+    output, kept, _ = sparse_ffn(hidden, norms, sequence, branch, rule=top_p(0.6))
     exact, same, _ = reference.sparse_ffn(hidden.double(), norms, sequence, branch, rule=top_p(0.6))
     plain, _, _ = reference.sparse_ffn(hidden, norms, sequence, branch, rule=top_p(0.6))
     assert output.dtype == torch.bfloat16 and torch.equal(kept, same)
@@ -134,7 +133,7 @@ def test_only_text_and_chosen_tokens_are_computed() -> None:
         shown.append(rows)
         return branch(rows)
 
-    _, kept, _ = ffn.sparse_ffn(hidden, norms_of(hidden), sequence, watched, rule=top_p(0.4))
+    _, kept, _ = sparse_ffn(hidden, norms_of(hidden), sequence, watched, rule=top_p(0.4))
     (rows,) = shown
     chosen = sequence.video_positions[kept]
     assert torch.equal(rows, hidden[torch.cat([sequence.text_positions, chosen])])
@@ -147,9 +146,7 @@ def test_skipped_tokens_move_by_the_mean_of_their_own_cube_only() -> None:
     norms = torch.tensor([9.0, 1, 1, 1, 9, 1, 1])
     values = torch.arange(7.0)[:, None].expand(7, WIDTH)
     places = torch.tensor([6, 0, 4])  # text first, then the chosen ones
-    output, kept, _ = ffn.sparse_ffn(
-        hidden, norms, sequence, lambda _: values[places], rule=top_p(0.5)
-    )
+    output, kept, _ = sparse_ffn(hidden, norms, sequence, lambda _: values[places], rule=top_p(0.5))
     assert kept.tolist() == [True, False, False, False, True, False]
     assert output[:, 0].tolist() == [0, 0, 0, 4, 4, 4, 6]
 
@@ -158,7 +155,7 @@ def test_gradients_reach_the_branch_and_its_input() -> None:
     sequence = ODD["ragged"].build()
     hidden = inputs(sequence)
     results = []
-    for function in (ffn.sparse_ffn, reference.sparse_ffn):
+    for function in (sparse_ffn, reference.sparse_ffn):
         leaf = hidden.clone().requires_grad_()
         output, _, _ = function(leaf, norms_of(hidden), sequence, branch, rule=top_p(0.5))
         output.square().sum().backward()

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from models import prompt, tiny_model
 from torch import Tensor
 
-from adaspark import attention, record, reference, restore, sparsify
+from adaspark import record, reference, restore, sparsify
+from adaspark.backend import use_backend
 from adaspark.config import DENSE, AdaSparkConfig
 from adaspark.engine import Engine
 from adaspark.errors import UserError
@@ -83,14 +84,14 @@ def test_a_cube_forced_off_is_attended_to_by_its_own_tokens_alone(
     own = trace.query_cubes == FIRST
     assert trace.kept_share[:, own, FIRST].all()
     assert not torch.allclose(output, free, atol=1e-3)
-    assert trace.meta["forced"] == [[FIRST, False]] and "forced" not in before.meta
+    assert trace.meta.forced == [(FIRST, False)] and not before.meta.forced
 
 
 def test_a_cube_forced_on_is_attended_to_by_all_that_may_see_it(stock: Any) -> None:
     _, trace = run(stock, CONFIG, {FIRST: True})
     later = trace.query_cubes > 3  # the first slab sees it in part
     assert (trace.kept_share[:, later, FIRST] == 255).all()
-    question = [i for i, word in enumerate(trace.words) if word["kind"] == "question"]
+    question = [i for i, word in enumerate(trace.words) if word.kind == "question"]
     assert trace.word_mask()[:, question][..., FIRST].all()
 
 
@@ -113,13 +114,11 @@ def test_interventions_end_with_the_next_call(stock: Any) -> None:
         assert torch.equal(restore(model)(**inputs).logits, stock(**inputs).logits)
 
 
-def test_the_fast_path_obeys_as_the_reference_does(
-    stock: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_fast_path_obeys_as_the_reference_does(stock: Any) -> None:
     forced = {FIRST: False, 5: True, LAST: False}
     fast, _ = run(stock, CONFIG, forced)
-    monkeypatch.setattr(attention, "sparse_attention", reference.sparse_attention)
-    slow, _ = run(stock, CONFIG, forced)
+    with use_backend("reference"):
+        slow, _ = run(stock, CONFIG, forced)
     assert (fast - slow).abs().max() <= 1e-4
 
 
@@ -142,7 +141,7 @@ def test_an_answer_scores_what_it_was_written_with(engine: Engine) -> None:
     assert again.answer == free.answer and len(again.trace.words) == len(free.trace.words)
     assert again.scored_logprob == pytest.approx(free.logprob, abs=1e-3)
     shorter = asked(engine, scored=free.answer_ids[:1])
-    first = next(w["logprob"] for w in free.trace.words if w["kind"] == "answer")
+    first = next(w.logprob for w in free.trace.words if w.kind == "answer")
     assert shorter.scored_logprob == pytest.approx(first, abs=1e-3)
 
 

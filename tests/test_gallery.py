@@ -51,14 +51,14 @@ def test_each_committed_run_is_of_its_clip_and_of_the_bundled_model(sample: Samp
     path = trace_path(sample)
     assert path.stat().st_size <= 300 * 1024
     trace = Trace.load(path)
-    assert trace.meta["recorded"]["clip_sha256"] == content_hash(sample.path), RECORD_ANEW
-    assert trace.meta["recorded"]["weights_sha256"] == content_hash(WEIGHTS), RECORD_ANEW
-    assert trace.meta["question"] == sample.questions[0]
-    assert trace.meta["config"] == default_config(WEIGHTS.parent).to_dict()
+    assert trace.meta.recorded.clip_sha256 == content_hash(sample.path), RECORD_ANEW
+    assert trace.meta.recorded.weights_sha256 == content_hash(WEIGHTS), RECORD_ANEW
+    assert trace.meta.question == sample.questions[0]
+    assert trace.meta.config == default_config(WEIGHTS.parent)
     assert 0 < trace.attention_density < 1
     notes = sample.path.with_suffix(".json")
-    first = json.loads(notes.read_text())["items"][0] if notes.exists() else trace.meta
-    assert trace.meta["answer"] == first["answer"] != ""
+    first = json.loads(notes.read_text())["items"][0] if notes.exists() else trace.meta.to_dict()
+    assert trace.meta.answer == first["answer"] != ""
 
 
 def test_a_lightened_run_keeps_what_was_decided_and_scores_to_a_part_in_64(
@@ -69,7 +69,7 @@ def test_a_lightened_run_keeps_what_was_decided_and_scores_to_a_part_in_64(
     light = Trace.load(tmp_path / "light.npz")
     assert np.array_equal(light.word_kept, whole.word_kept)
     assert np.array_equal(light.ffn_kept, whole.ffn_kept)
-    assert light.meta["sampled_query_cubes"] and light.attention_density == whole.attention_density
+    assert light.meta.sampled_query_cubes and light.attention_density == whole.attention_density
     assert np.array_equal(light.query_cubes, whole.query_cubes[::3])
     assert np.array_equal(light.kept_share, whole.kept_share[:, ::3])
     scores = whole.word_probs.astype(np.float64)
@@ -119,7 +119,7 @@ def test_the_command_writes_what_the_page_reads(
     assert record_gallery.main(["--out", str(tmp_path)]) == 0
     made, kept = Trace.load(trace_path(sample, tmp_path)), Trace.load(trace_path(sample))
     assert sample.questions[0] in capsys.readouterr().out
-    assert made.meta["recorded"] == kept.meta["recorded"], RECORD_ANEW
+    assert made.meta.recorded == kept.meta.recorded, RECORD_ANEW
     assert np.array_equal(made.cube_from_token, kept.cube_from_token)
 
 

@@ -17,6 +17,7 @@ from adaspark import record, sparsify
 from adaspark.config import AdaSparkConfig
 from adaspark.trace import Trace
 from viz import figures, series
+from viz.shares import TraceView
 
 GRIDS = [(4, 3, 5)]
 LAYERS = 3
@@ -56,7 +57,7 @@ def test_a_file_from_before_it_was_recorded_loads(tmp_path: Path) -> None:
     loaded = Trace.load(tmp_path / "old.npz")
     assert loaded.ffn_ratio.size == loaded.text_ffn_ratio.size == 0
     np.testing.assert_array_equal(loaded.ffn_kept, trace.ffn_kept)
-    assert series.ffn_inertia(loaded) == ([], [])
+    assert series.ffn_inertia(TraceView(loaded)) == ([], [])
     drawn = figures.draw("ffn_inertia", loaded)
     assert "before" in drawn.layout.title.text and figures.table("ffn_inertia", loaded) == []
 
@@ -64,7 +65,7 @@ def test_a_file_from_before_it_was_recorded_loads(tmp_path: Path) -> None:
 def test_the_figure_and_its_table_are_of_the_tokens_that_passed() -> None:
     trace = copy.deepcopy(make_trace(ffn_top_p=0.5))
     trace.ffn_ratio[1] = np.nan  # a layer in which nothing is known
-    means, spreads = series.ffn_inertia(trace)
+    means, spreads = series.ffn_inertia(TraceView(trace))
     rows = figures.table("ffn_inertia", trace)
     tables = {"Text tokens": trace.text_ffn_ratio, "Video tokens": trace.ffn_ratio}
     for mean, spread in zip(means, spreads, strict=True):
@@ -74,5 +75,5 @@ def test_the_figure_and_its_table_are_of_the_tokens_that_passed() -> None:
             assert m == (pytest.approx(known.mean()) if known.size else None)
             assert s == (pytest.approx(known.std()) if known.size else None)
             assert row[f"{mean.name}: mean of output / input norm"] == m
-    figure = figures.ffn_inertia(trace)
+    figure = figures.ffn_inertia(TraceView(trace))
     assert [part.name for part in figure.data] == [*tables, *tables]

@@ -16,6 +16,7 @@ from numba import njit
 
 from adaspark import attention, reference
 from adaspark.attention import Choice
+from adaspark.backend import sparse_attention
 from adaspark.kernels import cpu, cpu_loading, cpu_state, cpu_tables, cpu_vector
 from adaspark.rules import Rule, top_p
 from adaspark.selection import entropy, nucleus
@@ -261,7 +262,7 @@ def test_without_numba_pytorch_computes_and_the_reason_is_told(
         assert loaded.cpu is None and "numba" in loaded.why and "\n" not in loaded.why
         sequence = LONG.build()
         qkv = tensors(sequence, heads=4, groups=2)
-        output, _ = run(attention.sparse_attention, sequence, qkv, top_p(0.6))
+        output, _ = run(sparse_attention, sequence, qkv, top_p(0.6))
         expected, _ = run(attention.by_tiles, sequence, qkv, top_p(0.6))
         assert torch.equal(output, expected)
     finally:

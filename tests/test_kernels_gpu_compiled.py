@@ -6,9 +6,9 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from paths import ROOT, TESTS
 
 pytest.importorskip("triton", reason="Triton is not installed: pip install triton")
 
@@ -19,11 +19,10 @@ SHARED_BYTES = 99 * 1024
 @pytest.mark.parametrize("capability", [86, 120])
 def test_every_kernel_of_a_usual_model_fits_the_smallest_devices(capability: int) -> None:
     """Ampere's and Blackwell's consumer cards have the least shared memory of all."""
-    here = Path(__file__).parent
     environment = {name: v for name, v in os.environ.items() if name != "TRITON_INTERPRET"}
-    environment["PYTHONPATH"] = f"{here.parent}{os.pathsep}{here}"
+    environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{TESTS}"
     ran = subprocess.run(
-        [sys.executable, "-W", "ignore", str(here / "compiled.py"), str(capability), "--usual"],
+        [sys.executable, "-W", "ignore", str(TESTS / "compiled.py"), str(capability), "--usual"],
         capture_output=True,
         text=True,
         env=environment,

@@ -10,18 +10,17 @@ import os
 import subprocess
 import sys
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import interpreted
 import pytest
 import torch
 from geometry import ODD, Scene
+from paths import ROOT, TESTS
 from test_kernels_gpu import BIG, poison, run  # noqa: F401
 
-from adaspark.kernels import gpu_loading, gpu_route, gpu_tables
+from adaspark.kernels import gpu_hopper_loading, gpu_loading, gpu_route, gpu_tables
 
-HERE = Path(__file__).parent
 SHARED_BYTES = 227 * 1024
 """Most that a program may ask for on Hopper (CUDA's programming guide)."""
 ON_HOPPER = interpreted.DEVICE == "cuda" and torch.cuda.get_device_capability()[0] == 9
@@ -31,9 +30,9 @@ needs_hopper = pytest.mark.skipif(not ON_HOPPER, reason="needs a GPU of compute 
 def test_it_compiles_within_the_device_and_multiplies_without_waiting() -> None:
     """Its registers suffice, and no product of matrices waits for the one before it."""
     environment = {name: v for name, v in os.environ.items() if name != "TRITON_INTERPRET"}
-    environment["PYTHONPATH"] = f"{HERE.parent}{os.pathsep}{HERE}"
+    environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{TESTS}"
     ran = subprocess.run(
-        [sys.executable, "-W", "ignore", str(HERE / "compiled.py"), "90", "--hopper"],
+        [sys.executable, "-W", "ignore", str(TESTS / "compiled.py"), "90", "--hopper"],
         capture_output=True,
         text=True,
         env=environment,
@@ -61,6 +60,8 @@ def test_where_it_does_not_load_the_others_take_its_place(
     monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
     monkeypatch.setattr(gpu, "try_one", lambda device: None)
     monkeypatch.setattr(gpu_hopper, "try_one", try_one)
+    uncached = gpu_hopper_loading.load.__wrapped__
+    monkeypatch.setattr(gpu_hopper_loading, "load", uncached)
     loaded = gpu_loading.load.__wrapped__(torch.device("cuda", 0))
     assert loaded.gpu is gpu and loaded.hopper is (None if fails else gpu_hopper)
     told = "without Hopper's own kernel: no such instruction" if fails else "with Hopper's own"

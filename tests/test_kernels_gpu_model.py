@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import interpreted
@@ -12,21 +10,12 @@ import pytest
 import torch
 from models import prompt, tiny_model
 
-from adaspark import attention, ffn, record, sparsify
+from adaspark import record, sparsify
+from adaspark.backend import use_backend
 from adaspark.config import AdaSparkConfig
-from adaspark.kernels import gpu
 from adaspark.trace import Trace
 
 DEVICE = interpreted.DEVICE
-
-
-@contextmanager
-def gpu_kernels() -> Iterator[None]:
-    """The model computes by the GPU kernels, on whatever device."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attention, "sparse_attention", gpu.sparse_attention)
-        patch.setattr(ffn, "sparse_ffn", gpu.sparse_ffn)
-        yield
 
 
 def answered(model: Any, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, Trace]:
@@ -51,7 +40,7 @@ def test_prefill_decode_and_trace_are_those_of_the_pytorch_path(
     model.to(DEVICE)
     inputs = {name: value.to(DEVICE) for name, value in prompt(grids).items()}
     expected, plain = answered(model, inputs)
-    with gpu_kernels():
+    with use_backend("gpu"):
         logits, trace = answered(model, inputs)
     torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
     for name in ("kept_share", "word_kept", "ffn_kept", "computed_pairs"):

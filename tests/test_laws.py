@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +11,8 @@ import torch
 from models import padded_batch, prompt, text_after, tiny_model
 from torch import Tensor
 
-from adaspark import attention, ffn, qwen, record, reference, restore, sparsify
+from adaspark import attention, ffn, qwen, record, restore, sparsify
+from adaspark.backend import use_backend
 from adaspark.config import DENSE, AdaSparkConfig
 from adaspark.cost import flops
 from adaspark.kernels import cpu_loading
@@ -55,15 +54,6 @@ def traced(model: Any, inputs: Inputs) -> Trace:
     return trace
 
 
-@contextmanager
-def slow_reference() -> Iterator[None]:
-    """The model computes by the reference instead of by the fast path."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attention, "sparse_attention", reference.sparse_attention)
-        patch.setattr(ffn, "sparse_ffn", reference.sparse_ffn)
-        yield
-
-
 @pytest.mark.parametrize("shape", SHAPES)
 def test_law_1_one_is_the_stock_model(stock: Any, shape: str) -> None:
     inputs = prompt(SHAPES[shape])
@@ -83,8 +73,8 @@ def test_law_1_holds_for_the_sparse_path_itself(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(ffn, "keep_tokens", everything)
     assert cpu_loading.load().cpu is not None
     assert (logits(model, inputs) - logits(stock, inputs)).abs().max() <= 1e-4
-    monkeypatch.setattr(cpu_loading, "for_attention", lambda *_: None)
-    assert (logits(model, inputs) - logits(stock, inputs)).abs().max() <= 1e-4
+    with use_backend("tiles"):
+        assert (logits(model, inputs) - logits(stock, inputs)).abs().max() <= 1e-4
 
 
 def test_law_2_restore_is_bit_identical(stock: Any) -> None:
@@ -147,7 +137,7 @@ def test_law_5_the_model_equals_the_slow_reference(shape: str) -> None:
     inputs = prompt(SHAPES[shape])
     model = sparsify(tiny_model(layers=2), SPARSE)
     fast = logits(model, inputs)
-    with slow_reference():
+    with use_backend("reference"):
         slow = logits(model, inputs)
     torch.testing.assert_close(fast, slow, atol=1e-4, rtol=1e-4)
 

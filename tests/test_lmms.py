@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 from models import prompt, tiny_model
+from paths import ROOT
 
 from adaspark import doctor, record, sparsify
 from adaspark.config import AdaSparkConfig
@@ -22,7 +23,6 @@ from adaspark.cost import flops
 from adaspark.errors import UserError
 from adaspark.eval.lmms import MODEL
 
-ROOT = Path(__file__).parents[1]
 GROUP = "lmms_eval.models"
 GRIDS = [(4, 4, 6)]
 ARGUMENTS = "pretrained=Qwen/Any,fps=2,cube=[2,2,3],attn_top_p=0.5,ffn_top_p=[0.5,1,0.2]"

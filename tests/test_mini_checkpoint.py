@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from paths import ASSETS
 
 from adaspark.mini.evaluate import Reader, encode, evaluate
 from adaspark.mini.model import preprocessor_config
@@ -14,7 +15,6 @@ from adaspark.mini.samples import LARGEST_BYTES, answers
 from adaspark.mini.tokenizer import train_tokenizer
 from adaspark.prompt import build_prompt
 
-ASSETS = Path(__file__).parents[1] / "assets"
 FOLDER = ASSETS / "mini"
 
 

@@ -154,7 +154,7 @@ def test_it_is_the_product_s_path(name: str, config: AdaSparkConfig) -> None:
         words = [
             w
             for w, word in enumerate(trace.words)
-            if word["position"] >= trace.meta["counts"]["tokens"] - count
+            if word.position >= trace.meta.counts.tokens - count
         ]
         here = slice(index * packer.block_tokens, index * packer.block_tokens + count)
         for number, layer in enumerate(heard.layers):

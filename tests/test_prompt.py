@@ -9,20 +9,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models import prompt, tiny_model
+from models import prompt, tiny_model, tokenizer
 
-from adaspark.checkpoint import BUNDLED_FOLDER
 from adaspark.prompt import TEXT, VIDEO, build_prompt, mrope_positions, pruned
 
 GRID = (2, 3, 4)
 SPECIAL = ("<|im_start|>", "<|im_end|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
-
-
-@cache
-def tokenizer() -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(BUNDLED_FOLDER)
 
 
 @cache

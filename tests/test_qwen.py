@@ -146,7 +146,7 @@ def test_an_image_beside_a_video_is_read_like_text(model: Any, stock: Any) -> No
         sparse = model(**inputs).logits
     assert not torch.equal(sparse, logits(stock, inputs))
     assert len(trace.cube_from_token) == 5 * 3 * 7 + 2 * 4 * 4
-    assert trace.meta["counts"]["text_tokens"] == inputs["input_ids"].shape[1] - 137
+    assert trace.meta.counts.text_tokens == inputs["input_ids"].shape[1] - 137
     sparsify(model, AdaSparkConfig(CUBE, 1.0, 1.0))
     assert (logits(model, inputs) - logits(stock, inputs)).abs().max() <= 1e-4
 
@@ -252,7 +252,7 @@ def test_the_vision_tower_is_left_alone(model: Any, stock: Any, inputs: Inputs) 
 def test_the_default_configuration_is_the_package_s(stock: Any, inputs: Inputs) -> None:
     with record(sparsify(stock)) as trace:
         logits(stock, inputs)
-    assert trace.meta["config"] == AdaSparkConfig().to_dict()
+    assert trace.meta.config == AdaSparkConfig()
 
 
 @pytest.mark.parametrize("kind", ["bert", None])

@@ -15,6 +15,7 @@ from adaspark.config import AdaSparkConfig
 from adaspark.cost import flops
 from adaspark.errors import UserError
 from adaspark.trace import Trace
+from adaspark.trace_meta import Clip
 
 SPARSE = AdaSparkConfig((2, 2, 2), 0.5, 0.6)
 GRID = (8, 6, 6)
@@ -24,8 +25,8 @@ def traced(model: Any, config: AdaSparkConfig, grids: list[tuple[int, int, int]]
     sparse = sparsify(copy.deepcopy(model), config)
     with torch.no_grad(), record(sparse) as trace:
         sparse(**prompt(grids))
-    trace.meta["flops"] = flops(trace).to_dict()
-    trace.meta["clip"] = {"frames": 2 * grids[0][0]}
+    trace.meta.flops = flops(trace)
+    trace.meta.clip = Clip("a clip", frames=2 * grids[0][0])
     return trace
 
 
@@ -45,9 +46,9 @@ def test_the_geometry_is_the_one_that_the_recorder_counts(
 ) -> None:
     trace = traced(model, SPARSE, grids)
     found = rivals._Geometry.of(trace)
-    heads, layers = trace.meta["shape"]["heads"], len(trace.causal_pairs)
+    heads, layers = trace.meta.shape["heads"], len(trace.causal_pairs)
     assert [heads * found.causal] * layers == trace.causal_pairs.tolist()
-    assert heads * layers * found.candidates.sum() == trace.meta["counts"]["weighed_pairs"]
+    assert heads * layers * found.candidates.sum() == trace.meta.counts.weighed_pairs
     assert found.pairs(1.0) == found.causal
 
 
@@ -70,10 +71,10 @@ def test_fewer_frames_cost_what_the_run_cost(model: Any, run: Trace) -> None:
     slices = fewer.max_frames // 2
     below = traced(model, fewer.config, [(slices, *GRID[1:])])
     above = traced(model, fewer.config, [(slices + 1, *GRID[1:])])
-    text = 0.1 * below.meta["flops"]["dense"]["total"]  # its share of so short a prompt
-    cost = run.meta["flops"]["sparse"]["total"]
-    assert below.meta["flops"]["dense"]["total"] - text <= cost
-    assert cost <= above.meta["flops"]["dense"]["total"] + text
+    text = 0.1 * below.meta.flops.dense.total  # its share of so short a prompt
+    cost = run.meta.flops.sparse.total
+    assert below.meta.flops.dense.total - text <= cost
+    assert cost <= above.meta.flops.dense.total + text
 
 
 def test_as_many_tokens_are_left_as_the_run_could_afford(run: Trace) -> None:
@@ -81,9 +82,9 @@ def test_as_many_tokens_are_left_as_the_run_could_afford(run: Trace) -> None:
     kept = fewer.keep_tokens
     assert fewer.config.is_dense and fewer.max_frames is None and kept is not None
     assert fewer.config.cube == (1, 1, kept) and 0 < kept < len(run.cube_from_token)
-    text, total = run.meta["counts"]["text_tokens"], run.meta["flops"]["sparse"]["total"]
+    text, total = run.meta.counts.text_tokens, run.meta.flops.sparse.total
     costs = [
-        flops(run.meta["shape"], video_tokens=count, text_tokens=text).dense.total
+        flops(run.meta.shape, video_tokens=count, text_tokens=text).dense.total
         for count in (kept, kept + 1)
     ]
     assert costs[0] <= total < costs[1]
@@ -92,7 +93,7 @@ def test_as_many_tokens_are_left_as_the_run_could_afford(run: Trace) -> None:
 def test_a_dense_run_keeps_everything(model: Any) -> None:
     trace = traced(model, AdaSparkConfig((2, 2, 2), 1.0, 1.0), [GRID])
     assert rivals.same_density_keep(trace) == pytest.approx(1.0, abs=0.05)
-    assert rivals.same_cost_frames(trace) >= trace.meta["clip"]["frames"] - 1
+    assert rivals.same_cost_frames(trace) >= trace.meta.clip.frames - 1
     assert rivals.same_cost_tokens(trace) == len(trace.cube_from_token)
     assert np.all(trace.computed_pairs == trace.causal_pairs)
 

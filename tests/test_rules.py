@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import prompt, tiny_model
 
-from adaspark import attention, ffn, reference
+from adaspark import ffn, reference
 from adaspark.attention import Choice
+from adaspark.backend import sparse_attention, sparse_ffn
 from adaspark.config import AdaSparkConfig
 from adaspark.cost import flops
 from adaspark.layout import CubeLayout
@@ -81,7 +82,7 @@ def test_attention_by_any_rule_equals_the_reference(scene: Scene, name: str, sha
     sequence = scene.build()
     qkv = tensors(sequence, heads=4, groups=2)
     outputs, heard = [], []
-    for function in (attention.sparse_attention, reference.sparse_attention):
+    for function in (sparse_attention, reference.sparse_attention):
         kept: list[torch.Tensor] = []
 
         def observe(_: Segment, choice: Choice, kept: list[torch.Tensor] = kept) -> None:
@@ -102,7 +103,7 @@ def test_the_ffn_by_any_rule_equals_the_reference(shape: str, name: str, skipped
     sequence = ODD[shape].build()
     hidden = torch.randn(sequence.length, 6, generator=torch.Generator().manual_seed(0))
     inputs = (hidden, hidden.norm(dim=-1), sequence, torch.tanh)
-    mine = ffn.sparse_ffn(*inputs, rule=Rule(name, 0.4), skipped=skipped)
+    mine = sparse_ffn(*inputs, rule=Rule(name, 0.4), skipped=skipped)
     slow = reference.sparse_ffn(*inputs, rule=Rule(name, 0.4), skipped=skipped)
     assert torch.equal(mine[1], slow[1])
     torch.testing.assert_close(mine[0], slow[0])
@@ -158,7 +159,7 @@ def test_a_model_runs_and_records_any_rule(name: str) -> None:
         model(**prompt([(4, 4, 4)]))
     kept = trace.word_mask()[:, -1]
     assert (kept.sum(-1) == math.ceil(0.5 * len(trace.bounds))).all()
-    assert AdaSparkConfig.from_dict(trace.meta["config"]) == config
+    assert trace.meta.config == config
 
 
 def test_rules_that_look_at_nothing_choose_for_nothing() -> None:

@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 from gradio import processing_utils
 from gradio_client import Client, handle_file
+from paths import ROOT
 
 from adaspark.errors import UserError
 from app.server import forbid_fetching
 
-ROOT = Path(__file__).parents[1]
 FAKE_APP = ROOT / "tests" / "browser" / "fake_app.py"
 
 

@@ -58,7 +58,7 @@ def replay(samples: Path, tmp_path: Path) -> Service:
     """A service with a recorded run of its sample, and an engine that is not there yet."""
     clips = read_samples(samples)
     trace = record(FakeEngine(), clips[0])
-    gallery = {clips[0].name: Result(trace.meta["answer"], trace, trace.meta["seconds"])}
+    gallery = {clips[0].name: Result(trace.meta.answer, trace, trace.meta.seconds)}
     engine = loading(FakeEngine(), started=False)
     return Service(engine, tmp_path / "footage", samples=clips, gallery=gallery)
 

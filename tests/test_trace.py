@@ -17,12 +17,13 @@ import torch
 from models import prompt, text_after, tiny_model
 from torch import Tensor
 
-from adaspark import attention, ffn, record, recorder, reference, sparsify
+from adaspark import backend, record, recorder, reference, sparsify
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
 from adaspark.rules import top_p
 from adaspark.sequence import SequenceMap
 from adaspark.trace import Trace
+from adaspark.trace_meta import Counts
 
 GRIDS = [(3, 2, 4), (1, 3, 2)]
 P = 0.6
@@ -32,22 +33,20 @@ HEADS, LAYERS = 4, 2
 class Spy:
     """The tensors that the method was given, and what the slow reference makes of them."""
 
-    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.attended: list[tuple[Tensor, Tensor, SequenceMap]] = []
         self.ffns: list[tuple[Tensor, Tensor]] = []
-        attend, pass_on = attention.sparse_attention, ffn.sparse_ffn
 
         def attention_spy(q: Tensor, k: Tensor, v: Tensor, s: SequenceMap, **options: Any) -> Any:
             self.attended.append((q.clone(), k.clone(), s))
-            return attend(q, k, v, s, **options)
+            return backend.fastest_attention(q, k, v)(q, k, v, s, **options)
 
         def ffn_spy(x: Tensor, norms: Tensor, s: SequenceMap, branch: Any, **options: Any) -> Any:
             _, kept, weights = reference.sparse_ffn(x, norms, s, branch, **options)
             self.ffns.append((kept, weights))
-            return pass_on(x, norms, s, branch, **options)
+            return backend.fastest_ffn(x)(x, norms, s, branch, **options)
 
-        patch.setattr(attention, "sparse_attention", attention_spy)
-        patch.setattr(ffn, "sparse_ffn", ffn_spy)
+        self.backend = backend.Implementation(attention_spy, ffn_spy)
 
     def choices(self, layer: int) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
         """By position: probabilities [H, C], and the kept cubes likewise."""
@@ -87,8 +86,8 @@ def model() -> Any:
 def run(model: Any) -> tuple[Trace, Spy, list[int]]:
     """A prompt of two videos, and three words after it."""
     inputs = prompt(GRIDS)
-    with pytest.MonkeyPatch.context() as patch, record(model) as trace, torch.no_grad():
-        spy = Spy(patch)
+    spy = Spy()
+    with backend.use_backend(spy.backend), record(model) as trace, torch.no_grad():
         written = model.generate(**inputs, max_new_tokens=4, do_sample=False)
     return trace, spy, written[0, :-1].tolist()  # the last word was never read
 
@@ -104,12 +103,12 @@ def test_geometry_and_words(run: tuple[Trace, Spy, list[int]]) -> None:
     assert trace.cube_from_token.tolist() == layout.cube_from_token.tolist()
     assert trace.bounds.tolist() == layout.bounds.tolist()
     assert trace.query_cubes.tolist() == list(range(layout.cubes))
-    assert trace.meta["grids"] == [list(grid) for grid in GRIDS]
-    assert not trace.meta["sampled_query_cubes"]
+    assert trace.meta.grids == GRIDS
+    assert not trace.meta.sampled_query_cubes
     text = [at for at, token in enumerate(ids) if token != 96]
-    assert [word["position"] for word in trace.words] == text
-    assert [word["id"] for word in trace.words] == [ids[at] for at in text]
-    kinds = [word["kind"] for word in trace.words]
+    assert [word.position for word in trace.words] == text
+    assert [word.id for word in trace.words] == [ids[at] for at in text]
+    kinds = [word.kind for word in trace.words]
     # Three tokens and a start before the first video; between and after, it is the question's.
     assert kinds == ["prompt"] * 4 + ["question"] * (len(text) - 7) + ["answer"] * 3
 
@@ -119,7 +118,7 @@ def test_words_chose_what_the_reference_chooses(run: tuple[Trace, Spy, list[int]
     for layer in range(LAYERS):
         probs, kept = spy.choices(layer)
         for index, word in enumerate(trace.words):
-            at = word["position"]
+            at = word.position
             np.testing.assert_allclose(trace.word_probs[layer, index], probs[at], atol=1e-3)
             assert (trace.word_mask()[layer, index] == kept[at]).all()
             count = int((probs[at][0] > 0).sum())
@@ -180,11 +179,8 @@ def test_pairs_are_counted_one_by_one(run: tuple[Trace, Spy, list[int]]) -> None
         assert trace.computed_pairs[layer] == computed
         assert trace.causal_pairs[layer] == HEADS * sequence.length * (sequence.length + 1) // 2
         assert trace.executed_pairs[layer] >= computed
-    assert trace.meta["counts"] == {
-        "tokens": sequence.length,
-        "text_tokens": sequence.length - len(sequence.video_positions),
-        "weighed_pairs": weighed,
-    }
+    text = sequence.length - len(sequence.video_positions)
+    assert trace.meta.counts == Counts(sequence.length, text, weighed)
     assert trace.attention_density == trace.computed_pairs.sum() / trace.causal_pairs.sum()
 
 
@@ -216,7 +212,7 @@ def test_arrays_have_the_dtypes_and_axes_of_the_format(run: tuple[Trace, Spy, li
     cubes, words = len(trace.bounds), len(trace.words)
     tokens = len(trace.cube_from_token)
     axes = {"L": LAYERS, "C": cubes, "Q": cubes, "V": tokens, "W": words, "H": HEADS}
-    axes |= {"X": sum(word["kind"] != "answer" for word in trace.words)}
+    axes |= {"X": sum(word.kind != "answer" for word in trace.words)}
     axes |= {"S": sum(grid[0] for grid in GRIDS), "F": 2, "7": 7}
     for field in fields(trace):
         if field.name == "meta":
@@ -269,11 +265,11 @@ def test_words_that_speculation_takes_back_are_not_told(model: Any) -> None:
         with record(model) as guessed:
             model.generate(**inputs, **options, prompt_lookup_num_tokens=3)
     known = written[0].tolist()
-    positions = [word["position"] for word in guessed.words]
+    positions = [word.position for word in guessed.words]
     assert positions == sorted(set(positions))
     shared = min(len(plain.words), len(guessed.words))
     for word in guessed.words[:shared]:
-        assert word["id"] == known[word["position"]]
+        assert word.id == known[word.position]
     np.testing.assert_allclose(
         guessed.word_probs[:, :shared], plain.word_probs[:, :shared], atol=2e-3
     )
@@ -301,7 +297,7 @@ def test_a_large_table_is_an_even_sample_that_says_so(
     monkeypatch.setattr(recorder, "QUERY_TABLE_BYTES", LAYERS * cubes * 5)
     with record(model) as sample, torch.no_grad():
         model(**inputs)
-    assert sample.meta["sampled_query_cubes"] and sample.kept_share.nbytes <= LAYERS * cubes * 5
+    assert sample.meta.sampled_query_cubes and sample.kept_share.nbytes <= LAYERS * cubes * 5
     assert sample.query_cubes[0] == 0 and sample.query_cubes[-1] == cubes - 1
     assert (sample.kept_share == whole.kept_share[:, sample.query_cubes]).all()
     assert sample.attention_density == whole.attention_density
@@ -346,7 +342,7 @@ def test_recordings_in_two_threads_do_not_mix() -> None:
     for thread in threads:
         thread.join()
     for grid in shapes:
-        assert traces[grid].meta["grids"] == [list(grid)]
+        assert traces[grid].meta.grids == [grid]
         assert len(traces[grid].cube_from_token) == math.prod(grid)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from paths import TESTS
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import (
     smart_resize as transformers_smart_resize,
 )
@@ -21,7 +21,7 @@ from adaspark.video import Sampling, patchify, smart_resize
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 # Recorded from transformers 5.23's Qwen2VLVideoProcessor with torchvision 0.29.1.
-GOLDEN = Path(__file__).parent / "data" / "qwen2_video_processor.npz"
+GOLDEN = TESTS / "data" / "qwen2_video_processor.npz"
 GOLDEN_SAMPLING = Sampling(patch=4, min_pixels=8 * 8 * 4, max_pixels=8 * 8 * 6)
 ONE_LEVEL = 1 / 255 / min(CLIP_STD)
 

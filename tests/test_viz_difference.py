@@ -12,8 +12,9 @@ from coded_clip import number_of, write_coded_clip
 from trace_factory import make_trace, pruned_trace
 
 from adaspark.trace import Trace
-from viz import difference, shares
+from viz import difference
 from viz.difference import BOTH, NEITHER, ONLY_A, ONLY_B
+from viz.shares import TraceView
 
 GRID = (6, 4, 8)
 SHAPE: dict[str, Any] = {"grids": (GRID,), "cube": (2, 2, 2), "layers": 2, "fps": 8.0}
@@ -32,7 +33,7 @@ def b() -> Trace:
 
 def tokens_kept(trace: Trace, kind: str = "question") -> np.ndarray:
     """Token by token, whether its cube counts as kept: read from the shares one by one."""
-    row = shares.kept(trace, kind)[LAYER]
+    row = TraceView(trace).kept(kind)[LAYER]
     threshold = min(row.mean(), 0.5) - 0.002
     return np.array([row[cube] > 0 and row[cube] >= threshold for cube in trace.cube_from_token])
 

@@ -11,8 +11,10 @@ import pytest
 from trace_factory import make_trace, nucleus
 
 from adaspark.trace import Trace
-from viz import figures, shares
+from adaspark.trace_meta import Meta
+from viz import figures
 from viz.palette import CIVIDIS, DARK, LIGHT, cividis, rgb
+from viz.shares import TraceView
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +45,13 @@ def test_figures_are_transparent_themed_and_valid_json(trace: Trace, name: str, 
 def test_any_run_can_be_drawn(name: str, shape: dict[str, Any]) -> None:
     unusual = make_trace(layers=2, **shape)
     assert figures.draw(name, unusual, layer=1).to_json()
-    unusual.meta.clear()
+    unusual.meta = Meta()
     assert figures.draw(name, unusual, layer=1).to_json()
 
 
 def test_entropy_by_layer_keeps_kinds_apart(trace: Trace) -> None:
-    figure = figures.entropy_by_layer(trace)
-    rows = [i for i, word in enumerate(trace.words) if word["kind"] == "question"]
+    figure = figures.entropy_by_layer(TraceView(trace))
+    rows = [i for i, word in enumerate(trace.words) if word.kind == "question"]
     expected = trace.word_entropy[:, rows].mean(1)
     assert named(figure, "Attention, question").y == pytest.approx(expected, abs=1e-6)
     assert named(figure, "Attention, video").y == pytest.approx(
@@ -61,33 +63,34 @@ def test_entropy_by_layer_keeps_kinds_apart(trace: Trace) -> None:
 
 
 def test_lines_differ_in_dash_and_marker_too(trace: Trace) -> None:
-    lines = figures.entropy_by_layer(trace).data
+    lines = figures.entropy_by_layer(TraceView(trace)).data
     for channel in (lambda line: line.line.dash, lambda line: line.marker.symbol):
         assert len({channel(line) for line in lines}) == len(lines)
 
 
 def test_entropy_over_time_is_drawn_at_presentation_times(trace: Trace) -> None:
-    line = named(figures.entropy_over_time(trace, 1), "Attention, video")
+    line = named(figures.entropy_over_time(TraceView(trace), 1), "Attention, video")
     assert list(line.x) == trace.frame_times[:, 0].tolist()
-    expected = shares.by_slice(trace, trace.cube_entropy)[1]
+    expected = TraceView(trace).by_slice(trace.cube_entropy)[1]
     assert line.y[0] is None and np.isnan(expected[0])
     assert line.y[2:] == pytest.approx(expected[2:], abs=1e-6)
 
 
 def test_density_is_each_layers(trace: Trace) -> None:
-    figure = figures.layer_density(trace)
+    figure = figures.layer_density(TraceView(trace))
     densities = [layer.attention_density for layer in trace.layers]
     assert named(figure, "Attention density").y == pytest.approx(densities)
     assert named(figure, "FFN density").y == pytest.approx(trace.ffn_mask().mean(1))
 
 
 def test_flops_bars_are_the_counted_parts(trace: Trace) -> None:
-    figure = figures.flops_breakdown(trace)
-    counts = trace.meta["flops"]
+    figure = figures.flops_breakdown(TraceView(trace))
+    counts = trace.meta.flops
     bar = named(figure, "FFN")
     assert dict(zip(bar.y, bar.x, strict=True)) == {
-        "Dense": counts["dense"]["ffn"] / 1e9,
-        "AdaSpark": counts["sparse"]["ffn"] / 1e9,
+        "Dense": counts.dense.ffn / 1e9,
+        "AdaSpark": counts.sparse.ffn / 1e9,
+        "Executed": counts.executed.ffn / 1e9,
     }
     patterns = [part.marker.pattern.shape for part in figure.data if part.xaxis == "x"]
     assert len(set(patterns)) == len(patterns) > 2
@@ -96,9 +99,9 @@ def test_flops_bars_are_the_counted_parts(trace: Trace) -> None:
 
 
 def test_selection_maps_hold_each_layers_cubes_by_place_and_slab(trace: Trace) -> None:
-    figure = figures.selection_maps(trace, kind="answer")
+    figure = figures.selection_maps(TraceView(trace), kind="answer")
     assert len(figure.data) == 3
-    expected = shares.kept(trace, "answer")
+    expected = TraceView(trace).kept("answer")
     picture = np.array(figure.data[2].z)
     for cube, bounds in enumerate(trace.bounds):
         places = len(trace.bounds) // 3
@@ -106,16 +109,16 @@ def test_selection_maps_hold_each_layers_cubes_by_place_and_slab(trace: Trace) -
 
 
 def test_the_enlarged_map_has_each_cube_at_its_place(trace: Trace) -> None:
-    picture = np.array(figures.selection_map(trace, 2, kind="answer").data[0].z, float)
-    expected = shares.kept(trace, "answer")[2]
+    picture = np.array(figures.selection_map(TraceView(trace), 2, kind="answer").data[0].z, float)
+    expected = TraceView(trace).kept("answer")[2]
     rows, columns = 2, 2  # of cubes 3 x 4 in a picture of 5 x 7 tokens
     assert picture[2 : 2 + rows, 0:columns].reshape(-1) == pytest.approx(expected[:4], abs=1e-4)
     assert np.nansum(picture) == pytest.approx(expected.sum(), abs=1e-2)
 
 
 def test_statistics_count_the_cubes_of_each_kind(trace: Trace) -> None:
-    figure = figures.layer_statistics(trace)
-    rows = [i for i, word in enumerate(trace.words) if word["kind"] == "answer"]
+    figure = figures.layer_statistics(TraceView(trace))
+    rows = [i for i, word in enumerate(trace.words) if word.kind == "answer"]
     counts = trace.word_mask()[:, rows].sum(-1).mean((1, 2))
     assert named(figure, "Answer").y == pytest.approx(counts, abs=1e-4)
     sizes = np.bincount(trace.cube_from_token)[trace.query_cubes]
@@ -125,8 +128,8 @@ def test_statistics_count_the_cubes_of_each_kind(trace: Trace) -> None:
 
 
 def test_concentration_is_the_size_of_the_nucleus_at_each_mass(trace: Trace) -> None:
-    rows = [i for i, word in enumerate(trace.words) if word["kind"] == "question"]
-    figure = figures.attention_concentration(trace)
+    rows = [i for i, word in enumerate(trace.words) if word.kind == "question"]
+    figure = figures.attention_concentration(TraceView(trace))
     for mass in (0.5, 0.8, 0.9, 0.95):
         chosen = nucleus(trace.word_probs[:, rows].astype(np.float64), mass)
         line = named(figure, f"{100 * mass:.0f} % of the attention")
@@ -134,7 +137,7 @@ def test_concentration_is_the_size_of_the_nucleus_at_each_mass(trace: Trace) -> 
 
 
 def test_ffn_masks_count_the_tokens_that_passed(trace: Trace) -> None:
-    picture = np.array(figures.ffn_masks(trace, 1).data[0].z, float)
+    picture = np.array(figures.ffn_masks(TraceView(trace), 1).data[0].z, float)
     assert np.nansum(picture) == trace.ffn_mask()[1].sum()
     assert (~np.isnan(picture)).sum() == trace.ffn_mask().shape[1]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from viz import levels
 from viz.detail import layer_detail, shown_words
 from viz.packing import unpacked
 from viz.scene import scene
+from viz.shares import TraceView
 
 SHAPES: dict[str, dict[str, Any]] = {
     "plain": {"grids": ((6, 5, 7),), "cube": (2, 3, 4)},
@@ -41,8 +43,8 @@ def kept_at(found: np.ndarray, steps: levels.Steps, p: float) -> np.ndarray:
 def test_word_levels_are_the_nucleus_at_every_step(p: float, seed: int) -> None:
     trace = make_trace(grids=((6, 5, 7),), cube=(2, 3, 4), layers=2, seed=seed)
     steps = levels.steps_of(8, 0.9)
-    rows = shown_words(trace)
-    found = levels.word_levels(trace, 1, rows, steps)
+    rows = shown_words(TraceView(trace))
+    found = levels.word_levels(TraceView(trace), 1, rows, steps)
     mass = trace.word_probs[1, rows].astype(np.float64)
     expected = trace.word_mask()[1, rows] if p == 0.9 else nucleus(mass, p)
     assert (kept_at(found, steps, p) == expected).all()
@@ -53,7 +55,7 @@ def test_word_levels_are_the_nucleus_at_every_step(p: float, seed: int) -> None:
 def test_token_levels_are_the_nucleus_of_each_cube(p: float, seed: int) -> None:
     trace = make_trace(grids=((6, 5, 7),), cube=(2, 3, 4), layers=2, seed=seed)
     steps = levels.steps_of(8, 0.7)
-    found = kept_at(levels.token_levels(trace, 1, steps), steps, p)
+    found = kept_at(levels.token_levels(TraceView(trace), 1, steps), steps, p)
     weights = trace.ffn_importance[1].astype(np.float64)
     for cube in range(len(trace.bounds)):
         tokens = np.flatnonzero(trace.cube_from_token == cube)
@@ -67,10 +69,10 @@ def test_token_levels_are_the_nucleus_of_each_cube(p: float, seed: int) -> None:
 @pytest.mark.parametrize("recorded", [0.0, 0.333, 0.9, 1.0])
 def test_every_resolution_keeps_what_the_run_kept(bits: int, recorded: float) -> None:
     trace = make_trace(layers=1, attn_top_p=recorded, ffn_top_p=recorded)
-    steps, rows = levels.steps_of(bits, recorded), shown_words(trace)
-    words = kept_at(levels.word_levels(trace, 0, rows, steps), steps, recorded)
+    steps, rows = levels.steps_of(bits, recorded), shown_words(TraceView(trace))
+    words = kept_at(levels.word_levels(TraceView(trace), 0, rows, steps), steps, recorded)
     assert (words == trace.word_mask()[0, rows]).all()
-    tokens = kept_at(levels.token_levels(trace, 0, steps), steps, recorded)
+    tokens = kept_at(levels.token_levels(TraceView(trace), 0, steps), steps, recorded)
     assert (tokens == trace.ffn_mask()[0]).all()
     assert len(steps) < 2**bits
 
@@ -78,7 +80,7 @@ def test_every_resolution_keeps_what_the_run_kept(bits: int, recorded: float) ->
 def test_every_layer_keeps_what_it_kept_at_its_own_threshold() -> None:
     ps = [(0.9, 0.7), (0.333, 1.0), (1.0, 0.111)]
     trace = make_layered_trace(ps)
-    rows = shown_words(trace)
+    rows = shown_words(TraceView(trace))
     for layer, (attn, ffn) in enumerate(ps):
         detail = layer_detail(trace, layer)
         for name, p, kept in (
@@ -92,19 +94,19 @@ def test_every_layer_keeps_what_it_kept_at_its_own_threshold() -> None:
 def test_a_word_never_keeps_a_cube_that_comes_after_it() -> None:
     trace = make_trace(grids=((4, 4, 4), (4, 4, 4)), layers=1, attn_top_p=1.0)
     between = 2
-    trace.meta["words"][between]["position"] = between + 64
+    trace.meta.words[between].position = between + 64
     trace.word_probs[:, between, :, 1:] = 0
     trace.word_kept[:, between] = np.packbits([1, 0])
-    found = levels.word_levels(trace, 0, [between], levels.FINE)
+    found = levels.word_levels(TraceView(trace), 0, [between], levels.FINE)
     assert (found[..., 0] <= 100).all() and (found[..., 1] > 100).all()
 
 
 def test_another_rule_than_top_p_offers_no_other_threshold() -> None:
     trace = make_trace(layers=1)
-    trace.meta["config"] |= {"attn_rule": "top_k", "attn_keep": 0.5}
+    trace.meta.config = replace(trace.meta.config, attn_rule="top_k", attn_keep=0.5)
     detail = layer_detail(trace, 0)
     assert detail["word_level"]["steps"] == [1.0]
-    rows = shown_words(trace)
+    rows = shown_words(TraceView(trace))
     assert ((unpacked(detail["word_level"]["table"]) == 0) == trace.word_mask()[0, rows]).all()
 
 
@@ -118,7 +120,7 @@ def test_a_layer_fits_in_64_kilobytes(shape: dict[str, Any]) -> None:
 @pytest.mark.parametrize("words", [20, 120], ids=["heads fit", "only their mean fits"])
 def test_a_large_layer_keeps_what_fits(words: int) -> None:
     trace = make_trace(**LARGE, answer=[" a"] * words)
-    detail, rows = layer_detail(trace, 0), shown_words(trace)
+    detail, rows = layer_detail(trace, 0), shown_words(TraceView(trace))
     kept = trace.word_mask()[0, rows]
     if detail["word_level"]:
         at = detail["word_level"]["steps"].index(0.9)
@@ -129,7 +131,7 @@ def test_a_large_layer_keeps_what_fits(words: int) -> None:
         assert np.abs(top / (2**bits - 1) - kept.mean(1)).max() <= 1 / (2**bits - 1)
     assert (detail["word_level"] is None) == (words == 120)
     share = detail["kind_share"]
-    answer = [i for i, word in enumerate(trace.words) if word["kind"] == "answer"]
+    answer = [i for i, word in enumerate(trace.words) if word.kind == "answer"]
     for p in (0.5, 0.8, 0.9):
         bits = int(share["table"]["dtype"][1:])
         found = unpacked(share["table"])[share["kinds"].index("answer"), share["steps"].index(p)]

@@ -13,8 +13,9 @@ from PIL import Image
 from trace_factory import make_trace
 
 from adaspark.trace import Trace
-from viz import film, overlay, shares
+from viz import film, overlay
 from viz.palette import cividis
+from viz.shares import TraceView
 
 FRAME = np.full((180, 320, 3), 200, np.uint8)
 FRAME[..., 0] = 90  # coloured, so that losing colour shows
@@ -37,7 +38,7 @@ def middles(trace: Trace, slice_: int) -> list[tuple[int, int, int]]:
 @pytest.mark.parametrize("kind", ["video", "question", "answer"])
 def test_spotlight_leaves_kept_cubes_and_dims_dropped_ones(trace: Trace, kind: Any) -> None:
     picture = overlay.draw(FRAME, trace, 1, 5, kind=kind, mode="spotlight")
-    share = shares.kept(trace, kind)[1]
+    share = TraceView(trace).kept(kind)[1]
     kept = share >= min(share.mean(), 0.5) - 0.002
     for cube, y, x in middles(trace, 5):
         if kept[cube]:
@@ -49,7 +50,7 @@ def test_spotlight_leaves_kept_cubes_and_dims_dropped_ones(trace: Trace, kind: A
 def test_outline_touches_no_middle_and_heat_follows_the_share(trace: Trace) -> None:
     outline = overlay.draw(FRAME, trace, 1, 5, mode="outline")
     heat = overlay.draw(FRAME, trace, 1, 5, mode="heat")
-    share = shares.kept(trace, "question")[1]
+    share = TraceView(trace).kept("question")[1]
     for cube, y, x in middles(trace, 5):
         assert (outline[y, x] == FRAME[y, x]).all()
         expected = 0.35 * FRAME[y, x] + 0.65 * cividis(share[cube])
@@ -104,7 +105,7 @@ def test_mp4_keeps_times_and_shows_each_frames_own_slice(trace: Trace, tmp_path:
         times = [frame.time for frame in before.decode(video=0)]
         frames = list(after.decode(video=0))
     assert [frame.time for frame in frames] == pytest.approx(times)
-    share = shares.kept(trace, "question")[1]
+    share = TraceView(trace).kept("question")[1]
     kept = share >= min(share.mean(), 0.5) - 0.002
     for number, frame in enumerate(frames):
         pixels = frame.to_ndarray(format="rgb24").astype(float)

@@ -13,6 +13,7 @@ import pytest
 from coded_clip import write_coded_clip
 from trace_factory import make_layered_trace, make_trace
 
+from adaspark.trace_meta import Meta
 from viz import page, svg
 from viz.palette import DARK, LIGHT, css_variables
 from viz.series import Line
@@ -92,7 +93,7 @@ def test_a_small_video_is_embedded_and_a_large_one_is_named(tmp_path: Path) -> N
 def test_any_run_can_be_reported(shape: dict[str, Any]) -> None:
     trace = make_trace(layers=2, **shape)
     assert "</html>" in page.report(trace)
-    trace.meta.clear()
+    trace.meta = Meta()
     assert "No question" in page.report(trace)
 
 

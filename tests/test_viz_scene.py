@@ -13,9 +13,10 @@ from hypothesis.extra import numpy as hnp
 from trace_factory import make_trace, pruned_trace, seen_share
 
 from adaspark.trace import Trace
-from viz import shares
+from adaspark.trace_meta import Meta, Part
 from viz.packing import packed, packed_known, packed_shares, unpacked
 from viz.scene import scene
+from viz.shares import TraceView
 
 SHAPES: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -47,7 +48,7 @@ def test_a_scene_is_json_without_nan(trace: Trace) -> None:
 @pytest.mark.parametrize("kind", ["question", "answer"])
 def test_words_keep_what_their_heads_chose(trace: Trace, kind: str) -> None:
     drawn = scene(trace)
-    rows = [i for i, word in enumerate(trace.words) if word["kind"] == kind]
+    rows = [i for i, word in enumerate(trace.words) if word.kind == kind]
     if not rows or not len(trace.bounds):
         assert kind not in drawn["kinds"]
         return
@@ -59,11 +60,11 @@ def test_words_keep_what_their_heads_chose(trace: Trace, kind: str) -> None:
 def test_each_word_has_its_own_cubes_by_index(trace: Trace) -> None:
     drawn = scene(trace)
     shown = [word["index"] for word in drawn["words"]]
-    assert [trace.words[i]["text"] for i in shown] == [word["text"] for word in drawn["words"]]
+    assert [trace.words[i].text for i in shown] == [word["text"] for word in drawn["words"]]
     kept = trace.word_mask()[:, shown]
     for layer, detail in enumerate(drawn["details"] or []):
         levels = detail["word_level"]
-        at = levels["steps"].index(trace.meta["config"]["attn_top_p"]) if levels else 0
+        at = levels["steps"].index(trace.meta.config.attn_top_p) if levels else 0
         assert levels is None or (unpacked(levels["table"]) <= at).tolist() == kept[layer].tolist()
 
 
@@ -80,7 +81,7 @@ def test_video_share_is_over_the_tokens_that_may_look(trace: Trace) -> None:
             may = (sizes[queries] * seen[queries, cube]).sum()
             does = (sizes[queries] * trace.kept_share[layer, others, cube] / 255).sum()
             expected = min(does / may, 1) if may else 1
-            assert shares.video_kept(trace)[layer, cube] == pytest.approx(expected, abs=1e-5)
+            assert TraceView(trace).video_kept[layer, cube] == pytest.approx(expected, abs=1e-5)
 
 
 def test_dense_keeps_every_cube_for_every_kind() -> None:
@@ -92,17 +93,16 @@ def test_dense_keeps_every_cube_for_every_kind() -> None:
 def test_ffn_bits_bounds_and_times_are_the_traces(trace: Trace) -> None:
     drawn = scene(trace)
     assert np.array_equal(unpacked(drawn["ffn_kept"]), trace.ffn_mask())
-    assert (
-        np.abs(table(drawn, "ffn_share") - shares.ffn_kept_by_slice(trace)).max(initial=0) < 0.005
-    )
+    apart = np.abs(table(drawn, "ffn_share") - TraceView(trace).ffn_kept_by_slice)
+    assert apart.max(initial=0) < 0.005
     assert np.array_equal(unpacked(drawn["cubes"]), trace.bounds)
     assert np.allclose(np.array(drawn["frame_times"]).reshape(-1), trace.frame_times.reshape(-1))
-    assert [video["grid"] for video in drawn["videos"]] == trace.meta["grids"]
+    assert [video["grid"] for video in drawn["videos"]] == [list(grid) for grid in trace.meta.grids]
 
 
 def test_entropy_by_slice_is_a_mean_by_area_and_skips_the_unknown() -> None:
     trace = make_trace(grids=((5, 3, 7),), cube=(2, 2, 4), layers=2)
-    found = shares.by_slice(trace, trace.cube_entropy)
+    found = TraceView(trace).by_slice(trace.cube_entropy)
     assert np.isnan(found[:, :2]).all()  # the first slab has no candidates
     mine = [i for i, b in enumerate(trace.bounds) if b[1] <= 3 < b[2]]
     area = [(b[4] - b[3]) * (b[6] - b[5]) for b in trace.bounds[mine]]
@@ -116,7 +116,7 @@ def test_entropy_by_slice_is_a_mean_by_area_and_skips_the_unknown() -> None:
 def test_entropies_by_layer_keep_the_kinds_apart() -> None:
     trace = make_trace(layers=2)
     by_layer = scene(trace)["entropy"]["attention_by_layer"]
-    rows = [i for i, word in enumerate(trace.words) if word["kind"] == "answer"]
+    rows = [i for i, word in enumerate(trace.words) if word.kind == "answer"]
     assert by_layer["answer"] == pytest.approx(trace.word_entropy[:, rows].mean(1), abs=1e-5)
     assert by_layer["video"] == pytest.approx(np.nanmean(trace.cube_entropy, 1), abs=1e-5)
 
@@ -142,7 +142,7 @@ def test_a_first_view_fits_in_300_kilobytes(shape: dict[str, Any]) -> None:
 
 def test_a_trace_without_meta_still_draws() -> None:
     trace = make_trace(layers=2)
-    trace.meta.clear()
+    trace.meta = Meta()
     drawn = scene(trace)
     assert drawn["videos"][0]["grid"] == [32, 8, 8]
     assert drawn["kinds"] == ["video", "question"]
@@ -152,7 +152,7 @@ def test_a_trace_without_meta_still_draws() -> None:
 def test_parts_of_a_character_are_named_and_keep_their_own_rows() -> None:
     trace = make_trace(layers=2, answer=("日", ""))
     for number, word in enumerate(trace.words[-2:], start=1):
-        word["part"] = {"number": number, "count": 2, "of": "日"}
+        word.part = Part(number, 2, "日")
     first, second = scene(trace)["words"][-2:]
     assert (first["text"], first["name"]) == ("日", "日 (part 1 of 2)")
     assert (second["text"], second["name"]) == ("\u00b7", "日 (part 2 of 2)")

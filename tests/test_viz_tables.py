@@ -11,7 +11,9 @@ import pytest
 from trace_factory import make_trace
 
 from adaspark.trace import Trace
-from viz import figures, shares
+from adaspark.trace_meta import Meta
+from viz import figures
+from viz.shares import TraceView
 from viz.tables import TABLES
 
 
@@ -37,7 +39,7 @@ def test_rows_share_columns_and_read_back_from_csv(name: str, shape: dict[str, A
     found = list(csv.DictReader(io.StringIO(figures.csv_text(rows))))
     expected = [{k: "" if v is None else str(v) for k, v in row.items()} for row in rows]
     assert found == expected
-    unusual.meta.clear()
+    unusual.meta = Meta()
     assert isinstance(figures.table(name, unusual, layer=1), list)
 
 
@@ -52,17 +54,17 @@ def test_a_line_of_a_figure_is_a_column_of_its_table(trace: Trace, name: str) ->
 
 def test_statistics_and_concentration_are_their_figures(trace: Trace) -> None:
     rows = figures.table("layer_statistics", trace)
-    lines = {line.name: line.y for line in figures.layer_statistics(trace).data}
+    lines = {line.name: line.y for line in figures.layer_statistics(TraceView(trace)).data}
     assert [row["Question: cubes attended"] for row in rows] == list(lines["Question"])
     assert [row["Share of video tokens through the FFN"] for row in rows] == list(lines["FFN"])
     rows = figures.table("concentration", trace)
-    first = figures.attention_concentration(trace).data[0]
+    first = figures.attention_concentration(TraceView(trace)).data[0]
     assert [row[f"Question: {first.name}"] for row in rows] == list(first.y)
 
 
 def test_cubes_and_tokens_are_the_traces(trace: Trace) -> None:
     rows = figures.table("selection_maps", trace)
-    kept = shares.kept(trace, "answer")
+    kept = TraceView(trace).kept("answer")
     assert len(rows) == kept.size
     for row in rows:
         assert row["kept, answer"] == pytest.approx(kept[row["layer"], row["cube"]], abs=1e-5)
@@ -76,5 +78,5 @@ def test_cubes_and_tokens_are_the_traces(trace: Trace) -> None:
 def test_costs_are_counted_and_measured_apart(trace: Trace) -> None:
     rows = figures.table("flops", trace)
     counted = {row["what"]: row["value"] for row in rows if row["how"] == "counted"}
-    assert counted["Dense: FFN"] == trace.meta["flops"]["dense"]["ffn"]
+    assert counted["Dense: FFN"] == trace.meta.flops.dense.ffn
     assert {row["unit"] for row in rows if row["how"] == "measured"} == {"s"}

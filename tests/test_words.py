@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_prompt import tokenizer
+from models import tokenizer
 
-from adaspark.words import BROKEN, MOST_TOKENS, TextStream, token_texts
+from adaspark.trace_meta import Part
+from adaspark.words import BROKEN, MOST_TOKENS, TextStream, TokenText, token_texts
 
 
 def of_bytes(ids: Sequence[int]) -> str:
@@ -23,11 +24,11 @@ def read(raw: bytes) -> list[dict[str, Any]]:
 
 def test_a_character_stands_whole_on_the_first_of_its_tokens() -> None:
     assert read("a日b".encode()) == [
-        {"text": "a"},
-        {"text": "日", "part": {"number": 1, "count": 3, "of": "日"}},
-        {"text": "", "part": {"number": 2, "count": 3, "of": "日"}},
-        {"text": "", "part": {"number": 3, "count": 3, "of": "日"}},
-        {"text": "b"},
+        TokenText("a"),
+        TokenText("日", Part(1, 3, "日")),
+        TokenText("", Part(2, 3, "日")),
+        TokenText("", Part(3, 3, "日")),
+        TokenText("b"),
     ]
 
 
@@ -36,19 +37,19 @@ def test_texts_are_one_a_token_and_join_to_the_whole(said: str) -> None:
     ids = tokenizer().encode(said, add_special_tokens=False)
     texts = token_texts(ids, tokenizer().decode)
     assert len(texts) == len(ids)
-    assert "".join(text["text"] for text in texts) == said
+    assert "".join(text.text for text in texts) == said
 
 
 def test_tokens_that_share_two_characters_are_one_group() -> None:
     pieces = ["日本".encode()[:4], "日本".encode()[4:]]
     texts = token_texts([0, 1], lambda ids: of_bytes(b"".join(pieces[i] for i in ids)))
-    assert [(text["text"], text["part"]["count"]) for text in texts] == [("日本", 2), ("", 2)]
+    assert [(text.text, text.part.count) for text in texts] == [("日本", 2), ("", 2)]
 
 
 def test_a_character_that_was_cut_or_lost_stays_as_it_is() -> None:
-    assert read("日".encode()[:2]) == [{"text": BROKEN}] * 2
+    assert read("日".encode()[:2]) == [TokenText(BROKEN)] * 2
     lost = read(BROKEN.encode() + "日".encode())
-    assert [text["text"] for text in lost] == [BROKEN] * 3 + ["日", "", ""]
+    assert [text.text for text in lost] == [BROKEN] * 3 + ["日", "", ""]
 
 
 @given(st.data())

@@ -7,12 +7,14 @@ tests can compare pictures with an independent reading of the arrays.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
 import numpy as np
 
 from adaspark.trace import Trace
+from adaspark.trace_meta import Meta
 
 QUESTION = (" what", " color", " is", " the", " circle", " ?")
 ANSWER = (" the", " circle", " is", " red")
@@ -58,11 +60,13 @@ def make_trace(
     alone = np.array([b[1] == 0 for b in bounds], bool)  # the first slab may have no candidates
     cube_entropy = np.where(alone, np.nan, np.clip(cube_entropy, 0, 1)).astype(np.float32)
     return Trace(
-        meta={
-            **_meta(grids, cube, texts, (attn_top_p, ffn_top_p), fps, frames_per_slice, layers),
-            "sampled_query_cubes": query_cubes is not None,
-            **(meta or {}),
-        },
+        meta=Meta.from_dict(
+            {
+                **_meta(grids, cube, texts, (attn_top_p, ffn_top_p), fps, frames_per_slice, layers),
+                "sampled_query_cubes": query_cubes is not None,
+                **(meta or {}),
+            }
+        ),
         cube_from_token=cube_from_token.astype(np.int32),
         bounds=bounds.astype(np.int32),
         frame_times=_frame_times(grids, frames_per_slice, fps),
@@ -238,13 +242,11 @@ def _meta(
 ) -> dict[str, Any]:
     slices, rows, columns = grids[0] if grids else (0, 0, 0)
     tokens = sum(t * h * w for t, h, w in grids)
-    dense = {"projections": 2.1e9, "attention": 1.4e9, "ffn": 6.2e9, "total": 9.7e9}
+    dense = {"projections": 2.1e9, "attention": 1.4e9, "ffn": 6.2e9}
     sparse = {"projections": 2.1e9, "attention": 0.5e9, "ffn": 3.4e9, "choosing": 0.06e9}
-    sparse["total"] = sum(sparse.values())
     return {
         "config": {"cube": list(cube), "attn_top_p": top_p[0], "ffn_top_p": top_p[1]},
         "grids": [list(grid) for grid in grids],
-        "cube": list(cube),
         "model": "mini",
         "device": "cpu",
         "dtype": "float32",
@@ -269,9 +271,7 @@ def _meta(
         "flops": {
             "dense": dense,
             "sparse": sparse,
-            "reduction": 1 - sparse["total"] / dense["total"],
-            "reduction_with_vision": 0.31,
-            "executed": 6.4e9,
+            "executed": {**sparse, "attention": 0.9e9},
         },
         "shape": {"layers": layers, "hidden": 256},
     }
@@ -285,5 +285,6 @@ def make_layered_trace(ps: Sequence[tuple[float, float]], **shape: Any) -> Trace
         for name in ("kept_share", "word_kept", "ffn_kept", "computed_pairs", "executed_pairs"):
             getattr(trace, name)[layer] = getattr(run, name)[layer]
     attn, ffn = zip(*ps, strict=True)
-    trace.meta["config"] |= {"attn_top_p": list(attn), "ffn_top_p": list(ffn)}
+    assert trace.meta.config
+    trace.meta.config = replace(trace.meta.config, attn_top_p=attn, ffn_top_p=ffn)
     return trace

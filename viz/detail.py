@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from viz import levels, shares
+from viz import levels
 from viz.packing import packed_shares, packed_size
+from viz.shares import TraceView
 
 if TYPE_CHECKING:
     from adaspark.trace import Trace
@@ -24,7 +25,9 @@ ASKED = ("question", "answer")
 """The kinds of word that a scene shows."""
 
 
-def layer_detail(trace: Trace, layer: int, *, most_bytes: int = LAYER_BYTES) -> dict[str, Any]:
+def layer_detail(
+    trace: Trace | TraceView, layer: int, *, most_bytes: int = LAYER_BYTES
+) -> dict[str, Any]:
     """What the viewer draws of one layer beyond its scene, JSON-ready, within `most_bytes`.
 
     Tables are `viz.levels.packed_levels` or `viz.packing` values, null where nothing fits:
@@ -35,38 +38,37 @@ def layer_detail(trace: Trace, layer: int, *, most_bytes: int = LAYER_BYTES) -> 
       that would choose a cube at each step, where `word_level` cannot tell;
     - `ffn_level` [V].
     """
-    rows = shown_words(trace)
-    words_bytes = _words_bytes(trace, most_bytes)
-    word_level = _word_level(trace, layer, rows, words_bytes)
+    view = TraceView.of(trace)
+    rows = shown_words(view)
+    words_bytes = _words_bytes(view, most_bytes)
+    word_level = _word_level(view, layer, rows, words_bytes)
     left = most_bytes - _size(word_level)
     parts: dict[str, Any] = {"layer": layer, "word_level": word_level, "word_share": None}
-    if rows and len(trace.bounds) and word_level is None:
-        parts["word_share"] = packed_within(
-            shares.word_kept_in(trace, layer, rows), min(words_bytes, left)
-        )
+    if rows and len(view.trace.bounds) and word_level is None:
+        parts["word_share"] = packed_within(view.word_kept_in(layer, rows), min(words_bytes, left))
         left -= _size({"table": parts["word_share"] or {"data": ""}})
     parts["kind_share"] = None
     if rows and (word_level is None or len(word_level["steps"]) == 1):
-        parts["kind_share"] = _kind_share(trace, layer, min(KINDS_BYTES, left))
+        parts["kind_share"] = _kind_share(view, layer, min(KINDS_BYTES, left))
         left -= _size(parts["kind_share"])
-    return {**parts, "ffn_level": _ffn_level(trace, layer, left)}
+    return {**parts, "ffn_level": _ffn_level(view, layer, left)}
 
 
-def details_within(trace: Trace, most_bytes: int) -> list[dict[str, Any]] | None:
+def details_within(view: TraceView, most_bytes: int) -> list[dict[str, Any]] | None:
     """Every layer's detail, or None where they would not fit without losing the preview."""
-    layers = len(trace.computed_pairs)
-    if not layers or not len(trace.bounds):
+    layers = len(view.trace.computed_pairs)
+    if not layers or not len(view.trace.bounds):
         return []
     each = most_bytes // layers
-    if _bits(_word_values(trace), _words_bytes(trace, each)) not in levels.BITS[:2]:
+    if _bits(_word_values(view), _words_bytes(view, each)) not in levels.BITS[:2]:
         return None
-    found = [layer_detail(trace, layer, most_bytes=each) for layer in range(layers)]
-    return found if found[0]["ffn_level"] or not trace.ffn_importance.size else None
+    found = [layer_detail(view, layer, most_bytes=each) for layer in range(layers)]
+    return found if found[0]["ffn_level"] or not view.trace.ffn_importance.size else None
 
 
-def shown_words(trace: Trace) -> list[int]:
+def shown_words(view: TraceView) -> list[int]:
     """The rows of the word tables that a scene shows, in order."""
-    return [word["index"] for word in shares.words(trace) if word["kind"] in ASKED]
+    return [word["index"] for word in view.words if word["kind"] in ASKED]
 
 
 def packed_within(table: NDArray[Any], most_bytes: int) -> dict[str, Any] | None:
@@ -78,44 +80,44 @@ def packed_within(table: NDArray[Any], most_bytes: int) -> dict[str, Any] | None
 
 
 def _word_level(
-    trace: Trace, layer: int, rows: list[int], most_bytes: int
+    view: TraceView, layer: int, rows: list[int], most_bytes: int
 ) -> dict[str, Any] | None:
-    bits = _bits(_word_values(trace), most_bytes)
-    if bits is None or not rows or not len(trace.bounds):
+    bits = _bits(_word_values(view), most_bytes)
+    if bits is None or not rows or not len(view.trace.bounds):
         return None
-    steps = levels.steps_of(bits, levels.recorded_top_p(trace, "attn", layer))
-    return levels.packed_levels(levels.word_levels(trace, layer, rows, steps), steps, bits)
+    steps = levels.steps_of(bits, levels.recorded_top_p(view, "attn", layer))
+    return levels.packed_levels(levels.word_levels(view, layer, rows, steps), steps, bits)
 
 
-def _ffn_level(trace: Trace, layer: int, most_bytes: int) -> dict[str, Any] | None:
-    bits = _bits(len(trace.cube_from_token), most_bytes)
-    if bits is None or not trace.ffn_importance.size:
+def _ffn_level(view: TraceView, layer: int, most_bytes: int) -> dict[str, Any] | None:
+    bits = _bits(len(view.trace.cube_from_token), most_bytes)
+    if bits is None or not view.trace.ffn_importance.size:
         return None
-    steps = levels.steps_of(bits, levels.recorded_top_p(trace, "ffn", layer))
-    return levels.packed_levels(levels.token_levels(trace, layer, steps), steps, bits)
+    steps = levels.steps_of(bits, levels.recorded_top_p(view, "ffn", layer))
+    return levels.packed_levels(levels.token_levels(view, layer, steps), steps, bits)
 
 
-def _kind_share(trace: Trace, layer: int, most_bytes: int) -> dict[str, Any] | None:
-    steps = levels.steps_of(4, levels.recorded_top_p(trace, "attn", layer))
-    found = {kind: shares.word_indices(trace, kind) for kind in ASKED}
+def _kind_share(view: TraceView, layer: int, most_bytes: int) -> dict[str, Any] | None:
+    steps = levels.steps_of(4, levels.recorded_top_p(view, "attn", layer))
+    found = {kind: view.word_indices(kind) for kind in ASKED}
     kinds = [kind for kind, rows in found.items() if rows]
     at = np.arange(len(steps))[:, None, None, None]
     tables = [
-        (levels.word_levels(trace, layer, found[kind], steps) <= at).mean((1, 2)) for kind in kinds
+        (levels.word_levels(view, layer, found[kind], steps) <= at).mean((1, 2)) for kind in kinds
     ]
     table = packed_within(np.stack(tables), most_bytes)
     return {"kinds": kinds, "steps": list(steps), "table": table} if table else None
 
 
-def _words_bytes(trace: Trace, most_bytes: int) -> int:
+def _words_bytes(view: TraceView, most_bytes: int) -> int:
     """What words may take: two thirds, or more where the tokens' finest table leaves it."""
-    tokens = packed_size(len(trace.cube_from_token), levels.BITS[0])
+    tokens = packed_size(len(view.trace.cube_from_token), levels.BITS[0])
     return max(int(WORDS_SHARE * most_bytes), most_bytes - tokens - KINDS_BYTES)
 
 
-def _word_values(trace: Trace) -> int:
+def _word_values(view: TraceView) -> int:
     """How many (word, head, cube) choices a layer has."""
-    return len(shown_words(trace)) * math.prod(trace.word_probs.shape[2:])
+    return len(shown_words(view)) * math.prod(view.trace.word_probs.shape[2:])
 
 
 def _bits(count: int, most_bytes: int) -> int | None:

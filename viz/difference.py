@@ -19,9 +19,12 @@ from viz import shares
 from viz.film import Pixels, write_film
 from viz.overlay import Box, box_of, outlined
 from viz.palette import OVERLAY, rgb
+from viz.shares import TraceView
 
 if TYPE_CHECKING:
     from adaspark.trace import Trace
+
+    Run = Trace | TraceView
 
 Compared = Literal["cubes", "ffn"]
 NEITHER, ONLY_A, ONLY_B, BOTH = range(4)
@@ -29,24 +32,24 @@ _FILLS = {ONLY_A: ("A", OVERLAY["only_a"], 1), ONLY_B: ("B", OVERLAY["only_b"], 
 _LINE, _MARGIN, _LETTER = 18, 6, 15
 
 
-def comparable(a: Trace, b: Trace) -> bool:
+def comparable(a: Run, b: Run) -> bool:
     """Whether both have the same layers, and videos of the same grids as they were encoded."""
-    return len(a.computed_pairs) == len(b.computed_pairs) and _grids(a) == _grids(b)
+    return _frame(a) == _frame(b)
 
 
-def sides(a: Trace, b: Trace, layer: int, *, kind: str, compared: Compared) -> NDArray[np.uint8]:
+def sides(a: Run, b: Run, layer: int, *, kind: str, compared: Compared) -> NDArray[np.uint8]:
     """uint8 [V]: NEITHER, ONLY_A, ONLY_B or BOTH of each video token of A's.
 
     "cubes": whether the token's cube is kept by the queries of one kind (`shares.counts_as_kept`);
     "ffn": whether it passes through the FFN. A token that was pruned is kept by nobody.
     """
-    kept = [_kept(trace, layer, kind, compared) for trace in (a, b)]
+    kept = [_kept(TraceView.of(run), layer, kind, compared) for run in (a, b)]
     return np.asarray(kept[0] * ONLY_A + kept[1] * ONLY_B, np.uint8)
 
 
 def write_difference(
-    a: Trace,
-    b: Trace,
+    a: Run,
+    b: Run,
     video_path: str | Path,
     out: str | Path,
     *,
@@ -62,22 +65,30 @@ def write_difference(
     """
     if not comparable(a, b):
         raise ValueError("Runs are compared layer by layer and slice by slice: theirs differ.")
-    write_film(_Painter(a, b, layer, kind, compared, labels), a, video_path, out)
+    first, second = TraceView.of(a), TraceView.of(b)
+    painter = _Painter(first, second, layer, kind, compared, labels)
+    write_film(painter, first, video_path, out)
 
 
 class _Painter:
     """One layer of two runs; the drawing of a slice is kept for the frames that show it."""
 
     def __init__(
-        self, a: Trace, b: Trace, layer: int, kind: str, compared: Compared, labels: tuple[str, str]
+        self,
+        a: TraceView,
+        b: TraceView,
+        layer: int,
+        kind: str,
+        compared: Compared,
+        labels: tuple[str, str],
     ) -> None:
-        self.grid, self.compared = shares.grids(a)[0], compared
+        self.grid, self.compared = a.grids[0], compared
         self.legend = _legend_lines(layer, kind, compared, labels)
         count = int(np.prod(self.grid))
         found = sides(a, b, layer, kind=kind, compared=compared)
         self.sides = found[:count].reshape(self.grid)
-        same = "pruned" not in b.meta and np.array_equal(a.bounds, b.bounds)
-        self.bounds = a.bounds if same and compared == "cubes" else None
+        same = b.trace.meta.pruned is None and np.array_equal(a.trace.bounds, b.trace.bounds)
+        self.bounds = a.trace.bounds if same and compared == "cubes" else None
         self._tints: dict[int, _Tint] = {}
 
     def paint(self, frame: Pixels, slice_: int) -> Pixels:
@@ -140,18 +151,20 @@ class _Tint:
         return np.asarray(base * (1 - self.opacity) + self.colour * self.opacity, np.uint8)
 
 
-def _grids(trace: Trace) -> list[tuple[int, ...]]:
-    pruned = trace.meta.get("pruned")
-    return [tuple(pruned["grid"])] if pruned else [tuple(grid) for grid in shares.grids(trace)]
+def _frame(run: Run) -> tuple[int, list[tuple[int, int, int]]]:
+    """The layers, and the grids of the videos as they were encoded."""
+    view = TraceView.of(run)
+    pruned = view.trace.meta.pruned
+    return len(view.trace.computed_pairs), [pruned.grid] if pruned else view.grids
 
 
-def _kept(trace: Trace, layer: int, kind: str, compared: Compared) -> NDArray[np.bool_]:
-    if "pruned" in trace.meta:
-        return shares.unpruned(trace)
+def _kept(view: TraceView, layer: int, kind: str, compared: Compared) -> NDArray[np.bool_]:
+    if view.trace.meta.pruned is not None:
+        return view.unpruned
     if compared == "ffn":
-        return np.asarray(trace.ffn_mask()[layer], bool)
-    cubes = shares.counts_as_kept(shares.kept(trace, kind)[layer])
-    return np.asarray(cubes[trace.cube_from_token], bool)
+        return np.asarray(view.trace.ffn_mask()[layer], bool)
+    cubes = shares.counts_as_kept(view.kept(kind)[layer])
+    return np.asarray(cubes[view.trace.cube_from_token], bool)
 
 
 def _lettered(picture: Pixels, regions: list[tuple[Box, int]]) -> Pixels:

@@ -10,10 +10,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from viz import shares
+from viz.shares import TraceView
 
 if TYPE_CHECKING:
-    from adaspark.trace import Trace
+    pass
 
 Pixels = NDArray[np.uint8]
 
@@ -25,14 +25,14 @@ class Painter(Protocol):
         """uint8 [H', W', 3] of uint8 [H, W, 3], which it leaves alone."""
 
 
-def write_film(painter: Painter, trace: Trace, video_path: str | Path, out: str | Path) -> None:
+def write_film(painter: Painter, view: TraceView, video_path: str | Path, out: str | Path) -> None:
     """Write the first video of a trace's prompt as H.264, painted, silent.
 
     Each frame shows the slice that its presentation time falls in; times are kept. Odd sizes lose
     their last row or column, which H.264's colour planes cannot hold. `video_path` is upright.
     """
-    slices = shares.grids(trace)[0][0]
-    starts = shares.slice_starts(trace)[:slices]
+    slices = view.grids[0][0]
+    starts = view.slice_starts[:slices]
     with av.open(str(video_path)) as source, av.open(str(out), "w", format="mp4") as sink:
         stream, encoder = source.streams.video[0], None
         for frame in source.decode(stream):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from viz.packing import packed
 
 if TYPE_CHECKING:
-    from adaspark.trace import Trace
+    from viz.shares import TraceView
 
 Steps = tuple[float, ...]
 FINE: Steps = tuple(round(0.01 * k, 2) for k in range(101))
@@ -37,30 +37,30 @@ def steps_of(bits: int, recorded: float | None) -> Steps:
     return tuple(sorted({*(FINE if bits == 8 else COARSE), recorded}))
 
 
-def recorded_top_p(trace: Trace, half: str, layer: int) -> float | None:
+def recorded_top_p(view: TraceView, half: str, layer: int) -> float | None:
     """The Top-p of "attn" or "ffn" that a layer of the run used; None for another rule."""
-    config: dict[str, Any] = trace.meta.get("config") or {}
-    top_p = config.get(f"{half}_top_p")
-    if isinstance(top_p, list):  # one number for each layer
-        top_p = top_p[layer]
-    return float(top_p) if top_p is not None and f"{half}_rule" not in config else None
+    config = view.trace.meta.config
+    if config is None or getattr(config, f"{half}_rule") != "top_p":
+        return None
+    top_p = getattr(config, f"{half}_top_p")
+    return float(top_p[layer] if isinstance(top_p, tuple) else top_p)
 
 
-def word_levels(trace: Trace, layer: int, rows: list[int], steps: Steps) -> NDArray[np.uint8]:
+def word_levels(view: TraceView, layer: int, rows: list[int], steps: Steps) -> NDArray[np.uint8]:
     """uint8 [len(rows), H, C]: from which step each head of each word chooses each cube."""
-    cubes = len(trace.bounds)
-    mass = trace.word_probs[layer, rows].astype(np.float64)
-    kept = np.unpackbits(trace.word_kept[layer, rows], axis=-1, count=cubes).astype(bool)
+    cubes = len(view.trace.bounds)
+    mass = view.trace.word_probs[layer, rows].astype(np.float64)
+    kept = np.unpackbits(view.trace.word_kept[layer, rows], axis=-1, count=cubes).astype(bool)
     found = _levels(_mass_before(mass), steps)
-    may = _candidates(trace, rows)[:, None]
+    may = _candidates(view, rows)[:, None]
     found = np.where(may, np.minimum(found, len(steps) - 1), len(steps))
-    return _as_recorded(found, kept, steps, recorded_top_p(trace, "attn", layer))
+    return _as_recorded(found, kept, steps, recorded_top_p(view, "attn", layer))
 
 
-def token_levels(trace: Trace, layer: int, steps: Steps) -> NDArray[np.uint8]:
+def token_levels(view: TraceView, layer: int, steps: Steps) -> NDArray[np.uint8]:
     """uint8 [V]: from which step each video token passes through the FFN; the best always does."""
-    cube_from_token = trace.cube_from_token
-    weights = trace.ffn_importance[layer].astype(np.float64)
+    cube_from_token = view.trace.cube_from_token
+    weights = view.trace.ffn_importance[layer].astype(np.float64)
     order = np.lexsort((np.arange(len(weights)), -weights, cube_from_token))
     ranked, cubes = weights[order], cube_from_token[order]
     first = np.flatnonzero(np.diff(cubes, prepend=-1))  # of each cube, in ranked order
@@ -70,8 +70,8 @@ def token_levels(trace: Trace, layer: int, steps: Steps) -> NDArray[np.uint8]:
     before[order] = sums - ranked - np.repeat(offsets, np.diff([*first, len(ranked)]))
     found = np.minimum(_levels(before, steps), len(steps) - 1)
     found[order[first]] = 0
-    kept = trace.ffn_mask()[layer]
-    return _as_recorded(found, kept, steps, recorded_top_p(trace, "ffn", layer))
+    kept = view.trace.ffn_mask()[layer]
+    return _as_recorded(found, kept, steps, recorded_top_p(view, "ffn", layer))
 
 
 def packed_levels(levels: NDArray[np.uint8], steps: Steps, bits: int) -> dict[str, Any]:
@@ -98,14 +98,14 @@ def _levels(before: NDArray[np.float64], steps: Steps) -> NDArray[np.int64]:
     return np.searchsorted(np.asarray(steps), before + 1e-9, side="right")
 
 
-def _candidates(trace: Trace, rows: list[int]) -> NDArray[np.bool_]:
+def _candidates(view: TraceView, rows: list[int]) -> NDArray[np.bool_]:
     """bool [len(rows), C]: the cubes with a token before each word; all where nothing is known."""
-    first = np.full(len(trace.bounds), len(trace.cube_from_token))
-    np.minimum.at(first, trace.cube_from_token, np.arange(len(trace.cube_from_token)))
+    first = np.full(len(view.trace.bounds), len(view.trace.cube_from_token))
+    np.minimum.at(first, view.trace.cube_from_token, np.arange(len(view.trace.cube_from_token)))
     # A word's position counts the text and the video tokens before it.
-    positions = {i: word.get("position") for i, word in enumerate(trace.words)}
-    everything = len(trace.cube_from_token) + 1
-    seen = [everything if (at := positions.get(row)) is None else at - row for row in rows]
+    positions = {i: word.position for i, word in enumerate(view.trace.words)}
+    everything = len(view.trace.cube_from_token) + 1
+    seen = [everything if (at := positions.get(row, -1)) < 0 else at - row for row in rows]
     return first < np.array(seen, np.int64)[:, None]
 
 

@@ -12,13 +12,13 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from viz import series, shares
+from viz import series
 from viz.packing import finite_or_none
 from viz.palette import Theme, colours
 from viz.plotting import hide_axes, laid_out, nothing, share_axis
 
 if TYPE_CHECKING:
-    from adaspark.trace import Trace
+    from viz.shares import TraceView
 
 MOST_PICTURES = 64
 """Slices or slabs that one figure draws at most; of a longer video an even sample."""
@@ -26,17 +26,17 @@ Floats = NDArray[np.float32]
 
 
 def selection_maps(
-    trace: Trace, *, kind: str | None = None, video: int = 0, theme: Theme = "light"
+    view: TraceView, *, kind: str | None = None, video: int = 0, theme: Theme = "light"
 ) -> go.Figure:
     """Small multiples, one a layer: the kept share of each cube.
 
     Across: slabs of slices; down: the cubes of a slab, row by row. `kind` is "video", "question"
     (the default where there is one) or "answer".
     """
-    chosen = usual_kind(trace, kind)
+    chosen = usual_kind(view, kind)
     if chosen is None:
         return nothing(theme, "This run had no video")
-    firsts, table = _slabs(trace, chosen, video)
+    firsts, table = _slabs(view, chosen, video)
     maps = table.transpose(0, 2, 1)
     columns = min(7, len(maps))
     rows = -(-len(maps) // columns)
@@ -61,14 +61,14 @@ def selection_maps(
 
 
 def selection_map(
-    trace: Trace, layer: int, *, kind: str | None = None, video: int = 0, theme: Theme = "light"
+    view: TraceView, layer: int, *, kind: str | None = None, video: int = 0, theme: Theme = "light"
 ) -> go.Figure:
     """One layer enlarged: the kept share of each cube at its place in the picture, by slab."""
-    chosen = usual_kind(trace, kind)
+    chosen = usual_kind(view, kind)
     if chosen is None:
         return nothing(theme, "This run had no video")
-    firsts, table = _slabs(trace, chosen, video)
-    bounds = trace.bounds[trace.bounds[:, 0] == video]
+    firsts, table = _slabs(view, chosen, video)
+    bounds = view.trace.bounds[view.trace.bounds[:, 0] == video]
     columns = len(np.unique(bounds[:, 5]))
     pictures = table[layer].reshape(len(firsts), -1, columns)
     name = series.QUERY_NAMES[chosen].lower()
@@ -77,14 +77,14 @@ def selection_map(
     return figure.update_layout(coloraxis=share_axis("Share kept"))
 
 
-def ffn_masks(trace: Trace, layer: int, *, video: int = 0, theme: Theme = "light") -> go.Figure:
+def ffn_masks(view: TraceView, layer: int, *, video: int = 0, theme: Theme = "light") -> go.Figure:
     """The tokens that passed through the FFN in one layer, slice beside slice."""
-    sides = shares.grids(trace)
+    sides = view.grids
     if not sides:
         return nothing(theme, "This run had no video")
     first = sum(t * h * w for t, h, w in sides[:video])
     slices, rows, columns = sides[video]
-    bits = trace.ffn_mask()[layer, first : first + slices * rows * columns]
+    bits = view.trace.ffn_mask()[layer, first : first + slices * rows * columns]
     masks = bits.reshape(slices, rows, columns).astype(np.float32)
     title = f"Tokens through the FFN (filled), layer {layer}, by slice"
     figure = _mosaic_figure(masks, [str(slice_) for slice_ in range(slices)], title, theme)
@@ -95,19 +95,19 @@ def ffn_masks(trace: Trace, layer: int, *, video: int = 0, theme: Theme = "light
     )
 
 
-def usual_kind(trace: Trace, kind: str | None = None) -> str | None:
+def usual_kind(view: TraceView, kind: str | None = None) -> str | None:
     """The kind asked for, or the question's where there is one; None without any cube."""
-    found = shares.kinds(trace)
+    found = view.kinds
     if not found:
         return None
     return kind or ("question" if "question" in found else found[0])
 
 
-def _slabs(trace: Trace, kind: str, video: int) -> tuple[list[int], Floats]:
+def _slabs(view: TraceView, kind: str, video: int) -> tuple[list[int], Floats]:
     """The first slice of each slab, and shares [L, slabs, places] of one video's cubes."""
-    mine = trace.bounds[:, 0] == video
-    firsts = np.unique(trace.bounds[mine, 1])
-    table = shares.kept(trace, kind)[:, mine]
+    mine = view.trace.bounds[:, 0] == video
+    firsts = np.unique(view.trace.bounds[mine, 1])
+    table = view.kept(kind)[:, mine]
     return [int(first) for first in firsts], table.reshape(len(table), len(firsts), -1)
 
 

@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw
 from viz import shares
 from viz.film import Pixels, write_film
 from viz.palette import OVERLAY, cividis, rgb
+from viz.shares import TraceView
 
 if TYPE_CHECKING:
     from adaspark.trace import Trace
@@ -27,7 +28,7 @@ Box = tuple[int, int, int, int]  # left, top, right, bottom; ends exclusive
 
 def draw(
     frame: Pixels,
-    trace: Trace,
+    trace: Trace | TraceView,
     layer: int,
     slice_: int,
     *,
@@ -39,13 +40,13 @@ def draw(
     The token grid covers the whole frame. `slice_` counts over all videos of the prompt. A cube
     is kept or not by `shares.counts_as_kept`.
     """
-    return _Painter(trace, layer, kind, mode).paint(frame, slice_)
+    return _Painter(TraceView.of(trace), layer, kind, mode).paint(frame, slice_)
 
 
 def write_png(
     path: str | Path,
     frame: Pixels,
-    trace: Trace,
+    trace: Trace | TraceView,
     layer: int,
     slice_: int,
     *,
@@ -57,7 +58,7 @@ def write_png(
 
 
 def write_mp4(
-    trace: Trace,
+    trace: Trace | TraceView,
     video_path: str | Path,
     out: str | Path,
     *,
@@ -69,17 +70,18 @@ def write_mp4(
 
     A cube is kept or not as in `draw`; what a film is, see `viz.film.write_film`.
     """
-    write_film(_Painter(trace, layer, kind, mode), trace, video_path, out)
+    view = TraceView.of(trace)
+    write_film(_Painter(view, layer, kind, mode), view, video_path, out)
 
 
 class _Painter:
     """One layer's choice, looked up once and painted on any number of frames."""
 
-    def __init__(self, trace: Trace, layer: int, kind: str, mode: str) -> None:
-        self.mode, self.bounds, self.grids = mode, trace.bounds, shares.grids(trace)
-        self.share = shares.kept(trace, kind)[layer]
+    def __init__(self, view: TraceView, layer: int, kind: str, mode: str) -> None:
+        self.mode, self.bounds, self.grids = mode, view.trace.bounds, view.grids
+        self.share = view.kept(kind)[layer]
         self.kept = shares.counts_as_kept(self.share)
-        self.mask = trace.ffn_mask()[layer]
+        self.mask = view.trace.ffn_mask()[layer]
         firsts = np.cumsum([0] + [t for t, _, _ in self.grids])
         self.first_slices = [int(first) for first in firsts]
 

@@ -11,6 +11,7 @@ from viz import sections
 from viz.markup import text
 from viz.palette import CIVIDIS, OVERLAY, css_variables
 from viz.scene import scene
+from viz.shares import TraceView
 
 if TYPE_CHECKING:
     from adaspark.trace import Trace
@@ -59,7 +60,7 @@ def viewer_css() -> str:
 
 
 def report(
-    trace: Trace,
+    trace: Trace | TraceView,
     *,
     video_path: str | Path | None = None,
     other: Trace | None = None,
@@ -72,20 +73,21 @@ def report(
     embedded; without one, or with a larger one, the cubes are drawn on plain ground and the page
     says so. The page's own security policy forbids it any request.
     """
+    view = TraceView.of(trace)
     url, note = _embedded(video_path)
-    title = text(trace.meta.get("question") or "AdaSpark run")
+    title = text(view.trace.meta.question or "AdaSpark run")
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         f"<style>{css_variables()}{viewer_css()}{_read('report.css')}</style></head>\n"
-        f'<body class="adaspark-page"><main>{sections.header(trace)}<div id="viewer-host"></div>'
-        f"{f'<p>{note}</p>' if note else ''}{sections.cards(trace)}"
-        f"{sections.comparison((trace, other), labels) if other else ''}{sections.charts(trace)}"
-        f"{sections.maps(trace)}{sections.layer_table(trace)}{sections.run_table(trace)}</main>\n"
+        f'<body class="adaspark-page"><main>{sections.header(view)}<div id="viewer-host"></div>'
+        f"{f'<p>{note}</p>' if note else ''}{sections.cards(view)}"
+        f"{_comparison(view, other, labels)}{sections.charts(view)}"
+        f"{sections.maps(view)}{sections.layer_table(view)}{sections.run_table(view)}</main>\n"
         "<footer>Written by AdaSpark Studio. A cube kept by the selector is one that was attended "
         "to; that is not proof that it caused the answer.</footer>\n"
-        f"{_data('scene', scene(trace, video_url=url, most_bytes=SCENE_BYTES))}"
+        f"{_data('scene', scene(view, video_url=url, most_bytes=SCENE_BYTES))}"
         f"{_compared(other, labels)}"
         f"<script>{viewer_script()}</script>\n<script>{_read('report.js')}</script></body></html>\n"
     )
@@ -99,6 +101,10 @@ def _compared(other: Trace | None, labels: tuple[str, str]) -> str:
 
 def _data(name: str, value: Any) -> str:
     return f'<script type="application/json" id="{name}">{_json(value)}</script>\n'
+
+
+def _comparison(view: TraceView, other: Trace | None, labels: tuple[str, str]) -> str:
+    return sections.comparison((view, TraceView(other)), labels) if other else ""
 
 
 def _embedded(path: str | Path | None) -> tuple[str | None, str]:

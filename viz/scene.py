@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from viz import shares
 from viz.detail import details_within, packed_within, shown_words
 from viz.packing import finite_or_none, packed, packed_known, packed_shares, packed_size
+from viz.shares import TraceView
 
 if TYPE_CHECKING:
     from adaspark.trace import Trace
@@ -28,7 +28,7 @@ _COPIED_TOO = ("seconds", "flops", "shape", "sampled_query_cubes")
 
 
 def scene(
-    trace: Trace, *, video_url: str | None = None, most_bytes: int = FIRST_VIEW_BYTES
+    trace: Trace | TraceView, *, video_url: str | None = None, most_bytes: int = FIRST_VIEW_BYTES
 ) -> dict[str, Any]:
     """All that the viewer draws of a run at first, JSON-ready (no NaN, no numpy types).
 
@@ -48,78 +48,82 @@ def scene(
     `word_kept`, `ffn_kept` and `details` are null where they would pass their budget: the viewer
     then asks for a layer's detail when it needs it. The URL is not counted.
     """
-    meta = {name: trace.meta[name] for name in _COPIED + _COPIED_TOO if name in trace.meta}
-    rows = shown_words(trace)
+    view = TraceView.of(trace)
+    known = view.trace.meta.to_dict()
+    meta = {name: known[name] for name in _COPIED + _COPIED_TOO if name in known}
+    rows = shown_words(view)
     parts = {
         "version": SCENE_VERSION,
         **meta,
-        "layers": len(trace.computed_pairs),
-        "heads": trace.word_probs.shape[2] if rows else 0,
-        "videos": _videos(trace),
-        "frame_times": [[finite_or_none(t, 6) for t in row] for row in trace.frame_times.tolist()],
-        "cubes": packed(trace.bounds, 16),
-        "kinds": shares.kinds(trace),
-        "kept": packed_within(_kept(trace), KEPT_BYTES) or packed_shares(_kept(trace), 1),
-        "words": [shares.words(trace)[row] for row in rows],
-        "ffn_kept": _ffn_kept(trace),
-        "ffn_share": packed_shares(shares.ffn_kept_by_slice(trace)),
-        "density": _density(trace),
-        "pruned": _pruned(trace),
-        "entropy": _entropy(trace),
+        "layers": len(view.trace.computed_pairs),
+        "heads": view.trace.word_probs.shape[2] if rows else 0,
+        "videos": _videos(view),
+        "frame_times": [
+            [finite_or_none(t, 6) for t in row] for row in view.trace.frame_times.tolist()
+        ],
+        "cubes": packed(view.trace.bounds, 16),
+        "kinds": view.kinds,
+        "kept": packed_within(_kept(view), KEPT_BYTES) or packed_shares(_kept(view), 1),
+        "words": [view.words[row] for row in rows],
+        "ffn_kept": _ffn_kept(view),
+        "ffn_share": packed_shares(view.ffn_kept_by_slice),
+        "density": _density(view),
+        "pruned": _pruned(view),
+        "entropy": _entropy(view),
     }
     ready: dict[str, Any] = _json_ready(parts)
-    details = details_within(trace, most_bytes - len(json.dumps(ready)))
+    details = details_within(view, most_bytes - len(json.dumps(ready)))
     word_kept = None
     if details is None:
-        word_kept = packed_within(shares.word_kept(trace, rows), WORDS_BYTES)
+        word_kept = packed_within(view.word_kept(rows), WORDS_BYTES)
     for video in ready["videos"][:1]:
         video["url"] = video_url
     return {**ready, "details": details, "word_kept": word_kept}
 
 
-def _videos(trace: Trace) -> list[dict[str, Any]]:
-    sides, first, videos = shares.grids(trace), 0, []
+def _videos(view: TraceView) -> list[dict[str, Any]]:
+    sides, first, videos = view.grids, 0, []
     for slices, rows, columns in sides:
         videos.append({"grid": [slices, rows, columns], "first_slice": first, "url": None})
         first += slices
     return videos
 
 
-def _kept(trace: Trace) -> NDArray[np.float32]:
-    tables = [shares.kept(trace, kind) for kind in shares.kinds(trace)]
-    empty = np.zeros((0, len(trace.computed_pairs), len(trace.bounds)), np.float32)
+def _kept(view: TraceView) -> NDArray[np.float32]:
+    tables = [view.kept(kind) for kind in view.kinds]
+    empty = np.zeros((0, len(view.trace.computed_pairs), len(view.trace.bounds)), np.float32)
     return np.stack(tables) if tables else empty
 
 
-def _ffn_kept(trace: Trace) -> dict[str, Any] | None:
-    mask = trace.ffn_mask()
+def _ffn_kept(view: TraceView) -> dict[str, Any] | None:
+    mask = view.trace.ffn_mask()
     return packed(mask, 1) if packed_size(mask.size, 1) <= FFN_BYTES else None
 
 
-def _pruned(trace: Trace) -> dict[str, Any] | None:
-    pruned = trace.meta.get("pruned")
+def _pruned(view: TraceView) -> dict[str, Any] | None:
+    pruned = view.trace.meta.pruned
     if pruned is None:
         return None
-    return {"grid": pruned["grid"], "kept": packed(shares.unpruned(trace), 1)}
+    return {"grid": pruned.grid, "kept": packed(view.unpruned, 1)}
 
 
-def _density(trace: Trace) -> dict[str, Any]:
+def _density(view: TraceView) -> dict[str, Any]:
     return {
-        "attention": trace.attention_density,
-        "ffn": trace.ffn_density,
-        "attention_by_layer": [layer.attention_density for layer in trace.layers],
-        "ffn_by_layer": [layer.ffn_density for layer in trace.layers],
+        "attention": view.trace.attention_density,
+        "ffn": view.trace.ffn_density,
+        "attention_by_layer": [layer.attention_density for layer in view.trace.layers],
+        "ffn_by_layer": [layer.ffn_density for layer in view.trace.layers],
     }
 
 
-def _entropy(trace: Trace) -> dict[str, Any]:
-    found = shares.kinds(trace)
+def _entropy(view: TraceView) -> dict[str, Any]:
+    found = view.kinds
     return {
-        "attention_by_layer": {k: shares.attention_entropy(trace, k).tolist() for k in found},
-        "effective_by_layer": {k: shares.effective_cubes(trace, k).tolist() for k in found},
-        "ffn_by_layer": shares.ffn_entropy(trace).tolist(),
-        "attention_by_slice": packed_known(shares.by_slice(trace, trace.cube_entropy)),
-        "ffn_by_slice": packed_known(shares.by_slice(trace, trace.ffn_entropy)),
+        "attention_by_layer": {k: view.attention_entropy(k).tolist() for k in found},
+        "effective_by_layer": {k: view.effective_cubes(k).tolist() for k in found},
+        "ffn_by_layer": view.ffn_entropy.tolist(),
+        "attention_by_slice": packed_known(view.by_slice(view.trace.cube_entropy)),
+        "ffn_by_slice": packed_known(view.by_slice(view.trace.ffn_entropy)),
     }
 
 

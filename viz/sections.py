@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from viz import series, shares, svg
+from viz import series, svg
 from viz.markup import tag, text
 from viz.palette import cividis
 
 if TYPE_CHECKING:
-    from adaspark.trace import Trace
+    from viz.shares import TraceView
 
 PART_ROLES = {
     "projections": "dense",
@@ -33,36 +33,40 @@ MAPS_NOTE = (
 )
 
 
-def header(trace: Trace) -> str:
+def header(view: TraceView) -> str:
     """The question, the answer and what ran."""
-    meta = trace.meta
+    meta = view.trace.meta
     facts = {
-        "Model": meta.get("model"),
-        "Device": meta.get("device"),
-        "Backend": meta.get("backend"),
-        "Cube": _cube(trace),
-        "Top-p attention": _top_p(trace, "attn"),
-        "Top-p FFN": _top_p(trace, "ffn"),
-        "Video": (meta.get("clip") or {}).get("name"),
+        "Model": meta.model,
+        "Device": meta.device,
+        "Backend": meta.backend,
+        "Cube": _cube(view),
+        "Top-p attention": _top_p(view, "attn"),
+        "Top-p FFN": _top_p(view, "ffn"),
+        "Video": meta.clip.name if meta.clip else None,
     }
     known = {name: value for name, value in facts.items() if value not in (None, "")}
     chips = [tag("li", text(name), " ", tag("b", text(value))) for name, value in known.items()]
     return tag(
         "header",
         tag("p", "AdaSpark: what a video model read to answer this question", class_="about"),
-        tag("h1", text(meta.get("question") or "No question")),
-        tag("p", text(meta.get("answer") or "No answer"), class_="answer"),
+        tag("h1", text(meta.question or "No question")),
+        tag("p", text(meta.answer or "No answer"), class_="answer"),
         tag("ul", *chips, class_="chips"),
     )
 
 
-def cards(trace: Trace) -> str:
+def cards(view: TraceView) -> str:
     """Densities, counted FLOPs and measured seconds, kept apart."""
-    flops, seconds = trace.meta.get("flops") or {}, trace.meta.get("seconds") or {}
+    trace, seconds = view.trace, view.trace.meta.seconds
     entries = [
-        ("Attention density", _percent(trace.attention_density), "of query-key pairs computed"),
+        (
+            "Attention density",
+            _percent(view.trace.attention_density),
+            "of query-key pairs computed",
+        ),
         ("FFN density", _percent(trace.ffn_density), "of video tokens through the FFN"),
-        ("Fewer FLOPs", _percent(flops.get("reduction")), "counted, prefill"),
+        ("Fewer FLOPs", _percent(_reduction(view)), "counted, prefill"),
         ("Prefill", _secs(seconds.get("prefill")), "measured"),
         ("Vision", _secs(seconds.get("vision")), "measured"),
     ]
@@ -73,23 +77,18 @@ def cards(trace: Trace) -> str:
     return tag("dl", *items, class_="cards")
 
 
-def comparison(traces: Sequence[Trace], labels: Sequence[str]) -> str:
+def comparison(views: Sequence[TraceView], labels: Sequence[str]) -> str:
     """Two or more runs of one question side by side: settings, answers, shares, cost."""
     rows = {
-        "Answer": [trace.meta.get("answer") or "No answer" for trace in traces],
-        "Cube": [_cube(trace) for trace in traces],
+        "Answer": [view.trace.meta.answer or "No answer" for view in views],
+        "Cube": [_cube(view) for view in views],
         "Top-p attention, FFN": [
-            ", ".join(str(_top_p(trace, half) or "-") for half in ("attn", "ffn"))
-            for trace in traces
+            ", ".join(str(_top_p(view, half) or "-") for half in ("attn", "ffn")) for view in views
         ],
-        "Attention density": [_percent(trace.attention_density) for trace in traces],
-        "FFN density": [_percent(trace.ffn_density) for trace in traces],
-        "Fewer FLOPs, counted": [
-            _percent((trace.meta.get("flops") or {}).get("reduction")) for trace in traces
-        ],
-        "Prefill, measured": [
-            _secs((trace.meta.get("seconds") or {}).get("prefill")) for trace in traces
-        ],
+        "Attention density": [_percent(view.trace.attention_density) for view in views],
+        "FFN density": [_percent(view.trace.ffn_density) for view in views],
+        "Fewer FLOPs, counted": [_percent(_reduction(view)) for view in views],
+        "Prefill, measured": [_secs(view.trace.meta.seconds.get("prefill")) for view in views],
     }
     heads = [tag("th", text(label), scope="col") for label in ("", *labels)]
     body = [_row(name, [str(value) for value in values]) for name, values in rows.items()]
@@ -98,21 +97,21 @@ def comparison(traces: Sequence[Trace], labels: Sequence[str]) -> str:
     return tag("section", tag("h2", "Compared"), box)
 
 
-def charts(trace: Trace) -> str:
+def charts(view: TraceView) -> str:
     """Entropies, densities and counted FLOPs; the chart over time follows the viewer's layer."""
     parts = [
-        svg.line_chart(series.entropy_by_layer(trace), "Normalised entropy by layer", "Layer"),
-        svg.line_chart(series.layer_density(trace), "Share computed, by layer", "Layer"),
-        *_cube_charts(trace),
+        svg.line_chart(series.entropy_by_layer(view), "Normalised entropy by layer", "Layer"),
+        svg.line_chart(series.layer_density(view), "Share computed, by layer", "Layer"),
+        *_cube_charts(view),
     ]
-    for layer in range(len(trace.computed_pairs) if len(trace.bounds) else 0):
+    for layer in range(len(view.trace.computed_pairs) if len(view.trace.bounds) else 0):
         title = f"Normalised entropy over time, layer {layer}"
-        lines = series.entropy_over_time(trace, layer)
-        chart = svg.line_chart(lines, title, series.slice_times(trace)[1])
+        lines = series.entropy_over_time(view, layer)
+        chart = svg.line_chart(lines, title, series.slice_times(view)[1])
         parts.append(tag("div", chart, data_of_layer=layer, hidden=layer > 0))
-    rows = series.flops_parts(trace)
+    rows = series.flops_parts(view)
     if rows:
-        chart = svg.bar_chart(rows, PART_ROLES, series.flops_title(trace))
+        chart = svg.bar_chart(rows, PART_ROLES, series.flops_title(view))
         parts.append(tag("div", chart, tag("p", *_meanings(series.FLOPS_WORDS))))
     return tag("section", tag("h2", "Figures"), *parts, class_="charts")
 
@@ -121,28 +120,28 @@ def _meanings(words: dict[str, str]) -> list[str]:
     return [f"{tag('b', text(word))}: {text(meaning)}. " for word, meaning in words.items()]
 
 
-def _cube_charts(trace: Trace) -> list[str]:
+def _cube_charts(view: TraceView) -> list[str]:
     """How many cubes each layer attends to, and how few hold most of its attention."""
-    total = len(trace.bounds)
+    total = len(view.trace.bounds)
     if not total:
         return []
     counts = {
-        f"Cubes a query attends to, of {total}": series.kept_cubes(trace),
-        f"Effective cubes, of {total}": series.effective_cubes(trace),
+        f"Cubes a query attends to, of {total}": series.kept_cubes(view),
+        f"Effective cubes, of {total}": series.effective_cubes(view),
     }
     charts = [svg.line_chart(lines, name, "Layer", top=total) for name, lines in counts.items()]
-    for kind in shares.kinds(trace):
+    for kind in view.kinds:
         if kind != "video":
             title = f"Share of cubes that holds the attention, {series.QUERY_NAMES[kind].lower()}"
-            charts.append(svg.line_chart(series.concentration(trace, kind), title, "Layer"))
+            charts.append(svg.line_chart(series.concentration(view, kind), title, "Layer"))
     return charts
 
 
-def maps(trace: Trace) -> str:
+def maps(view: TraceView) -> str:
     """Every layer's kept share at a glance, by kind of query: across slices, down places."""
     blocks = []
-    for kind in shares.kinds(trace):
-        tables = _first_video(trace, shares.kept(trace, kind))
+    for kind in view.kinds:
+        tables = _first_video(view, view.kept(kind))
         pictures = [_map(layer, values) for layer, values in enumerate(tables)]
         blocks.append(tag("h3", series.QUERY_NAMES[kind]) + tag("div", *pictures, class_="maps"))
     if not blocks:
@@ -152,36 +151,36 @@ def maps(trace: Trace) -> str:
     return tag("section", title, tag("p", MAPS_NOTE), scale, *blocks)
 
 
-def layer_table(trace: Trace) -> str:
+def layer_table(view: TraceView) -> str:
     """One row a layer: densities, entropies, effective cubes."""
     columns: dict[str, Sequence[float]] = {
-        "Attention density": [layer.attention_density for layer in trace.layers],
-        "FFN density": [layer.ffn_density for layer in trace.layers],
-        "FFN entropy": shares.ffn_entropy(trace).tolist(),
+        "Attention density": [layer.attention_density for layer in view.trace.layers],
+        "FFN density": [layer.ffn_density for layer in view.trace.layers],
+        "FFN entropy": view.ffn_entropy.tolist(),
     }
-    for kind in shares.kinds(trace):
+    for kind in view.kinds:
         name = series.QUERY_NAMES[kind].lower()
-        columns[f"Attention entropy, {name}"] = shares.attention_entropy(trace, kind).tolist()
-        columns[f"Effective cubes, {name}"] = shares.effective_cubes(trace, kind).tolist()
+        columns[f"Attention entropy, {name}"] = view.attention_entropy(kind).tolist()
+        columns[f"Effective cubes, {name}"] = view.effective_cubes(kind).tolist()
     head = tag("tr", *(tag("th", name, scope="col") for name in ["Layer", *columns]))
     rows = [
         _row(str(layer), (_number(values[layer]) for values in columns.values()))
-        for layer in range(len(trace.layers))
+        for layer in range(len(view.trace.layers))
     ]
     table = tag("table", tag("thead", head), tag("tbody", *rows))
     box = tag("div", table, class_="scroll", tabindex=0, role="region", aria_label="Layers")
     return tag("section", tag("h2", "Layers"), box)
 
 
-def run_table(trace: Trace) -> str:
+def run_table(view: TraceView) -> str:
     """Counted FLOPs and measured seconds, each named."""
     rows = [
         (f"{name}: {series.part_name(part)}, counted", f"{value / 1e9:.4g} GFLOP")
-        for name, parts in series.flops_parts(trace).items()
+        for name, parts in series.flops_parts(view).items()
         for part, value in parts.items()
     ]
-    seconds = trace.meta.get("seconds") or {}
-    rows += [(f"{name.capitalize()}, measured", _secs(value)) for name, value in seconds.items()]
+    seconds = view.trace.meta.seconds.items()
+    rows += [(f"{name.capitalize()}, measured", _secs(value)) for name, value in seconds]
     if not rows:
         return ""
     body = tag("tbody", *(_row(name, [value]) for name, value in rows))
@@ -193,10 +192,10 @@ def _row(name: str, values: Iterable[str]) -> str:
     return tag("tr", tag("th", text(name), scope="row"), *cells)
 
 
-def _first_video(trace: Trace, table: Any) -> Any:
+def _first_video(view: TraceView, table: Any) -> Any:
     """[L, places, slabs] of a [L, C] table."""
-    mine = trace.bounds[:, 0] == 0
-    slabs = len(np.unique(trace.bounds[mine, 1]))
+    mine = view.trace.bounds[:, 0] == 0
+    slabs = len(np.unique(view.trace.bounds[mine, 1]))
     return table[:, mine].reshape(len(table), slabs, -1).transpose(0, 2, 1)
 
 
@@ -209,14 +208,18 @@ def _map(layer: int, values: Any) -> str:
     return tag("figure", picture, tag("figcaption", str(layer)))
 
 
-def _cube(trace: Trace) -> str:
-    return " x ".join(str(side) for side in (trace.meta.get("config") or {}).get("cube", ()))
+def _cube(view: TraceView) -> str:
+    return " x ".join(map(str, view.trace.meta.config.cube)) if view.trace.meta.config else ""
 
 
-def _top_p(trace: Trace, half: str) -> Any:
+def _reduction(view: TraceView) -> float | None:
+    return view.trace.meta.flops.reduction if view.trace.meta.flops else None
+
+
+def _top_p(view: TraceView, half: str) -> Any:
     """The threshold of "attn" or "ffn"; where it differs by layer, the least and the largest."""
-    top_p = (trace.meta.get("config") or {}).get(f"{half}_top_p")
-    return f"{min(top_p)} to {max(top_p)}, by layer" if isinstance(top_p, list) else top_p
+    top_p = getattr(view.trace.meta.config, f"{half}_top_p", None)
+    return f"{min(top_p)} to {max(top_p)}, by layer" if isinstance(top_p, tuple) else top_p
 
 
 def _percent(share: Any) -> str:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from viz import series, shares
+from viz import series
+from viz.shares import TraceView
 
 if TYPE_CHECKING:
     from adaspark.trace import Trace
@@ -22,10 +23,11 @@ Row = dict[str, str | int | float | None]
 _PLACE = ("video", "first slice", "end slice", "first row", "end row", "first column", "end column")
 
 
-def table(name: str, trace: Trace, *, layer: int = 0) -> list[Row]:
+def table(name: str, trace: Trace | TraceView, *, layer: int = 0) -> list[Row]:
     """The rows behind the figure of a name in TABLES; those of one layer are of `layer`."""
-    within = min(layer, max(len(trace.computed_pairs) - 1, 0))
-    return TABLES[name](trace, within)
+    view = TraceView.of(trace)
+    within = min(layer, max(len(view.trace.computed_pairs) - 1, 0))
+    return TABLES[name](view, within)
 
 
 def csv_text(rows: Sequence[Row]) -> str:
@@ -48,22 +50,22 @@ def _lines(lines: Sequence[series.Line], x: str) -> list[Row]:
     return rows
 
 
-def _over_time(trace: Trace, layer: int) -> list[Row]:
-    return _lines(series.entropy_over_time(trace, layer), series.slice_times(trace)[1])
+def _over_time(view: TraceView, layer: int) -> list[Row]:
+    return _lines(series.entropy_over_time(view, layer), series.slice_times(view)[1])
 
 
-def _statistics(trace: Trace) -> list[Row]:
+def _statistics(view: TraceView) -> list[Row]:
     cubes = [
         series.Line(f"{line.name}: cubes attended", line.role, line.x, line.y)
-        for line in series.kept_cubes(trace)
+        for line in series.kept_cubes(view)
     ]
-    passed = series.passed_tokens(trace)[0]
+    passed = series.passed_tokens(view)[0]
     name = "Share of video tokens through the FFN"
     return _lines([*cubes, series.Line(name, passed.role, passed.x, passed.y)], "Layer")
 
 
-def _inertia(trace: Trace) -> list[Row]:
-    parts = zip(("mean", "standard deviation"), series.ffn_inertia(trace), strict=True)
+def _inertia(view: TraceView) -> list[Row]:
+    parts = zip(("mean", "standard deviation"), series.ffn_inertia(view), strict=True)
     lines = [
         series.Line(f"{line.name}: {what} of output / input norm", line.role, line.x, line.y)
         for what, found in parts
@@ -72,19 +74,19 @@ def _inertia(trace: Trace) -> list[Row]:
     return _lines(lines, "Layer")
 
 
-def _concentration(trace: Trace) -> list[Row]:
+def _concentration(view: TraceView) -> list[Row]:
     lines = [
         series.Line(f"{series.QUERY_NAMES[kind]}: {line.name}", line.role, line.x, line.y)
-        for kind in shares.kinds(trace)
+        for kind in view.kinds
         if kind != "video"
-        for line in series.concentration(trace, kind)
+        for line in series.concentration(view, kind)
     ]
     return _lines(lines, "Layer")
 
 
-def _cubes(trace: Trace, layers: Sequence[int]) -> list[Row]:
+def _cubes(view: TraceView, layers: Sequence[int]) -> list[Row]:
     """One row a layer and cube: where it lies (ends exclusive) and the share of each kind."""
-    kept = {kind: shares.kept(trace, kind) for kind in shares.kinds(trace)}
+    kept = {kind: view.kept(kind) for kind in view.kinds}
     return [
         {
             "layer": layer,
@@ -93,17 +95,15 @@ def _cubes(trace: Trace, layers: Sequence[int]) -> list[Row]:
             **{f"kept, {kind}": round(float(kept[kind][layer, cube]), 5) for kind in kept},
         }
         for layer in layers
-        for cube, bounds in enumerate(trace.bounds.tolist())
+        for cube, bounds in enumerate(view.trace.bounds.tolist())
     ]
 
 
-def _tokens(trace: Trace, layer: int) -> list[Row]:
+def _tokens(view: TraceView, layer: int) -> list[Row]:
     """One row a video token of a layer: its place and whether it passed through the FFN."""
-    mask, importance = trace.ffn_mask(), trace.ffn_importance
+    mask, importance = view.trace.ffn_mask(), view.trace.ffn_importance
     places = [
-        (video, *place)
-        for video, grid in enumerate(shares.grids(trace))
-        for place in np.ndindex(*grid)
+        (video, *place) for video, grid in enumerate(view.grids) for place in np.ndindex(*grid)
     ]
     return [
         {
@@ -119,31 +119,31 @@ def _tokens(trace: Trace, layer: int) -> list[Row]:
     ]
 
 
-def _cost(trace: Trace) -> list[Row]:
+def _cost(view: TraceView) -> list[Row]:
     counted: list[Row] = [
         {"what": f"{name}: {series.part_name(part)}", "how": "counted", "unit": "FLOP"}
         | {"value": value}
-        for name, parts in series.flops_parts(trace).items()
+        for name, parts in series.flops_parts(view).items()
         for part, value in parts.items()
     ]
     measured: list[Row] = [
         {"what": name, "how": "measured", "unit": "s", "value": secs}
-        for name, secs in series.measured(trace).items()
+        for name, secs in series.measured(view).items()
     ]
     return counted + measured
 
 
-TABLES: dict[str, Callable[[Trace, int], list[Row]]] = {
-    "entropy_by_layer": lambda trace, layer: _lines(series.entropy_by_layer(trace), "Layer"),
+TABLES: dict[str, Callable[[TraceView, int], list[Row]]] = {
+    "entropy_by_layer": lambda view, layer: _lines(series.entropy_by_layer(view), "Layer"),
     "entropy_over_time": _over_time,
-    "effective_cubes": lambda trace, layer: _lines(series.effective_cubes(trace), "Layer"),
-    "layer_density": lambda trace, layer: _lines(series.layer_density(trace), "Layer"),
-    "layer_statistics": lambda trace, layer: _statistics(trace),
-    "ffn_inertia": lambda trace, layer: _inertia(trace),
-    "concentration": lambda trace, layer: _concentration(trace),
-    "selection_maps": lambda trace, layer: _cubes(trace, range(len(trace.computed_pairs))),
-    "selection_map": lambda trace, layer: _cubes(trace, [layer]),
+    "effective_cubes": lambda view, layer: _lines(series.effective_cubes(view), "Layer"),
+    "layer_density": lambda view, layer: _lines(series.layer_density(view), "Layer"),
+    "layer_statistics": lambda view, layer: _statistics(view),
+    "ffn_inertia": lambda view, layer: _inertia(view),
+    "concentration": lambda view, layer: _concentration(view),
+    "selection_maps": lambda view, layer: _cubes(view, range(len(view.trace.computed_pairs))),
+    "selection_map": lambda view, layer: _cubes(view, [layer]),
     "ffn_masks": _tokens,
-    "flops": lambda trace, layer: _cost(trace),
+    "flops": lambda view, layer: _cost(view),
 }
-"""Every table by the name of its figure in `viz.figures.FIGURES`: (trace, layer) -> rows."""
+"""Every table by the name of its figure in `viz.figures.FIGURES`: (view, layer) -> rows."""

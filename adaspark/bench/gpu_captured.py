@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adaspark import attention
+from adaspark import ffn
+from adaspark.backend import Implementation, fastest_attention, use_backend
 from adaspark.bench.gpu_arms import DTYPE, HEADS, Arena
 from adaspark.bench.planted import pairs_of
 from adaspark.bench.prompts import bundled
@@ -57,19 +58,16 @@ def captured(tokens: int, repeats: int, device: torch.device) -> Iterator[dict[s
 def _heard(bench: Any, tokens: int, top_p: float) -> list[Heard]:
     """What each layer's attention is called with, in one prefill."""
     heard: list[Heard] = []
-    usual = attention.sparse_attention
 
     def listen(queries: Tensor, keys: Tensor, values: Tensor, sequence: Any, **given: Any) -> Any:
         heard.append((queries, keys, sequence, given["rule"], given["scale"]))
-        return usual(queries, keys, values, sequence, **given)
+        compute = fastest_attention(queries, keys, values)
+        return compute(queries, keys, values, sequence, **given)
 
     sparsify(bench.model, AdaSparkConfig(CUBE, top_p, 1.0))
-    setattr(attention, "sparse_attention", listen)  # noqa: B010
-    try:
+    with use_backend(Implementation(listen, ffn.by_torch)):
         bench.prefill(tokens)()
-    finally:
-        setattr(attention, "sparse_attention", usual)  # noqa: B010
-        restore(bench.model)
+    restore(bench.model)
     return heard
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from adaspark import attention, ffn, reference
+from adaspark import attention, backend, reference
 from adaspark.kernels import cpu_loading
 from adaspark.rules import top_p
 from adaspark.sequence import SequenceMap
@@ -37,7 +37,7 @@ def largest_error(*, seed: int = 0) -> float:
     errors = [float((run(*qkv, sequence, **given) - slow).abs().max()) for run in backends]
     hidden = qkv[2][0]
     inputs = (hidden, hidden.norm(dim=-1), sequence, lambda x: (x @ weight).relu())
-    ours, kept, _ = ffn.sparse_ffn(*inputs, rule=top_p(0.5))
+    ours, kept, _ = backend.sparse_ffn(*inputs, rule=top_p(0.5))
     slow, expected, _ = reference.sparse_ffn(*inputs, rule=top_p(0.5))
     errors.append(float((ours - slow).abs().max()) if torch.equal(kept, expected) else torch.inf)
     worst = max(errors)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from adaspark.assets import RESULTS
 from adaspark.bench import gpu_table
 from adaspark.bench.gpu_table import row as _row
 from adaspark.config import as_typed
 from adaspark.eval.results import Results, load
 from adaspark.eval.tables import Cell, written
-
-RESULTS = Path(__file__).parents[2] / "assets" / "results"
 
 
 def figures() -> str:

@@ -67,13 +67,13 @@ def costs_of(trace: Trace) -> dict[str, Any]:
 
     A request without video runs dense and says so by 0 video tokens alone.
     """
-    if "counts" not in trace.meta:
+    if trace.meta.counts is None or trace.meta.config is None:
         return {"video_tokens": 0}
     counted = flops(trace)
     return {
         "video_tokens": len(trace.cube_from_token),
-        "text_tokens": trace.meta["counts"]["text_tokens"],
-        "config": trace.meta["config"],
+        "text_tokens": trace.meta.counts.text_tokens,
+        "config": trace.meta.config.to_dict(),
         "attention_density": trace.attention_density,
         "ffn_density": trace.ffn_density,
         "flops": {"dense": counted.dense.total, "sparse": counted.sparse.total},

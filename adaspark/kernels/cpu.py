@@ -1,4 +1,4 @@
-"""AdaS-Attn on the CPU by compiled kernels: the same signature as `attention.sparse_attention`.
+"""AdaS-Attn on the CPU by compiled kernels: the same signature as `backend.sparse_attention`.
 
 Exact for every rule; top-p is chosen inside the kernels, other rules beforehand. Axes as in
 `attention.py`.

@@ -1,6 +1,6 @@
 """AdaS-Attn on a GPU: choose, plan, attend, in chunks of queries that bound the memory in use.
 
-The same signature and result as `attention.sparse_attention`, for inference. The scores of all
+The same signature and result as `backend.sparse_attention`, for inference. The scores of all
 queries against all cubes are never in memory together, and the host waits for the device at most
 once a chunk: to hear how much is to be gathered. Axes as in `attention.py`.
 """

@@ -1,4 +1,4 @@
-"""AdaS-FFN on a GPU: the same result as `ffn.sparse_ffn`, from a fixed number of rows.
+"""AdaS-FFN on a GPU: the same result as `backend.sparse_ffn`, from a fixed number of rows.
 
 Rules that keep a share know the number beforehand and never wait for the device; top-p asks it
 once. Everything is summed in one order, so that a run can be repeated to the bit. Axes: N tokens,
@@ -74,7 +74,7 @@ def sparse_ffn(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The FFN branch [N, h] of every token, the kept mask bool [V], the importance fp32 [V].
 
-    As `ffn.sparse_ffn`, without gradients.
+    As `backend.sparse_ffn`, without gradients.
     """
     layout, text = sequence.layout, sequence.text_positions
     table = layout.tokens_from_cube

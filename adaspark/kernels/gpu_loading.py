@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from adaspark.kernels import gpu_hopper_loading
+from adaspark.kernels.gpu_hopper_loading import first_line
+
 WIDTHS = (16, 32, 64, 128)
 """Head dimensions that the kernels are made for."""
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)
 LEAST_CAPABILITY = (8, 0)
 """CUDA compute capability from which on there are the instructions that the kernels need."""
-HOPPER = 9
-"""Major compute capability of the devices with a kernel of their own for tiles of rows."""
 
 
 class Loaded(NamedTuple):
@@ -62,20 +63,8 @@ def load(device: torch.device) -> Loaded:
         with torch.cuda.device(device):
             gpu.try_one(device)
     except Exception as error:  # compilers and drivers fail in many ways; none may cost the answer
-        return Loaded(None, f"the Triton kernels do not load: {_first_line(error)}")
+        return Loaded(None, f"the Triton kernels do not load: {first_line(error)}")
     name = torch.cuda.get_device_name(device)
     why = f"Triton {triton.__version__}, {name} (compute capability {number})"
-    if capability[0] != HOPPER:
-        return Loaded(gpu, why)
-    try:
-        from adaspark.kernels import gpu_hopper  # written in what Triton calls experimental
-
-        with torch.cuda.device(device):
-            gpu_hopper.try_one(device)
-    except Exception as error:
-        return Loaded(gpu, f"{why}, without Hopper's own kernel: {_first_line(error)}")
-    return Loaded(gpu, f"{why}, with Hopper's own kernel", gpu_hopper)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    hopper, how = gpu_hopper_loading.load(device)
+    return Loaded(gpu, why + how, hopper)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adaspark.kernels import gpu_loading, gpu_merge, gpu_union
+from adaspark.kernels import gpu_hopper_loading, gpu_merge, gpu_union
 from adaspark.kernels.gpu_plan import Plan, plan
 from adaspark.kernels.gpu_tables import KeyBlocks, Rows, Source, shape_for
 
@@ -63,7 +63,7 @@ def on_hopper(queries: Tensor, source: Source, blocks: KeyBlocks, rows: Rows) ->
 
     It takes 0.7 to 0.8 of the time of `gpu_union` from 16K tokens on (H200, 28 heads of 128).
     """
-    module = gpu_loading.load(queries.device).hopper if queries.is_cuda else None
+    module = gpu_hopper_loading.load(queries.device).hopper if queries.is_cuda else None
     if module is None or not module.serves(queries, source, blocks, rows):
         return None
     units = torch.cuda.get_device_properties(queries.device).multi_processor_count

@@ -9,12 +9,12 @@ import argparse
 import json
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from adaspark.assets import BUNDLED_MODEL
 from adaspark.mini.forward import patchify
 from adaspark.mini.model import FPS, POSITION_STEP
 from adaspark.mini.render import render
@@ -134,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 
     parser = argparse.ArgumentParser(prog="python -m adaspark.mini.evaluate")
-    parser.add_argument("--model", default=Path(__file__).parents[2] / "assets" / "mini")
+    parser.add_argument("--model", default=BUNDLED_MODEL)
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--size", type=int, default=112)
     parser.add_argument("--items", type=int, default=200)

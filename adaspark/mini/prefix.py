@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from adaspark.attention import Choice, sparse_attention
+from adaspark.attention import Choice
+from adaspark.backend import sparse_attention
 from adaspark.mini.plan import Plan
 from adaspark.rules import Rule
 from adaspark.sequence import Segment

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from adaspark.assets import ASSETS
 from adaspark.engine import Engine
 from adaspark.errors import UserError
 from adaspark.mini.clips import draw_world, make_world
@@ -22,7 +23,6 @@ from adaspark.mini.model import FPS, IMAGE_MEAN, IMAGE_STD, MAX_PIXELS, MIN_PIXE
 from adaspark.request import Result
 from adaspark.video import Sampling, patchify, read_clip
 
-ASSETS = Path(__file__).parents[2] / "assets"
 FRAMES = 64
 LARGEST_BYTES = 300_000
 MOST_SEEDS = 500

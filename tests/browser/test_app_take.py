@@ -84,7 +84,9 @@ def test_figures_and_tables_of_the_open_tab_are_saved(studio: Page) -> None:
 def test_the_trace_is_the_one_that_is_drawn(studio: Page, tmp_path: Path) -> None:
     saved(studio, "Trace (NPZ)").save_as(tmp_path / "run.npz")
     trace, drawn = Trace.load(tmp_path / "run.npz"), scene(studio)
-    assert trace.meta["config"] == drawn["config"] and trace.meta["question"] == drawn["question"]
+    assert (
+        trace.meta.config.to_dict() == drawn["config"] and trace.meta.question == drawn["question"]
+    )
     assert len(trace.bounds) == len(drawn["cubes"])
 
 

@@ -14,8 +14,9 @@ from trace_factory import make_trace
 from viewer_page import alphas_at, compare, cube_middles, open_viewer, show, snapshot, surely_kept
 
 from adaspark.trace import Trace
-from viz import shares
+from adaspark.trace_meta import Meta, Part
 from viz.palette import cividis
+from viz.shares import TraceView
 
 pytestmark = pytest.mark.browser
 NASTY = "<img src=x onerror=alert(1)>${alert(1)}`{{alert(1)}}"
@@ -70,7 +71,7 @@ def test_a_newly_chosen_video_is_shown_without_the_last_runs_cubes(
 def test_spotlight_dims_exactly_the_dropped_cubes(page: Page, trace: Trace, kind: str) -> None:
     show(page, trace)
     press(page, kind)
-    share = shares.kept(trace, kind.lower())
+    share = TraceView(trace).kept(kind.lower())
     for layer, slice_ in ((0, 0), (3, 5)):
         page.evaluate("([layer, slice]) => viewer.goTo(slice, {layer})", [layer, slice_])
         clear, kept = clear_cubes(page, trace, slice_), surely_kept(share[layer])
@@ -84,7 +85,7 @@ def test_the_snapshot_is_what_the_trace_kept_and_cannot_be_changed(
     show(page, trace, rev=7)
     drawn = snapshot(page)
     assert (drawn["rev"], drawn["state"], drawn["grid"]) == (7, "ready", [8, 6, 10])
-    assert np.abs(np.array(drawn["kept"]) - shares.kept(trace, "question")).max() <= 1 / 255
+    assert np.abs(np.array(drawn["kept"]) - TraceView(trace).kept("question")).max() <= 1 / 255
     bounds = [[c[k] for k in ("video", "t0", "t1", "r0", "r1", "c0", "c1")] for c in drawn["cubes"]]
     assert bounds == trace.bounds.tolist()
     assert drawn["ffn_mask"] == trace.ffn_mask()[0].tolist()
@@ -123,7 +124,7 @@ def test_heat_covers_all_and_outline_leaves_middles_clear(page: Page, trace: Tra
 
 def test_threshold_says_from_when_a_cube_counts_as_kept(page: Page, trace: Trace) -> None:
     show(page, trace)
-    share = shares.kept(trace, "question")[0]
+    share = TraceView(trace).kept("question")[0]
     for threshold in (0.25, 0.9):
         page.evaluate("threshold => viewer.set({threshold})", threshold)
         clear = clear_cubes(page, trace, 0)
@@ -145,7 +146,7 @@ def test_auto_goes_back_to_the_layers_average_and_dense_keeps_all(page: Page) ->
 def test_stretched_colours_name_their_top(page: Page, trace: Trace) -> None:
     show(page, trace)
     press(page, "Heat")
-    kept = shares.kept(trace, "question")
+    kept = TraceView(trace).kept("question")
     expect(page.locator("#viewer .legend")).to_contain_text("0 to 100 %")
     press(page, "Rescale to this layer")
     expect(page.locator("#viewer .legend")).to_contain_text(f"0 to {100 * kept[0].max():.0f} %")
@@ -156,7 +157,7 @@ def test_stretched_colours_name_their_top(page: Page, trace: Trace) -> None:
 def test_a_word_shows_its_own_cubes_though_its_text_repeats(page: Page, trace: Trace) -> None:
     show(page, trace)
     page.evaluate("viewer.set({layer: 3})")
-    last = [i for i, word in enumerate(trace.words) if word["text"] == " red"]
+    last = [i for i, word in enumerate(trace.words) if word.text == " red"]
     masks = trace.word_mask()
     for place, index in enumerate(last):
         page.get_by_role("button", name="red", exact=True).nth(place).click()
@@ -172,7 +173,7 @@ def test_a_word_shows_its_own_cubes_though_its_text_repeats(page: Page, trace: T
 def test_parts_of_a_character_are_words_of_their_own(page: Page) -> None:
     trace = make_trace(layers=2, answer=("日", "", "."))
     for number, word in enumerate(trace.words[-3:-1], start=1):
-        word["part"] = {"number": number, "count": 2, "of": "日"}
+        word.part = Part(number, 2, "日")
     show(page, trace)
     first, second, stop = page.locator("#viewer .word").all()[-3:]
     assert [chip.inner_text() for chip in (first, second, stop)] == ["日", "\u00b7", "."]
@@ -212,7 +213,7 @@ def test_lanes_go_to_the_layer_and_slice_clicked(page: Page, trace: Trace) -> No
 
 def test_lanes_are_coloured_by_the_share_of_each_layer_and_slice(page: Page, trace: Trace) -> None:
     show(page, trace)
-    share = shares.by_slice(trace, shares.kept(trace, "question"))
+    share = TraceView(trace).by_slice(TraceView(trace).kept("question"))
     lanes = page.locator("#viewer .lanes").bounding_box()
     assert lanes
     reading = """([x, y]) => {
@@ -282,18 +283,18 @@ def test_any_run_is_drawn_in_every_mode(page: Page, shape: dict[str, Any]) -> No
     show(page, trace)
     for mode in ("spotlight", "outline", "heat", "ffn"):
         page.evaluate("mode => viewer.goTo(0, {mode})", mode)
-    slices = sum(grid[0] for grid in trace.meta["grids"])
+    slices = sum(grid[0] for grid in trace.meta.grids)
     page.evaluate("slice => viewer.goTo(slice)", slices + 5)
     expect(page.locator("#viewer")).to_have_attribute("data-slice", str(max(slices - 1, 0)))
     if slices:
-        assert snapshot(page)["grid"] == trace.meta["grids"][-1]
+        assert snapshot(page)["grid"] == list(trace.meta.grids[-1])
     else:
         expect(page.locator("#viewer")).to_contain_text("no video")
 
 
 def test_unknown_times_and_missing_meta_are_said_in_words(page: Page) -> None:
     trace = make_trace(layers=2)
-    trace.meta.clear()
+    trace.meta = Meta()
     trace.frame_times[:] = np.nan
     show(page, trace)
     page.evaluate("viewer.goTo(3)")

@@ -79,7 +79,7 @@ def test_a_held_cube_lists_the_words_layers_and_heads_that_used_it(
     totals = []
     for row in table.locator("tbody tr").all():
         word, layers, heads, share = row.locator("th, td").all_text_contents()
-        match = next(w for w in order if trace.words[w]["text"].strip() == word.split(" ")[0])
+        match = next(w for w in order if trace.words[w].text.strip() == word.split(" ")[0])
         order.remove(match)
         totals.append(mask[:, match].mean(1).sum())
         assert numbers(layers) == np.flatnonzero(mask[:, match].any(1)).tolist()

@@ -13,7 +13,7 @@ from trace_factory import make_layered_trace, make_trace, nucleus, pruned_trace
 from viewer_page import compare, cube_middles, open_viewer, pixels_at, show, snapshot, surely_kept
 
 from adaspark.trace import Trace
-from viz import shares
+from viz.shares import TraceView
 
 pytestmark = pytest.mark.browser
 SHAPE: dict[str, Any] = {"grids": ((8, 6, 10),), "cube": (2, 4, 4), "layers": 4}
@@ -33,7 +33,7 @@ def trace() -> Trace:
 
 
 def rows_of(trace: Trace, kind: str) -> list[int]:
-    return [i for i, word in enumerate(trace.words) if word["kind"] == kind]
+    return [i for i, word in enumerate(trace.words) if word.kind == kind]
 
 
 def preview(page: Page, attn: float, ffn: float) -> None:
@@ -95,7 +95,7 @@ def test_a_preview_is_the_rule_on_the_recorded_probabilities(
         chosen = nucleus(probs[0, rows_of(trace, kind)], attn).mean((0, 1))
         assert drawn["kept_by_kind"][kind][0] == pytest.approx(chosen, abs=1e-6)
     assert drawn["kept_by_kind"]["video"][0] == pytest.approx(
-        shares.kept(trace, "video")[0], abs=1 / 255
+        TraceView(trace).kept("video")[0], abs=1 / 255
     )
     importance = trace.ffn_importance.astype(np.float64)[0]
     for cube in range(len(trace.bounds)):
@@ -160,7 +160,7 @@ def test_difference_colours_what_only_one_keeps(page: Page, trace: Trace) -> Non
     seen = set()
     for layer, slice_ in product(range(4), (0, 3, 5, 6)):
         page.evaluate("([layer, slice]) => viewer.goTo(slice, {layer})", [layer, slice_])
-        kept = [surely_kept(shares.kept(t, "question")[layer]) for t in (trace, other)]
+        kept = [surely_kept(TraceView(t).kept("question")[layer]) for t in (trace, other)]
         cubes, places = cube_middles(trace, slice_)
         for cube, pixel in zip(cubes, pixels_at(page, places), strict=True):
             if all(cube in sure for sure in kept):
@@ -179,7 +179,7 @@ def test_difference_of_ffn_tokens_and_of_other_cubes_goes_token_by_token(
     assert compare(page, other)
     page.evaluate("viewer.goTo(3, {layer: 1, mode: 'difference'})")
     places = [(row + 0.5, column + 0.5) for row, column in np.ndindex(6, 10)]
-    kept = [surely_kept(shares.kept(t, "question")[1]) for t in (trace, other)]
+    kept = [surely_kept(TraceView(t).kept("question")[1]) for t in (trace, other)]
     token = np.arange(60) + 3 * 60
     for index, pixel in zip(token, pixels_at(page, places), strict=True):
         cubes = trace.cube_from_token[index], other.cube_from_token[index]
@@ -202,7 +202,7 @@ def test_pruned_tokens_are_compared_where_they_stood(page: Page, trace: Trace) -
     for a, b, pixel in zip(passed, left, pixels_at(page, places), strict=True):
         assert side_of(pixel) == SIDES[bool(a), bool(b)]
     page.get_by_role("button", name="Cubes", exact=True).click()
-    sure = surely_kept(shares.kept(trace, "question")[1])
+    sure = surely_kept(TraceView(trace).kept("question")[1])
     for token, pixel in zip(tokens, pixels_at(page, places), strict=True):
         cube = trace.cube_from_token[token]
         if cube in sure:

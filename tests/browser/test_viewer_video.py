@@ -16,8 +16,8 @@ from trace_factory import make_trace
 from viewer_page import alphas_at, cube_middles, open_viewer, show, snapshot, surely_kept
 
 from adaspark.trace import Trace
-from viz import shares
 from viz.page import report
+from viz.shares import TraceView
 
 pytestmark = pytest.mark.browser
 FRAME_ON_SCREEN = """() => {
@@ -139,7 +139,7 @@ def test_cubes_lie_in_the_picture_never_on_the_bars(
         before = canvas[start] - stage[start]  # type: ignore[literal-required]
         after = stage[size] - canvas[size] - before  # type: ignore[literal-required]
         assert before == pytest.approx(after, abs=1) and before >= -0.5
-    share = shares.kept(trace, "question")[1]
+    share = TraceView(trace).kept("question")[1]
     kept, (cubes, places) = surely_kept(share), cube_middles(trace, 0)
     for cube, alpha in zip(cubes, alphas_at(page, places), strict=True):
         assert (alpha == 0) == kept.get(cube, alpha == 0)
@@ -160,7 +160,8 @@ def test_cubes_lie_on_the_upright_picture_of_a_turned_clip(
     shown = screenshot(page).transpose(2, 0, 1)
     assert is_upright(shown)
     page.evaluate("viewer.set({mode: 'spotlight'})")
-    kept, (cubes, places) = surely_kept(shares.kept(trace, "question")[1]), cube_middles(trace, 0)
+    kept = surely_kept(TraceView(trace).kept("question")[1])
+    cubes, places = cube_middles(trace, 0)
     for cube, alpha in zip(cubes, alphas_at(page, places), strict=True):
         assert (alpha == 0) == kept.get(cube, alpha == 0)
     page.close()
@@ -173,7 +174,7 @@ def test_spotlight_on_screen_keeps_the_footage_and_darkens_the_rest(page: Page, 
     page.wait_for_function(SETTLED)
     page.wait_for_timeout(100)
     picture = screenshot(page)
-    kept = surely_kept(shares.kept(trace, "question")[1])
+    kept = surely_kept(TraceView(trace).kept("question")[1])
     footage = grey_of(18)
     for cube, (row, column) in zip(*cube_middles(trace, 9), strict=True):
         y, x = int(row / 4 * picture.shape[0]), int(column / 6 * picture.shape[1])
