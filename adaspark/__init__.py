@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from adaspark.qwen import record, restore, sparsify
     from adaspark.trace import Trace
 
+__version__ = "0.1.0"
+
 _HOME = {
     "AdaSparkConfig": "adaspark.config",
     "CubeLayout": "adaspark.layout",

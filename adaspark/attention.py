@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from adaspark import parallel, tiles
-from adaspark.layout import CubeLayout
+from adaspark.layout import CubeLayout, mean_by_cube
 from adaspark.rules import Rule
 from adaspark.selection import keep_cubes, masked_softmax
 from adaspark.sequence import Segment, SequenceMap
@@ -23,7 +23,7 @@ WAVE = 32
 """Segments decided together: bounds the tables that are alive at one time."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Choice:
     """What one segment's queries chose: the decision, and what it was taken on.
 
@@ -53,9 +53,7 @@ def mean_keys(video: Tensor, layout: CubeLayout) -> Tensor:
 
     The means only choose: no gradient passes through them.
     """
-    video = video.detach().float()
-    sums = video.new_zeros(*video.shape[:-2], layout.cubes, video.shape[-1])
-    return sums.index_add(-2, layout.cube_from_token, video) / layout.cube_sizes[:, None]
+    return mean_by_cube(video.detach(), layout.cube_from_token, layout.cube_sizes)
 
 
 def choose(queries: Tensor, means: Tensor, segment: Segment, *, rule: Rule, scale: float) -> Choice:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from adaspark import __version__
 from adaspark.arguments import (
     Parser,
     add_dials,
@@ -52,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def build_parser() -> argparse.ArgumentParser:
     """The parser of every command; `run` in what it returns is the command's function."""
     parser = Parser(prog="adaspark", description="Adaptive sparsity for long-video models.")
+    parser.add_argument("--version", action="version", version=f"adaspark {__version__}")
     commands = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
     _add_ask(commands.add_parser("ask", help="ask a question about a video"))
     _add_train(commands.add_parser("train", help="train the bundled model anew"))

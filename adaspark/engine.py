@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import threading
 from collections.abc import Callable, Iterator
@@ -54,9 +55,8 @@ class Engine:
         """Questions that the model understands; empty where it understands any."""
         if not self.is_bundled:
             return []
-        from adaspark.mini.tasks import question_chips
-
-        return question_chips()
+        text = (checkpoint.BUNDLED_FOLDER / "questions.json").read_text("utf-8")
+        return [str(question) for question in json.loads(text)]
 
     def estimate(
         self, path: Source, *, limits: Limits = DEFAULT_LIMITS, **sampling: Any

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from cachetools import LRUCache
 from torch import Tensor
 
 from adaspark import vision
+from adaspark.bytestore import ByteStore
 from adaspark.checkpoint import Checkpoint
 from adaspark.layout import Grid
 from adaspark.streaming import ahead
@@ -27,11 +28,12 @@ from adaspark.video import (
 )
 
 CACHE_BYTES = 2**30
+MOST_HASHES = 4096
 Report = Callable[[str, int, int], None]
 Key = tuple[str, Sampling]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Features:
     """What the language model is shown: embeddings [V, h] of a (T, H, W) grid.
 
@@ -63,32 +65,25 @@ class FeatureCache:
     """The most recently used features, up to a number of bytes in all."""
 
     def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
-        self._max_bytes = max_bytes
-        self._entries: OrderedDict[Key, Features] = OrderedDict()
-        self._hashes: dict[tuple[tuple[str, int, int], ...], str] = {}
+        self._store: ByteStore[Features] = ByteStore(max_bytes)
+        self._hashes: LRUCache[tuple[tuple[str, int, int], ...], str] = LRUCache(MOST_HASHES)
 
     def key(self, source: Path | tuple[Path, ...], sampling: Sampling) -> Key:
         """Content and sampling; an unchanged file, or list of images, is hashed once."""
         stats = [(path, path.stat()) for path in _files(source)]
         seen = tuple((str(path), stat.st_size, stat.st_mtime_ns) for path, stat in stats)
-        if seen not in self._hashes:
-            self._hashes[seen] = content_hash(source)
-        return self._hashes[seen], sampling
+        found = self._hashes.get(seen)
+        if found is None:
+            found = self._hashes[seen] = content_hash(source)
+        return found, sampling
 
     def get(self, key: Key) -> Features | None:
         """The features, now the most recently used."""
-        if key in self._entries:
-            self._entries.move_to_end(key)
-        return self._entries.get(key)
+        return self._store.get(key)
 
     def put(self, key: Key, features: Features) -> None:
         """Keep these, and drop the oldest past the limit (never these)."""
-        self._entries[key] = features
-        while len(self._entries) > 1 and self._bytes() > self._max_bytes:
-            self._entries.popitem(last=False)
-
-    def _bytes(self) -> int:
-        return sum(f.embeddings.nbytes for f in self._entries.values())
+        self._store.put(key, features, features.embeddings.nbytes)
 
 
 def _files(source: Path | tuple[Path, ...]) -> tuple[Path, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from adaspark.layout import CubeLayout
+from adaspark.layout import CubeLayout, mean_by_cube
 from adaspark.rules import Rule
 from adaspark.selection import keep_tokens
 from adaspark.sequence import SequenceMap
@@ -70,7 +70,9 @@ def by_torch(
     output = computed.new_zeros(hidden.shape).index_copy_(0, text, computed[: len(text)])
     output.index_copy_(0, chosen, passed)
     if skipped == "mean":
-        means = _cube_means(passed, layout.cube_from_token[kept], layout.cubes)
+        cube_from_row = layout.cube_from_token[kept]
+        counts = torch.bincount(cube_from_row, minlength=layout.cubes)
+        means = mean_by_cube(passed, cube_from_row, counts)
         moved = means.to(computed.dtype)[layout.cube_from_token[~kept]]
         output.index_copy_(0, sequence.video_positions[~kept], moved)
     return output, kept, weights
@@ -81,10 +83,3 @@ def inertia(output: Tensor, norms: Tensor) -> Tensor:
     fp32 [N] of the residual stream that entered the block (the paper's Fig. 1b).
     """
     return norms_of(output.detach()) / norms.clamp_min(torch.finfo(norms.dtype).tiny)
-
-
-def _cube_means(rows: Tensor, cube_from_row: Tensor, cubes: int) -> Tensor:
-    """fp32 [C, h]: mean of the rows of each cube; every cube has one at least."""
-    sums = torch.zeros(cubes, rows.shape[1], dtype=torch.float32, device=rows.device)
-    counts = torch.bincount(cube_from_row, minlength=cubes)
-    return sums.index_add(0, cube_from_row, rows.float()) / counts[:, None]

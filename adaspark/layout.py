@@ -153,6 +153,27 @@ class CubeLayout:
         return found
 
 
+def mean_by_cube(rows: Tensor, cube_from_row: Tensor, counts: Tensor) -> Tensor:
+    """Mean row of each cube, fp32 [..., C, D], from rows [..., n, D].
+
+    `cube_from_row` int64 [n]; `counts` [..., C] says how many rows each cube has, which must be one
+    at least.
+    """
+    rows = rows.float()
+    sums = rows.new_zeros(*rows.shape[:-2], counts.shape[-1], rows.shape[-1])
+    return sums.index_add(-2, cube_from_row, rows) / counts[..., None]
+
+
+def kept_means(values: Tensor, kept: Tensor, layout: CubeLayout) -> Tensor:
+    """Mean of each cube's kept tokens, fp32 [..., C, h], from the video's `values` [..., V, h].
+
+    `kept` bool [..., V] has one token at least in each cube.
+    """
+    counts = torch.zeros(*kept.shape[:-1], layout.cubes, device=kept.device)
+    counts = counts.index_add(-1, layout.cube_from_token, kept.float())
+    return mean_by_cube(values.float() * kept[..., None], layout.cube_from_token, counts)
+
+
 @dataclass(frozen=True)
 class Slab:
     """Cubes that share one range of slices: tokens [first_token, end_token), cubes likewise."""
@@ -172,7 +193,7 @@ class Slab:
         return Slab(tokens[0] - first, tokens[1] - first, start, stop)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Places:
     slice: Tensor
     row: Tensor

@@ -14,7 +14,7 @@ _QUESTION_MARK = "\ue000"  # private use: no template holds it
 TEXT, VIDEO = 0, 2  # transformers' mm_token_type_ids; 1 is an image
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prompt:
     """One prompt, batch of one. N tokens.
 

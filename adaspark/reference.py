@@ -1,7 +1,9 @@
 """The method, slow and obvious: the oracle of every parity test.
 
-Query by query, head by head, in float64, straight from design's wording; no code is shared with
-the fast path except the token maps.
+Query by query, head by head, in float64: the softmax over q . mean key of the cubes that hold a
+visible key, but for the query's own; the smallest set of them whose mass reaches p, heaviest first,
+ties to the lower index; exact attention to their visible tokens, to the own cube's and to the text.
+No code is shared with the fast path except the token maps.
 """
 
 from __future__ import annotations

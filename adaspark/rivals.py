@@ -92,7 +92,7 @@ def same_cost_tokens(trace: Trace) -> int:
     return max(1, bisect_right(candidates, total, key=costs))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Geometry:
     """Of each query of the prefill, all int64 [N]: keys it always attends to (text, own cube),
     its candidate cubes, and the tokens that it may see in them.

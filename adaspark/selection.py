@@ -62,7 +62,7 @@ def keep_tokens(weights: Tensor, valid: Tensor, rule: Rule) -> Tensor:
 
 
 def nucleus(mass: Tensor, p: float, *, candidates: Tensor | None = None) -> Tensor:
-    """Keep the fewest entries of each row whose mass reaches `p` (method.md, AdaS-Attn step 3).
+    """Keep the fewest entries of each row whose mass reaches `p`: the paper's Top-p.
 
     `mass` is fp32 [..., C] and sums to one over the candidates of a row (zero elsewhere);
     `candidates` is bool, broadcastable to it. Returns bool [..., C]: sorted by mass descending,

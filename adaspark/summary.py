@@ -10,18 +10,20 @@ from typing import Any
 
 import numpy as np
 
+from adaspark import __version__
 from adaspark.cost import flops
 from adaspark.trace import Trace
 from adaspark.trace_meta import Flops
 
-_PACKAGES = ("adaspark-studio", "torch", "transformers", "numpy")
+_LIBRARIES = ("torch", "transformers", "numpy")
 
 
 def finish(trace: Trace, times_secs: Sequence[float]) -> None:
     """Add the presentation times of the sampled frames, the FLOP counts and the versions."""
     trace.frame_times = np.asarray(times_secs, np.float64).reshape(len(trace.frame_times), -1)
     trace.meta.flops = flops(trace)
-    trace.meta.versions = {name: _version(name) for name in _PACKAGES}
+    libraries = {name: _version(name) for name in _LIBRARIES}
+    trace.meta.versions = {"adaspark-studio": __version__, **libraries}
 
 
 def summary(trace: Trace) -> dict[str, Any]:
@@ -40,9 +42,21 @@ def summary(trace: Trace) -> dict[str, Any]:
         "ffn_density": trace.ffn_density,
         "flops": _totals(meta.flops),
         "seconds": meta.seconds,
-        "layers": [_defined(asdict(layer)) for layer in trace.layers],
+        "layers": [
+            {name: finite_or_none(value) for name, value in asdict(layer).items()}
+            for layer in trace.layers
+        ],
         **({"warnings": meta.warnings} if meta.warnings else {}),
     }
+
+
+def finite_or_none(value: float, digits: int | None = None) -> float | None:
+    """The number, rounded to `digits` decimals if given; None for NaN and infinity, which JSON
+    does not have.
+    """
+    if not math.isfinite(value):
+        return None
+    return value if digits is None else round(value, digits)
 
 
 def _totals(counts: Flops) -> dict[str, float]:
@@ -53,10 +67,6 @@ def _totals(counts: Flops) -> dict[str, float]:
         "reduction": counts.reduction,
         "reduction_with_vision": counts.reduction_with_vision,
     }
-
-
-def _defined(values: dict[str, float]) -> dict[str, float | None]:
-    return {name: None if math.isnan(value) else value for name, value in values.items()}
 
 
 def _version(package: str) -> str:

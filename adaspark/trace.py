@@ -54,7 +54,7 @@ def _array(dtype: str, shape: str, *, is_optional: bool = False) -> Any:
     )
 
 
-@dataclass
+@dataclass(eq=False)
 class Trace:
     """The record of one prompt's prefill and of the words generated after it.
 

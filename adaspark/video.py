@@ -44,7 +44,7 @@ __all__ = [
 OnProgress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FrameChunk:
     """Consecutive sampled frames: uint8 [F, 3, H, W], the presentation time of each, and how many
     of them are damaged.
@@ -55,7 +55,7 @@ class FrameChunk:
     damaged: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Clip:
     """What the model is shown of a video.
 

@@ -29,7 +29,7 @@ MOST_REORDERING = 16
 _SMALLEST_MPEG4_FRAME_BYTES = 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FrameIndex:
     """The frames of a stream in the order of presentation.
 

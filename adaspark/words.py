@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from tokenizers.decoders import DecodeStream
 
 from adaspark.trace_meta import Part
 
@@ -11,6 +13,21 @@ BROKEN = "\ufffd"
 MOST_TOKENS = 16  # of one character, or of few that share tokens; longer runs are no characters
 
 Decode = Callable[[Sequence[int]], str]
+
+
+class TextStream:
+    """The text of an answer as its tokens come; a token costs the same however long the answer is.
+
+    `tokenizer` is one of transformers' that tokenizers backs. Special tokens have no text.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._backend = tokenizer.backend_tokenizer
+        self._stream = DecodeStream(skip_special_tokens=True)
+
+    def add(self, token: int) -> str:
+        """The text that `token` completes: a character of several tokens comes with its last."""
+        return self._stream.step(self._backend, token) or ""
 
 
 class TokenText(NamedTuple):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from adaspark.errors import UserError
+from adaspark.files import write_whole
 from app.labels import labels
 from app.results import Finished
 from app.store import Footage
@@ -32,8 +33,12 @@ class Exports:
     def report(self, finished: Finished) -> Path:
         """The run as one offline HTML page. Raises UserError where its tokens were pruned."""
         _check_picture(finished)
-        page = report(finished.view, video_path=playable(finished.video.path))
-        return self._made(f"{finished.key}.html", lambda path: path.write_text(page, "utf-8"))
+
+        def write(path: Path) -> None:
+            page = report(finished.view, video_path=playable(finished.video.path))
+            path.write_text(page, "utf-8")
+
+        return self._made(f"{finished.key}.html", write)
 
     def video(self, finished: Finished, *, layer: int, kind: str, mode: str) -> Path:
         """The run's video with one layer's selection burned in, as MP4.
@@ -80,13 +85,7 @@ class Exports:
     def _made(self, name: str, write: Callable[[Path], object]) -> Path:
         path = self._files.folder / name
         if not self._files.touch(path):
-            # Written beside and moved into place: two visitors may ask for the same file.
-            draft = path.with_name(f"{threading.get_ident()}-{name}")
-            try:
-                write(draft)
-                draft.replace(path)
-            finally:
-                draft.unlink(missing_ok=True)
+            write_whole(path, write)  # two visitors may ask for the same file
             self._files.keep(path)
         return path
 

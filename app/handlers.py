@@ -72,10 +72,13 @@ class Handlers:
             path = self._uploaded(data.get("path"))
             return self.service.videos.choose_upload(visitor, path, name, settings, report=report)
 
-        for told in reported(lambda report: _card(event, lambda: choose(report))):
-            preview = self.service.videos.preview(visitor)
-            share = {"progress": told, "pick": data.get("pick"), "preview": preview}
-            yield told if isinstance(told, dict) else share
+        pick = {"pick": data.get("pick")}
+        try:
+            for told in reported(choose):
+                share = {"progress": told, "preview": self.service.videos.preview(visitor)}
+                yield {**(told if isinstance(told, dict) else share), **pick}
+        except Exception as error:
+            yield {"error": sentence(error), **pick}
 
     def again(self, event: gr.EventData, request: gr.Request, *values: Any) -> Message:
         """Choose the visitor's last upload again."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adaspark.config import AdaSparkConfig
+from adaspark.config import AdaSparkConfig, TopP
 from adaspark.trace_meta import required
 from app.results import Finished
 
@@ -34,7 +34,13 @@ def _name(finished: Finished) -> str:
 def _settings(finished: Finished) -> str:
     config = _config(finished)
     cube = " x ".join(map(str, config.cube))
-    return f"p {config.attn_top_p:g} and {config.ffn_top_p:g}, cubes {cube}"
+    return f"p {_threshold(config.attn_top_p)} and {_threshold(config.ffn_top_p)}, cubes {cube}"
+
+
+def _threshold(top_p: TopP) -> str:
+    if not isinstance(top_p, tuple):
+        return f"{top_p:g}"
+    return f"{min(top_p):g} to {max(top_p):g} by layer"
 
 
 def _config(finished: Finished) -> AdaSparkConfig:

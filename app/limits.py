@@ -1,4 +1,8 @@
-"""What this server allows, from its environment: every switch, its unit and its default."""
+"""What this server allows, from its environment: every switch, its unit and its default.
+
+(Not pydantic-settings: it takes more spellings than these, such as `yes` and `5.0`, reads the
+environment wherever limits are made, and its errors would have to be put into words anyway.)
+"""
 
 from __future__ import annotations
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable, Iterator
 from typing import TypeVar
+
+from adaspark.streaming import Stopped, streamed
 
 Done = TypeVar("Done")
 Report = Callable[[int, int], None]
@@ -15,20 +16,22 @@ STEPS = 50
 def reported(work: Callable[[Report], Done]) -> Iterator[float | Done]:
     """Run `work(report)` in a thread; yield the shares it reports, then its result.
 
-    At most STEPS shares are passed on. `work` must not raise.
+    At most STEPS shares are passed on. What `work` raises is raised here; a consumer that goes
+    away ends it at its next report.
     """
-    messages: queue.SimpleQueue[tuple[bool, float | Done]] = queue.SimpleQueue()
-    steps_told = 0
 
-    def report(done: int, total: int) -> None:
-        nonlocal steps_told
-        steps = done * STEPS // max(total, 1)
-        if steps > steps_told:
-            steps_told = steps
-            messages.put((False, done / total))
+    def run(emit: Callable[[float | Done], None], gone: threading.Event) -> None:
+        steps_passed_on = 0
 
-    threading.Thread(target=lambda: messages.put((True, work(report))), daemon=True).start()
-    last = False
-    while not last:
-        last, value = messages.get()
-        yield value
+        def report(done: int, total: int) -> None:
+            nonlocal steps_passed_on
+            if gone.is_set():
+                raise Stopped
+            steps = done * STEPS // max(total, 1)
+            if steps > steps_passed_on:
+                steps_passed_on = steps
+                emit(done / total)
+
+        emit(work(report))
+
+    return streamed(run)

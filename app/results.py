@@ -8,9 +8,9 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import Any
 
+from adaspark.bytestore import ByteStore
 from adaspark.request import Options, Result
 from adaspark.trace_meta import Clip
-from app.store import ByteStore
 from app.visitors import Video
 from viz.scene import scene
 from viz.shares import TraceView

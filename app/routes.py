@@ -5,7 +5,6 @@ that a browser cannot show, and `/healthz`.
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 from collections.abc import AsyncIterator, Callable, Container
 from pathlib import Path
@@ -22,6 +21,7 @@ from starlette.responses import (
 from starlette.routing import Route
 
 from adaspark.errors import UserError
+from adaspark.summary import finite_or_none
 from app.copies import Copies
 from app.exports import Exports, download_name
 from app.loading import Loading
@@ -167,12 +167,10 @@ def _of(results: Results, serve: Serve) -> Callable[[Request], Response]:
 def _rows(finished: Finished, request: Request) -> list[dict[str, Any]]:
     name = _name(request, figures.FIGURES)
     rows: list[dict[str, Any]] = figures.table(name, finished.view, layer=_layer(request))
-    return [{key: _defined(value) for key, value in row.items()} for row in rows]
-
-
-def _defined(value: Any) -> Any:
-    """JSON and CSV know no NaN."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return [
+        {key: finite_or_none(v) if isinstance(v, float) else v for key, v in row.items()}
+        for row in rows
+    ]
 
 
 def _name(request: Request, known: Container[str]) -> str:

@@ -117,10 +117,10 @@ class Service:
         """
         visitor = self.visitors.get(session)
         try:
-            if visitor.asked is not None:
-                options = visitor.asked.briefly(settings.options())
-                run = visitor.begin(visitor.asked)
-                yield from self.run(run, visitor.asked, options)
+            asked = visitor.asked
+            if asked is not None:
+                options = asked.briefly(settings.options())
+                yield from self.run(visitor.begin(asked), asked, options)
         except Exception as error:
             yield {"state": "error", "error": sentence(error)}
 

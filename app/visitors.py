@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from cachetools import LRUCache
 
 from adaspark.request import Options
 from adaspark.video_probe import VideoInfo
@@ -60,7 +61,8 @@ class Visitor:
 
     `choices` counts the videos picked: one that takes long must not replace a later one. `preview`
     is an upload that can be played while it is prepared. `beside` is a run to compare with, during
-    which the one in view stays.
+    which the one in view stays. A page may send several requests at once; what changes more than
+    one thing is done under a lock.
     """
 
     choices: int = 0
@@ -71,62 +73,86 @@ class Visitor:
     asked: Asked | None = None
     run: Run | None = None
     beside: Run | None = None
+    _has_left: bool = field(default=False, init=False, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def choose(self) -> int:
         """Begin a choice of video; returns its number."""
-        self.choices += 1
-        return self.choices
+        with self._lock:
+            self.choices += 1
+            return self.choices
 
     def settle(self, choice: int, video: Video | None, refusal: str | None = None) -> None:
         """End a choice, unless a later one has begun."""
-        if choice == self.choices:
-            self.video, self.refusal = video, refusal
+        with self._lock:
+            if choice == self.choices:
+                self.video, self.refusal = video, refusal
 
     def stop(self) -> None:
         """End the runs under way; what they have so far stays."""
-        for run in (self.run, self.beside):
-            if run is not None:
-                run.stop.set()
+        with self._lock:
+            for run in (self.run, self.beside):
+                if run is not None:
+                    run.stop.set()
+
+    def leave(self) -> None:
+        """End the runs under way, and any that a request on its way still begins."""
+        with self._lock:
+            self._has_left = True
+        self.stop()
 
     def begin(self, asked: Asked) -> Run:
         """A new run, which takes the place of those under way."""
-        before, self.run, self.asked = self.run, Run(), asked
-        for run in (before, self.beside):
-            if run is not None:
-                run.cancel()
-        return self.run
+        with self._lock:
+            for run in (self.run, self.beside):
+                if run is not None:
+                    run.cancel()
+            self.run, self.asked = self._new_run(), asked
+            return self.run
 
     def begin_beside(self) -> Run:
         """A new run beside the one in view, in place of the last such run."""
-        before, self.beside = self.beside, Run()
-        if before is not None:
-            before.cancel()
-        return self.beside
+        with self._lock:
+            if self.beside is not None:
+                self.beside.cancel()
+            self.beside = self._new_run()
+            return self.beside
+
+    def _new_run(self) -> Run:
+        run = Run()
+        if self._has_left:
+            run.stop.set()
+        return run
+
+
+class _Newest(LRUCache[str, Visitor]):
+    """Visitors by session; the runs of one that has to go are ended."""
+
+    def popitem(self) -> tuple[str, Visitor]:
+        """Called by the cache for the longest silent one."""
+        session, visitor = super().popitem()
+        visitor.leave()
+        return session, visitor
 
 
 class Visitors:
     """The visitors by session, the longest silent ones forgotten first; thread-safe."""
 
     def __init__(self, most: int = MOST_VISITORS) -> None:
-        self.most = most
-        self._from_session: OrderedDict[str, Visitor] = OrderedDict()
+        self._from_session = _Newest(most)
         self._lock = threading.Lock()
 
     def get(self, session: str) -> Visitor:
         """The visitor of a session, a new one where it is unknown."""
         with self._lock:
-            visitor = self._from_session.setdefault(session, Visitor())
-            self._from_session.move_to_end(session)
-            while len(self._from_session) > self.most:
-                self._from_session.popitem(last=False)[1].stop()
-            return visitor
+            return self._from_session.setdefault(session, Visitor())
 
     def forget(self, session: str) -> None:
         """Stop and forget one visitor."""
         with self._lock:
             visitor = self._from_session.pop(session, None)
         if visitor is not None:
-            visitor.stop()
+            visitor.leave()
 
     def forget_all(self) -> None:
         """Stop and forget everyone."""

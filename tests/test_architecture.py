@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -130,6 +132,11 @@ def test_nobody_imports_the_app() -> None:
     assert importers("app") <= inside("app")
 
 
+def test_answering_knows_nothing_of_the_training_world() -> None:
+    above = inside("adaspark.mini") | inside("adaspark.eval") | inside("adaspark.bench")
+    assert importers("adaspark.mini") <= above | {"adaspark.cli"}
+
+
 def test_only_the_app_imports_gradio() -> None:
     assert importers("gradio") <= inside("app") and importers("gradio")
 
@@ -210,3 +217,27 @@ def test_nothing_else_lies_at_the_top() -> None:
         pytest.skip("not a git checkout")
     top = {line.split("/")[0] for line in done.stdout.splitlines()}
     assert {name for name in top if not name.startswith(".")} <= TOP | BY_CONVENTION
+
+
+def test_there_is_one_version_and_types_are_said_to_be_there() -> None:
+    import adaspark
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    source = project["tool"]["setuptools"]["dynamic"]["version"]["attr"]
+    assert "version" not in project["project"] and source == "adaspark.__version__"
+    assert re.fullmatch(r"\d+\.\d+\.\d+", adaspark.__version__)
+    changes = (ROOT / ".github" / "CHANGELOG.md").read_text("utf-8")
+    assert f"\n## {adaspark.__version__}" in changes
+    for package in ("adaspark", "viz"):
+        assert (ROOT / package / "py.typed").is_file()
+        assert "py.typed" in project["tool"]["setuptools"]["package-data"][package]
+
+
+def test_the_tree_stays_light() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if listed.returncode:
+        pytest.skip("not a clone")
+    files = [ROOT / name for name in listed.stdout.split("\0") if name]
+    assert sum(path.stat().st_size for path in files if path.is_file()) <= 36 * 2**20

@@ -201,7 +201,9 @@ def test_padding_reads_nothing_and_nobody_reads_it(backend: Backend) -> None:
 
 
 def test_the_future_changes_nothing(backend: Backend) -> None:
-    """Keys after a query move its means (method.md says so), never the values that it reads."""
+    """A cube that is visible in part has the mean of its whole: keys after a query may move what it
+    chooses, never the values that it reads.
+    """
     sequence = Scene(((3, 4, 4),), (2, 3), (2, 2, 2)).build()
     queries, keys, values = tensors(sequence)
     before, _ = run(backend, sequence, (queries, keys, values), 0.5)

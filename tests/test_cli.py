@@ -45,7 +45,7 @@ def ask(run: Run, *options: str) -> dict[str, Any]:
     return summary
 
 
-def test_json_has_the_keys_of_the_design(run: Run) -> None:
+def test_json_has_the_keys_that_programs_rely_on(run: Run) -> None:
     summary = ask(run)
     assert list(summary) == [
         "answer",

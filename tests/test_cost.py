@@ -59,7 +59,9 @@ def test_choosing_is_counted_where_there_are_cubes() -> None:
 
 
 def test_useful_arithmetic_of_the_7b_model() -> None:
-    """The figures that method.md and the README quote."""
+    """Of the 7B model, a token and layer: 58.7 MFLOP for projections, 407 for the FFN, 7.17 for
+    causal attention per 1,000 tokens of context, and so the shares below.
+    """
     one = flops(QWEN_7B, text_tokens=1).dense
     assert one.projections / 28 == pytest.approx(58.7e6, rel=1e-3)
     assert one.ffn / 28 == pytest.approx(407e6, rel=1e-3)

@@ -154,6 +154,14 @@ def test_without_options_the_checkpoint_s_configuration_runs(engine: Engine) -> 
     assert engine.is_bundled and engine.name == "mini" and engine.dtype == "float32"
 
 
+def test_the_bundled_model_suggests_questions_and_no_other_does(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "What color is the circle?" in engine.questions
+    monkeypatch.setattr(engine, "is_bundled", False)
+    assert engine.questions == []
+
+
 def test_a_dense_answer_is_that_of_the_stock_model(engine: Engine) -> None:
     """The engine's chunks, embeddings and positions against one plain call of transformers."""
     dense = Options(AdaSparkConfig(attn_top_p=1, ffn_top_p=1), max_frames=6, max_new_tokens=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from dataclasses import fields
@@ -121,7 +122,7 @@ def test_a_run_is_taken_up_and_drawn_again_without_a_model(
     out = tmp_path / "families"
     code, said, _ = run("eval", "families", *TINY, "--device", "cpu", "--out", str(out))
     assert code == 0 and "Answers" in said
-    items = (out / "items.jsonl").read_text("utf-8")
+    items = gzip.decompress((out / "items.jsonl.gz").read_bytes())
     result = json.loads((out / "results.json").read_text("utf-8"))
     assert result["label"] == "S" and result["items"] == len(items.splitlines()) == 2
     assert str(tmp_path) not in result["command"] and "--items 1" in result["command"]
@@ -133,7 +134,7 @@ def test_a_run_is_taken_up_and_drawn_again_without_a_model(
 
     monkeypatch.setattr(Runner, "run", forbidden)
     code, again, _ = run("eval", "families", *TINY, "--device", "cpu", "--out", str(out))
-    assert code == 0 and (out / "items.jsonl").read_text("utf-8") == items
+    assert code == 0 and gzip.decompress((out / "items.jsonl.gz").read_bytes()) == items
     assert again.split("\n\n", 1)[1] == said.split("\n\n", 1)[1]
 
     monkeypatch.setattr(checkpoint, "load", forbidden)

@@ -23,7 +23,7 @@ from adaspark.eval import fidelity
 from adaspark.eval import recall as choice
 from adaspark.eval.arms import DENSE_ARM
 from adaspark.eval.clips import Length, mixed_clips
-from adaspark.eval.compensation import cube_means, listening, skip_errors
+from adaspark.eval.compensation import listening, skip_errors
 from adaspark.eval.fidelity_report import failures, findings
 from adaspark.eval.fidelity_tables import (
     RIVALS,
@@ -37,7 +37,7 @@ from adaspark.eval.fidelity_tables import (
 )
 from adaspark.eval.results import load
 from adaspark.eval.rows import KINDS, Rows
-from adaspark.layout import CubeLayout
+from adaspark.layout import CubeLayout, kept_means
 from adaspark.selection import masked_softmax
 
 PLAN = fidelity.Plan(items=3, lengths=("32x112",), ps=(0.5, 0.7), video_rows=6)
@@ -177,7 +177,7 @@ def test_equal_outputs_are_compensated_without_error() -> None:
     assert float(found.mean) < 1e-5 < 0.1 < float(found.bypass)
     kept = torch.ones(1, 1, layout.tokens).bool()
     assert torch.allclose(
-        cube_means(outputs, kept, layout)[..., layout.cube_from_token, :], outputs
+        kept_means(outputs, kept, layout)[..., layout.cube_from_token, :], outputs
     )
 
 

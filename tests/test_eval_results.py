@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 from pathlib import Path
@@ -29,7 +30,10 @@ def opened(folder: Path, **changes: Any) -> Results:
 
 
 def lines(folder: Path) -> list[str]:
-    return (folder / "items.jsonl").read_text("utf-8").splitlines()
+    """What is on disk of the items, packed or not."""
+    packed, added = folder / "items.jsonl.gz", folder / "items.jsonl"
+    content = gzip.decompress(packed.read_bytes()) if packed.exists() else b""
+    return (content + (added.read_bytes() if added.exists() else b"")).decode().splitlines()
 
 
 def test_a_rerun_takes_up_the_items_of_its_own_plan(tmp_path: Path) -> None:
@@ -72,6 +76,59 @@ def test_a_broken_line_is_named(tmp_path: Path, line: str) -> None:
     with (tmp_path / "items.jsonl").open("a", encoding="utf-8") as file:
         file.write(f"{line}\n")
     with pytest.raises(UserError, match=r"Line 2 of .*: delete that line"):
+        opened(tmp_path)
+
+
+def test_saving_packs_the_items_and_a_rerun_adds_to_them(tmp_path: Path) -> None:
+    results = opened(tmp_path)
+    results.add(1, words="“é”")
+    results.save([])
+    packed = tmp_path / "items.jsonl.gz"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [packed.name, "results.json"]
+    again = opened(tmp_path)
+    assert again.items == results.items
+    again.add(2)
+    assert [json.loads(line)["key"] for line in lines(tmp_path)] == [[1], [2]]
+    assert opened(tmp_path).items == again.items
+    again.save([])
+    assert not (tmp_path / "items.jsonl").exists()
+    assert opened(tmp_path).items == again.items
+
+
+def test_drawing_anew_leaves_packed_items_as_they_are(tmp_path: Path) -> None:
+    """Bytes that another version of zlib wrote must not change when a result is redrawn."""
+    results = opened(tmp_path)
+    results.add(1)
+    results.save([])
+    packed = tmp_path / "items.jsonl.gz"
+    other = gzip.compress(gzip.decompress(packed.read_bytes()), compresslevel=1, mtime=7)
+    packed.write_bytes(other)
+    load(tmp_path).save([])
+    assert packed.read_bytes() == other
+
+
+def test_items_count_once_where_packing_was_stopped_between_its_steps(tmp_path: Path) -> None:
+    results = opened(tmp_path)
+    results.add(1)
+    results.add(2)
+    added = (tmp_path / "items.jsonl").read_bytes()
+    results.save([])
+    (tmp_path / "items.jsonl").write_bytes(added)
+    again = opened(tmp_path)
+    assert again.items == results.items
+    again.add(3)
+    again.save([])
+    assert [json.loads(line)["key"] for line in lines(tmp_path)] == [[1], [2], [3]]
+
+
+@pytest.mark.parametrize("keep", [5, -9])
+def test_a_damaged_packed_file_is_refused_by_name(tmp_path: Path, keep: int) -> None:
+    results = opened(tmp_path)
+    results.add(1)
+    results.save([])
+    packed = tmp_path / "items.jsonl.gz"
+    packed.write_bytes(packed.read_bytes()[:keep])
+    with pytest.raises(UserError, match=r"items\.jsonl\.gz is damaged .*run the evaluation again"):
         opened(tmp_path)
 
 

@@ -23,7 +23,9 @@ from adaspark.errors import UserError
 from adaspark.request import Options, Result
 from adaspark.trace import Trace
 from adaspark.trace_meta import Pruned
+from app import exports as app_exports
 from app.exports import Exports, download_name
+from app.labels import labels
 from app.results import Finished, Results
 from app.routes import GONE, routes
 from app.visitors import Video
@@ -120,6 +122,20 @@ def test_the_film_of_a_difference_has_every_frame_of_the_clip(
     with av.open(str(clip)) as before, av.open(str(path)) as after:
         times = [[frame.time for frame in opened.decode(video=0)] for opened in (before, after)]
     assert times[0] == pytest.approx(times[1])
+
+
+def test_runs_with_thresholds_by_layer_are_told_apart_by_their_ranges(
+    exports: Exports, results: Results, clip: Path
+) -> None:
+    one, other = run_of(results, clip), run_of(results, clip)
+    for finished, attn in ((one, (0.9, 0.8, 0.35, 1.0)), (other, (0.7, 0.7, 0.7, 0.6))):
+        config = AdaSparkConfig((2, 2, 2), attn, 0.5)
+        finished.result.trace.meta.config = config
+    assert labels(one, other) == (
+        "p 0.35 to 1 by layer and 0.5, cubes 2 x 2 x 2",
+        "p 0.6 to 0.7 by layer and 0.5, cubes 2 x 2 x 2",
+    )
+    assert exports.difference(one, other, layer=0, kind="question", compared="cubes").exists()
 
 
 @pytest.mark.parametrize(
@@ -239,6 +255,18 @@ def test_a_file_is_written_once_and_its_name_says_what_it_is(
     assert exports.trace(finished) == path and path.stat().st_mtime_ns == first
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
     assert download_name(finished, ".npz") == "adaspark-img-src-x-onerror-alert-1-1.npz"
+
+
+def test_a_report_that_is_there_is_not_drawn_again(
+    exports: Exports, finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = exports.report(finished)
+
+    def forbidden(*_: Any, **__: Any) -> str:
+        raise AssertionError("the file is there")
+
+    monkeypatch.setattr(app_exports, "report", forbidden)
+    assert exports.report(finished) == path
 
 
 def test_two_visitors_may_ask_for_the_same_file_at_once(

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaspark.layout import CubeLayout
+from adaspark.layout import CubeLayout, kept_means, mean_by_cube
 
 sides = st.integers(1, 6)
 grids = st.lists(st.tuples(sides, sides, sides), max_size=3)
@@ -108,3 +108,21 @@ def test_no_video_has_no_cubes() -> None:
 def test_a_grid_without_three_sides_is_refused(grid: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="A grid is three whole numbers of at least 1"):
         CubeLayout([grid], (1, 1, 1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_means_by_cube_are_those_of_each_cube_s_rows(dtype: torch.dtype) -> None:
+    layout = CubeLayout([(3, 5, 4)], (2, 2, 4))
+    generator = torch.Generator().manual_seed(3)
+    values = torch.randn(2, layout.tokens, 6, generator=generator).to(dtype)
+    kept = torch.rand(2, layout.tokens, generator=generator) < 0.5
+    kept[:, layout.first_token_from_cube] = True
+    means = mean_by_cube(values, layout.cube_from_token, layout.cube_sizes)
+    of_kept = kept_means(values, kept, layout)
+    assert means.dtype == of_kept.dtype == torch.float32
+    for cube, tokens in enumerate(layout.tokens_from_cube.tolist()):
+        mine = [token for token in tokens if token >= 0]
+        torch.testing.assert_close(means[:, cube], values[:, mine].float().mean(1))
+        for row in range(2):
+            passed = [token for token in mine if kept[row, token]]
+            torch.testing.assert_close(of_kept[row, cube], values[row, passed].float().mean(0))

@@ -1,5 +1,6 @@
 """SparkWorld's families: answers are what the frames show, balanced, scored as said."""
 
+import json
 import random
 import re
 from collections import Counter
@@ -11,6 +12,7 @@ import shown_world
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adaspark.checkpoint import BUNDLED_FOLDER
 from adaspark.errors import UserError
 from adaspark.mini.asking import FRAME_SECS, Asker
 from adaspark.mini.data import BatchPlan, training_batch
@@ -23,14 +25,13 @@ from adaspark.mini.tasks import (
     EXTRA,
     FAMILIES,
     Question,
-    question_chips,
     question_stream,
     questions,
     score,
     settings_for,
 )
 from adaspark.mini.tokenizer import train_tokenizer
-from adaspark.mini.world import COLORS, HELD_OUT_SEED, Scene, sample_scene
+from adaspark.mini.world import COLORS, FILLS, HELD_OUT_SEED, SHAPES, Scene, sample_scene
 
 SEEDS = st.integers(0, 2**59)
 SIZE = (112, 196)
@@ -181,12 +182,21 @@ def test_unknown_families_are_refused() -> None:
         settings_for("color", 16, SIZE)
 
 
-def test_there_is_a_chip_for_each_family_worded_as_trained() -> None:
-    chips = question_chips()
+def test_the_bundle_suggests_a_question_of_each_family_worded_as_trained() -> None:
+    """The file beside the weights and the world that they were trained on agree."""
+    suggested = json.loads((BUNDLED_FOLDER / "questions.json").read_text("utf-8"))
     templates = [template for group in SENTENCES.values() for template in group]
-    wordings = [re.sub(r"\\{\w+\\}", r"[a-z0-9 ]+", re.escape(t)) for t in templates]
-    assert len(set(chips)) == len(FAMILIES)
-    assert all(any(re.fullmatch(wording, chip) for wording in wordings) for chip in chips)
+    wordings = [re.sub(r"\\{\w+\\}", r"([a-z0-9 ]+)", re.escape(t)) for t in templates]
+    assert len(set(suggested)) == len(FAMILIES)
+    known = {*COLORS, *SHAPES, *FILLS, "object", "color", "shape", "first", "last"}
+    for question in suggested:
+        matches = [re.fullmatch(wording, question) for wording in wordings]
+        slots = [match.groups() for match in matches if match]
+        assert slots, question
+        assert any(
+            all(word in known or word.isdigit() for slot in found for word in slot.split())
+            for found in slots
+        ), question
 
 
 def test_every_form_has_a_short_wording_and_sentences() -> None:

@@ -12,6 +12,7 @@ import pytest
 from clips import write_clip
 from fake_engine import LAYERS, WORDS, FakeEngine, loading
 
+from adaspark.bytestore import ByteStore
 from adaspark.errors import UserError
 from adaspark.request import Result
 from app.limits import ServerLimits
@@ -22,7 +23,7 @@ from app.runs import Gate, sentence
 from app.samples import read_samples
 from app.service import Service
 from app.settings import MOST_WORDS, Settings, checked_question
-from app.store import ByteStore, Footage
+from app.store import Footage
 from app.videos import GONE, NO_VIDEO
 
 DIALS = Settings(0.9, 0.7, 2, 2, 2)
@@ -329,6 +330,36 @@ def test_reports_come_before_the_result_and_not_too_often() -> None:
 
     *shares, result = reported(work)
     assert result == "done" and shares == [n / STEPS for n in range(1, STEPS + 1)]
+
+
+def test_work_that_fails_ends_its_reports_with_its_error() -> None:
+    def work(report: Report) -> str:
+        report(1, 2)
+        raise ValueError("broken")
+
+    shares = reported(work)
+    assert next(shares) == 0.5
+    with pytest.raises(ValueError, match="broken"):
+        next(shares)
+
+
+def test_a_page_that_leaves_ends_the_work_that_it_waited_for() -> None:
+    seen, left = threading.Event(), threading.Event()
+    reports: list[int] = []
+
+    def work(report: Report) -> None:
+        for done in range(1, 11):
+            reports.append(done)
+            report(done, 10)
+            seen.set()
+            left.wait(30)
+
+    shares = reported(work)
+    next(shares)
+    seen.wait(30)
+    threading.Timer(0.05, left.set).start()
+    shares.close()  # type: ignore[attr-defined]
+    assert reports == [1, 2]
 
 
 def test_a_clip_that_cannot_be_sampled_so_is_not_chosen(service: Service) -> None:

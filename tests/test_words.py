@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from models import tokenizer
 
 from adaspark.trace_meta import Part
-from adaspark.words import BROKEN, MOST_TOKENS, TokenText, token_texts
+from adaspark.words import BROKEN, MOST_TOKENS, TextStream, TokenText, token_texts
 
 
 def of_bytes(ids: Sequence[int]) -> str:
@@ -48,3 +50,20 @@ def test_a_character_that_was_cut_or_lost_stays_as_it_is() -> None:
     assert read("日".encode()[:2]) == [TokenText(BROKEN)] * 2
     lost = read(BROKEN.encode() + "日".encode())
     assert [text.text for text in lost] == [BROKEN] * 3 + ["日", "", ""]
+
+
+@given(st.data())
+def test_a_stream_says_what_decoding_all_tokens_anew_would_add(data: st.DataObject) -> None:
+    """Whole characters, broken ones and special tokens alike, in any order."""
+    known = tokenizer().encode("日本🙂é視👩 the", add_special_tokens=False)
+    anything = st.integers(0, len(tokenizer()) - 1)
+    ids = data.draw(st.lists(st.sampled_from(known) | anything, max_size=24))
+    stream, shown = TextStream(tokenizer()), ""
+    for count, token in enumerate(ids, 1):
+        whole = tokenizer().decode(ids[:count], skip_special_tokens=True)
+        added = stream.add(token)
+        if whole.endswith(BROKEN):
+            assert not added
+        else:
+            assert shown + added == whole
+            shown = whole

@@ -116,7 +116,7 @@ class _Painter:
         return outlined(picture, boxes)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Tint:
     """What goes over each frame of a slice: bool `grey` and float32 `opacity` [H, W, 1], and
     float32 `colour` [H, W, 3].

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from viz import series
+from viz.packing import finite_or_none
 from viz.palette import Theme, colours
 from viz.plotting import hide_axes, laid_out, nothing, share_axis
 
@@ -116,7 +117,7 @@ def _mosaic_figure(pictures: Floats, names: list[str], title: str, theme: Theme)
     shown = np.unique(np.linspace(0, count - 1, min(count, MOST_PICTURES)).round().astype(int))
     picture, places = _mosaic(pictures[shown].astype(np.float64))
     heat = go.Heatmap(
-        z=[[None if np.isnan(v) else round(float(v), 4) for v in row] for row in picture],
+        z=[[finite_or_none(value, 4) for value in row] for row in picture],
         coloraxis="coloraxis",
         hoverinfo="skip",
     )

@@ -1,4 +1,8 @@
-"""HTML and SVG elements as text."""
+"""HTML and SVG elements as text, for reports, evaluations' pages and charts.
+
+(No templates of Jinja2: viz needs numpy and plotly alone, and most of these elements are rows and
+shapes that follow from arrays.)
+"""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ dtype is "u1", "u2", "u4" (packed, first value in the highest bits), "u8" or "u1
 from __future__ import annotations
 
 import base64
+import math
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,15 @@ def packed_known(shares: NDArray[Any]) -> dict[str, Any]:
     """Shares in [0, 1] in steps of 1/254; NaN is UNKNOWN."""
     levels = np.round(np.nan_to_num(shares.astype(np.float64)).clip(0, 1) * 254)
     return packed(np.where(np.isnan(shares), UNKNOWN, levels).astype(np.uint8), 8)
+
+
+def finite_or_none(value: float, digits: int | None = None) -> float | None:
+    """The number, rounded to `digits` decimals if given; None for NaN and infinity, which JSON
+    does not have.
+    """
+    if not math.isfinite(value):
+        return None
+    return float(value) if digits is None else round(float(value), digits)
 
 
 def unpacked(value: dict[str, Any]) -> NDArray[np.integer]:

@@ -8,14 +8,13 @@ not fit is a layer's `viz.detail`, which the viewer asks for when it is looked a
 from __future__ import annotations
 
 import json
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from viz.detail import details_within, packed_within, shown_words
-from viz.packing import packed, packed_known, packed_shares, packed_size
+from viz.packing import finite_or_none, packed, packed_known, packed_shares, packed_size
 from viz.shares import TraceView
 
 if TYPE_CHECKING:
@@ -59,7 +58,9 @@ def scene(
         "layers": len(view.trace.computed_pairs),
         "heads": view.trace.word_probs.shape[2] if rows else 0,
         "videos": _videos(view),
-        "frame_times": [[_rounded(t, 6) for t in row] for row in view.trace.frame_times.tolist()],
+        "frame_times": [
+            [finite_or_none(t, 6) for t in row] for row in view.trace.frame_times.tolist()
+        ],
         "cubes": packed(view.trace.bounds, 16),
         "kinds": view.kinds,
         "kept": packed_within(_kept(view), KEPT_BYTES) or packed_shares(_kept(view), 1),
@@ -133,8 +134,4 @@ def _json_ready(value: Any) -> Any:
         return [_json_ready(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
-    return _rounded(value, 6) if isinstance(value, float) else value
-
-
-def _rounded(value: float, digits: int) -> float | None:
-    return round(value, digits) if math.isfinite(value) else None
+    return finite_or_none(value, 6) if isinstance(value, float) else value

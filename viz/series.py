@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from viz.packing import finite_or_none
 
 if TYPE_CHECKING:
     from viz.shares import TraceView
@@ -196,4 +197,4 @@ def _layers(view: TraceView) -> list[float]:
 
 
 def _known(values: Iterable[Any]) -> list[float | None]:
-    return [float(v) if math.isfinite(v) else None for v in values]
+    return [finite_or_none(value) for value in values]

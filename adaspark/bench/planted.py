@@ -29,7 +29,7 @@ def video_sequence(tokens: int, cube_tokens: int, device: torch.device) -> Seque
     return SequenceMap.build(is_video, [grid], CUBES[cube_tokens])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Planted:
     """Wishes, int32 [H, W, C] for each chunk of rows, and the (row, key) pairs they ask for."""
 

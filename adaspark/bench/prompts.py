@@ -26,7 +26,7 @@ _SHAPE = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bench:
     """A model, its tokenizer, and `features(slices)`: what its vision tower makes of a clip."""
 

@@ -68,6 +68,7 @@ def _told(arm: Arm, found: Sequence[Outcome]) -> dict[str, Any]:
 def sign_flip(differences: Scores) -> float:
     """Two-sided p-value of Fisher's randomisation test: how often a random choice of signs moves
     the mean of `differences` [N] as far from 0. All choices up to N = 12, else 4,096 drawn ones.
+    (`scipy.stats.permutation_test` draws others: the p-values that were published would change.)
     """
     count = len(differences)
     if count <= _EXACT:

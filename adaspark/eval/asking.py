@@ -30,7 +30,7 @@ class Span:
     answer: range
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Asked:
     """Blocks of questions: `ids` and `labels` int64 [B, Q, L]; spans by clip and question."""
 

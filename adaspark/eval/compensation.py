@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from adaspark.ffn import choose_tokens, importance
-from adaspark.layout import CubeLayout
+from adaspark.layout import CubeLayout, kept_means
 from adaspark.rules import top_p
 
 
-@dataclass
+@dataclass(eq=False)
 class Branches:
     """FFN calls in the order in which they were made: the residual stream before each, and what the
     branch returned, both [B, rows, h].
@@ -52,7 +52,7 @@ def listening(model: Any) -> Iterator[Branches]:
             hook.remove()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SkipErrors:
     """Per layer and clip, fp64 [L, B]: the share of video tokens that pass, and root mean square
     errors of the skipped ones, relative to the FFN's own output (`branch`; bypass errs by 1 there)
@@ -72,7 +72,7 @@ def skip_errors(inputs: Tensor, outputs: Tensor, layout: CubeLayout, p: float) -
     norms = inputs.float().norm(dim=-1)
     kept = choose_tokens(importance(norms, layout), layout, rule=top_p(p))
     outputs = outputs.float()
-    means = cube_means(outputs, kept, layout)[..., layout.cube_from_token, :]
+    means = kept_means(outputs, kept, layout)[..., layout.cube_from_token, :]
 
     def over_skipped(values: Tensor) -> Tensor:
         return (values.double().square().sum(-1) * ~kept).sum(-1)
@@ -85,13 +85,3 @@ def skip_errors(inputs: Tensor, outputs: Tensor, layout: CubeLayout, p: float) -
         mean=(left / block).sqrt(),
         bypass=(own / block).sqrt(),
     )
-
-
-def cube_means(values: Tensor, kept: Tensor, layout: CubeLayout) -> Tensor:
-    """Mean of the kept tokens of each cube: [..., C, h] of `values` [..., V, h]."""
-    shape = (*values.shape[:-2], layout.cubes, values.shape[-1])
-    sums = values.new_zeros(shape).index_add(-2, layout.cube_from_token, values * kept[..., None])
-    counts = values.new_zeros(shape[:-1])
-    counts = counts.index_add(-1, layout.cube_from_token, kept.to(values.dtype))
-    means: Tensor = sums / counts[..., None]
-    return means

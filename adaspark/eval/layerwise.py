@@ -13,6 +13,7 @@ from torch import Tensor
 from adaspark.eval.clips import Length
 from adaspark.eval.stats import CONFIDENCE, FEWEST_VIDEOS, Estimate, bootstrap_mean
 from adaspark.eval.tables import Kind, written
+from adaspark.summary import finite_or_none
 
 Layers = Sequence[float | None]
 """One clip's figure of each layer; None where a layer has none."""
@@ -21,7 +22,7 @@ Layers = Sequence[float | None]
 def rounded(figures: Tensor | Sequence[Any]) -> list[float | None]:
     """A row of figures in five decimals, NaN as None: what an item keeps of each layer."""
     values = np.asarray(torch.as_tensor(figures).cpu(), np.float64)
-    return [round(value, 5) if np.isfinite(value) else None for value in values.tolist()]
+    return [finite_or_none(value, 5) for value in values.tolist()]
 
 
 def table_of(clips: Sequence[Layers]) -> NDArray[np.float64]:

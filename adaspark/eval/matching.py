@@ -26,7 +26,8 @@ def matched(runner: Runner, clips: Sequence[Clip], arm: Arm, target: float) -> A
 
     The density grows with either, from little at 0 to 1 at 1; the false position between the two
     is halved on the side that stays (the Illinois method). Few clips are enough: the density
-    hardly depends on them.
+    hardly depends on them. (`scipy.optimize` stops by how near the share is, not by how near the
+    density is; each try answers all clips, so this takes the few that it needs.)
     """
     dial = "attn_top_p" if arm.config.attn_rule == "top_p" else "attn_keep"
     low, high = (0.0, -target), (1.0, 1.0 - target)

@@ -1,16 +1,14 @@
-"""The files of one evaluation: `results.json`, `items.jsonl` and its PNGs, in one folder.
+"""The files of one evaluation: `results.json`, its items and its PNGs, in one folder.
 
-Items are appended as they are computed, so that a run which stopped goes on where it was, and
-are kept, so that pictures can be drawn anew without the model. Runs go to `runs/eval/NAME`; those
-that the README shows are committed in `assets/results/NAME`.
+Items (see `ItemLog`) are added as they are computed, so that a run which stopped goes on where it
+was, and are kept, so that pictures can be drawn anew without the model. Runs go to
+`runs/eval/NAME`; those that the README shows are committed in `assets/results/NAME`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,11 +19,13 @@ import numpy as np
 
 from adaspark.bench.setting import setting
 from adaspark.errors import UserError
+from adaspark.eval.items import OWN_FIELDS, ItemLog
 from adaspark.eval.tables import Table
+from adaspark.files import write_whole
+from adaspark.summary import finite_or_none
 
 SCHEMA = 1
 RUNS = Path("runs/eval")
-_OWN = {"plan", "commit", "seconds", "key"}
 
 Label = Literal["S", "A", "R", "Q"]
 LABELS: dict[Label, str] = {
@@ -84,12 +84,12 @@ class Results:
         self.plan_hash = _hash(self.plan, self.config, self.seed)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self.items = [i for i in _lines(self._log) if i["plan"] == self.plan_hash]
+            self._log = ItemLog(self.folder)
+            self.items = [i for i in self._log.read() if i["plan"] == self.plan_hash]
         except OSError as error:
             raise _unusable(error) from error
         self._keys = {_key(item["key"]) for item in self.items}
         self._since = time.monotonic()
-        self._mended = False
 
     @property
     def seconds(self) -> float:
@@ -113,7 +113,7 @@ class Results:
         """
         if self.has(*key):
             raise ValueError(f"There is an item {key} already: ask `has` before computing it.")
-        if taken := _OWN & values.keys():
+        if taken := OWN_FIELDS & values.keys():
             raise ValueError(f"An item's {', '.join(sorted(taken))} is not the caller's to set.")
         now = time.monotonic()
         line = {
@@ -124,11 +124,7 @@ class Results:
         }
         item = _plain({**line, **values})
         try:
-            if not self._mended:
-                _cut_unfinished(self._log)
-                self._mended = True
-            with self._log.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(item, ensure_ascii=False, allow_nan=False) + "\n")
+            self._log.append(item)
         except OSError as error:
             raise _unusable(error) from error
         self.items.append(item)
@@ -136,7 +132,7 @@ class Results:
         self._since = now
 
     def save(self, tables: Sequence[Table], figures: Sequence[Figure] = ()) -> None:
-        """Write `results.json` and the figures, in place of what an earlier run left.
+        """Write `results.json` and the figures, in place of what an earlier run left; pack items.
 
         Raises UserError where the disk refuses.
         """
@@ -145,6 +141,10 @@ class Results:
         for figure in figures:
             write(self.folder / figure.file, figure.png)
         write(self.folder / "results.json", text.encode() + b"\n")
+        try:
+            self._log.pack()
+        except OSError as error:
+            raise _unusable(error) from error
 
     def to_dict(self) -> dict[str, Any]:
         """What `results.json` says."""
@@ -165,10 +165,6 @@ class Results:
             "figures": [{"file": f.file, "title": f.title, "alt": f.alt} for f in self.figures],
             "data": self.data,
         }
-
-    @property
-    def _log(self) -> Path:
-        return self.folder / "items.jsonl"
 
 
 def load(folder: str | Path) -> Results:
@@ -205,36 +201,10 @@ def fingerprint(path: str | Path) -> str:
 
 def write(path: Path, content: bytes) -> None:
     """Write a file whole or not at all. Raises UserError where the disk refuses."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        draft.write_bytes(content)
-        draft.replace(path)
+        write_whole(path, lambda draft: draft.write_bytes(content))
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise _unusable(error) from error
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """The items of a file, without a last line that a stopped run left unfinished."""
-    content = path.read_bytes() if path.exists() else b""
-    items = []
-    for number, line in enumerate(content[: content.rfind(b"\n") + 1].split(b"\n")[:-1], 1):
-        try:
-            item = json.loads(line)
-            complete = item.keys() >= _OWN
-        except (ValueError, AttributeError):
-            complete = False
-        if not complete:
-            raise UserError(f"Line {number} of {path} is no item: delete that line.")
-        items.append(item)
-    return items
-
-
-def _cut_unfinished(path: Path) -> None:
-    content = path.read_bytes() if path.exists() else b""
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        os.truncate(path, whole)
 
 
 def _hash(plan: Mapping[str, Any], config: Mapping[str, Any], seed: int) -> str:
@@ -255,7 +225,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
     if isinstance(value, float):
-        return float(f"{value:.6g}") if math.isfinite(value) else None
+        return finite_or_none(float(f"{value:.6g}"))
     return value
 
 

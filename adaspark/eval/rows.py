@@ -17,7 +17,7 @@ from adaspark.eval.runner import Heard
 KINDS = ("video", "question", "answer")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rows:
     """Rows of one clip in all layers.
 

@@ -41,7 +41,7 @@ TOKENS_AT_ONCE = {"cuda": 2**16, "cpu": 2**13}
 _KEPT_FEATURES = 4  # batches whose features stay, for the next arm
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Heard:
     """One batch's decisions, for whoever wants more than outcomes.
 
@@ -70,7 +70,7 @@ class Record:
     video_rows: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Reading:
     """One batch, read once under the expected answers."""
 

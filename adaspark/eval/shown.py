@@ -24,7 +24,7 @@ _TOKEN = PATCH * MERGE
 _GREY = 128
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Shown:
     """Equal clips after the vision tower.
 

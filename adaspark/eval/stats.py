@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binomtest
 
 CONFIDENCE = 0.95
 DRAWS = 5_000
@@ -49,17 +49,8 @@ def wilson(right: int, total: int, *, confidence: float = CONFIDENCE) -> Estimat
         raise ValueError(f"Of {total} items {right} cannot be right.")
     if total == 0:
         return Estimate(math.nan, 0.0, 1.0)
-    z2 = NormalDist().inv_cdf((1 + confidence) / 2) ** 2
-    share = right / total
-    centre = share + z2 / (2 * total)
-    reach = math.sqrt(z2 * (share * (1 - share) + z2 / (4 * total)) / total)
-    scale = 1 + z2 / total
-    # Rounding may leave the share itself a hair outside where it is 0 or 1.
-    return Estimate(
-        share,
-        min(share, max(0.0, (centre - reach) / scale)),
-        max(share, min(1.0, (centre + reach) / scale)),
-    )
+    interval = binomtest(right, total).proportion_ci(confidence, method="wilson")
+    return Estimate(right / total, float(interval.low), float(interval.high))
 
 
 def bootstrap_mean(
@@ -73,6 +64,8 @@ def bootstrap_mean(
     """Mean of `scores` [N] with the percentile interval of a bootstrap over `videos` [N].
 
     Without `videos` every item is a cluster of its own. Without items everything is NaN.
+    (`scipy.stats.bootstrap` draws indices of single items, with other random numbers: the intervals
+    that were published could not be had again.)
 
     Raises ValueError where the lengths differ or a score is not finite.
     """
@@ -119,12 +112,7 @@ def paired_difference(
 
 def mcnemar(gained: int, lost: int) -> float:
     """Two-sided p-value of McNemar's exact test: are flips as likely in both directions?"""
-    flips = gained + lost
-    tail = ways = 1  # of choosing k flips; whole numbers, exact for any number of them
-    for k in range(min(gained, lost)):
-        ways = ways * (flips - k) // (k + 1)
-        tail += ways
-    return min(1.0, float(2 * tail / 2**flips))
+    return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ LEAST_GAIN = 0.1
 """A head's entries are gathered where that saves more than this share of its time."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
     """The work of each tile of `size` rows.
 

@@ -96,7 +96,7 @@ def _parts(work: Plan) -> list[tuple[slice, int]]:
     return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Work:
     """What was planned for a chunk, and by first row the number of pairs gathered of each row."""
 

@@ -31,7 +31,7 @@ NO_TOKEN = 2**31 - 1
 """Stands for the token of a padded slot: after every query."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class KeyBlocks:
     """The keys of a sequence in the order of the kernels: cube by cube, then text.
 
@@ -102,7 +102,7 @@ def _block_for(slots: int) -> int:
     return min(BLOCK_COST, key=lambda block: ceil(slots / block) * block * BLOCK_COST[block])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rows:
     """Queries of consecutive segments, one row each.
 
@@ -240,7 +240,7 @@ def chunks(segments: Sequence[Segment], *, heads: int, most_bytes: int) -> list[
     return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pairs:
     """Partial results of gathered (row, cube) pairs, the pairs of a row together.
 
@@ -254,7 +254,7 @@ class Pairs:
     count: Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Source:
     """Keys and values [G, rows, D]: by position in the sequence (`gathered`), or by slot."""
 

@@ -23,7 +23,7 @@ from adaspark.mini.world import HELD_OUT_SEED, Scene, sample_scene
 FAMILY_NAMES = (*FAMILIES, *EXTRA)
 
 
-@dataclass
+@dataclass(eq=False)
 class Batch:
     """Clips of one shape with their questions.
 

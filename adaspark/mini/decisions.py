@@ -13,7 +13,7 @@ from torch import Tensor
 from adaspark.mini.plan import Chunk, Plan
 
 
-@dataclass
+@dataclass(eq=False)
 class LayerDecisions:
     """One layer. Fields that were not asked for are None.
 

@@ -78,7 +78,7 @@ class Packer:
         return [*self.before, *[self.video_id] * video_tokens]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Geometry:
     """What all packed sequences of one shape share; N = prefix + blocks x block tokens.
 

@@ -22,6 +22,7 @@ from torch.utils.checkpoint import checkpoint
 from adaspark.attention import cube_probs, mean_keys
 from adaspark.config import AdaSparkConfig
 from adaspark.ffn import choose_tokens, importance
+from adaspark.layout import kept_means
 from adaspark.mini.decisions import Decisions, LayerDecisions
 from adaspark.mini.forward import batch_positions, prefix_embeds
 from adaspark.mini.plan import Chunk, Plan
@@ -32,7 +33,7 @@ from adaspark.selection import keep_cubes
 BY_CALL = "adaspark_mini_sparse"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LayerKeys:
     """What a layer's later rows read: keys and values [B, G, P, D], mean keys fp32 [B, G, C, D]."""
 
@@ -205,15 +206,11 @@ class SparseForward:
             heard.ffn_kept = kept
         if rule.keeps_all:
             return branch
-        passed = branch[:, video].float() * kept[..., None]
-        skipped = torch.zeros_like(passed)
+        values = branch[:, video].float()
+        skipped = torch.zeros_like(values)
         if self.config.ffn_skipped == "mean":
-            sums = passed.new_zeros(len(passed), layout.cubes, passed.shape[-1])
-            sums = sums.index_add(1, layout.cube_from_token, passed)
-            counts = sums.new_zeros(len(kept), layout.cubes)
-            counts = counts.index_add(1, layout.cube_from_token, kept.float())
-            skipped = (sums / counts[..., None])[:, layout.cube_from_token]
-        moved = torch.where(kept[..., None], passed, skipped).to(branch.dtype)
+            skipped = kept_means(values, kept, layout)[:, layout.cube_from_token]
+        moved = torch.where(kept[..., None], values, skipped).to(branch.dtype)
         return torch.cat([branch[:, : video.start], moved], dim=1)
 
 

@@ -19,7 +19,6 @@ __all__ = [
     "NONE",
     "Question",
     "check_family",
-    "question_chips",
     "question_stream",
     "questions",
     "score",
@@ -135,19 +134,3 @@ def settings_for(
     if family == "lookalike":
         return replace(settings, lookalikes=1.0)
     return replace(settings, turning=0.3) if family == "motion" else settings
-
-
-def question_chips() -> list[str]:
-    """Questions that the bundled model understands, one a family, for the page."""
-    return [
-        "What color is the circle?",
-        "What color is the striped square?",
-        "Which color comes first?",
-        "How many objects appear?",
-        "Which way does the star move?",
-        "Is the red object left or right of the blue object?",
-        "When is the triangle visible?",
-        "What color is the object at 3 seconds?",
-        "Which color is the most common?",
-        "What shape is the purple object?",
-    ]

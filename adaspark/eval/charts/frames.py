@@ -35,7 +35,7 @@ HEADING, GAP = 0.3, 0.08
 Segments = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     """One word's choice on some frames.
 

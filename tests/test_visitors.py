@@ -1,0 +1,80 @@
+"""What is remembered of a page that sends several requests at once."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import visitors
+from app.runs import Run
+from app.visitors import Asked, Video, Visitor, Visitors
+
+QUESTION = Asked(Video(Path("clip.mp4"), "clip"), "why?")
+
+
+@pytest.mark.parametrize("begin", [lambda v: v.begin(QUESTION), Visitor.begin_beside])
+def test_of_runs_begun_at_once_all_but_one_are_cancelled(
+    begin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that nobody holds could not be stopped any more."""
+    meeting, made = threading.Barrier(2), []
+
+    class Meeting(Run):
+        """Waits to be made at the same time as another, which a lock does not let happen."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            made.append(self)
+            with suppress(threading.BrokenBarrierError):
+                meeting.wait(0.3)
+
+    visitor = Visitor()
+    monkeypatch.setattr(visitors, "Run", Meeting)
+    threads = [threading.Thread(target=begin, args=(visitor,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    lost = [run for run in made if run is not visitor.run and run is not visitor.beside]
+    assert len(made) == 2 and len(lost) == 1 and lost[0].superseded
+
+
+def test_a_question_ends_the_run_beside_and_stopping_ends_both() -> None:
+    visitor = Visitor()
+    beside = visitor.begin_beside()
+    first = visitor.begin(QUESTION)
+    assert beside.superseded and not first.superseded
+    other = visitor.begin_beside()
+    visitor.stop()
+    assert first.stop.is_set() and other.stop.is_set()
+    assert not first.superseded and not other.superseded
+
+
+def test_an_earlier_choice_of_video_does_not_replace_a_later_one() -> None:
+    visitor = Visitor()
+    early, late = visitor.choose(), visitor.choose()
+    visitor.settle(late, QUESTION.video)
+    visitor.settle(early, None, "refused")
+    assert visitor.video == QUESTION.video and visitor.refusal is None
+
+
+def test_the_longest_silent_visitor_is_forgotten_and_stopped() -> None:
+    known = Visitors(most=2)
+    runs = {session: known.get(session).begin(QUESTION) for session in "ab"}
+    known.get("a")
+    known.get("c")
+    assert runs["b"].stop.is_set() and not runs["a"].stop.is_set()
+    assert known.get("a").run is runs["a"] and known.get("b").run is None
+
+
+def test_a_run_that_is_begun_as_its_page_leaves_is_stopped() -> None:
+    """Its visitor is forgotten: nobody could stop it any more."""
+    known = Visitors()
+    visitor = known.get("a")
+    known.forget("a")
+    assert visitor.begin(QUESTION).stop.is_set() and visitor.begin_beside().stop.is_set()
+    assert not known.get("a").begin(QUESTION).stop.is_set()
