@@ -93,7 +93,8 @@ def test_a_broadcast_may_begin_and_end_anywhere(name: str, tmp_path: Path) -> No
     numbers = [number_in(frame) for frame in clip.frames]
     assert 0 < numbers[0] < numbers[-1] < 99
     passed = (np.array(numbers) - numbers[0]) / 25
-    assert clip.times_secs == pytest.approx(passed, abs=0.001)
+    # Small frames share a packet of a program stream, which states the time of one of them.
+    assert clip.times_secs == pytest.approx(passed, abs=1 / 25 if name.endswith("mpg") else 0.001)
 
 
 def refusal(path: Path) -> str:
