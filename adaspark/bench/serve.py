@@ -52,7 +52,7 @@ def run(
     kernels = gpu_loading.load(device).why if device.type == "cuda" else cpu_loading.load().why
     with tempfile.TemporaryDirectory() as folder:
         path = write_clip(Path(folder) / "clip.mp4", seconds=60 if quick else CLIP_SECS)
-        exact = torch.backends.cudnn.flags(allow_tf32=False)  # type: ignore[no-untyped-call]
+        exact = torch.backends.cudnn.flags(allow_tf32=False)
         with exact:
             checked = list(parity(path, device))
         for name, error, limit in checked:
