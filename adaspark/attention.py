@@ -135,7 +135,7 @@ def by_tiles(
     def work(segment: Segment) -> tuple[Segment, Choice, Tensor]:
         asked, choice = decide(queries, segment, known, start, rule=rule, scale=scale)
         attended = choice.kept | segment.own_mask
-        executed = tiles.executed_pairs(attended, segment, keys.shape[0])
+        executed = tiles.executed_pairs(attended, segment, keys.shape[0]) if observe else 0
         mixed = tiles.attend(asked * scale, keys, values, attended, segment, sequence)
         return segment, replace(choice, executed_pairs=executed), mixed
 

@@ -40,8 +40,12 @@ class _RowsMoved(Swapped):
         super().reorder_cache(beam_idx)  # type: ignore[misc]
         self._choose(lambda rows: rows[beam_idx.cpu()])
 
+    def reset(self) -> None:
+        super().reset()  # type: ignore[misc]
+        self.__dict__.pop(_NAME, None)
+
     def _choose(self, chosen: Any) -> None:
-        session: Session = self.__dict__[_NAME]
-        if session.has_video:
+        session = recall(self)
+        if session is not None and session.has_video:
             rows = chosen(torch.arange(len(session.rows)))
             self.__dict__[_NAME] = session.chosen(rows.tolist())

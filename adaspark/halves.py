@@ -102,10 +102,12 @@ def _batched(rows: list[Tensor]) -> Tensor:
 def _observer(call: Call, layer: int, recorders: list[Recorder]) -> Listener:
     run = call.session.run
 
+    @torch.no_grad()
     def hear(segment: Segment, choice: Choice) -> None:
         for recorder in recorders:
             recorder.attention(run, layer, segment, choice)
 
+    @torch.no_grad()
     def add(tally: Tally) -> None:
         for recorder in recorders:
             recorder.tally(run, layer, tally)
@@ -113,6 +115,7 @@ def _observer(call: Call, layer: int, recorders: list[Recorder]) -> Listener:
     return Listener(hear, add)
 
 
+@torch.no_grad()
 def _observe_dense(
     call: Call,
     layer: int,
@@ -133,6 +136,7 @@ def _observe_dense(
         observe(segment, replace(choice, executed_pairs=rows.shape[0] * segment.causal_pairs))
 
 
+@torch.no_grad()
 def _record_dense_ffn(
     call: Call, recorders: list[Recorder], layer: int, passed: Tensor, norms: Tensor
 ) -> None:

@@ -109,8 +109,15 @@ class Arguments:
             grids = [(t, h // self.merge, w // self.merge) for t, h, w in given.tolist()]
         positions = self.given.get("position_ids")
         places = None
-        if isinstance(positions, Tensor) and positions.ndim == 3 and len(positions) >= 3:
-            places = positions[-2:].expand(2, len(self.shown), -1).to(self.shown.device)
+        batch = len(self.shown)
+        if (
+            isinstance(positions, Tensor)
+            and positions.ndim == 3
+            and len(positions) >= 3
+            and positions.shape[1] in (1, batch)
+            and positions.shape[2] == self.count
+        ):
+            places = positions[-2:].expand(2, batch, -1).to(self.shown.device)
         has_types = self.given.get("mm_token_type_ids") is not None
         return [Shapes(mine, places, has_types) for mine in _shared_out(grids, counts)]
 

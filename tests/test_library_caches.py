@@ -206,12 +206,10 @@ def test_padding_in_a_later_question_is_not_seen(model: Any) -> None:
     expected = [logits(model, text_after(p, [*a, 3]))[0, -1] for p, a in zip(PROMPTS, asked)]  # noqa: B905
     with torch.no_grad():
         cache = model(**batch).past_key_values
-        plain = lambda n: (
-            model.model.rope_deltas + batch["attention_mask"].sum(-1, keepdim=True) + n
-        )  # noqa: E731
-        steps = plain(torch.arange(4)).expand(3, -1, -1)
+        next_positions = model.model.rope_deltas + batch["attention_mask"].sum(-1, keepdim=True)
+        steps = (next_positions + torch.arange(4)).expand(3, -1, -1)
         model(input_ids=longer, attention_mask=mask, position_ids=steps, past_key_values=cache)
-        last = plain(torch.tensor([[4], [2]])).expand(3, -1, -1)
+        last = (next_positions + torch.tensor([[4], [2]])).expand(3, -1, -1)
         mask = torch.cat([mask, torch.ones(2, 1, dtype=torch.long)], 1)
         found = model(
             input_ids=torch.tensor([[3], [3]]),

@@ -1,4 +1,4 @@
-"""One sparse model and several threads: each call knows its own prompt, recordings hear them all."""
+"""One sparse model, several threads: each call knows its own prompt, recordings hear them all."""
 
 from __future__ import annotations
 
@@ -155,11 +155,10 @@ def test_two_recordings_of_one_model_hear_both(model: Any) -> None:
 
 def test_a_prompt_and_the_words_of_another_do_not_mix(model: Any) -> None:
     """Decoding goes on with an earlier cache after a new prefill: the trace holds the latter."""
-    with torch.no_grad():
-        with record(model) as trace:
-            cache = model(**prompt([GRIDS[1]], seed=1)).past_key_values
-            model(**prompt([GRIDS[0]]))
-            model(input_ids=torch.tensor([[3]]), past_key_values=cache)
+    with torch.no_grad(), record(model) as trace:
+        cache = model(**prompt([GRIDS[1]], seed=1)).past_key_values
+        model(**prompt([GRIDS[0]]))
+        model(input_ids=torch.tensor([[3]]), past_key_values=cache)
     assert grids(trace) == [list(GRIDS[0])]
     assert all(word["kind"] != "answer" for word in trace.words)
 

@@ -45,14 +45,13 @@ def test_a_training_step_is_recorded_without_a_change(
     model = sparsify(tiny_model(), config)
     with record(model) as alone:
         logits(model, inputs)
-    expected = step(model, inputs)
     if checkpointing is not None:
-        model.gradient_checkpointing_enable({"use_reentrant": checkpointing})
+        model.activation_checkpointing_enable({"use_reentrant": checkpointing})
+    expected = {name: gradient.clone() for name, gradient in step(model, inputs).items()}
     with record(model) as trace:
         found = step(model, inputs)
     assert found.keys() == expected.keys()
-    for name in found:
-        torch.testing.assert_close(found[name], expected[name])
+    assert all(torch.equal(found[name], expected[name]) for name in found)
     for name in ("kept_share", "ffn_kept", "word_kept", "computed_pairs", "causal_pairs"):
         assert (getattr(trace, name) == getattr(alone, name)).all()
     assert len(trace.words) == len(alone.words) and trace.meta["counts"] == alone.meta["counts"]
@@ -61,7 +60,7 @@ def test_a_training_step_is_recorded_without_a_change(
 def test_recomputed_layers_know_their_own_prompt(inputs: Inputs) -> None:
     """Two prompts go forward before the first one's gradients are taken, in turns."""
     model, other = sparsify(tiny_model(), SPARSE), prompt([(3, 4, 4)], seed=1)
-    model.gradient_checkpointing_enable({"use_reentrant": False})
+    model.activation_checkpointing_enable({"use_reentrant": False})
     apart = [step(model, given) for given in (inputs, other)]
     expected = {name: apart[0][name] + apart[1][name] for name in apart[0]}
     model.zero_grad()
@@ -82,31 +81,26 @@ def test_outputs_with_gradients_are_recorded(inputs: Inputs) -> None:
     assert found.requires_grad and trace.ffn_density < 1 and len(trace.layers) == 3
 
 
-ODD = {"odd": [(5, 3, 7)], "two": VIDEOS, "none": []}
-
-
 @pytest.mark.parametrize("first", ["compile", "sparsify"])
 def test_a_compiled_model_answers_as_an_uncompiled_one(first: str) -> None:
+    """Of an odd number of slices; nothing of ours is traced, whatever the backend."""
     torch.compiler.reset()
-    model = tiny_model(layers=2)
-    plain = sparsify(copy.deepcopy(model), SPARSE)
+    model, inputs = tiny_model(layers=1), prompt([(5, 3, 7)])
     stock = copy.deepcopy(model)
+    plain = sparsify(copy.deepcopy(model), SPARSE)
     if first == "compile":
-        compiled = torch.compile(model)
-        logits(compiled, prompt([(1, 2, 2)]))  # traced while it was a stock model
+        compiled = torch.compile(model, backend="eager")
+        logits(compiled, prompt([]))  # traced while it was a stock model
         sparsify(compiled, SPARSE)
     else:
-        compiled = torch.compile(sparsify(model, SPARSE))
-    for grids in ODD.values():
-        inputs = prompt(grids)
+        compiled = torch.compile(sparsify(model, SPARSE), backend="eager")
+    for given in (inputs, prompt([])):
         torch.testing.assert_close(
-            logits(compiled, inputs), logits(plain, inputs), atol=1e-4, rtol=1e-4
+            logits(compiled, given), logits(plain, given), atol=1e-4, rtol=1e-4
         )
     restore(compiled)
-    inputs = prompt(ODD["odd"])
-    torch.testing.assert_close(
-        logits(compiled, inputs), logits(stock, inputs), atol=1e-4, rtol=1e-4
-    )
+    text = prompt([])
+    torch.testing.assert_close(logits(compiled, text), logits(stock, text), atol=1e-4, rtol=1e-4)
 
 
 def test_layers_compiled_one_by_one_answer_as_uncompiled_ones(inputs: Inputs) -> None:

@@ -1,4 +1,4 @@
-"""What stands around and inside a model: wrappers, hooks, patched and exchanged modules, configs."""
+"""What stands around and inside a model: wrappers, hooks, patched modules, configurations."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ SPARSE = AdaSparkConfig(CUBE, 0.5, 0.5)
 DENSE = AdaSparkConfig(CUBE, 1.0, 1.0)
 VIDEOS = [(5, 3, 7), (2, 4, 4)]
 Inputs = dict[str, Tensor]
+# PEFT asks by a name that transformers gives up.
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 
 
 @pytest.fixture
@@ -175,7 +177,8 @@ def test_another_attention_set_afterwards_changes_no_sparse_call(
     expected = logits(model, inputs)
     for which in (model, stock):
         which.set_attn_implementation(name)
-    assert torch.equal(logits(model, inputs), expected) and is_sparse(model, inputs)
+    torch.testing.assert_close(logits(model, inputs), expected, atol=1e-4, rtol=1e-4)
+    assert is_sparse(model, inputs)
     assert model.config.text_config._attn_implementation == name
     sparsify(model, DENSE)
     assert torch.equal(logits(model, inputs), logits(stock, inputs))
@@ -250,7 +253,7 @@ def test_adapters_are_trained_and_left(stock: Any, inputs: Inputs) -> None:
     wrapped = get_peft_model(sparsify(stock, SPARSE), LoraConfig(target_modules=["up_proj"]))
     assert is_sparse(wrapped, inputs)
     wrapped(**inputs, labels=inputs["input_ids"]).loss.backward()
-    found = [p for n, p in wrapped.named_parameters() if "lora_B" in n]
+    found = [p for n, p in wrapped.named_parameters() if "lora_B" in n and "layers" in n]
     assert len(found) == 3 and all(p.grad.ne(0).any() for p in found)
     plain = restore(wrapped).merge_and_unload()
     torch.testing.assert_close(logits(plain, inputs), logits(tiny_model(), inputs))
