@@ -179,12 +179,15 @@ def _model(source: Source, small: _Small, device: torch.device) -> Any:
             ignore_mismatched_sizes=True,  # so that they are told, below
             **placing,
         )
-    _check_loaded(source, info)
+    _check_loaded(source, info, extras_matter=not is_quantised(config))
     return model if placing else model.to(device)
 
 
-def _check_loaded(source: Source, info: dict[str, Any]) -> None:
-    """Refuse a model whose files lack weights, or hold layers or shapes that it has not."""
+def _check_loaded(source: Source, info: dict[str, Any], *, extras_matter: bool) -> None:
+    """Refuse a model whose files lack weights, or hold layers or shapes that it has not.
+
+    Beside a quantised weight lie its scales, which some methods leave among the extras.
+    """
     extra = [name for name in info["unexpected_keys"] if _A_LAYER.search(name)]
     what = f"; the files hold others, such as {some(extra)}" if extra else ""
     if missing := info["missing_keys"]:
@@ -192,7 +195,7 @@ def _check_loaded(source: Source, info: dict[str, Any]) -> None:
             f"{source.name} lacks {len(missing):,} weights ({some(missing)}){what}: its "
             f"config.json and its files do not belong together; {source.remedy()}."
         )
-    if extra:
+    if extra and extras_matter:
         raise UserError(
             f"{source.name} holds weights that its config.json has no place for ({some(extra)}): "
             f"{source.remedy()}."

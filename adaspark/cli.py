@@ -23,6 +23,7 @@ from adaspark.arguments import (
     typed_shown,
     whole,
 )
+from adaspark.checkpoint_source import locate
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
 from adaspark.outputs import check_outputs, write_outputs
@@ -64,7 +65,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_ask(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("video", metavar="VIDEO")
+    parser.add_argument(
+        "video", metavar="VIDEO", help="file, or folder of images, --fps of which make a second"
+    )
     parser.add_argument("question", metavar="QUESTION")
     add_dials(parser)
     parser.add_argument("--dense", action="store_true", help="drop nothing (both p = 1)")
@@ -130,25 +133,27 @@ def _ask(arguments: argparse.Namespace) -> None:
         given |= {"attn_top_p": 1.0, "ffn_top_p": 1.0}
     config = AdaSparkConfig.from_dict(given)
     from adaspark.request import Options, Result, Word
-    from adaspark.video import probe
+    from adaspark.shown import chosen_sampling
+    from adaspark.video import Sampling
+    from adaspark.video_probe import scan
 
-    drawing, limits = typed_drawing(arguments), typed_limits(arguments)
-    words_at_most = arguments.max_new_tokens
     options = Options(
         config,
-        max_new_tokens=words_at_most,
-        drawing=drawing,
-        limits=limits,
+        max_new_tokens=arguments.max_new_tokens,
+        drawing=typed_drawing(arguments),
+        limits=typed_limits(arguments),
         **typed_shown(arguments),
     )
-    probe(arguments.video, limits)
+    chosen_sampling(Sampling(), **options.sampling)
+    locate(arguments.model)
+    scanned = scan(arguments.video, options.limits, fps=arguments.fps)
     _quiet()
     from adaspark.engine import Engine
 
     engine = Engine(arguments.model, arguments.device)
     config = AdaSparkConfig.from_dict({**engine.default_config.to_dict(), **given})
     options = replace(options, config=config)
-    if note := engine.estimate(arguments.video, limits=limits, **options.sampling).note:
+    if note := engine.estimate(arguments.video, limits=options.limits, **options.sampling).note:
         print(f"adaspark: {note}.", file=sys.stderr)
     # Words go to standard output as they come, unless the JSON does.
     words = sys.stderr if arguments.json == "-" else sys.stdout
@@ -157,8 +162,11 @@ def _ask(arguments: argparse.Namespace) -> None:
             print(event.text, end="", file=words, flush=True)
         elif isinstance(event, Result):
             print(file=words)
+            for warning in event.trace.meta["warnings"]:
+                print(f"adaspark: {warning}", file=sys.stderr)
+            shown_path = arguments.video if scanned.plays_in_browsers else None
             files = (arguments.json, arguments.trace, arguments.report)
-            write_outputs(event, arguments.video, *files)
+            write_outputs(event, shown_path, *files)
 
 
 def _app(arguments: argparse.Namespace) -> int:

@@ -62,22 +62,16 @@ def _installed(name: str, *, required: bool = True, install: str | None = None) 
         return Finding(name, "not installed", install or f"pip install {name}", required)
 
 
-def _decoders() -> list[Finding]:
-    """A decoder counts when it imports: a wheel may be there and not fit the machine."""
-    found = []
-    for package, module, required in (("av", "av", True), ("decord", "decord", False)):
-        finding = _installed(package, required=required)
-        try:
-            import_module(module)
-        except (ImportError, OSError) as error:
-            if not finding.remedy:
-                reason = f"{finding.found}, but does not load ({error})"
-                finding = Finding(
-                    package, reason, f"pip install --force-reinstall {package}", required
-                )
-        found.append(finding)
-    order = "decord first, PyAV for what it refuses" if not found[1].remedy else "PyAV alone"
-    return [*found, Finding("video decoding", order)]
+def _decoder() -> list[Finding]:
+    """The decoder counts when it imports: a wheel may be there and not fit the machine."""
+    finding = _installed("av")
+    try:
+        import_module("av")
+    except (ImportError, OSError) as error:
+        if not finding.remedy:
+            reason = f"{finding.found}, but does not load ({error})"
+            finding = Finding("av", reason, "pip install --force-reinstall av", True)
+    return [finding]
 
 
 def _devices() -> list[Finding]:
@@ -163,7 +157,7 @@ def _tools() -> list[Finding]:
 _CHECKS: tuple[Callable[[], list[Finding]], ...] = (
     _python,
     _packages,
-    _decoders,
+    _decoder,
     _devices,
     _backend,
     _model,

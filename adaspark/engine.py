@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from adaspark import checkpoint
@@ -19,7 +18,8 @@ from adaspark.request import Estimate, Event, Options, Phase, Result, Word
 from adaspark.shown import chosen_sampling, estimate
 from adaspark.streaming import Stopped, streamed
 from adaspark.summary import finish
-from adaspark.video import DEFAULT_LIMITS, Limits, probe
+from adaspark.video import DEFAULT_LIMITS, Limits, Source, probe
+from adaspark.video_file import shown_name
 
 
 class Engine:
@@ -58,19 +58,19 @@ class Engine:
         return question_chips()
 
     def estimate(
-        self, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, **sampling: Any
+        self, path: Source, *, limits: Limits = DEFAULT_LIMITS, **sampling: Any
     ) -> Estimate:
         """Check a video and say what the model would be shown. Raises UserError as `ask` does.
 
         `sampling` are any of the request's own `SAMPLING` options, None where the model's applies.
         """
-        info = probe(path, limits)
         chosen = chosen_sampling(self._checkpoint.sampling, **sampling)
+        info = probe(path, limits, fps=chosen.fps)
         return estimate(info, chosen, most_tokens=sampling.get("max_video_tokens"))
 
     def ask(
         self,
-        path: str | Path,
+        path: Source,
         question: str,
         options: Options | None = None,
         *,
@@ -143,7 +143,7 @@ class Engine:
         """What a trace should say of the model and of the video as it was shown."""
         info = estimate.info
         clip = {
-            "name": info.path.name,
+            "name": shown_name(info.path),
             "width": info.width,
             "height": info.height,
             "shown_width": estimate.shown_width,
@@ -158,6 +158,7 @@ class Engine:
             "dtype": self.dtype,
             "backend": self.backend,
             "clip": clip,
+            "warnings": [*info.warnings, *features.warnings],
             "vision_flops": vision_flops(
                 self._checkpoint.model.config.vision_config, estimate.grid
             ),
@@ -169,13 +170,13 @@ class Engine:
     def _features(
         self, estimate: Estimate, options: Options, report: Report
     ) -> tuple[Features, dict[str, float]]:
-        path = estimate.info.path
+        source = estimate.info.source
         sampling = chosen_sampling(self._checkpoint.sampling, **options.sampling)
-        key = self._cache.key(path, sampling)
+        key = self._cache.key(source, sampling)
         if (found := self._cache.get(key)) is not None:
             return found, {"decode": 0.0, "vision": 0.0}
         features, seconds = encode(
-            self._checkpoint, path, estimate.grid, sampling, report, limits=options.limits
+            self._checkpoint, source, estimate.grid, sampling, report, limits=options.limits
         )
         self._cache.put(key, features)
         return features, seconds

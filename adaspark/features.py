@@ -21,6 +21,7 @@ from adaspark.video import (
     Limits,
     Sampling,
     content_hash,
+    damage_warning,
     patchify,
     stream_frames,
 )
@@ -35,13 +36,15 @@ class Features:
     """What the language model is shown: embeddings [V, h] of a (T, H, W) grid.
 
     `times_secs` has the presentation time of each sampled frame. Where tokens were pruned, `kept`
-    int64 [V] says which of the grid are left, ascending, on the host; None: all.
+    int64 [V] says which of the grid are left, ascending, on the host; None: all. `warnings` are
+    sentences for the user.
     """
 
     embeddings: Tensor
     grid: Grid
     times_secs: list[float]
     kept: Tensor | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def shown_grid(self) -> Grid:
@@ -62,14 +65,14 @@ class FeatureCache:
     def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
         self._max_bytes = max_bytes
         self._entries: OrderedDict[Key, Features] = OrderedDict()
-        self._hashes: dict[tuple[str, int, int], str] = {}
+        self._hashes: dict[tuple[tuple[str, int, int], ...], str] = {}
 
-    def key(self, path: Path, sampling: Sampling) -> Key:
-        """Content and sampling; an unchanged file is hashed once."""
-        stat = path.stat()
-        seen = (str(path), stat.st_size, stat.st_mtime_ns)
+    def key(self, source: Path | tuple[Path, ...], sampling: Sampling) -> Key:
+        """Content and sampling; an unchanged file, or list of images, is hashed once."""
+        stats = [(path, path.stat()) for path in _files(source)]
+        seen = tuple((str(path), stat.st_size, stat.st_mtime_ns) for path, stat in stats)
         if seen not in self._hashes:
-            self._hashes[seen] = content_hash(path)
+            self._hashes[seen] = content_hash(source)
         return self._hashes[seen], sampling
 
     def get(self, key: Key) -> Features | None:
@@ -88,10 +91,14 @@ class FeatureCache:
         return sum(f.embeddings.nbytes for f in self._entries.values())
 
 
+def _files(source: Path | tuple[Path, ...]) -> tuple[Path, ...]:
+    return (source,) if isinstance(source, Path) else source
+
+
 @torch.inference_mode()
 def encode(
     checkpoint: Checkpoint,
-    path: Path,
+    source: Path | tuple[Path, ...],
     grid: Grid,
     sampling: Sampling,
     report: Report,
@@ -107,36 +114,36 @@ def encode(
     visual, device = checkpoint.model.model.visual, checkpoint.device
     parts: list[Tensor] = []
     times: list[float] = []
+    damaged = 0
     chunks = stream_frames(
-        path,
+        source,
         sampling,
         slices_per_chunk=vision.slices_at_once(grid, sampling.merge, device),
         limits=limits,
         on_progress=lambda done, total: report("decode", done, total),
     )
-    start = time.perf_counter()
+    start = asked = time.perf_counter()
     waited = 0.0
-    asked = start
-    for frames, when in ahead(_pinned(chunks, device)):
+    for chunk in ahead(_pinned(chunks, device)):
         waited += time.perf_counter() - asked
-        shown = frames.to(device, non_blocking=True)
+        shown = chunk.frames.to(device, non_blocking=True)
         pixels = patchify(shown, sampling, checkpoint.mean, checkpoint.std).to(visual.dtype)
-        slices = len(when) // sampling.temporal_patch
+        slices = len(chunk.times_secs) // sampling.temporal_patch
         parts.append(vision.encode(visual, pixels, (slices, *grid[1:])))
-        times += when
+        times += chunk.times_secs
+        damaged += chunk.damaged
         report("vision", len(times), grid[0] * sampling.temporal_patch)
         asked = time.perf_counter()
     embeddings = torch.cat(parts)
     if device.type == "cuda":
         torch.cuda.synchronize(device)  # for the seconds to be true
     seconds = {"decode": waited, "vision": time.perf_counter() - start - waited}
-    return Features(embeddings, grid, times), seconds
+    warnings = damage_warning(_files(source)[0], damaged, len(times))
+    return Features(embeddings, grid, times, warnings=warnings), seconds
 
 
-def _pinned(
-    chunks: Iterable[FrameChunk], device: torch.device
-) -> Iterator[tuple[Tensor, list[float]]]:
+def _pinned(chunks: Iterable[FrameChunk], device: torch.device) -> Iterator[FrameChunk]:
     """The chunks, where a GPU is to have them in memory that it copies from by itself."""
     for chunk in chunks:
-        pinned = chunk.frames.pin_memory() if device.type == "cuda" else chunk.frames
-        yield pinned, chunk.times_secs
+        is_cuda = device.type == "cuda"
+        yield replace(chunk, frames=chunk.frames.pin_memory()) if is_cuda else chunk

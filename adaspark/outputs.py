@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adaspark.errors import UserError
+from adaspark.files import write_whole
 
 if TYPE_CHECKING:
     from adaspark.request import Result
@@ -21,11 +22,16 @@ def check_outputs(*paths: str | None) -> None:
 
 
 def write_outputs(
-    result: Result, video: str, json_path: str | None, trace: str | None, report: str | None
+    result: Result,
+    video: str | None,
+    json_path: str | None,
+    trace: str | None,
+    report: str | None,
 ) -> None:
     """Write what was asked for of a result: figures (`-`: standard output), trace, offline page.
 
-    Raises UserError where a file turns out not to be writable.
+    `video` is what the page plays, None where no browser can. Raises UserError where a file turns
+    out not to be writable.
     """
     try:
         if json_path:
@@ -33,19 +39,23 @@ def write_outputs(
             if json_path == "-":
                 print(text)
             else:
-                Path(json_path).write_text(text + "\n", encoding="utf-8")
+                _write_text(json_path, text + "\n")
         if trace:
-            result.trace.save(trace)
+            write_whole(trace, result.trace.save)
         if report:
             from viz.page import report as page
 
-            Path(report).write_text(page(result.trace, video_path=video), encoding="utf-8")
+            _write_text(report, page(result.trace, video_path=video))
     except BrokenPipeError:
         raise
     except OSError as error:
         raise UserError(
             f"{error.filename} cannot be written ({error.strerror}): name another file."
         ) from error
+
+
+def _write_text(path: str, text: str) -> None:
+    write_whole(path, lambda draft: draft.write_text(text, encoding="utf-8"))
 
 
 def _is_writable(path: str) -> bool:

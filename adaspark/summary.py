@@ -39,6 +39,7 @@ def summary(trace: Trace) -> dict[str, Any]:
         "flops": _totals(meta["flops"]),
         "seconds": meta["seconds"],
         "layers": [_defined(asdict(layer)) for layer in trace.layers],
+        **({"warnings": meta["warnings"]} if meta.get("warnings") else {}),
     }
 
 

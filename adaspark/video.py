@@ -16,8 +16,9 @@ from torch import Tensor
 from adaspark import image
 from adaspark.image import smart_resize
 from adaspark.sampling import Sampling as Sampling
-from adaspark.video_decode import decode_frames, tensor_from_picture
-from adaspark.video_file import DEFAULT_LIMITS, Limits
+from adaspark.video_decode import PictureMaker, upright_tensor
+from adaspark.video_file import DEFAULT_LIMITS, Limits, damage_warning
+from adaspark.video_images import Source, image_paths
 from adaspark.video_probe import Scan, VideoInfo, probe, scan
 
 __all__ = [
@@ -26,8 +27,10 @@ __all__ = [
     "FrameChunk",
     "Limits",
     "Sampling",
+    "Source",
     "VideoInfo",
     "content_hash",
+    "damage_warning",
     "patchify",
     "probe",
     "read_clip",
@@ -42,19 +45,23 @@ OnProgress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class FrameChunk:
-    """Consecutive sampled frames: uint8 [F, 3, H, W] and the presentation time of each."""
+    """Consecutive sampled frames: uint8 [F, 3, H, W], the presentation time of each, and how many
+    of them are damaged.
+    """
 
     frames: Tensor
     times_secs: list[float]
+    damaged: int = 0
 
 
 @dataclass(frozen=True)
 class Clip:
     """What the model is shown of a video.
 
-    `frames` uint8 [F, 3, H, W], resized; `times_secs` the true presentation time of each;
-    `grid` (T, H, W) counts visual tokens after merging; `fps` is the sampled rate and
-    `seconds_per_slice` the mean spacing of slices that M-RoPE is given.
+    `frames` uint8 [F, 3, H, W], resized; `times_secs` the true presentation time of each, as a
+    player of the file counts it; `grid` (T, H, W) counts visual tokens after merging; `fps` is the
+    sampled rate and `seconds_per_slice` the mean spacing of slices that M-RoPE is given;
+    `warnings` are sentences for the user, such as of damage that was played over.
     """
 
     frames: Tensor
@@ -63,6 +70,7 @@ class Clip:
     seconds_per_slice: float
     info: VideoInfo
     fps: float
+    warnings: tuple[str, ...] = ()
 
 
 def sample_times(info: VideoInfo, sampling: Sampling) -> list[float]:
@@ -89,7 +97,7 @@ def token_grid(info: VideoInfo, sampling: Sampling) -> tuple[int, int, int]:
 
 
 def read_clip(
-    path: str | Path,
+    path: Source,
     sampling: Sampling,
     *,
     limits: Limits = DEFAULT_LIMITS,
@@ -97,12 +105,14 @@ def read_clip(
 ) -> Clip:
     """Check, sample and resize a video; `on_progress(done, total)` counts frames.
 
+    `path` is a file, or a folder, pattern or list of images, which come `sampling.fps` a second.
     Raises `UserError` for a file that cannot be used, and whatever `on_progress` raises.
     """
-    scanned = scan(path, limits)
+    scanned = scan(path, limits, fps=sampling.fps)
     info = scanned.info
-    chunks = list(_frame_chunks(scanned, sampling, limits, on_progress, chunk_frames=1))
+    chunks = list(_frame_chunks(scanned, sampling, on_progress, chunk_frames=1))
     fps = len(chunks) / info.duration_secs
+    damage = damage_warning(info.path, sum(chunk.damaged for chunk in chunks), len(chunks))
     return Clip(
         frames=torch.cat([chunk.frames for chunk in chunks]),
         times_secs=[time_secs for chunk in chunks for time_secs in chunk.times_secs],
@@ -110,11 +120,12 @@ def read_clip(
         seconds_per_slice=sampling.temporal_patch / fps,
         info=info,
         fps=fps,
+        warnings=info.warnings + damage,
     )
 
 
 def stream_frames(
-    path: str | Path,
+    path: Source,
     sampling: Sampling,
     *,
     slices_per_chunk: int = 8,
@@ -123,9 +134,8 @@ def stream_frames(
 ) -> Iterator[FrameChunk]:
     """Yield the frames of `read_clip` in chunks of whole slices."""
     chunk_frames = slices_per_chunk * sampling.temporal_patch
-    yield from _frame_chunks(
-        scan(path, limits), sampling, limits, on_progress, chunk_frames=chunk_frames
-    )
+    scanned = scan(path, limits, fps=sampling.fps)
+    yield from _frame_chunks(scanned, sampling, on_progress, chunk_frames=chunk_frames)
 
 
 def patchify(
@@ -145,9 +155,18 @@ def patchify(
     )
 
 
-def content_hash(path: str | Path) -> str:
-    """Return the SHA-256 of the file's bytes, in hex."""
-    with Path(path).open("rb") as file:
+def content_hash(source: Source) -> str:
+    """Return the SHA-256, in hex, of a file's bytes, or of those of all images."""
+    images = image_paths(source)
+    if not images:
+        assert isinstance(source, str | Path)
+        return _hash(Path(source))
+    each = "".join(_hash(path) for path in images)
+    return hashlib.sha256(each.encode()).hexdigest()
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -162,38 +181,33 @@ def _frame_size(info: VideoInfo, sampling: Sampling) -> tuple[int, int]:
 
 
 def _frame_chunks(
-    scanned: Scan,
-    sampling: Sampling,
-    limits: Limits,
-    on_progress: OnProgress | None,
-    *,
-    chunk_frames: int,
+    scanned: Scan, sampling: Sampling, on_progress: OnProgress | None, *, chunk_frames: int
 ) -> Iterator[FrameChunk]:
     frames: list[Tensor] = []
     times_secs: list[float] = []
-    for frame, time_secs in _resized_frames(scanned, sampling, limits, on_progress):
+    damaged = 0
+    for frame, time_secs, is_whole in _resized_frames(scanned, sampling, on_progress):
         frames.append(frame)
         times_secs.append(time_secs)
+        damaged += not is_whole
         if len(frames) == chunk_frames:
-            yield FrameChunk(torch.cat(frames), times_secs)
-            frames, times_secs = [], []
+            yield FrameChunk(torch.cat(frames), times_secs, damaged)
+            frames, times_secs, damaged = [], [], 0
     if frames:
-        yield FrameChunk(torch.cat(frames), times_secs)
+        yield FrameChunk(torch.cat(frames), times_secs, damaged)
 
 
 def _resized_frames(
-    scanned: Scan, sampling: Sampling, limits: Limits, on_progress: OnProgress | None
-) -> Iterator[tuple[Tensor, float]]:
+    scanned: Scan, sampling: Sampling, on_progress: OnProgress | None
+) -> Iterator[tuple[Tensor, float, bool]]:
     info, index = scanned.info, scanned.index
     wanted = [index.frame_from_time(t) for t in sample_times(info, sampling)]
     size = _frame_size(info, sampling)
-    pictures = decode_frames(
-        info.path, index, wanted, decoder=info.decoder, max_pixels=limits.max_pixels
-    )
-    for done, (frame, picture) in enumerate(zip(wanted, pictures, strict=True), start=1):
-        yield (
-            image.resize(tensor_from_picture(picture, scanned.turn), size),
-            float(index.times_secs[frame]),
-        )
+    maker = PictureMaker()
+    shown = scanned.reader.frames(wanted)
+    for done, (number, (frame, is_whole)) in enumerate(zip(wanted, shown, strict=True), start=1):
+        upright = upright_tensor(maker.picture(frame), scanned.crop, scanned.turn)
+        time_secs = info.start_secs + float(index.times_secs[number])
+        yield image.resize(upright, size), time_secs, is_whole
         if on_progress is not None:
             on_progress(done, len(wanted))

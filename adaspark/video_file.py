@@ -10,23 +10,26 @@ from typing import Any
 import av
 
 from adaspark.errors import UserError
+from adaspark.video_boxes import is_encrypted
+from adaspark.video_kinds import KINDS, head_of, looks_like_video, other_kind
 
 # An allow-list: playlists (HLS, concat, DASH) could name other files or addresses.
 _OPEN_OPTIONS = {
-    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi",
+    "format_whitelist": (
+        "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,dv,gif,apng"
+    ),
     "protocol_whitelist": "file",
 }
 _OPEN_AND_READ_TIMEOUT_SECS = (30.0, 30.0)
 _MAX_NAME = 80
-_MATROSKA_HEAD_BYTES = 4096
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How large a video may be; more is refused before anything is decoded."""
+    """How large a video may be (None: as large as it is); more is refused before decoding."""
 
-    max_bytes: int = 500_000_000
-    max_duration_secs: float = 7200.0
+    max_bytes: int | None = None
+    max_duration_secs: float | None = None
     max_pixels: int = 4096 * 4096
     max_frames: int = 1_000_000
 
@@ -43,13 +46,18 @@ def check_file(path: str | Path, limits: Limits) -> Path:
     size_bytes = _size_of_regular_file(path)
     if size_bytes == 0:
         raise UserError(f"{name} is empty (0 bytes): copy or upload the video again.")
-    if size_bytes > limits.max_bytes:
+    check_size(size_bytes, name, limits)
+    # Absolute, so that no name such as "concat:a|b" can be read as a protocol.
+    return path.absolute()
+
+
+def check_size(size_bytes: int, name: str, limits: Limits) -> None:
+    """Refuse more bytes than the limit."""
+    if limits.max_bytes is not None and size_bytes > limits.max_bytes:
         raise UserError(
             f"{name} has {size_bytes / 1e6:,.0f} MB and the limit is "
             f"{limits.max_bytes / 1e6:,.0f} MB: shorten or compress the video."
         )
-    # Absolute, so that no name such as "concat:a|b" can be read as a protocol.
-    return path.absolute()
 
 
 def shown_name(path: str | Path) -> str:
@@ -83,6 +91,35 @@ def damaged(name: str, what: str) -> UserError:
     return UserError(f"{name} is damaged: {what}; copy or export the video again.")
 
 
+def cut_off(name: str, share: float) -> UserError:
+    """Return the error for a file that holds only a share of what it announces."""
+    return UserError(
+        f"{name} is cut off: only {share:.0%} of the video it announces is in the file; "
+        "copy or export the video again."
+    )
+
+
+def damage_warning(path: Path, hurt: int, frames: int) -> tuple[str, ...]:
+    """Return the sentence for `hurt` of the `frames` that were shown, if any.
+
+    Raises UserError where all are.
+    """
+    if not hurt:
+        return ()
+    if hurt == frames:
+        raise damaged(shown_name(path), "all of its frames that would be shown are")
+    are = "is" if hurt == 1 else "are"
+    return (
+        f"{shown_name(path)} is partly damaged: {hurt:,} of {frames:,} frames {are} damaged "
+        "and shown as far as they can be decoded.",
+    )
+
+
+def encrypted(name: str) -> UserError:
+    """Return the error for a file that nobody can read without its key."""
+    return UserError(f"{name} is encrypted (DRM): give an unencrypted copy.")
+
+
 def video_stream(container: Any, name: str) -> Any:
     """Return the stream to show: the best one that is moving pictures, not cover art."""
     streams = [s for s in container.streams.video if not _is_cover_art(s)]
@@ -94,36 +131,6 @@ def video_stream(container: Any, name: str) -> Any:
     if stream.codec_context is None:
         raise UserError(f"{name} uses a video codec that is unknown here: convert it to H.264.")
     return stream
-
-
-def container_name(container: Any, path: Path) -> str:
-    """Return MP4, MOV, MKV, WebM or AVI, by what is in the file rather than by its name."""
-    if container.format.name == "avi":
-        return "AVI"
-    if "matroska" in container.format.name:
-        return "WebM" if b"webm" in _head(path) else "MKV"
-    return "MOV" if container.metadata.get("major_brand", "qt").startswith("qt") else "MP4"
-
-
-def segment_end_bytes(path: Path) -> int | None:
-    """Return where a Matroska file's content should end; None where it was left open, as live."""
-    with path.open("rb") as file:
-        head = file.read(_MATROSKA_HEAD_BYTES)
-    at, header_bytes = _matroska_size(head, 4)
-    if header_bytes is None or not head.startswith(b"\x18\x53\x80\x67", at + header_bytes):
-        return None
-    at, content_bytes = _matroska_size(head, at + header_bytes + 4)
-    return None if content_bytes is None else at + content_bytes
-
-
-def _matroska_size(head: bytes, at: int) -> tuple[int, int | None]:
-    """Read an element's size at `at`; return where it ends, and it, or None for unknown."""
-    if at >= len(head) or not head[at]:
-        return at, None
-    length = 9 - head[at].bit_length()
-    value = int.from_bytes(head[at : at + length], "big")
-    unmarked, unknown = value & (1 << 7 * length) - 1, (1 << 7 * length) - 1
-    return at + length, None if unmarked == unknown else unmarked
 
 
 def _size_of_regular_file(path: Path) -> int:
@@ -140,29 +147,20 @@ def _size_of_regular_file(path: Path) -> int:
 
 def _why_it_does_not_open(path: Path) -> UserError:
     try:
-        head = _head(path)
+        head = head_of(path)
     except OSError:
         return UserError(f"{shown_name(path)} cannot be read: check its permissions.")
-    if _looks_like_video(head):
+    if looks_like_video(head):
+        if is_encrypted(path):
+            return encrypted(shown_name(path))
         return damaged(
             shown_name(path), "its index is missing or broken, as when a copy was cut off"
         )
+    other = other_kind(head)
+    it_is = f", it is {other}" if other else ""
     return UserError(
-        f"{shown_name(path)} is not a video of a known kind: "
-        "give an MP4, MOV, MKV, WebM or AVI file."
+        f"{shown_name(path)} is not a video of a known kind{it_is}: give an {KINDS} file."
     )
-
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(64)
-
-
-def _looks_like_video(head: bytes) -> bool:
-    mp4 = head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free")
-    matroska = head.startswith(b"\x1aE\xdf\xa3")
-    avi = head.startswith(b"RIFF") and head[8:12] == b"AVI "
-    return mp4 or matroska or avi
 
 
 def _is_cover_art(stream: Any) -> bool:

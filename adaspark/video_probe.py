@@ -1,50 +1,45 @@
 """What a video is, and whether it can be used, before any of it is shown to the model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from adaspark.errors import UserError
-from adaspark.image import MAX_ASPECT_RATIO
-from adaspark.video_decode import (
-    Picture,
-    Turn,
-    decode_frames,
-    decoded,
-    decord_picture,
-    limit_decoder,
-    open_decord,
-    turn_of,
-)
+from adaspark.video_boxes import Crop
+from adaspark.video_decode import Reader, Turn, VideoReader, turn_of
 from adaspark.video_file import (
     DEFAULT_LIMITS,
     Limits,
     check_file,
-    container_name,
-    damaged,
-    open_video,
+    check_size,
     shown_name,
-    video_stream,
 )
-from adaspark.video_index import FrameIndex, index_frames
+from adaspark.video_header import check_pixels, read_header
+from adaspark.video_images import (
+    Source,
+    image_paths,
+    is_animated_webp,
+    read_images,
+    read_webp,
+)
+from adaspark.video_index import FrameIndex
+from adaspark.video_kinds import head_of, is_webp
+from adaspark.video_order import decode_order, try_decoding
 
-_MIN_SIDE_PIXELS = 2
-_SAME_TIME_SECS = 0.002
-# The only stored format in which decord's colours were found equal to PyAV's at every size.
-_DECORD_PIXEL_FORMATS = ("yuv420p", "yuvj420p")
-_CODEC_FROM_DECODER = {"libdav1d": "av1", "libaom-av1": "av1", "libvpx-vp9": "vp9"}
+_BROWSERS_OPEN = ("MP4", "MOV", "WebM", "MKV")
 
 
 @dataclass(frozen=True)
 class VideoInfo:
     """What `probe` found.
 
-    `width` and `height` are those of the upright picture with square pixels; `rotation` is the
-    clockwise turn in degrees that made it upright; `codec` is FFmpeg's name ("h264"), `container`
-    ours ("MP4"). Durations come from the frames in the file, not from its header.
+    `width` and `height` are those of the upright, cropped picture with square pixels; `rotation`
+    is the clockwise turn in degrees that made it upright; `codec` is FFmpeg's name ("h264"),
+    `container` ours ("MP4"). Durations come from the frames in the file, not from its header.
+    `start_secs` is how much later than its sound the picture starts: times that are shown count
+    from the sound's start, as in players. `images` are what a folder or list consists of.
+    `warnings` are sentences for the user.
     """
 
     path: Path
@@ -57,73 +52,137 @@ class VideoInfo:
     fps: float
     frames: int
     decoder: str
+    start_secs: float = 0.0
+    images: tuple[Path, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> Path | tuple[Path, ...]:
+        """What to read again: the file, or the images."""
+        return self.images or self.path
 
 
 @dataclass(frozen=True)
 class Scan:
-    """A `VideoInfo` with what decoding needs."""
+    """A `VideoInfo` with what decoding needs: `crop` applies to the stored picture, then `turn`."""
 
     info: VideoInfo
     index: FrameIndex
+    reader: Reader
     turn: Turn
+    crop: Crop
     pixel_format: str
     square_pixels: bool
 
+    @property
+    def plays_in_browsers(self) -> bool:
+        """Tell whether browsers open the file itself, as far as its container goes, uncropped."""
+        return self.info.container in _BROWSERS_OPEN and self.crop == Crop()
 
-def probe(path: str | Path, limits: Limits = DEFAULT_LIMITS) -> VideoInfo:
-    """Check a video file and describe it; decodes two frames and reads every packet.
 
-    Raises `UserError`, one sentence, for every file that cannot be used.
+def probe(
+    source: Source, limits: Limits = DEFAULT_LIMITS, *, fps: float | None = None
+) -> VideoInfo:
+    """Check a video and describe it; decodes a few frames and reads every packet.
+
+    `source` is a file, or a folder, pattern or list of images, `fps` of which make one second.
+    Raises `UserError`, one sentence, for everything that cannot be used.
     """
-    return scan(path, limits).info
+    return scan(source, limits, fps=fps).info
 
 
-def scan(path: str | Path, limits: Limits = DEFAULT_LIMITS) -> Scan:
+def scan(source: Source, limits: Limits = DEFAULT_LIMITS, *, fps: float | None = None) -> Scan:
     """Do the work of `probe` and keep what decoding needs."""
-    file, name = check_file(path, limits), shown_name(path)
-    kind, codec, index = _read_header(file, name, limits)
-    first, pixel_aspect = _first_frame(file, name, limits)
-    index = index.starting_at(first.pts or 0)
-    _check_duration(index.duration_secs, name, limits)
+    if images := image_paths(source):
+        return _checked(_scan_images(images, fps, limits), limits)
+    assert isinstance(source, str | Path)
+    file = check_file(source, limits)
+    status = file.stat()
+    return _scan_file(file, (status.st_ino, status.st_size, status.st_mtime_ns), limits)
+
+
+@lru_cache(maxsize=8)
+def _scan_file(file: Path, state: tuple[int, int, int], limits: Limits) -> Scan:
+    """Scan one file; an unchanged one, whose `state` is the same, is not read again."""
+    if is_webp(head_of(file)) and is_animated_webp(file):
+        return _checked(_scan_webp(file, limits), limits)
+    return _checked(_scan_video(file, shown_name(file), limits), limits)
+
+
+def _scan_video(file: Path, name: str, limits: Limits) -> Scan:
+    header = read_header(file, name, limits)
+    trial = try_decoding(file, name, limits)
+    first, index = trial.first, header.index
+    warnings: tuple[str, ...] = ()
+    if header.is_plain and trial.agrees(index):
+        index = index.starting_at(first.pts or 0)
+    else:
+        index, warnings = decode_order(file, limits)
     turn = turn_of(first)
-    width, height = _display_size(first.width, first.height, pixel_aspect, turn)
-    _check_pixels(width, height, name, limits)
+    width, height = header.crop.size(first.width, first.height)
+    width, height = _display_size(width, height, trial.pixel_aspect, turn)
     info = VideoInfo(
         path=file,
-        container=kind,
-        codec=codec,
+        container=header.kind,
+        codec=header.codec,
         width=width,
         height=height,
         rotation=turn.clockwise_degrees,
         duration_secs=index.duration_secs,
         fps=len(index) / index.duration_secs,
         frames=len(index),
-        decoder=_choose_decoder(file, index, first, turn, limits),
+        decoder="pyav",
+        start_secs=header.start_secs(index),
+        warnings=warnings,
     )
-    return Scan(info, index, turn, first.format.name, pixel_aspect == 1)
+    reader = VideoReader(file, index, limits.max_pixels)
+    is_square = trial.pixel_aspect == 1
+    return Scan(info, index, reader, turn, header.crop, first.format.name, is_square)
 
 
-def _read_header(file: Path, name: str, limits: Limits) -> tuple[str, str, FrameIndex]:
-    with open_video(file) as container:
-        stream = video_stream(container, name)
-        _check_pixels(stream.width, stream.height, name, limits)
-        decoder = stream.codec_context.name
-        return (
-            container_name(container, file),
-            _CODEC_FROM_DECODER.get(decoder, decoder),
-            index_frames(container, stream, name, limits),
+def _scan_images(images: tuple[Path, ...], fps: float | None, limits: Limits) -> Scan:
+    if fps is None:
+        raise UserError(
+            f"{shown_name(images[0].parent)} holds images: "
+            "say with --fps how many of them make one second."
         )
+    for path in images:
+        check_file(path, limits)
+    check_size(sum(path.stat().st_size for path in images), "The images together", limits)
+    reader, index, kind, warnings = read_images(images, fps, limits)
+    info = _still_info(images[0].parent, "images", kind, reader.size, index)
+    info = replace(info, images=images, warnings=warnings)
+    return Scan(info, index, reader, Turn(), Crop(), "rgb24", square_pixels=True)
 
 
-def _first_frame(file: Path, name: str, limits: Limits) -> tuple[Any, Fraction]:
-    """Return the first `av.VideoFrame` that can be decoded and the shape of its pixels."""
-    with open_video(file) as container:
-        stream = video_stream(container, name)
-        limit_decoder(stream, limits.max_pixels)
-        first = next(decoded(container, stream), None)
-        if first is None:
-            raise damaged(name, "none of its frames can be decoded")
-        return first, stream.sample_aspect_ratio or Fraction(1)
+def _scan_webp(file: Path, limits: Limits) -> Scan:
+    reader, index = read_webp(file, limits)
+    info = _still_info(file, "WebP", "webp", reader.size, index)
+    return Scan(info, index, reader, Turn(), Crop(), "rgb24", square_pixels=True)
+
+
+def _still_info(
+    path: Path, kind: str, codec: str, size: tuple[int, int], index: FrameIndex
+) -> VideoInfo:
+    return VideoInfo(
+        path=path,
+        container=kind,
+        codec=codec,
+        width=size[0],
+        height=size[1],
+        rotation=0,
+        duration_secs=index.duration_secs,
+        fps=len(index) / index.duration_secs,
+        frames=len(index),
+        decoder="pillow",
+    )
+
+
+def _checked(scanned: Scan, limits: Limits) -> Scan:
+    name = shown_name(scanned.info.path)
+    _check_duration(scanned.info.duration_secs, name, limits)
+    check_pixels(scanned.info.width, scanned.info.height, name, limits)
+    return scanned
 
 
 def _display_size(width: int, height: int, aspect: Fraction, turn: Turn) -> tuple[int, int]:
@@ -135,64 +194,9 @@ def _display_size(width: int, height: int, aspect: Fraction, turn: Turn) -> tupl
     return (height, width) if turn.transpose else (width, height)
 
 
-def _check_pixels(width: int, height: int, name: str, limits: Limits) -> None:
-    thin = min(width, height) < _MIN_SIDE_PIXELS
-    if thin or max(width, height) > MAX_ASPECT_RATIO * min(width, height):
-        raise UserError(
-            f"{name} is {width} x {height} pixels, too thin to show: both sides need at least "
-            f"{_MIN_SIDE_PIXELS} pixels and a ratio of at most {MAX_ASPECT_RATIO}."
-        )
-    if width * height > limits.max_pixels:
-        raise UserError(
-            f"{name} is {width} x {height} pixels and the limit is {limits.max_pixels:,} pixels "
-            "a frame: scale the video down."
-        )
-
-
 def _check_duration(duration_secs: float, name: str, limits: Limits) -> None:
-    if duration_secs > limits.max_duration_secs:
+    if limits.max_duration_secs is not None and duration_secs > limits.max_duration_secs:
         raise UserError(
             f"{name} lasts {duration_secs:,.1f} s and the limit is "
             f"{limits.max_duration_secs:,.0f} s: cut it into parts."
         )
-
-
-def _choose_decoder(file: Path, index: FrameIndex, first: Any, turn: Turn, limits: Limits) -> str:
-    last_key = index.key_frame_before(len(index) - 1)
-    pictures = list(
-        decode_frames(file, index, [last_key], decoder="pyav", max_pixels=limits.max_pixels)
-    )
-    plain = first.format.name in _DECORD_PIXEL_FORMATS and turn == Turn()
-    even = first.width % 2 == 0 and first.height % 2 == 0
-    expected = {0: first.to_ndarray(format="rgb24"), last_key: pictures[0]}
-    return "decord" if plain and even and _decord_agrees(file, index, expected) else "pyav"
-
-
-def _decord_agrees(file: Path, index: FrameIndex, expected: dict[int, Picture]) -> bool:
-    """Tell whether decord sees the same times and the same pictures as PyAV.
-
-    Measured with decord 0.6: it cannot open AV1, ignores edit lists, returns wrong timestamps for
-    AVI, wrong pictures for 10-bit and very small video, and after a seek in an open group of
-    pictures a neighbouring frame (there its key frames, counted in file order, differ from ours).
-    """
-    try:
-        reader = open_decord(file)
-        if len(reader) != len(index):
-            return False
-        starts_secs = reader.get_frame_timestamp(range(len(reader)))[:, 0]
-        same_seeks = np.array_equal(reader.get_key_indices(), index.key_frames)
-        return (
-            same_seeks
-            and _same_times(starts_secs, index)
-            and all(
-                np.array_equal(decord_picture(reader, frame), picture)
-                for frame, picture in expected.items()
-            )
-        )
-    except Exception:  # not installed, or any of decord's own errors: PyAV reads the file
-        return False
-
-
-def _same_times(starts_secs: Any, index: FrameIndex) -> bool:
-    difference = np.abs(starts_secs - starts_secs[0] - index.times_secs)
-    return float(difference.max()) <= _SAME_TIME_SECS

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from adaspark.checkpoint_source import locate
 from adaspark.errors import UserError
 
 # Read when torch is loaded. The browser shares the processor: threads that wait for each other
@@ -39,7 +40,7 @@ def _serve(options: argparse.Namespace) -> None:
 
     limits = limits_from()
     is_bundled = options.model in (BUNDLED, BUNDLED_SPARSE)
-    folder = BUNDLED_FOLDER if is_bundled else Path(options.model)
+    folder = BUNDLED_FOLDER if is_bundled else locate(options.model).folder or Path(options.model)
     engine = _engine(options, folder, limits)
     samples = [*read_samples(), *real_footage()]
     with Studio(engine, samples, model_folder=folder, limits=limits) as studio:

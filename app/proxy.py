@@ -1,6 +1,6 @@
 """Writing the browser's copy of a video with PyAV: encoded anew, or its packets copied."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,8 @@ import av
 import av.filter
 import numpy as np
 
-from adaspark.video_decode import Turn, decoded
-from adaspark.video_file import damaged, open_video, shown_name, video_stream
+from adaspark.video_decode import Turn
+from adaspark.video_file import open_video, shown_name, video_stream
 from adaspark.video_probe import Scan
 
 OnProgress = Callable[[int, int], None] | None
@@ -51,27 +51,12 @@ def encode(scanned: Scan, target: Path, on_progress: OnProgress = None) -> None:
     index = scanned.index
     end_ticks = _ticks(index.duration_secs)
     ticks = np.append(np.rint(index.times_secs * _TICKS_PER_SEC).astype(np.int64), end_ticks)
-    with open_video(scanned.info.path) as source, _open_mp4(target) as output:
+    with _open_mp4(target) as output:
         stream = _Encoder(output, scanned)
-        for number, frame in _numbered_frames(source, scanned):
+        for number, frame in scanned.reader.numbered():
             stream.write(frame, int(ticks[number]), int(ticks[number + 1] - ticks[number]))
             _report(on_progress, number + 1, len(index))
         stream.finish()
-
-
-def _numbered_frames(source: Any, scanned: Scan) -> Iterator[tuple[int, Any]]:
-    """Yield (frame number, `av.VideoFrame`), each number at most once and rising."""
-    name, index = shown_name(scanned.info.path), scanned.index
-    stream = video_stream(source, name)
-    stream.thread_type = "AUTO"
-    last = -1
-    for frame in decoded(source, stream):
-        number = index.frame_from_pts(frame.pts, decoded_before=last + 1)
-        if last < number < len(index):
-            yield number, frame
-            last = number
-    if last < 0:
-        raise damaged(name, "none of its frames can be decoded")
 
 
 class _Encoder:

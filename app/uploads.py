@@ -80,13 +80,22 @@ def describe(info: VideoInfo, shown: Shown, secs: float | None = None) -> str:
     how many seconds that takes, where it is known.
     """
     time = "" if secs is None else f", about {_rounded(secs)}"
+    notes = "".join(f" {note}" for note in (*_late(info), *info.warnings))
     return (
         f"{info.width} x {info.height}, {_duration_label(info.duration_secs)}, "
         f"{_CODEC_LABELS.get(info.codec, info.codec.upper())}; shown to the model as "
         f"{shown.frames:,} {'frame' if shown.frames == 1 else 'frames'} of "
         f"{shown.shown_width} x {shown.shown_height} = {shown.video_tokens:,} visual tokens{time}"
-        f"{f'; {shown.note}' if shown.note else ''}"
+        f"{f'; {shown.note}' if shown.note else ''}{'.' if notes else ''}{notes}"
     )
+
+
+def _late(info: VideoInfo) -> list[str]:
+    if not info.start_secs:
+        return []
+    return [
+        f"Its picture starts {info.start_secs:.1f} s after its sound; times here count from it."
+    ]
 
 
 def _is_browser_safe(scanned: Scan) -> bool:

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 from adaspark import video, video_decode, video_probe
 from adaspark.video import Sampling, VideoInfo, probe, read_clip, sample_times, token_grid
-from adaspark.video_index import FrameIndex
 
 MEAN, STD = (0.48, 0.46, 0.41), (0.27, 0.26, 0.28)
 SMALL = Sampling(fps=4, max_frames=8, min_pixels=56 * 56, max_pixels=168 * 168)
@@ -268,46 +267,18 @@ def test_progress_can_stop_a_reading(plain: Path) -> None:
 WANTED = [0, 3, 3, 20, 47, 48, 49, 71, 150, 151, 216, 239, 239]
 
 
-@pytest.mark.parametrize("name", ["long.mp4", "long.mkv"])
-@pytest.mark.parametrize(("open_gop", "chosen"), [("0", "decord"), ("1", "pyav")])
-def test_far_jumps_land_on_the_wanted_frame(
-    name: str, open_gop: str, chosen: str, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("name", ["long.mp4", "long.mkv", "long.ts"])
+@pytest.mark.parametrize("open_gop", ["0", "1"])
+def test_far_jumps_land_on_the_wanted_frame(name: str, open_gop: str, tmp_path: Path) -> None:
     options = {"preset": "medium", "g": "24", "bf": "3", "x264-params": f"open-gop={open_gop}"}
     path = write_clip(tmp_path / name, frames=240, **options)
-    scanned = video_probe.scan(path)
-    # decord is off by up to three frames in open groups of pictures, so it must not be chosen.
-    assert scanned.info.decoder == chosen
-    for decoder in {chosen, "pyav"}:
-        assert jumps(path, scanned.index, decoder=decoder) == WANTED
+    shown = list(video_probe.scan(path).reader.frames(WANTED))
+    assert [number_of(frame) for frame, _ in shown] == WANTED
+    assert all(is_whole for _, is_whole in shown)
 
 
-def test_decord_is_not_chosen_where_equal_pictures_hide_wrong_seeks(tmp_path: Path) -> None:
-    options = {"preset": "medium", "g": "24", "bf": "3", "x264-params": "open-gop=1:scenecut=0"}
-    black = [0, *range(190, 240)]
-    path = write_clip(tmp_path / "long.mp4", frames=240, blank_frames=black, **options)
-    assert probe(path).decoder == "pyav"
-
-
-def test_decord_is_not_chosen_where_its_times_differ(
-    plain: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Shifted:
-        def __init__(self, reader: Any) -> None:
-            self._reader = reader
-
-        def __len__(self) -> int:
-            return len(self._reader)
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._reader, name)
-
-        def get_frame_timestamp(self, frames: Any) -> Any:
-            return self._reader.get_frame_timestamp(frames) * 1.01
-
-    honest = video_probe.open_decord
-    monkeypatch.setattr(video_probe, "open_decord", lambda path: Shifted(honest(path)))
-    assert probe(plain).decoder == "pyav"
+def number_of(frame: Any) -> int:
+    return number_in(frame.to_ndarray(format="rgb24").transpose(2, 0, 1))
 
 
 def test_a_seek_that_lands_too_far_starts_again(tmp_path: Path) -> None:
@@ -317,7 +288,7 @@ def test_a_seek_that_lands_too_far_starts_again(tmp_path: Path) -> None:
         landing = Overshooting(container, int(index.pts[24] - index.pts[0]))
         cursor = video_decode.Cursor(landing, container.streams.video[0], index)
         frame = cursor.frame(50)
-        assert number_in(frame.to_ndarray(format="rgb24").transpose(2, 0, 1)) == 50
+        assert number_of(frame) == 50
         assert cursor.is_exact(50)
 
 
@@ -332,39 +303,6 @@ class Overshooting:
 
     def demux(self, stream: Any) -> Any:
         return self._container.demux(stream)
-
-
-def jumps(path: Path, index: FrameIndex, *, decoder: str) -> list[int]:
-    shown = video_decode.decode_frames(path, index, WANTED, decoder=decoder, max_pixels=10**6)
-    return [number_in(pixels.transpose(2, 0, 1)) for pixels in shown]
-
-
-def test_both_decoders_show_the_same_pixels(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    by_decord = read_clip(plain, SMALL)
-    monkeypatch.setattr(video_probe, "open_decord", missing_decord)
-    by_pyav = read_clip(plain, SMALL)
-    assert (by_decord.info.decoder, by_pyav.info.decoder) == ("decord", "pyav")
-    assert torch.equal(by_decord.frames, by_pyav.frames)
-    assert by_decord.times_secs == by_pyav.times_secs
-
-
-def missing_decord(path: Path) -> None:
-    raise ImportError("No module named 'decord'")
-
-
-def test_pyav_takes_over_where_decord_fails(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = read_clip(plain, SMALL)
-    healthy = video_decode.decord_picture
-
-    def fails_late(reader: object, frame: int) -> video_decode.Picture:
-        if frame > 9:
-            raise RuntimeError("lost frame")
-        return healthy(reader, frame)
-
-    monkeypatch.setattr(video_decode, "decord_picture", fails_late)
-    clip = read_clip(plain, SMALL)
-    assert clip.info.decoder == "decord"
-    assert torch.equal(clip.frames, expected.frames)
 
 
 def test_a_relative_path_and_an_awkward_name_work(
