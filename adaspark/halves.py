@@ -14,6 +14,7 @@ from adaspark.calls import Call
 from adaspark.recorder import Recorder
 from adaspark.rules import Rule
 from adaspark.sequence import Segment
+from adaspark.tally import Listener, Tally
 
 
 def attend(
@@ -98,13 +99,20 @@ def _batched(rows: list[Tensor]) -> Tensor:
     return torch.stack(rows) if len(rows) > 1 else rows[0][None]
 
 
-def _observer(call: Call, layer: int, recorders: list[Recorder]) -> attention.Observer:
-    @torch.no_grad()
-    def observe(segment: Segment, choice: Choice) -> None:
-        for recorder in recorders:
-            recorder.attention(call.session.run, layer, segment, choice)
+def _observer(call: Call, layer: int, recorders: list[Recorder]) -> Listener:
+    run = call.session.run
 
-    return observe
+    @torch.no_grad()
+    def hear(segment: Segment, choice: Choice) -> None:
+        for recorder in recorders:
+            recorder.attention(run, layer, segment, choice)
+
+    @torch.no_grad()
+    def add(tally: Tally) -> None:
+        for recorder in recorders:
+            recorder.tally(run, layer, tally)
+
+    return Listener(hear, add)
 
 
 @torch.no_grad()

@@ -13,9 +13,11 @@ from torch import Tensor
 
 from adaspark.attention import Choice
 from adaspark.recorder_finish import Kept, finish
-from adaspark.selection import entropy, normalised
+from adaspark.recorder_sums import Summed, closed_forms, figures_of, settle, summed_rows
+from adaspark.selection import entropy
 from adaspark.sequence import Segment, SequenceMap
 from adaspark.session import Session
+from adaspark.tally import Tally
 from adaspark.trace import QUERY_TABLE_BYTES, Trace
 from adaspark.trace_meta import Meta, Word
 
@@ -29,6 +31,7 @@ class Layer:
     nats: list[tuple[Segment, Tensor]] = field(default_factory=list)  # not yet in `cube_sums`
     words: list[tuple[NDArray[Any], Tensor, Tensor]] = field(default_factory=list)
     ffn: list[Kept] = field(default_factory=list)
+    tallies: list[Summed] = field(default_factory=list)  # still on the device
     computed_pairs: int = 0
     executed_pairs: int = 0
     causal_pairs: int = 0
@@ -108,9 +111,8 @@ class Recorder:
                 return
             into, probs, kept = self.layers[layer], choice.probs, choice.kept
             if segment.is_text:
-                index = np.searchsorted(self._positions, segment.positions.cpu().numpy())
                 # Copies: what a backend hands over may be a part of its tables of all segments.
-                into.words.append((index, probs.clone(), kept.clone()))
+                into.words.append((self._places(segment), probs.clone(), kept.clone()))
             if self._answers:
                 return
             attending = _heads_attending(segment, kept)
@@ -122,6 +124,26 @@ class Recorder:
                 into.nats.append((segment, nats))
             into.executed_pairs += choice.executed_pairs
             _count_pairs(into, segment, attending, totals, len(kept))
+
+    def tally(self, run: object, layer: int, tally: Tally) -> None:
+        """The choices of many segments in one layer; the device is not waited for."""
+        with self._lock:
+            if run is not self.run:
+                return
+            into = self.layers[layer]
+            for segment, probs, kept in tally.words:
+                into.words.append((self._places(segment), probs, kept))
+            if self._answers:
+                return
+            video = [segment for segment in tally.segments if not segment.is_text]
+            rows = summed_rows(tally, self.query_cubes)
+            figures = None
+            if video:
+                counts, own_cube = self._choices(video)
+                figures = own_cube, figures_of(tally.entropies, counts)
+            into.tallies.append(Summed(*rows, figures, tally.pairs()))
+            for name, pairs in closed_forms(tally.segments, len(tally.entropies)).items():
+                setattr(into, name, getattr(into, name) + pairs)
 
     def ffn(
         self, run: object, layer: int, kept: Tensor, importance: Tensor, ratios: Tensor
@@ -138,8 +160,7 @@ class Recorder:
         """Reduce, pack and copy to the host: fills the trace's arrays."""
         with self._lock:
             if self.sequence is not None:
-                for layer in self.layers:
-                    self._add_entropies(layer)
+                self._settle()
                 finish(self, self.sequence)
 
     @property
@@ -149,6 +170,7 @@ class Recorder:
 
     def _extend(self, session: Session, token_ids: Tensor | None, *, after: int) -> None:
         """The prompt as far as it has come; its words from position `after` on are new."""
+        self._settle()
         first = session.rows[0][0]
         self.sequence, self._start = first.sequence, first.start
         self._grow(first.sequence.layout.cubes)
@@ -166,6 +188,19 @@ class Recorder:
         self._set_words(self.words + words)
         self.prompt_words = len(self.words)
 
+    def _settle(self) -> None:
+        """Add up what is still on the device."""
+        for layer in self.layers:
+            self._add_entropies(layer)
+        settle(self.layers)
+
+    def _places(self, segment: Segment) -> NDArray[np.int64]:
+        """Where the words of a segment stand among all: the same in all layers."""
+        if (known := self._known_places.get(id(segment))) is None:
+            found = np.searchsorted(self._positions, segment.positions.cpu().numpy())
+            self._known_places[id(segment)] = known = segment, found  # held, so that ids stay
+        return known[1]
+
     def _spelled(
         self, positions: Any, kind: str, token_ids: Tensor | None, offset: int
     ) -> list[Word]:
@@ -179,6 +214,7 @@ class Recorder:
 
     def _set_words(self, words: list[Word]) -> None:
         self.words = words
+        self._known_places: dict[int, tuple[Segment, NDArray[np.int64]]] = {}
         self._positions = np.array([word.position for word in words], np.int64)
 
     def _grow(self, cubes: int) -> None:
@@ -213,9 +249,7 @@ class Recorder:
         counts, own_cube = self._choices([segment for segment, _ in into.nats])
         nats = torch.cat([values for _, values in into.nats], dim=1)  # [H, n]
         into.nats.clear()
-        spread = normalised(nats, counts).mean(0)  # NaN where no choice was
-        figures = torch.stack([spread, nats.exp().mean(0), torch.ones_like(spread)])  # [3, n]
-        into.cube_sums.index_add_(1, own_cube, figures.where(counts > 1, 0.0).cpu())
+        into.cube_sums.index_add_(1, own_cube, figures_of(nats, counts).cpu())
 
     def _choices(self, segments: list[Segment]) -> tuple[Tensor, Tensor]:
         """How many candidates each query has, and on the host its cube: the same in all layers."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -68,19 +69,35 @@ def _finish_words(trace: Trace, layers: list[Layer]) -> None:
     trace.word_entropy = np.full((len(layers), words), np.nan, np.float32)
     trace.word_effective = np.full((len(layers), words), np.nan, np.float32)
     for i, layer in enumerate(layers):
-        for index, mass, chosen in layer.words:
-            kept_words = index < words  # the last ones may have been taken back
-            index, mass, chosen = index[kept_words], mass[:, kept_words], chosen[:, kept_words]
+        for index, mass, chosen in _by_width(layer, words):
             seen = mass.shape[-1]
-            probs[i, index, :, :seen] = mass.transpose(0, 1).cpu().numpy()
-            kept[i, index, :, :seen] = chosen.transpose(0, 1).cpu().numpy()
+            probs[i, index, :, :seen] = mass.half().cpu().numpy()
+            kept[i, index, :, :seen] = chosen.cpu().numpy()
             if seen > 1:
                 nats = entropy(mass)
-                spread = normalised(nats, torch.tensor(seen)).mean(0)
-                trace.word_entropy[i, index] = spread.cpu().numpy()
-                trace.word_effective[i, index] = nats.exp().mean(0).cpu().numpy()
+                spread = normalised(nats, torch.tensor(seen)).mean(1)
+                figures = torch.stack([spread, nats.exp().mean(1)]).cpu().numpy()
+                trace.word_entropy[i, index], trace.word_effective[i, index] = figures
     trace.word_probs = probs
     trace.word_kept = np.packbits(kept, axis=-1)
+
+
+def _by_width(layer: Layer, words: int) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
+    """Index [m], probabilities and choices [m, H, C] of the words that see as many cubes, together:
+    each word of an answer comes by itself. Those from `words` on were taken back.
+    """
+    parts: dict[int, list[tuple[NDArray[Any], Tensor, Tensor]]] = {}
+    for part in layer.words:
+        parts.setdefault(part[1].shape[-1], []).append(part)
+    for alike in parts.values():
+        index = np.concatenate([index for index, _, _ in alike])
+        stay = index < words
+        mass = torch.cat([mass.transpose(0, 1) for _, mass, _ in alike])
+        chosen = torch.cat([chosen.transpose(0, 1) for _, _, chosen in alike])
+        if not stay.all():
+            rows = torch.from_numpy(stay.nonzero()[0]).to(mass.device)
+            index, mass, chosen = index[stay], mass[rows], chosen[rows]
+        yield index, mass, chosen
 
 
 def _finish_ffn(trace: Trace, layers: list[Layer], sequence: SequenceMap) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import interpreted
@@ -10,9 +11,10 @@ import pytest
 import torch
 from models import prompt, tiny_model
 
-from adaspark import record, sparsify
+from adaspark import halves, record, sparsify
 from adaspark.backend import use_backend
 from adaspark.config import AdaSparkConfig
+from adaspark.kernels import gpu
 from adaspark.trace import Trace
 
 DEVICE = interpreted.DEVICE
@@ -46,3 +48,29 @@ def test_prefill_decode_and_trace_are_those_of_the_pytorch_path(
     for name in ("kept_share", "word_kept", "ffn_kept", "computed_pairs"):
         np.testing.assert_array_equal(getattr(trace, name), getattr(plain, name), name)
     assert (trace.executed_pairs >= trace.computed_pairs).all()
+
+
+def test_a_layer_told_at_once_gives_the_trace_of_its_segments(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In a prefill of several chunks, whose text is a question too, and in decoding."""
+    model = sparsify(
+        tiny_model(heads=4, kv_heads=2, layers=1, head_dim=16), AdaSparkConfig((2, 2, 2), 0.6, 0.5)
+    )
+    model.to(DEVICE)
+    inputs = {name: value.to(DEVICE) for name, value in prompt([(3, 3, 2), (2, 2, 3)]).items()}
+    monkeypatch.setattr(gpu, "FOLD_ROWS", 0)
+    monkeypatch.setattr(gpu, "WISH_BYTES", 1)
+    with use_backend("gpu"):
+        logits, trace = answered(model, inputs)
+        monkeypatch.setattr(halves, "Listener", lambda hear, add: hear)
+        expected, plain = answered(model, inputs)
+    assert torch.equal(logits, expected)
+    for field in fields(Trace):
+        found, wanted = getattr(trace, field.name), getattr(plain, field.name)
+        if field.name == "meta":
+            assert found == wanted
+        elif found.dtype in (np.float32, np.float16):
+            np.testing.assert_allclose(found, wanted, atol=1e-6, rtol=1e-3, err_msg=field.name)
+        else:
+            np.testing.assert_array_equal(found, wanted, field.name)

@@ -7,6 +7,8 @@ once a chunk: to hear how much is to be gathered. Axes as in `attention.py`.
 
 from __future__ import annotations
 
+from functools import partial
+from math import log
 from weakref import WeakKeyDictionary
 
 import torch
@@ -26,9 +28,11 @@ from adaspark.kernels.gpu_tables import (
     pack,
     unpack,
 )
+from adaspark.kernels.gpu_tally import tally
 from adaspark.rules import Rule
-from adaspark.selection import keep_cubes
-from adaspark.sequence import SequenceMap
+from adaspark.selection import entropy, keep_cubes
+from adaspark.sequence import Segment, SequenceMap
+from adaspark.tally import Listener, Tally
 
 WISH_BYTES = 2**27
 """Bounds the wishes of a chunk of queries, a bit a (head, row, cube)."""
@@ -60,9 +64,10 @@ def sparse_attention(
         )
         means = cube_means(keys, sequence) if means is None else means
         if gpu_decode.serves(queries, keys, sequence, rule):
-            wanted = gpu_decode.choose(queries, means, p=rule.amount, scale=scale)
+            scores = gpu_decode.weigh(queries, means, scale=scale)
+            wanted = gpu_decode.kept(scores, p=rule.amount)
             if observe is not None:
-                _report_new(observe, queries, means, sequence, wanted, scale)
+                _report_new(observe, scores, wanted, sequence, len(means))
             return gpu_decode_attend.attend(queries, keys, values, sequence, wanted, scale=scale)
         heads, count, width = queries.shape
         share = heads // keys.shape[0]
@@ -72,10 +77,16 @@ def sparse_attention(
         blocks = KeyBlocks.of(sequence)
         source = Source.of(keys, values, blocks, queries=count)
         start = sequence.length - count
+        listener = observe if isinstance(observe, Listener) and not folds else None
         for rows in row_chunks(sequence, start, heads, share if folds else 1):
-            wanted = choose(asked, means, blocks, rows, rule, scale)
+            entropies = None if listener is None else means.new_zeros(heads, rows.count)
+            wanted = choose(asked, means, blocks, rows, rule, scale, entropies)
             work = gpu_route.attend(asked, source, output, blocks, rows, wanted, scale)
-            if observe is not None:
+            if listener is not None and entropies is not None:
+                words = _words(queries, means, start, rows, wanted, scale)
+                executed = work.executed(blocks, rows)
+                listener.add(tally(wanted, rows, sequence.layout, entropies, executed, words))
+            elif observe is not None:
                 _report(observe, queries, means, start, blocks, rows, work, scale)
         return output.reshape(queries.shape)
 
@@ -107,13 +118,21 @@ def row_chunks(sequence: SequenceMap, start: int, heads: int, share: int) -> lis
 
 
 def choose(
-    queries: Tensor, means: Tensor, blocks: KeyBlocks, rows: Rows, rule: Rule, scale: float
+    queries: Tensor,
+    means: Tensor,
+    blocks: KeyBlocks,
+    rows: Rows,
+    rule: Rule,
+    scale: float,
+    entropies: Tensor | None = None,
 ) -> Tensor:
     """int32 [H, W, C]: the cubes that each row attends to, its own too, as in `gpu_gate.choose`."""
     cubes = rows.end_cube
     if rule.is_plain_nucleus and cubes <= gpu_gate.MOST_CUBES:
         terms = gpu_gate.mean_terms(means, queries.dtype)
-        return gpu_gate.choose(queries, terms, blocks, rows, p=rule.amount, scale=scale)
+        return gpu_gate.choose(
+            queries, terms, blocks, rows, p=rule.amount, scale=scale, entropies=entropies
+        )
     found = []
     for start in range(0, rows.count, ROWS_AT_ONCE):
         part = slice(start, start + ROWS_AT_ONCE)
@@ -122,8 +141,27 @@ def choose(
         asked = queries.index_select(1, rows.places[part])
         mass = cube_probs(asked, means[:, :cubes], candidates, scale=scale)
         kept = keep_cubes(mass, candidates, rule, positions=rows.positions[part])
+        if entropies is not None:
+            entropies[:, part] = entropy(mass)
         found.append(pack(kept | own))
     return torch.cat(found, 1)
+
+
+def _words(
+    queries: Tensor, means: Tensor, start: int, rows: Rows, wanted: Tensor, scale: float
+) -> list[tuple[Segment, Tensor, Tensor]]:
+    """What each segment of text chose, and the probabilities, made for this: text is short."""
+    found, first = [], 0
+    for segment in rows.segments:
+        end = first + len(segment.positions)
+        if segment.is_text:
+            own = torch.arange(first, end, device=means.device)
+            kept = unpack(wanted, own)[..., : segment.end_cube]
+            asked = queries.index_select(1, segment.positions - start)
+            seen = means[:, : segment.end_cube]
+            found.append((segment, cube_probs(asked, seen, segment.candidates, scale=scale), kept))
+        first = end
+    return found
 
 
 def _report(
@@ -154,18 +192,17 @@ def _report(
 
 
 def _report_new(
-    observe: Observer,
-    queries: Tensor,
-    means: Tensor,
-    sequence: SequenceMap,
-    wanted: Tensor,
-    scale: float,
+    observe: Observer, scores: Tensor, wanted: Tensor, sequence: SequenceMap, groups: int
 ) -> None:
     """Tell of the choice of new text: one segment, whose candidates are all the cubes."""
-    (segment,) = sequence.segments(sequence.length - queries.shape[1])
-    probs = cube_probs(queries, means, segment.candidates, scale=scale)
-    executed = gpu_decode_attend.executed(wanted, means.shape[0], sequence)
-    observe(segment, Choice(probs, wanted.bool(), executed))
+    (segment,) = sequence.segments(sequence.length - scores.shape[1])
+    probs, kept = (scores * log(2)).softmax(-1), wanted.view(torch.bool)
+    pairs = partial(gpu_decode_attend.pairs, wanted, groups, sequence)
+    if isinstance(observe, Listener):
+        none = wanted.new_zeros(0, wanted.shape[2], dtype=torch.int32)
+        nothing = scores.new_zeros(len(scores), 0)
+        return observe.add(Tally([segment], 0, none, nothing, pairs, [(segment, probs, kept)]))
+    return observe(segment, Choice(probs, kept, int(pairs()[1])))
 
 
 def try_one(device: torch.device) -> None:

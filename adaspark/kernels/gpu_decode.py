@@ -83,10 +83,14 @@ def choose(queries: Tensor, means: Tensor, *, p: float, scale: float) -> Tensor:
 
     `means` fp32 [G, C, D] are multiplied as they are, without matrix units.
     """
+    return kept(weigh(queries, means, scale=scale), p=p)
+
+
+def weigh(queries: Tensor, means: Tensor, *, scale: float) -> Tensor:
+    """fp32 [H, S, C]: the scores of each row as exponents of two."""
     heads, count, width = queries.shape
     groups, cubes, _ = means.shape
     scores = torch.empty(heads, count, cubes, device=queries.device)
-    wanted = torch.empty(heads, count, cubes, dtype=torch.uint8, device=queries.device)
     _weigh_kernel[groups, triton.cdiv(cubes, MEANS_AT_ONCE)](
         queries,
         means.contiguous(),
@@ -99,6 +103,13 @@ def choose(queries: Tensor, means: Tensor, *, p: float, scale: float) -> Tensor:
         D=width,
         BLOCK_C=MEANS_AT_ONCE,
     )
+    return scores
+
+
+def kept(scores: Tensor, *, p: float) -> Tensor:
+    """uint8 [H, S, C]: the nucleus of each row of scores."""
+    heads, count, cubes = scores.shape
+    wanted = torch.empty(heads, count, cubes, dtype=torch.uint8, device=scores.device)
     block = triton.next_power_of_2(cubes)
     _nucleus_kernel[(heads * count,)](
         scores,

@@ -196,16 +196,16 @@ def attend(
     return output
 
 
-def executed(wanted: Tensor, groups: int, sequence: SequenceMap) -> int:
-    """(row, key) products of all heads: a group's rows meet what any of them wants, and all text.
-
-    Waits for the device: for whoever records.
+def pairs(wanted: Tensor, groups: int, sequence: SequenceMap) -> Tensor:
+    """int64 [2]: (row, key) pairs of all heads, in cubes that are attended to, and multiplied: a
+    group's rows meet what any of them wants, and all text.
     """
     blocks = KeyBlocks.of_video(sequence)
     heads, count, cubes = wanted.shape
-    met = int(wanted.view(groups, -1, cubes).amax(1).sum())
+    chosen = (wanted.sum((0, 1)) * sequence.layout.cube_sizes).sum()
+    met = wanted.view(groups, -1, cubes).amax(1).sum() * blocks.slots * (heads // groups)
     text = triton.cdiv(len(sequence.text_positions), blocks.block) * blocks.block
-    return int((met * blocks.slots * heads // groups + text * heads) * count)
+    return torch.stack([chosen, (met + text * heads) * count])
 
 
 def _splits(groups: int, most: int, device: torch.device) -> int:

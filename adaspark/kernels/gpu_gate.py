@@ -18,6 +18,7 @@ from torch import Tensor
 
 from adaspark.kernels.gpu_nucleus import nucleus
 from adaspark.kernels.gpu_tables import WORD, KeyBlocks, Rows
+from adaspark.kernels.gpu_tally import write_entropies
 
 MOST_CUBES = 2**15
 """Most cubes whose scores for one row fit the registers of a program."""
@@ -134,13 +135,20 @@ def _own_kernel(own_cube, wanted, R, W, C, BLOCK_R: tl.constexpr):
 
 
 def choose(
-    queries: Tensor, terms: Tensor, blocks: KeyBlocks, rows: Rows, *, p: float, scale: float
+    queries: Tensor,
+    terms: Tensor,
+    blocks: KeyBlocks,
+    rows: Rows,
+    *,
+    p: float,
+    scale: float,
+    entropies: Tensor | None = None,
 ) -> Tensor:
     """int32 [H, W, C]: bit i of word w says whether row 32 w + i attends to a cube, its own too.
 
     `queries` [H, S, D] hold the rows at their places; `terms` [1 to 3, G, C_all, D] as from
     `mean_terms`; 0 < p < 1; C is the rows' `end_cube`, MOST_CUBES at most. Scores and sums are
-    fp32.
+    fp32. Writes to `entropies` fp32 [H, R], where given, of rows that may choose.
     """
     heads = queries.shape[0]
     wanted = torch.zeros(heads, rows.words, rows.end_cube, dtype=torch.int32, device=queries.device)
@@ -150,6 +158,8 @@ def choose(
         if cubes:
             scores = _scores(queries, terms, rows, seen, part, cubes, scale)
             _choose(scores, part.start, cubes, wanted, p)
+            if entropies is not None:
+                write_entropies(scores, part.start, cubes, entropies)
     if rows.end_cube:
         grid = (heads, triton.cdiv(rows.count, OWN_ROWS))
         _own_kernel[grid](rows.own_cube, wanted, rows.count, rows.words, rows.end_cube, OWN_ROWS)

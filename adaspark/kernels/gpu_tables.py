@@ -199,6 +199,16 @@ class Rows:
         return self._parted[most]
 
     @cached_property
+    def partly_visible(self) -> Tensor:
+        """int32 [R, most]: tokens that each row sees of the cubes from its `whole_cubes` on."""
+        spans = [segment.end_cube - segment.partial_cube for segment in self.segments]
+        parts = [
+            pad(segment.partly_visible_tokens, (0, max(spans) - span))
+            for segment, span in zip(self.segments, spans, strict=True)
+        ]
+        return torch.cat(parts).int()
+
+    @cached_property
     def _tiled(self) -> dict[int, tuple[Tensor, Tensor]]:
         return {}
 

@@ -1,0 +1,88 @@
+"""Sums that a recorder is told layer by layer, kept where they are until the end of a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from adaspark.selection import normalised
+from adaspark.sequence import Segment
+from adaspark.tally import Tally
+
+if TYPE_CHECKING:
+    from adaspark.recorder import Layer
+
+
+class Summed(NamedTuple):
+    """What is left of a `Tally`: `attended` int32 [Q, C] belongs to `rows` of the layer's table.
+
+    `figures`: each query's cube, int64 [n] on the host, and its `figures_of`, fp32 [3, n].
+    """
+
+    rows: slice
+    attended: Tensor
+    figures: tuple[Tensor, Tensor] | None
+    pairs: Tensor
+
+
+def summed_rows(tally: Tally, query_cubes: NDArray[np.int64]) -> tuple[slice, Tensor]:
+    """The rows of the table of shares that a tally adds to, and what it adds."""
+    first, count = tally.first_cube, len(tally.attended)
+    rows = slice(*np.searchsorted(query_cubes, (first, first + count)))
+    wanted = query_cubes[rows] - first
+    if len(wanted) == count:
+        return rows, tally.attended
+    index = torch.from_numpy(wanted).to(tally.attended.device)
+    return rows, tally.attended.index_select(0, index)
+
+
+def figures_of(nats: Tensor, counts: Tensor) -> Tensor:
+    """fp32 [3, n]: normalised entropy and effective cubes, means over the heads of `nats` [H, n],
+    and 1; all 0 for a query that has no choice among its `counts` [n] cubes.
+    """
+    spread = normalised(nats, counts).mean(0)
+    figures = torch.stack([spread, nats.exp().mean(0), torch.ones_like(spread)])
+    return figures.where(counts > 1, 0.0)
+
+
+def closed_forms(segments: Sequence[Segment], heads: int) -> dict[str, int]:
+    """(query, key) pairs that follow from where the queries stand, over all heads: text keys
+    attended to, cubes weighed, and what dense attention has.
+    """
+    return {
+        "computed_pairs": heads * sum(segment.text_pairs for segment in segments),
+        "weighed_pairs": heads * sum(segment.weighed_pairs for segment in segments),
+        "causal_pairs": heads * sum(segment.causal_pairs for segment in segments),
+    }
+
+
+def settle(layers: Sequence[Layer]) -> None:
+    """Add what was summed to the layers' own sums, copied to the host all together."""
+    pending = [(layer, summed) for layer in layers for summed in layer.tallies]
+    if not pending:
+        return
+    tables = _on_host([summed.attended for _, summed in pending])
+    figures = _on_host([summed.figures[1] for _, summed in pending if summed.figures])[::-1]
+    pairs = torch.stack([summed.pairs for _, summed in pending]).tolist()
+    for (layer, summed), table, (cubes, executed) in zip(pending, tables, pairs, strict=True):
+        layer.attended[summed.rows, : table.shape[1]] += table.numpy()
+        layer.computed_pairs += cubes
+        layer.executed_pairs += executed
+        if summed.figures:
+            layer.cube_sums.index_add_(1, summed.figures[0], figures.pop())
+    for layer in layers:
+        layer.tallies.clear()
+
+
+def _on_host(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The same tensors, in one copy."""
+    if not tensors:
+        return []
+    flat = torch.cat([tensor.flatten() for tensor in tensors]).cpu()
+    parts = torch.split(flat, [tensor.numel() for tensor in tensors])
+    return [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
