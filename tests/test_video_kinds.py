@@ -114,7 +114,7 @@ def test_far_jumps_are_what_reading_on_gives(name: str, arguments: str, tmp_path
     ffmpeg("-i", long, *arguments.split(), tmp_path / name)
     scanned = scan(tmp_path / name)
     pictures = {n: frame.to_ndarray(format="rgb24") for n, frame in scanned.reader.numbered()}
-    wanted = [0, 3, 3, 20, 47, 48, 49, 71, 150, 151, 216, 239, 239]
+    wanted = [*range(0, len(pictures), 31), len(pictures) - 1]
     for number, (frame, is_whole) in zip(wanted, scanned.reader.frames(wanted), strict=True):
         assert is_whole
         assert np.array_equal(frame.to_ndarray(format="rgb24"), pictures[number])
