@@ -83,7 +83,7 @@ def run(*calls: Callable[[], Any]) -> None:
         thread.join()
 
 
-def grids(trace: Trace) -> list[list[int]]:
+def grids(trace: Trace) -> list[Grid]:
     return trace.meta.grids
 
 
@@ -103,7 +103,7 @@ def test_a_recording_in_another_thread_hears_too(model: Any) -> None:
     traces = []
     with record(model) as outer:
         run(lambda: [traces.append(outer), answer(model, 0)])
-    assert grids(traces[0]) == [list(GRIDS[0])]
+    assert grids(traces[0]) == [GRIDS[0]]
 
 
 def test_threads_that_record_their_own_calls_do_not_mix(model: Any) -> None:
@@ -121,7 +121,7 @@ def test_threads_that_record_their_own_calls_do_not_mix(model: Any) -> None:
     for seed, trace in traces.items():
         with record(model) as alone:
             answer(model, seed)
-        assert grids(trace) == [list(GRIDS[seed])] and trace.words == alone.words
+        assert grids(trace) == [GRIDS[seed]] and trace.words == alone.words
         assert (trace.word_kept == alone.word_kept).all()
         assert (trace.kept_share == alone.kept_share).all()
 
@@ -129,7 +129,7 @@ def test_threads_that_record_their_own_calls_do_not_mix(model: Any) -> None:
 def test_one_recording_of_several_threads_holds_one_prompt_whole(model: Any) -> None:
     with record(model) as trace:
         run(*(lambda seed=seed: answer(model, seed) for seed in range(3)))
-    seed = GRIDS.index(tuple(grids(trace)[0]))
+    seed = GRIDS.index(grids(trace)[0])
     with record(model) as alone:
         answer(model, seed)
     assert (trace.kept_share == alone.kept_share).all()
@@ -141,8 +141,8 @@ def test_nested_recordings_of_two_models_hear_their_own(model: Any) -> None:
     with record(model) as first, record(other) as second:
         answer(model, 0)
         answer(other, 1)
-    assert grids(first) == [list(GRIDS[0])] and len(first.layers) == 3
-    assert grids(second) == [list(GRIDS[1])] and len(second.layers) == 2
+    assert grids(first) == [GRIDS[0]] and len(first.layers) == 3
+    assert grids(second) == [GRIDS[1]] and len(second.layers) == 2
 
 
 def test_two_recordings_of_one_model_hear_both(model: Any) -> None:
@@ -150,7 +150,7 @@ def test_two_recordings_of_one_model_hear_both(model: Any) -> None:
         with record(model) as inner:
             answer(model, 0)
         answer(model, 1)
-    assert grids(inner) == [list(GRIDS[0])] and grids(outer) == [list(GRIDS[1])]
+    assert grids(inner) == [GRIDS[0]] and grids(outer) == [GRIDS[1]]
 
 
 def test_a_prompt_and_the_words_of_another_do_not_mix(model: Any) -> None:
@@ -159,7 +159,7 @@ def test_a_prompt_and_the_words_of_another_do_not_mix(model: Any) -> None:
         cache = model(**prompt([GRIDS[1]], seed=1)).past_key_values
         model(**prompt([GRIDS[0]]))
         model(input_ids=torch.tensor([[3]]), past_key_values=cache)
-    assert grids(trace) == [list(GRIDS[0])]
+    assert grids(trace) == [GRIDS[0]]
     assert all(word.kind != "answer" for word in trace.words)
 
 
