@@ -51,6 +51,11 @@ class FrameIndex:
     def __len__(self) -> int:
         return len(self.pts)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its arrays."""
+        return sum(each.nbytes for each in vars(self).values() if isinstance(each, np.ndarray))
+
     def frame_from_time(self, time_secs: float) -> int:
         """Return the frame that is on screen at `time_secs`."""
         slack_secs = min(_SLACK_SECS, 0.25 * self.duration_secs / len(self))

@@ -1,9 +1,11 @@
 """What a video is, and whether it can be used, before any of it is shown to the model."""
 
+import threading
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import lru_cache
 from pathlib import Path
+
+from cachetools import LRUCache, cached
 
 from adaspark.errors import UserError
 from adaspark.video_boxes import Crop
@@ -29,6 +31,7 @@ from adaspark.video_kinds import head_of, is_webp
 from adaspark.video_order import decode_order, try_decoding
 
 _BROWSERS_OPEN = ("MP4", "MOV", "WebM", "MKV")
+_CACHE_BYTES = 2**27
 
 
 @dataclass(frozen=True)
@@ -94,21 +97,34 @@ def probe(
 
 
 def scan(source: Source, limits: Limits = DEFAULT_LIMITS, *, fps: float | None = None) -> Scan:
-    """Do the work of `probe` and keep what decoding needs."""
+    """Do the work of `probe` and keep what decoding needs.
+
+    A file is read once, whoever asks and from whichever threads, until its inode, size or time of
+    change is another.
+    """
     if images := image_paths(source):
         return _checked(_scan_images(images, fps, limits), limits)
     assert isinstance(source, str | Path)
     file = check_file(source, limits)
     status = file.stat()
-    return _scan_file(file, (status.st_ino, status.st_size, status.st_mtime_ns), limits)
+    state = (status.st_ino, status.st_size, status.st_mtime_ns)
+    # Limits that are checked before and after the scan change nothing in it.
+    reading = replace(limits, max_bytes=None, max_duration_secs=None)
+    return _checked(_scan_file(file, state, reading), limits)
 
 
-@lru_cache(maxsize=8)
+def _held_bytes(scanned: Scan) -> int:
+    """About what a scan takes in memory: its index, and 16 kB for all the rest."""
+    return scanned.index.nbytes + 2**14
+
+
+# The condition makes whoever asks for a file that is just being read wait for that.
+@cached(LRUCache(_CACHE_BYTES, getsizeof=_held_bytes), condition=threading.Condition())
 def _scan_file(file: Path, state: tuple[int, int, int], limits: Limits) -> Scan:
-    """Scan one file; an unchanged one, whose `state` is the same, is not read again."""
+    """Scan one file as it was in this `state`."""
     if is_webp(head_of(file)) and is_animated_webp(file):
-        return _checked(_scan_webp(file, limits), limits)
-    return _checked(_scan_video(file, shown_name(file), limits), limits)
+        return _scan_webp(file, limits)
+    return _scan_video(file, shown_name(file), limits)
 
 
 def _scan_video(file: Path, name: str, limits: Limits) -> Scan:
