@@ -114,9 +114,9 @@ def _ask(arguments: argparse.Namespace) -> None:
     if arguments.dense:
         given |= {"attn_top_p": 1.0, "ffn_top_p": 1.0}
     AdaSparkConfig.from_dict(given)
-    from adaspark.video import probe
+    from adaspark.video_probe import scan
 
-    probe(arguments.video, fps=arguments.fps)
+    plays_in_browsers = scan(arguments.video, fps=arguments.fps).plays_in_browsers
     _quiet()
     from adaspark.engine import Engine
     from adaspark.request import Options, Result, Word
@@ -134,7 +134,7 @@ def _ask(arguments: argparse.Namespace) -> None:
             for warning in event.trace.meta["warnings"]:
                 print(f"adaspark: {warning}", file=sys.stderr)
             try:
-                _write_outputs(arguments, event)
+                _write_outputs(arguments, event, arguments.video if plays_in_browsers else None)
             except BrokenPipeError:
                 raise
             except OSError as error:
@@ -143,7 +143,7 @@ def _ask(arguments: argparse.Namespace) -> None:
                 ) from error
 
 
-def _write_outputs(arguments: argparse.Namespace, result: Any) -> None:
+def _write_outputs(arguments: argparse.Namespace, result: Any, shown_path: str | None) -> None:
     if arguments.json:
         text = json.dumps(result.summary(), indent=2, ensure_ascii=False)
         if arguments.json == "-":
@@ -155,7 +155,7 @@ def _write_outputs(arguments: argparse.Namespace, result: Any) -> None:
     if arguments.report:
         from viz.page import report
 
-        page = report(result.trace, video_path=arguments.video)
+        page = report(result.trace, video_path=shown_path)
         _write_text(arguments.report, page)
 
 

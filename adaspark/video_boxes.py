@@ -59,15 +59,22 @@ def track_of(path: Path, stream: int, width: int, height: int) -> Track:
     `width` and `height` are those of the stored picture. A file that says nothing, or is of
     another kind, gives the plain `Track()`.
     """
+    tracks = _tracks(path, width, height)
+    return tracks[stream] if stream < len(tracks) else Track()
+
+
+def is_encrypted(path: Path) -> bool:
+    """Tell whether an MP4 or Matroska file says that one of its tracks is encrypted."""
+    return any(track.is_encrypted for track in _tracks(path, 0, 0))
+
+
+def _tracks(path: Path, width: int, height: int) -> list[Track]:
     with path.open("rb") as file:
-        head = file.read(8)
-        file.seek(0)
+        is_matroska = file.read(4) == b"\x1aE\xdf\xa3"
         try:
-            is_matroska = head.startswith(b"\x1aE\xdf\xa3")
-            found = _matroska_tracks(file) if is_matroska else _mp4_tracks(file, width, height)
-            return list(found)[stream]
-        except (IndexError, struct.error, ZeroDivisionError):
-            return Track()
+            return list(_matroska_tracks(file) if is_matroska else _mp4_tracks(file, width, height))
+        except (struct.error, ZeroDivisionError):
+            return []
 
 
 def segment_end_bytes(path: Path) -> int | None:

@@ -15,6 +15,7 @@ _GAMMA_24 = 1  # BT.709's transfer, which is BT.601's and BT.2020's too
 _HD_HEIGHT = 720
 # Without tags these are BT.601 at every size: VP8 by its definition, the others in Chromium.
 _BT601_WITHOUT_TAGS = ("vp8", "vp9", "av1")
+_RGB_BY_ANOTHER_NAME = ("pal8", "monow", "monob", "xyz12le", "xyz12be")
 # What browsers are known to show as it is read here: BT.709 and BT.601 of 525 lines, sRGB's curve.
 _BROWSER_MATRICES, _BROWSER_PRIMARIES, _BROWSER_TRANSFERS = (1, 5, 6), (1, 6), (1, 6, 13)
 
@@ -98,6 +99,7 @@ class ColourReading:
     transfer: int
     full_range: bool
     has_alpha: bool
+    is_grey: bool
     interlaced: bool
     stated: ColourTags
 
@@ -119,7 +121,7 @@ class ColourReading:
 
 
 _NO_TAGS = ColourTags(None, None, None, None)
-RGB = ColourReading(Matrix.RGB, 1, _GAMMA_24, True, False, False, _NO_TAGS)
+RGB = ColourReading(Matrix.RGB, 1, _GAMMA_24, True, False, False, False, _NO_TAGS)
 """The reading of pictures that are RGB without alpha already."""
 
 
@@ -135,6 +137,11 @@ def read_colour(
     as BT.709's: as FFmpeg does, nothing is converted between SDR's primaries.
     """
     stated = container if codec == "vp8" else ColourTags.of(frame).or_else(container)
+    if _is_dolby_vision_alone(stated, frame):
+        raise UserError(
+            f"{name} is Dolby Vision of a kind that only its own players show (profile 5): "
+            "export it as HDR10, HLG or SDR."
+        )
     matrix = _matrix(stated, frame, codec)
     if matrix not in set(Matrix):
         raise UserError(
@@ -148,14 +155,22 @@ def read_colour(
         transfer=_GAMMA_24 if stated.transfer is None else stated.transfer,
         full_range=_full_range(stated, frame.format),
         has_alpha=_has_alpha(frame.format),
+        is_grey=_is_grey(frame.format),
         interlaced=interlaced,
         stated=stated,
     )
 
 
-def is_grey(pixel_format: Any) -> bool:
+def _is_grey(pixel_format: Any) -> bool:
     """Tell whether an `av.VideoFormat` has a luma plane alone, perhaps with alpha."""
     return len(pixel_format.components) <= 2 and not _is_rgb(pixel_format)
+
+
+def _is_dolby_vision_alone(stated: ColourTags, frame: Any) -> bool:
+    """Tell profile 5, whose picture is no luma and chroma: its full range is all that it states."""
+    is_dolby_vision = frame.side_data.get("DOVI_RPU_BUFFER") is not None
+    unstated = stated.matrix is None and stated.transfer is None
+    return is_dolby_vision and unstated and bool(stated.full_range)
 
 
 def _matrix(stated: ColourTags, frame: Any, codec: str) -> int:
@@ -174,11 +189,12 @@ def _full_range(stated: ColourTags, pixel_format: Any) -> bool:
     if _is_rgb(pixel_format) or pixel_format.name.startswith("yuvj"):
         return True
     # FFmpeg's writers leave grey untagged where it is full.
-    return is_grey(pixel_format) if stated.full_range is None else stated.full_range
+    return _is_grey(pixel_format) if stated.full_range is None else stated.full_range
 
 
 def _is_rgb(pixel_format: Any) -> bool:
-    return pixel_format.is_rgb or pixel_format.name in ("pal8", "monow", "monob")
+    # FFmpeg turns XYZ, the colours of digital cinema, into RGB without being told how.
+    return pixel_format.is_rgb or pixel_format.name in _RGB_BY_ANOTHER_NAME
 
 
 def _has_alpha(pixel_format: Any) -> bool:

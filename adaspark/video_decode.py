@@ -123,10 +123,7 @@ def _decoder(stream: Any) -> Any:
 
 @dataclass(frozen=True)
 class VideoReader:
-    """The frames of a video file, numbered as its index has them, interlaced ones mended.
-
-    `interlaced` tells that its first frames are: then the one before a wanted frame is decoded too.
-    """
+    """The frames of a video file, numbered as its index has them, deinterlaced where they are."""
 
     path: Path
     index: FrameIndex
@@ -225,18 +222,21 @@ class Cursor:
         return self._index.frame_from_pts(frame.pts, decoded_before=self._at + 1)
 
     def _seek_if_shorter(self, wanted: int) -> None:
-        key_frame = self._index.key_frame_before(max(wanted - self._looks_back, 0))
-        if not self._index.has_pts or key_frame - self._at < _FRAMES_WORTH_A_SEEK:
+        first = max(wanted - self._looks_back, 0)
+        key = self._index.keys_before(first) - 1
+        is_far = key > 0 and self._index.key_frames[key] - self._at >= _FRAMES_WORTH_A_SEEK
+        if not self._index.has_pts or not is_far:
             return
-        self._seek(key_frame)
-        if self._hand is None or self._at > wanted:
-            # The container's own index led past the frame: start again from the beginning.
-            self._seek(0)
+        # A container's own index may lead past the frame: then from an earlier one, or the first.
+        for earlier in (key, key - 1, key - 3, 0):
+            self._seek(int(self._index.seek_to[max(earlier, 0)]))
+            if self._hand is not None and self._at <= first:
+                return
 
-    def _seek(self, key_frame: int) -> None:
+    def _seek(self, stamp: int) -> None:
         # Where a container cannot seek, decoding goes on from where it stands.
         with suppress(av.error.FFmpegError):
-            self._container.seek(int(self._index.pts[key_frame]), stream=self._stream)
+            self._container.seek(stamp, stream=self._stream)
         self._restart()
         first = next(self._frames, None)
         if first is not None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import av.filter
 
+_MIN_SIDE_PIXELS = 4  # of what bwdif takes
+
 
 def deinterlaced(frames: Iterator[Any]) -> Iterator[Any]:
     """Yield each `av.VideoFrame` with its time, those that are flagged interlaced by bwdif.
@@ -16,7 +18,7 @@ def deinterlaced(frames: Iterator[Any]) -> Iterator[Any]:
     """
     before = None
     for frame in frames:
-        if frame.interlaced_frame:
+        if frame.interlaced_frame and min(frame.width, frame.height) >= _MIN_SIDE_PIXELS:
             yield from _from_first_interlaced(before, frame, frames)
             return
         yield frame

@@ -10,6 +10,7 @@ from typing import Any
 import av
 
 from adaspark.errors import UserError
+from adaspark.video_boxes import is_encrypted
 from adaspark.video_kinds import KINDS, head_of, looks_like_video, other_kind
 
 # An allow-list: playlists (HLS, concat, DASH) could name other files or addresses.
@@ -90,6 +91,11 @@ def damaged(name: str, what: str) -> UserError:
     return UserError(f"{name} is damaged: {what}; copy or export the video again.")
 
 
+def encrypted(name: str) -> UserError:
+    """Return the error for a file that nobody can read without its key."""
+    return UserError(f"{name} is encrypted (DRM): give an unencrypted copy.")
+
+
 def video_stream(container: Any, name: str) -> Any:
     """Return the stream to show: the best one that is moving pictures, not cover art."""
     streams = [s for s in container.streams.video if not _is_cover_art(s)]
@@ -121,6 +127,8 @@ def _why_it_does_not_open(path: Path) -> UserError:
     except OSError:
         return UserError(f"{shown_name(path)} cannot be read: check its permissions.")
     if looks_like_video(head):
+        if is_encrypted(path):
+            return encrypted(shown_name(path))
         return damaged(
             shown_name(path), "its index is missing or broken, as when a copy was cut off"
         )

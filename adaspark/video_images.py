@@ -74,6 +74,8 @@ def image_paths(source: Source) -> tuple[Path, ...]:
     Those of a folder or pattern come in the order in which people count: 2 before 10.
     """
     if not isinstance(source, str | Path):
+        if not source:
+            raise UserError("The list of images is empty: give at least one.")
         return tuple(Path(path).absolute() for path in source)
     path = Path(source).absolute()
     if _is_folder(path):
@@ -144,10 +146,12 @@ def check_image_pixels(size: tuple[int, int], path: Path, limits: Limits) -> Non
 
 def _still_index(times_secs: Any, stamps: Any, duration_secs: float) -> FrameIndex:
     every = np.arange(len(times_secs))
+    pts = np.asarray(stamps, np.int64)
     return FrameIndex(
         np.asarray(times_secs, np.float64),
-        np.asarray(stamps, np.int64),
+        pts,
         every,
+        pts,
         duration_secs,
         has_pts=True,
         hides_frames=False,

@@ -40,15 +40,16 @@ class FrameIndex:
     """The frames of a stream in the order of presentation.
 
     `times_secs` [F] float64 rises from 0. `pts` [F] int64 are the same times in the stream's time
-    base. `key_frames` are the frames at which decoding can start. Where the container's
-    presentation times are missing or wrong (`has_pts` false), a frame is known only by counting:
-    the n-th frame decoded is the n-th frame shown. `hides_frames` tells that the file holds more
-    frames than are shown.
+    base. `key_frames` [K] are the frames at which decoding can start, `seek_to` [K] int64 the
+    stamps at which their container finds them. Where presentation times are missing or wrong
+    (`has_pts` false), a frame is known only by counting: the n-th frame decoded is the n-th frame
+    shown. `hides_frames` tells that the file holds more frames than are shown.
     """
 
     times_secs: NDArray[np.float64]
     pts: NDArray[np.int64]
     key_frames: NDArray[np.int64]
+    seek_to: NDArray[np.int64]
     duration_secs: float
     has_pts: bool
     hides_frames: bool
@@ -72,20 +73,21 @@ class FrameIndex:
             return decoded_before
         return int(np.searchsorted(self.pts, pts, side="right")) - 1
 
-    def key_frame_before(self, frame: int) -> int:
-        """Return the last frame at or before `frame` at which decoding can start."""
-        after = int(np.searchsorted(self.key_frames, frame, side="right"))
-        return int(self.key_frames[after - 1]) if after else 0
+    def keys_before(self, frame: int) -> int:
+        """Return how many of `key_frames` are at or before `frame`."""
+        return int(np.searchsorted(self.key_frames, frame, side="right"))
 
     def starting_at(self, pts: int) -> "FrameIndex":
         """Return the index without the frames before `pts`, which cannot be decoded."""
         first = int(np.searchsorted(self.pts, pts))
         if first in (0, len(self)) or not self.has_pts:
             return self
+        is_left = self.key_frames >= first
         return FrameIndex(
             self.times_secs[first:] - self.times_secs[first],
             self.pts[first:],
-            self.key_frames[self.key_frames >= first] - first,
+            self.key_frames[is_left] - first,
+            self.seek_to[is_left],
             self.duration_secs - float(self.times_secs[first]),
             self.has_pts,
             hides_frames=True,
@@ -100,7 +102,7 @@ class Packets:
     """
 
     pts: list[int]
-    dts: list[int]
+    dts: list[int | None]
     durations: list[int]
     keys: list[bool]
     states_pts: bool
@@ -120,18 +122,34 @@ def index_frames(container: Any, stream: Any, name: str, limits: Limits) -> tupl
         raise damaged(name, "no frame of it can be read")
     _refuse_cut_off(container, stream, name, packets)
     pts, order = np.unique(np.array(packets.pts, dtype=np.int64), return_index=True)
-    keys = np.array(packets.keys)[order]
+    keys, seek_to = _seek_points(packets, order, container)
     tick_secs = float(stream.time_base)
     end_pts = int(pts[-1]) + _last_duration(pts, packets.durations[int(order[-1])], stream)
     index = FrameIndex(
         times_secs=(pts - pts[0]) * tick_secs,
         pts=pts,
-        key_frames=np.flatnonzero(keys),
+        key_frames=keys,
+        seek_to=seek_to,
         duration_secs=(end_pts - int(pts[0])) * tick_secs,
         has_pts=packets.states_pts,
         hides_frames=len(pts) < packets.read,
     )
     return index, _are_plain(packets, order, index, container, stream)
+
+
+def _seek_points(
+    packets: Packets, order: NDArray[np.int64], container: Any
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the key frames, in the order of presentation, and the stamps to seek to for them."""
+    keys = np.flatnonzero(np.array(packets.keys)[order])
+    if container.format.name == "mpeg":
+        # Few frames of a program stream have a time, and FFmpeg's guess for the others is wrong
+        # after a seek: decoding starts at its beginning.
+        keys = keys[:1]
+    # A transport stream is searched by decoding times.
+    by_dts = container.format.name == "mpegts"
+    stamps = [packets.dts[n] if by_dts else packets.pts[n] for n in order[keys].tolist()]
+    return keys, np.array(stamps, dtype=np.int64)
 
 
 def changes_clocks(container: Any) -> bool:
@@ -154,8 +172,9 @@ def _are_plain(
         return False
     if is_avi:
         return True
+    stated_dts = [dts for dts in packets.dts if dts is not None]
     moved = np.argsort(packets.pts, kind="stable") - np.arange(len(packets.pts))
-    if np.abs(moved).max() > MOST_REORDERING or np.any(np.diff(packets.dts) < 0):
+    if np.abs(moved).max() > MOST_REORDERING or np.any(np.diff(stated_dts) < 0):
         return False
     if changes_clocks(container) and np.any(np.diff(index.times_secs) > LONGEST_GAP_SECS):
         return False
@@ -197,8 +216,7 @@ def _note(packet: Any, stream: Any, found: Packets) -> None:
     if stamp is None:
         return
     found.pts.append(stamp)
-    if packet.dts is not None:
-        found.dts.append(packet.dts)
+    found.dts.append(packet.dts)
     found.durations.append(packet.duration or 0)
     found.keys.append(bool(packet.is_keyframe))
 
@@ -230,7 +248,8 @@ def _shares_found(container: Any, stream: Any, packets: Packets) -> Iterator[flo
         return
     if stream.frames > 0:
         yield packets.read / stream.frames
-    if container.duration:
+    # A broadcast announces no length: there FFmpeg's is a guess from the last clock it finds.
+    if container.duration and not changes_clocks(container):
         yield packets.end_secs / (container.duration / av.time_base)
     if "matroska" in container.format.name:
         announced_bytes = segment_end_bytes(Path(container.name)) or container.size

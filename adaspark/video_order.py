@@ -96,6 +96,7 @@ def decode_order(file: Path, limits: Limits) -> tuple[FrameIndex, tuple[str, ...
         times_secs=(times - times[0]) * tick_secs,
         pts=np.rint(times).astype(np.int64),
         key_frames=np.flatnonzero(keys),
+        seek_to=np.rint(times[keys]).astype(np.int64),
         duration_secs=float(times[-1] + gap - times[0]) * tick_secs,
         has_pts=False,
         hides_frames=False,
@@ -106,7 +107,13 @@ def decode_order(file: Path, limits: Limits) -> tuple[FrameIndex, tuple[str, ...
 def best_effort(pts: Sequence[int | None], dts: Sequence[int | None]) -> NDArray[np.float64]:
     """Return whichever stamps of the frames rise more steadily, NaN where one is missing."""
     both = [np.array([np.nan if s is None else s for s in stamps]) for stamps in (pts, dts)]
-    return min(both, key=lambda stamps: int(np.sum(~(np.diff(stamps) > 0))))
+    return min(both, key=_faults)
+
+
+def _faults(stamps: NDArray[np.float64]) -> tuple[int, int]:
+    missing = np.isnan(stamps)
+    falls = int(np.sum(np.diff(stamps[~missing]) <= 0))
+    return falls + int(missing.sum()), falls
 
 
 def one_clock(
@@ -114,20 +121,23 @@ def one_clock(
 ) -> tuple[NDArray[np.float64], list[int]]:
     """Return times [F] that rise, and the frames at which the stamps change their clock.
 
-    A missing stamp follows the one before by `usual_gap`. One that falls a little repeats the one
-    before, and frames that share a time share the time until the next. One that falls by more than
-    decoders reorder, or leaps by more than `longest_gap`, has another clock, counted on from there.
+    A missing stamp follows the one before by `usual_gap`. Stamps that fall by no more than decoders
+    reorder are the right ones in the wrong order: they are sorted. Where frames share a time, they
+    share it until the next. A stamp that falls by more, or leaps by more than `longest_gap`, is of
+    another clock, which is counted on from there.
     """
     times, breaks, offset = [0.0 if np.isnan(stamps[0]) else float(stamps[0])], [], 0.0
+    latest = times[0]
     for frame, stamp in enumerate(stamps[1:].tolist(), start=1):
-        last = times[-1]
-        time = last + usual_gap if np.isnan(stamp) else stamp + offset
-        if time < last - MOST_REORDERING * usual_gap or time > last + longest_gap:
-            offset += last + usual_gap - time
-            time = last + usual_gap
+        next_time = latest + usual_gap
+        time = next_time if np.isnan(stamp) else stamp + offset
+        if time < latest - MOST_REORDERING * usual_gap or time > latest + longest_gap:
+            offset += next_time - time
+            time = next_time
             breaks.append(frame)
-        times.append(max(time, last))
-    return _shared_out(np.array(times), usual_gap), breaks
+        times.append(time)
+        latest = max(latest, time)
+    return _shared_out(np.sort(times), usual_gap), breaks
 
 
 def _shared_out(times: NDArray[np.float64], usual_gap: float) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from adaspark.video_file import (
     Limits,
     check_file,
     check_size,
+    encrypted,
     open_video,
     shown_name,
     video_stream,
@@ -31,6 +33,7 @@ from adaspark.video_kinds import container_name, head_of, is_webp
 from adaspark.video_order import decode_order, try_decoding
 
 _MIN_SIDE_PIXELS = 2
+_BROWSERS_OPEN = ("MP4", "MOV", "WebM", "MKV")
 _CODEC_FROM_DECODER = {"libdav1d": "av1", "libaom-av1": "av1", "libvpx-vp9": "vp9"}
 
 
@@ -79,6 +82,11 @@ class Scan:
     pixel_format: str
     square_pixels: bool
 
+    @property
+    def plays_in_browsers(self) -> bool:
+        """Tell whether browsers open the file itself, as far as its container goes, uncropped."""
+        return self.info.container in _BROWSERS_OPEN and self.crop == Crop()
+
 
 def probe(
     source: Source, limits: Limits = DEFAULT_LIMITS, *, fps: float | None = None
@@ -97,10 +105,16 @@ def scan(source: Source, limits: Limits = DEFAULT_LIMITS, *, fps: float | None =
         return _checked(_scan_images(images, fps, limits), limits)
     assert isinstance(source, str | Path)
     file = check_file(source, limits)
-    head = head_of(file)
-    if is_webp(head) and is_animated_webp(file):
+    status = file.stat()
+    return _scan_file(file, (status.st_ino, status.st_size, status.st_mtime_ns), limits)
+
+
+@lru_cache(maxsize=8)
+def _scan_file(file: Path, state: tuple[int, int, int], limits: Limits) -> Scan:
+    """Scan one file; an unchanged one, whose `state` is the same, is not read again."""
+    if is_webp(head_of(file)) and is_animated_webp(file):
         return _checked(_scan_webp(file, limits), limits)
-    return _checked(_scan_video(file, shown_name(source), limits), limits)
+    return _checked(_scan_video(file, shown_name(file), limits), limits)
 
 
 @dataclass(frozen=True)
@@ -198,7 +212,7 @@ def _read_header(file: Path, name: str, limits: Limits) -> _Header:
         stream = video_stream(container, name)
         track = track_of(file, stream.index, stream.width, stream.height)
         if track.is_encrypted:
-            raise UserError(f"{name} is encrypted (DRM): give an unencrypted copy.")
+            raise encrypted(name)
         _check_pixels(stream.width, stream.height, name, limits)
         decoder = stream.codec_context.name
         index, is_plain = index_frames(container, stream, name, limits)

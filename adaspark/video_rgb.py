@@ -1,5 +1,6 @@
-"""Decoded frames as RGB pictures, by one path for the model and for the browser's copy."""
+"""Decoded frames in the colours that their file's reading says: RGB for the model, or others."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import av.filter
@@ -7,75 +8,113 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaspark.video_boxes import Crop
-from adaspark.video_colour import ColourReading, Matrix, is_grey
+from adaspark.video_colour import ColourReading, Matrix
 from adaspark.video_hdr import CODE_BITS, sdr_from_hdr
 
 Picture = NDArray[np.uint8]  # [H, W, 3] RGB as stored: neither turned nor stretched
 Step = tuple[str, str | None]  # an FFmpeg filter and its arguments
 
-_MATRIX_OPTION = {
+EXACT = "flags=bicubic+accurate_rnd+full_chroma_int"
+_QUICK = "flags=bicubic"  # within 3 levels: enough where nothing else is done to a picture
+MATRIX_OPTION = {
     Matrix.BT709: "bt709",
     Matrix.FCC: "fcc",
-    Matrix.BT470BG: "bt601",
-    Matrix.SMPTE170M: "bt601",
+    Matrix.BT470BG: "smpte170m",
+    Matrix.SMPTE170M: "smpte170m",
     Matrix.SMPTE240M: "smpte240m",
     Matrix.BT2020: "bt2020",
     Matrix.BT2020_CONSTANT: "bt2020",
 }
-_EXACT = "bicubic+accurate_rnd+full_chroma_int"
-_QUICK = "bicubic"  # within 3 levels: enough where nothing else is done to a picture
 # Where alpha is compressed with loss, as in WebM, what was opaque comes back a little less so.
 _OPAQUE_AGAIN = r"a=if(gte(val*255\,252*maxval)\,maxval\,val)"
 
 
-class RgbPictures:
-    """Turns the `av.VideoFrame`s of one file into pictures by the file's one reading.
+class FrameGraph:
+    """FFmpeg's filters that read the `av.VideoFrame`s of one file, lay alpha on black and crop.
 
-    HDR is tone-mapped to SDR, alpha laid on black, the crop taken away; then `size` (width, height)
+    `scale` are the arguments of the `scale` filter that makes the frames given out, of
+    `pixel_format`; the steps of `then` follow. HDR stays HDR.
+    """
+
+    def __init__(
+        self,
+        reading: ColourReading,
+        crop: Crop,
+        scale: Sequence[str],
+        pixel_format: str,
+        then: Sequence[Step] = (),
+    ) -> None:
+        self._reading, self._crop, self._scale = reading, crop, scale
+        self._last = [("format", f"pix_fmts={pixel_format}"), *then]
+        self._graph: Any = None
+        self._takes: tuple[int, int, str] | None = None
+
+    def converted(self, frame: Any) -> Any:
+        """Return a frame, whatever its size and format, converted; its tags become the file's."""
+        frame.colorspace, frame.color_range = _tags(self._reading)
+        takes = (frame.width, frame.height, frame.format.name)
+        if takes != self._takes:
+            self._graph, self._takes = _graph(frame, self._steps(frame)), takes
+        self._graph.push(frame)
+        return self._graph.pull()
+
+    def _steps(self, frame: Any) -> list[Step]:
+        read, crop = _how_read(self._reading), _cropped(self._crop, frame)
+        steps = _grey_widened(frame.format, self._reading)
+        if self._reading.has_alpha or crop:
+            # Before resizing, which would mix what is hidden into what is seen; and not on thinned
+            # chroma, where an edge may lie between pixels.
+            depth = f"{CODE_BITS}le" if self._reading.is_hdr else ""
+            steps += [("scale", ":".join([*read, "out_range=pc", EXACT]))]
+            steps += _on_black(depth) if self._reading.has_alpha else []
+            steps += [("format", f"pix_fmts=gbrp{depth}"), *crop]
+            read = []
+        return [*steps, ("scale", ":".join([*self._scale, *read])), *self._last]
+
+
+class RgbPictures:
+    """Turns the `av.VideoFrame`s of one file into SDR pictures by the file's one reading.
+
+    HDR is tone-mapped, alpha laid on black, the crop taken away; then `size` (width, height)
     resizes what is left.
     """
 
     def __init__(
         self, reading: ColourReading, crop: Crop, size: tuple[int, int] | None = None
     ) -> None:
-        self._reading, self._crop, self._size = reading, crop, size
-        self._graph: Any = None
-        self._graph_takes: tuple[int, int, str] | None = None
+        self._reading = reading
+        scale = ["out_range=pc", EXACT if reading.is_hdr else _QUICK]
+        if size is not None:
+            scale.insert(0, f"{size[0]}:{size[1]}")
+        pixel_format = f"gbrp{CODE_BITS}le" if reading.is_hdr else "rgb24"
+        self._graph = FrameGraph(reading, crop, scale, pixel_format)
 
     def picture(self, frame: Any) -> Picture:
         """Return a frame, whatever its size and format, as RGB."""
-        takes = (frame.width, frame.height, frame.format.name)
-        if takes != self._graph_takes:
-            self._graph = _graph(frame, self._reading, self._steps(frame))
-            self._graph_takes = takes
-        frame.colorspace, frame.color_range = _tags(self._reading)
-        self._graph.push(frame)
-        shown = self._graph.pull()
-        if not self._reading.is_hdr:
-            rgb: Picture = shown.to_ndarray()
-            return rgb
-        return sdr_from_hdr(_planes(shown), self._reading.transfer, self._reading.primaries)
-
-    def _steps(self, frame: Any) -> list[Step]:
-        reading = self._reading
-        quick = not (self._size or reading.is_hdr or reading.has_alpha)
-        read = [*_how_read(frame.format, reading), f"flags={_QUICK if quick else _EXACT}"]
-        steps = _grey_widened(frame.format, reading)
-        opaque = f"pix_fmts=gbrp{CODE_BITS}le" if reading.is_hdr else "pix_fmts=rgb24"
-        alpha, crop = _on_black(reading), _cropped(self._crop, frame)
-        if alpha or crop:
-            # Before resizing, which would mix what is hidden into what is seen; and not on thinned
-            # chroma, where an edge may lie between pixels.
-            steps += [("scale", ":".join(read)), *alpha, ("format", opaque), *crop]
-            read = read[-1:]
-        size = [] if self._size is None else [f"{self._size[0]}:{self._size[1]}"]
-        return [*steps, ("scale", ":".join([*size, *read])), ("format", opaque)]
+        shown = self._graph.converted(frame)
+        if self._reading.is_hdr:
+            return sdr_from_hdr(_planes(shown), self._reading.transfer, self._reading.primaries)
+        rgb: Picture = shown.to_ndarray()
+        return rgb
 
 
-def _on_black(reading: ColourReading) -> list[Step]:
-    if not reading.has_alpha:
+def _how_read(reading: ColourReading) -> list[str]:
+    if reading.matrix == Matrix.RGB:
         return []
-    depth = f"{CODE_BITS}le" if reading.is_hdr else ""
+    source_range = "pc" if reading.full_range else "tv"
+    return [f"in_color_matrix={MATRIX_OPTION[reading.matrix]}", f"in_range={source_range}"]
+
+
+def _grey_widened(pixel_format: Any, reading: ColourReading) -> list[Step]:
+    """Return what spreads grey of limited range, which FFmpeg's `scale` always takes for full."""
+    if reading.full_range or not reading.is_grey:
+        return []
+    unit = 1 << (pixel_format.components[0].bits - 8)
+    top = 256 * unit - 1
+    return [("lutyuv", f"y=clip((val-{16 * unit})*{top}/{219 * unit}\\,0\\,{top})")]
+
+
+def _on_black(depth: str) -> list[Step]:
     return [
         ("format", f"pix_fmts=gbrap{depth}"),
         ("lutrgb", _OPAQUE_AGAIN),
@@ -87,39 +126,18 @@ def _cropped(crop: Crop, frame: Any) -> list[Step]:
     if crop == Crop() or not crop.fits(frame.width, frame.height):
         return []
     width, height = crop.size(frame.width, frame.height)
-    return [("crop", f"{width}:{height}:{crop.left}:{crop.top}:exact=1")]
+    return [("crop", f"{width}:{height}:{crop.left}:{crop.top}")]
 
 
-def _how_read(pixel_format: Any, reading: ColourReading) -> list[str]:
-    if reading.matrix == Matrix.RGB:
-        return []
-    source_range = "pc" if reading.full_range else "tv"
-    return [
-        f"in_color_matrix={_MATRIX_OPTION[reading.matrix]}",
-        f"in_range={source_range}",
-        "out_range=pc",
-    ]
-
-
-def _grey_widened(pixel_format: Any, reading: ColourReading) -> list[Step]:
-    """Return what spreads grey of limited range, which FFmpeg's `scale` always takes for full."""
-    if reading.full_range or not is_grey(pixel_format):
-        return []
-    unit = 1 << (pixel_format.components[0].bits - 8)
-    top = 256 * unit - 1
-    return [("lutyuv", f"y=clip((val-{16 * unit})*{top}/{219 * unit}\\,0\\,{top})")]
-
-
-def _graph(frame: Any, reading: ColourReading, steps: list[Step]) -> Any:
-    matrix, colour_range = _tags(reading)
+def _graph(frame: Any, steps: Sequence[Step]) -> Any:
     graph = av.filter.Graph()
     source = graph.add(
         "buffer",
         video_size=f"{frame.width}x{frame.height}",
         pix_fmt=frame.format.name,
         time_base="1/1",
-        colorspace=str(matrix),
-        range=str(colour_range),
+        colorspace=str(int(frame.colorspace)),
+        range=str(int(frame.color_range)),
     )
     nodes = [source, *(graph.add(name, arguments) for name, arguments in steps)]
     graph.link_nodes(*nodes, graph.add("buffersink")).configure()

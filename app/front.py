@@ -46,7 +46,7 @@ PICKER = """
 <section class="picker" aria-label="Choose a video">
   <div class="cards" role="group" aria-label="Videos"></div>
   <label class="drop"><input type="file" aria-label="Video"
-    accept="video/*,.mp4,.mkv,.webm,.avi,.mov,.m4v">
+    accept="video/*,.mp4,.mkv,.webm,.avi,.mov,.m4v,.ts,.m2ts,.mts,.mpg,.mpeg,.vob,.flv,.wmv,.asf,.ogv,.3gp,.dv,.gif,.webp,.apng,.png">
     <span><b>Upload a video</b><br>or drop it here</span></label>
   <p class="facts" role="status" aria-live="polite">Pick a sample clip or upload a video.</p>
   <p class="note" hidden></p>

@@ -115,9 +115,11 @@ def _listed(avcc: bytes) -> Iterator[bytes]:
     at, count = 6, avcc[5] & 31
     for more in (True, False):
         for _ in range(count):
-            size = int.from_bytes(avcc[at : at + 2], "big")
-            yield avcc[at + 2 : at + 2 + size]
-            at += 2 + size
+            start = at + 2
+            at = start + int.from_bytes(avcc[at:start], "big")
+            if at > len(avcc):
+                raise ValueError("a parameter set is longer than its header")
+            yield avcc[start:at]
         count, at = (avcc[at] if more else 0), at + 1
 
 

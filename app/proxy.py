@@ -1,20 +1,18 @@
 """Writing the browser's copy of a video with PyAV: encoded anew, or its packets copied."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
-import av.filter
 import numpy as np
 
 from adaspark.video_colour import ColourReading
-from adaspark.video_decode import Turn
 from adaspark.video_file import open_video, shown_name, video_stream
 from adaspark.video_probe import Scan
-from adaspark.video_rgb import Picture, RgbPictures
+from app.browser_frames import BrowserFrames, set_tags
 from app.plain_h264 import PlainStream
 
 OnProgress = Callable[[int, int], None] | None
@@ -26,9 +24,6 @@ _SECS_BETWEEN_KEY_FRAMES = 2.0
 _X264_OPTIONS = {"crf": "20", "preset": "veryfast", "bf": "0"}
 _MP4_OPTIONS = {"movflags": "faststart"}
 _FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
-# H.273's numbers of what is written and fully stated: BT.709's primaries and transfer, limited
-# range, and BT.601's matrix, since Chromium's software caps BT.709's at a blue 8 levels short.
-_WRITTEN_TAGS = {"color_primaries": 1, "color_trc": 1, "colorspace": 6, "color_range": 1}
 
 
 def fits_box(width: int, height: int) -> bool:
@@ -47,7 +42,7 @@ def remux(scanned: Scan, plain: PlainStream, target: Path, on_progress: OnProgre
     with open_video(scanned.info.path) as source, _open_mp4(target) as output:
         stream = video_stream(source, shown_name(scanned.info.path))
         copy = output.add_stream_from_template(stream)
-        _tag(copy.codec_context, _tags_of(scanned.colour))
+        _state_colours(copy.codec_context, scanned.colour)
         end_pts = first_pts + round(index.duration_secs / float(stream.time_base))
         steps = np.diff(np.append(np.sort(plain.pts), end_pts)).tolist()
         packets = (packet for packet in source.demux(stream) if packet.size)
@@ -84,10 +79,8 @@ class _Encoder:
 
     def __init__(self, output: Any, scanned: Scan) -> None:
         self._outputs = [output]
-        size = width, height = _box_size(scanned.info.width, scanned.info.height)
-        stored = (height, width) if scanned.turn.transpose else size
-        self._rgb = RgbPictures(scanned.colour, scanned.crop, stored)
-        self._graph = _upright_graph(stored, scanned.turn)
+        size = _box_size(scanned.info.width, scanned.info.height)
+        self._frames = BrowserFrames(scanned.colour, scanned.crop, scanned.turn, size)
         self._stream = output.add_stream("libx264", options=dict(_X264_OPTIONS))
         self._streams = [self._stream]
         self._stream.width, self._stream.height = size
@@ -96,7 +89,7 @@ class _Encoder:
         rate = Fraction(scanned.info.fps).limit_denominator(1001)
         self._stream.codec_context.framerate = rate
         self._stream.codec_context.gop_size = max(round(rate * _SECS_BETWEEN_KEY_FRAMES), 1)
-        _tag(self._stream.codec_context, _WRITTEN_TAGS)
+        set_tags(self._stream.codec_context)
         self._duration_from_pts: dict[int, int] = {}
 
     def copy_to(self, output: Any) -> None:
@@ -109,8 +102,10 @@ class _Encoder:
 
     def write(self, frame: Any, pts_ticks: int, duration_ticks: int) -> None:
         """Encode one decoded frame as shown from `pts_ticks` for `duration_ticks`."""
-        upright = self._upright(self._rgb.picture(frame))
+        upright = self._frames.upright(frame)
         upright.pts, upright.time_base = pts_ticks, Fraction(1, _TICKS_PER_SEC)
+        # The encoder places key frames itself; a type left by the decoder would force one.
+        upright.pict_type = 0
         self._duration_from_pts[pts_ticks] = duration_ticks
         self._mux(self._stream.encode(upright))
 
@@ -124,40 +119,6 @@ class _Encoder:
             for output, stream in zip(self._outputs, self._streams, strict=True):
                 packet.stream = stream
                 output.mux(packet)
-
-    def _upright(self, picture: Picture) -> Any:
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-        self._graph.push(frame)
-        upright = self._graph.pull()
-        _tag(upright, _WRITTEN_TAGS)
-        return upright
-
-
-def _upright_graph(size: tuple[int, int], turn: Turn) -> Any:
-    """Return what turns stored RGB pictures upright and into the colours of `_WRITTEN_TAGS`."""
-    exact = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
-    steps = [
-        # Filter direction 0 is the plain transposition.
-        *([("transpose", "dir=0")] if turn.transpose else []),
-        *([("hflip", None)] if turn.flip_x else []),
-        *([("vflip", None)] if turn.flip_y else []),
-        ("scale", f"out_color_matrix=bt601:out_range=tv:{exact}"),
-        ("format", "pix_fmts=yuv420p"),
-        ("setsar", "1"),
-        ("buffersink", None),
-    ]
-    graph = av.filter.Graph()
-    nodes = [
-        graph.add_buffer(
-            width=size[0],
-            height=size[1],
-            format=av.VideoFormat("rgb24"),
-            time_base=Fraction(1, _TICKS_PER_SEC),
-        ),
-        *(graph.add(name, args) for name, args in steps),
-    ]
-    graph.link_nodes(*nodes).configure()
-    return graph
 
 
 def _box_size(width: int, height: int) -> tuple[int, int]:
@@ -178,19 +139,9 @@ def _open_mp4(target: Path, **options: str) -> Any:
     return av.open(str(target), "w", format="mp4", options=options or _MP4_OPTIONS)
 
 
-def _tags_of(colour: ColourReading) -> dict[str, int]:
-    return {
-        "color_primaries": colour.primaries,
-        "color_trc": colour.transfer,
-        "colorspace": colour.matrix,
-        "color_range": 2 if colour.full_range else 1,
-    }
-
-
-def _tag(tagged: Any, tags: Mapping[str, int]) -> None:
-    """State the colours of a frame or of a stream to be written."""
-    for name, number in tags.items():
-        setattr(tagged, name, number)
+def _state_colours(context: Any, colour: ColourReading) -> None:
+    context.colorspace, context.color_primaries = colour.matrix, colour.primaries
+    context.color_trc, context.color_range = colour.transfer, 2 if colour.full_range else 1
 
 
 def _ticks(time_secs: float) -> int:

@@ -22,11 +22,12 @@ from starlette.responses import (
 from starlette.routing import Route
 
 from adaspark.errors import UserError
+from app.copies import Copies
 from app.exports import Exports, download_name
 from app.loading import Loading
 from app.results import Finished, Results
 from app.runs import sentence
-from app.videos import Videos
+from app.uploads import GROWING
 from viz import figures
 from viz.detail import layer_detail
 from viz.palette import Theme
@@ -109,26 +110,28 @@ def health(engine: Loading) -> Route:
     return Route("/healthz", answer)
 
 
-def safe_copy(videos: Videos) -> Route:
+def safe_copy(copies: Copies) -> Route:
     """`POST studio/safe-copy?of=URL`: makes and answers the address of another copy of a video."""
 
     def answer(request: Request) -> Response:
         try:
-            return PlainTextResponse(videos.safe_copy(request.query_params.get("of", "")))
+            return PlainTextResponse(copies.safe(request.query_params.get("of", "")))
         except Exception as error:
             return PlainTextResponse(sentence(error), 400)
 
     return Route("/studio/safe-copy", answer, methods=["POST"])
 
 
-def growing(videos: Videos) -> Route:
+def growing(copies: Copies) -> Route:
     """`studio/growing/NAME`: an upload as far as its copy has come, and then as it comes."""
 
     def answer(request: Request) -> Response:
-        path = videos.growing(request.path_params["name"])
+        path = copies.growing(request.path_params["name"])
         if path is None:
             return PlainTextResponse(GONE, 404)
-        return StreamingResponse(_as_it_grows(path), media_type="video/mp4")
+        if path.suffix == GROWING:
+            return StreamingResponse(_as_it_grows(path), media_type="video/mp4")
+        return FileResponse(path, media_type="video/mp4")
 
     return Route("/studio/growing/{name}", answer)
 

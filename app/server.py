@@ -75,8 +75,8 @@ class Studio:
         self._routes = [
             health(engine),
             scripts.route(),
-            safe_copy(self.service.videos),
-            growing(self.service.videos),
+            safe_copy(self.service.videos.copies),
+            growing(self.service.videos.copies),
             *routes(self.service.results, exports),
         ]
         self._page = ui.build(

@@ -81,6 +81,11 @@ def make_safe_copy(proxy: Path, limits: Limits = DEFAULT_LIMITS) -> Path:
     return safe if safe.exists() else _encoded(scan(proxy, limits), safe)
 
 
+def finished(growing: Path) -> Path:
+    """The proxy that a growing file's frames are in when it has gone."""
+    return _safe_path(growing.with_name(growing.name.partition(".")[0]))
+
+
 def playable(path: Path) -> Path:
     """Return the encoded twin of a file, where one was made, else the file."""
     safe = _safe_path(path)

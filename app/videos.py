@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from adaspark.errors import UserError
 from adaspark.request import Estimate, Result
 from adaspark.video_file import DEFAULT_LIMITS
 from app import uploads
+from app.copies import GONE, Copies
 from app.gallery import recorded_estimate
 from app.limits import ServerLimits
 from app.loading import Loading
@@ -25,8 +25,6 @@ from app.visitors import Preview, Video, Visitor, Visitors
 
 Card = dict[str, Any]
 NO_VIDEO = "No video is chosen; pick a sample clip or upload a video first."
-NO_OTHER_COPY = "There is no other copy of this video; another browser may play it."
-GONE = "The uploaded video is no longer on the server; upload it again."
 
 
 class Videos:
@@ -46,7 +44,6 @@ class Videos:
     ) -> None:
         self.samples = {sample.name: sample for sample in samples}
         self.url_from_path = url_from_path
-        self._copying = threading.Lock()  # one at a time: each takes the whole machine
         self._engine = engine
         self._visitors = visitors
         self._footage = footage
@@ -56,6 +53,7 @@ class Videos:
             max_bytes=limits.upload_mb * 10**6,
             max_duration_secs=float(limits.video_secs),
         )
+        self.copies = Copies(footage, url_from_path, self._limits)
         self._recorded = {
             name: recorded_estimate(self.samples[name], result) for name, result in gallery.items()
         }
@@ -124,11 +122,6 @@ class Videos:
         url = f"studio/growing/{quote(preview.path.name)}"
         return {"url": url, "duration_secs": preview.duration_secs}
 
-    def growing(self, name: str) -> Path | None:
-        """The file of a preview by its name, while there is one."""
-        path = self._footage.folder / Path(name).name
-        return path if path.suffix == uploads.GROWING and path.exists() else None
-
     def prepare(
         self,
         path: Path,
@@ -151,22 +144,6 @@ class Videos:
         )
         self._footage.keep(proxy)
         return Video(proxy, name, upload=info)
-
-    def safe_copy(self, url: str) -> str:
-        """The address of another copy of an uploaded video, encoded anew and kept.
-
-        `url` is where the browser found the one that it cannot show. Raises UserError where there
-        is none: for a sample clip, a file that had to go, or one that was encoded already.
-        """
-        proxy = self._footage.folder / unquote(url).rpartition("/")[2]
-        if url != self.url_from_path(proxy):
-            raise UserError(NO_OTHER_COPY)
-        if not self._footage.touch(proxy):
-            raise UserError(GONE)
-        with self._copying:
-            safe = uploads.make_safe_copy(proxy, self._limits)
-        self._footage.keep(safe)
-        return self.url_from_path(safe)
 
     def choose_own(self, session: str, settings: Settings) -> Card:
         """Take the visitor's last upload again. Raises UserError where there is none."""

@@ -27,6 +27,9 @@ LUMA_WEIGHTS = {  # Kr and Kb by the number of the matrix in H.273
     7: (0.212, 0.087),
     9: (0.2627, 0.0593),
 }
+BT601 = {"matrix": 6, "primaries": 6, "transfer": 6}
+BT709 = {"matrix": 1, "primaries": 1, "transfer": 1}
+BT2020 = {"matrix": 9, "primaries": 9, "transfer": 14}
 QUIET = {
     "libx264": {"crf": "4", "preset": "ultrafast"},
     "libx265": {"crf": "4", "preset": "ultrafast", "x265-params": "log-level=none"},
@@ -118,6 +121,17 @@ def write_planes(
             frame.color_primaries, frame.color_trc = primaries, transfer
             frame.pts, frame.time_base = number, Fraction(1, 12)
             output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return path
+
+
+def write_packed(path: Path, pixels: np.ndarray, codec: str, pixel_format: str) -> Path:
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream(codec, rate=12)
+        stream.height, stream.width = pixels.shape[:2]
+        stream.pix_fmt = pixel_format
+        for _ in range(2):
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format=pixel_format)))
         output.mux(stream.encode(None))
     return path
 

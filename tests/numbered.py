@@ -38,7 +38,8 @@ def hdr(transfer: str) -> str:
     to_light = "zscale=t=linear:npl=203,format=gbrpf32le,zscale=p=bt2020"
     to_code = f"zscale=t={transfer}:m=bt2020nc:r=tv:npl=203,format=yuv420p10le"
     tags = f"-color_primaries bt2020 -color_trc {transfer} -colorspace bt2020nc -tag:v hvc1"
-    return f"-vf format=gbrp,{SDR},{to_light},{to_code} -c:v libx265 -crf 12 -x265-params log-level=1 {tags}"
+    encoder = "-c:v libx265 -crf 12 -x265-params log-level=1"
+    return f"-vf format=gbrp,{SDR},{to_light},{to_code} {encoder} {tags}"
 
 
 SMALL = {
@@ -162,7 +163,7 @@ def number_in(shown: np.ndarray) -> int:
 def patches_in(shown: np.ndarray) -> np.ndarray:
     """The colours of the three patches of a picture [H, W, 3], as float64 [3, 3]."""
     height, width = shown.shape[:2]
-    rows = slice(height // 8, height * 3 // 8)
+    rows = slice(height // 32, height // 8)
     starts = [width * n // 3 for n in range(3)]
     return np.array(
         [shown[rows, x + width // 12 : x + width // 4].mean(axis=(0, 1)) for x in starts]

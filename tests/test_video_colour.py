@@ -3,54 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 from coloured import (
-    BOUND,
+    BT601,
+    BT709,
+    BT2020,
     PATCHES,
     chart,
     hdr_of,
-    patches_in,
-    planes_in,
     planes_of,
-    rgb_of,
+    write_packed,
     write_planes,
 )
+from colours_seen import assert_right
 
 from adaspark.errors import UserError
-from adaspark.video import Sampling, read_clip
+from adaspark.video_colour import ColourTags, read_colour
 from adaspark.video_probe import scan
-from app.proxy import encode
-
-SAMPLING = Sampling(min_pixels=192 * 128, max_pixels=400 * 224, max_frames=2)
-BT601 = {"matrix": 6, "primaries": 6, "transfer": 6}
-BT709 = {"matrix": 1, "primaries": 1, "transfer": 1}
-BT2020 = {"matrix": 9, "primaries": 9, "transfer": 14}
-
-
-def shown(path: Path) -> np.ndarray:
-    """The patches as the model is shown them."""
-    return patches_in(read_clip(path, SAMPLING).frames[0].permute(1, 2, 0))
-
-
-def played(path: Path, folder: Path) -> np.ndarray:
-    """The patches of the browser's copy, by its tags alone, which must be complete."""
-    copy = folder / "copy.mp4"
-    encode(scan(path), copy)
-    with av.open(str(copy)) as container:
-        context = container.streams.video[0].codec_context
-        told = (context.colorspace, context.color_primaries, context.color_trc)
-        frame = next(container.decode(video=0))
-    assert (frame.colorspace, frame.color_primaries, frame.color_trc) == told == (6, 1, 1)
-    assert frame.format.name == "yuv420p" and frame.color_range == 1
-    return patches_in(rgb_of(planes_in(frame), frame.colorspace, full_range=False))
-
-
-def assert_right(path: Path, folder: Path, expected: np.ndarray = PATCHES) -> None:
-    assert np.abs(shown(path) - expected).max() <= BOUND
-    assert np.abs(played(path, folder) - expected).max() <= BOUND
 
 
 @pytest.mark.parametrize("tags", [BT601, {**BT601, "matrix": 5, "primaries": 5}, BT709, BT2020])
@@ -142,13 +115,19 @@ def test_the_container_speaks_for_vp8_whose_bitstream_cannot(
 
 
 @pytest.mark.parametrize("transfer", ["pq", "hlg"])
-def test_hdr_comes_back_as_the_sdr_it_was_made_from(tmp_path: Path, transfer: str) -> None:
+@pytest.mark.parametrize(
+    ("codec", "name"),
+    [("libx265", "clip.mp4"), ("prores_ks", "clip.mov"), ("libsvtav1", "clip.mkv")],
+)
+def test_hdr_comes_back_as_the_sdr_it_was_made_from(
+    tmp_path: Path, transfer: str, codec: str, name: str
+) -> None:
     planes = planes_of(hdr_of(chart(), transfer), 9, full_range=False, bits=10)
     path = write_planes(
-        tmp_path / "clip.mp4",
+        tmp_path / name,
         planes,
-        codec="libx265",
-        pixel_format="yuv420p10le",
+        codec=codec,
+        pixel_format="yuv422p10le" if codec == "prores_ks" else "yuv420p10le",
         colour_range=1,
         matrix=9,
         primaries=9,
@@ -156,60 +135,6 @@ def test_hdr_comes_back_as_the_sdr_it_was_made_from(tmp_path: Path, transfer: st
     )
     assert not scan(path).colour.is_complete
     assert_right(path, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("codec", "pixel_format", "suffix"),
-    [
-        ("libvpx-vp9", "yuva420p", "webm"),
-        ("libvpx", "yuva420p", "webm"),
-        ("prores_ks", "yuva444p10le", "mov"),
-        ("ffv1", "yuva420p", "mkv"),
-    ],
-)
-def test_alpha_is_laid_on_black(tmp_path: Path, codec: str, pixel_format: str, suffix: str) -> None:
-    bits = 10 if "10" in pixel_format else 8
-    planes = planes_of(chart(), 6, full_range=False, bits=bits)
-    alpha, expected = with_alpha(planes[0], (1 << bits) - 1)
-    path = write_planes(
-        tmp_path / f"clip.{suffix}",
-        np.stack([*planes, alpha]),
-        codec=codec,
-        pixel_format=pixel_format,
-        colour_range=1,
-        **BT601,
-    )
-    reading = scan(path).colour
-    assert reading.has_alpha and not reading.is_complete
-    assert_right(path, tmp_path, expected)
-
-
-@pytest.mark.parametrize(("codec", "pixel_format"), [("png", "rgba"), ("qtrle", "argb")])
-def test_alpha_of_rgb_is_laid_on_black(tmp_path: Path, codec: str, pixel_format: str) -> None:
-    rgb = np.rint(255 * chart()).astype(np.uint8)
-    alpha, expected = with_alpha(rgb[..., 0], 255)
-    order = [rgb, alpha[..., None]] if pixel_format == "rgba" else [alpha[..., None], rgb]
-    path = write_packed(tmp_path / "clip.mov", np.concatenate(order, -1), codec, pixel_format)
-    assert_right(path, tmp_path, expected)
-
-
-def with_alpha(like: np.ndarray, opaque: int) -> tuple[np.ndarray, np.ndarray]:
-    """Alpha that hides the first patch and halves the second, and what is then seen."""
-    share = np.array([0, 0.5, 1, 1, 1, 1])
-    column = np.arange(like.shape[1]) * len(share) // like.shape[1]
-    alpha = np.broadcast_to(np.rint(share[column] * opaque), like.shape).astype(like.dtype)
-    return alpha, PATCHES * share[:, None]
-
-
-def write_packed(path: Path, pixels: np.ndarray, codec: str, pixel_format: str) -> Path:
-    with av.open(str(path), "w") as output:
-        stream = output.add_stream(codec, rate=12)
-        stream.height, stream.width = pixels.shape[:2]
-        stream.pix_fmt = pixel_format
-        for _ in range(2):
-            output.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format=pixel_format)))
-        output.mux(stream.encode(None))
-    return path
 
 
 @pytest.mark.parametrize(
@@ -223,18 +148,18 @@ def test_rgb_has_no_matrix(tmp_path: Path, codec: str, pixel_format: str, suffix
     assert_right(path, tmp_path)
 
 
-@pytest.mark.parametrize("full_range", [False, True])
+@pytest.mark.parametrize("stated", [0, 1, 2])
 @pytest.mark.parametrize(("pixel_format", "bits"), [("gray", 8), ("gray10le", 10)])
 def test_grey_is_spread_to_the_full_range(
-    tmp_path: Path, full_range: bool, pixel_format: str, bits: int
+    tmp_path: Path, stated: int, pixel_format: str, bits: int
 ) -> None:
-    planes = planes_of(chart(), 6, full_range=full_range, bits=bits)[:1]
+    planes = planes_of(chart(), 6, full_range=stated != 1, bits=bits)[:1]
     path = write_planes(
         tmp_path / "clip.mkv",
         planes,
         codec="ffv1",
         pixel_format=pixel_format,
-        colour_range=2 if full_range else 1,
+        colour_range=stated,
     )
     grey = PATCHES @ np.array([0.299, 0.587, 0.114])
     assert_right(path, tmp_path, np.repeat(grey[:, None], 3, axis=1))
@@ -245,6 +170,28 @@ def test_a_matrix_that_is_not_known_is_refused_by_name(tmp_path: Path) -> None:
     path = write_planes(tmp_path / "clip.mp4", planes, matrix=8)
     with pytest.raises(UserError, match=r"clip.mp4 stores its colours .* convert it to BT.709"):
         scan(path)
+
+
+def test_dolby_vision_without_a_base_is_refused_by_name(tmp_path: Path) -> None:
+    path = write_planes(tmp_path / "a.mp4", planes_of(chart(), 6, full_range=True), colour_range=2)
+    with av.open(str(path)) as container:
+        plain = next(container.decode(video=0))
+    dolby = SimpleNamespace(
+        side_data={"DOVI_RPU_BUFFER": b""},
+        colorspace=2,
+        color_primaries=2,
+        color_trc=2,
+        color_range=2,
+        format=plain.format,
+        height=plain.height,
+    )
+    nothing = ColourTags(None, None, None, None)
+    with pytest.raises(UserError, match=r"^a.mp4 is Dolby Vision .*\(profile 5\)"):
+        read_colour(nothing, dolby, "hevc", "a.mp4", interlaced=False)
+    dolby.color_range = 1  # profile 8.2, whose base is SDR
+    assert not read_colour(nothing, dolby, "hevc", "a.mp4", interlaced=False).is_hdr
+    dolby.color_trc = 18  # profile 8.4, as phones write it, has a base in HLG
+    assert read_colour(nothing, dolby, "hevc", "a.mp4", interlaced=False).is_hdr
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from app_page import ask, rev, scene, upload, wait_for_state
+from app_page import PATIENCE_MILLIS, ask, rev, scene, upload, wait_for_state
 from clips import write_clip
 from playwright.sync_api import Page, expect
 from test_viewer_playback import FPS, FRAMES, OPEN_GOP, frame_on_screen
@@ -58,9 +59,13 @@ def test_what_must_be_encoded_plays_while_it_is_encoded(
         const video = document.querySelector('#viewer video');
         video.addEventListener('loadeddata', () => window.played.push(video.getAttribute('src')));
     }""")
-    upload(page, write_clip(tmp_path / "old.avi", frames=2400, fps=FPS, codec="mpeg4"))
-    page.wait_for_function("window.played.length === 2", timeout=60_000)
-    first, last = page.evaluate("window.played")
-    assert first.startswith("studio/growing/") and last.endswith(".safe.mp4")
+    moving = ["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=80"]
+    encoded = ["-c:v", "mpeg4", "-q:v", "8", str(tmp_path / "old.avi")]
+    subprocess.run(["ffmpeg", *moving, *encoded], check=True)
+    upload(page, tmp_path / "old.avi")
+    whole = "(window.played.at(-1) ?? '').endsWith('.safe.mp4')"
+    page.wait_for_function(whole, timeout=PATIENCE_MILLIS)
+    *_, first, last = page.evaluate("window.played")
+    assert first.startswith("studio/growing/")
     expect(page.locator("#viewer .trouble")).to_be_hidden()
     assert not list(Path(unquote(last).partition("file=")[2]).parent.glob("*.growing"))

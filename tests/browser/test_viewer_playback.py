@@ -84,3 +84,57 @@ def test_a_video_whose_decoder_dies_is_replaced_at_the_same_place(
     page.wait_for_timeout(500)
     assert frame_on_screen(page) == 6 * slice_
     page.close()
+
+
+def test_a_frame_that_is_not_the_wanted_one_is_replaced_too(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    """No error is told: only the time of the frame that is presented gives it away."""
+    times = [n * 1000 // FPS for n in range(FRAMES) if not 12 < n < 30]
+    wrong = write_clip(tmp_path / "wrong.mp4", times_millis=times, bf="0")
+    safe = write_clip(tmp_path / "safe.mp4", frames=FRAMES, fps=FPS, bf="0")
+    page = mounted(chromium, "async () => argument", data_url(safe))
+    show(page, eight_slices(), clip=wrong)
+    page.evaluate("viewer.goTo(3)")
+    expect(page.get_by_role("alert")).to_contain_text("the one in view is another's")
+    page.wait_for_function(
+        "(url) => document.querySelector('#viewer video').src === url", arg=data_url(safe)
+    )
+    page.wait_for_function("!document.querySelector('#viewer video').seeking")
+    expect(page.get_by_role("alert")).to_be_hidden()
+    assert snapshot(page)["slice"] == 3
+    page.wait_for_timeout(300)
+    assert frame_on_screen(page) == 18
+    page.close()
+
+
+def test_without_a_safe_copy_the_cubes_lie_on_plain_ground_and_it_is_said(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    broken = write_clip(tmp_path / "open.mp4", frames=FRAMES, fps=FPS, **OPEN_GOP)
+    page = mounted(chromium, "async () => { throw new Error('It is gone; upload it again.'); }")
+    show(page, eight_slices(), clip=broken)
+    page.evaluate("viewer.goTo(5)")
+    expect(page.get_by_role("alert")).to_contain_text("on plain ground. It is gone; upload it")
+    expect(page.locator("#viewer")).to_have_attribute("data-state", "ready")
+    assert page.evaluate("document.querySelector('#viewer video').videoWidth") == 0
+    page.evaluate("viewer.goTo(6)")
+    assert snapshot(page)["slice"] == 6
+    page.close()
+
+
+def test_neighbours_that_begin_with_the_same_frame_can_each_be_looked_at(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    clip = write_clip(tmp_path / "a.mp4", frames=FRAMES, fps=FPS, bf="0")
+    page, trace = open_viewer(chromium), eight_slices()
+    trace.frame_times[3:6] = trace.frame_times[3]
+    show(page, trace, clip=clip)
+    page.locator("#viewer").focus()
+    for key, slices in (("ArrowRight", range(1, SLICES)), ("ArrowLeft", range(SLICES - 2, -1, -1))):
+        for slice_ in slices:
+            page.keyboard.press(key)
+            page.wait_for_function("!document.querySelector('#viewer video').seeking")
+            page.wait_for_timeout(100)
+            assert snapshot(page)["slice"] == slice_
+    page.close()

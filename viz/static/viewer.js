@@ -211,8 +211,13 @@ export class Viewer {
 
   /** @param {number} time */
   #tick(time) {
-    const video = this.data?.videoOf(this.view.slice);
-    if (this.data && video && this.data.hasTimes(video)) this.view.slice = this.data.sliceAt(time, video);
+    const { data, view } = this;
+    const video = data?.videoOf(view.slice);
+    if (data && video && data.hasTimes(video)) {
+      const found = data.sliceAt(time, video);
+      // Of slices that begin with the same frame, the one that is looked at stays.
+      if (data.startOf(found) !== data.startOf(view.slice)) view.slice = found;
+    }
     this.draw();
   }
 
