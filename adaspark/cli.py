@@ -52,7 +52,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_ask(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("video", metavar="VIDEO")
+    parser.add_argument(
+        "video", metavar="VIDEO", help="file, or folder of images, --fps of which make a second"
+    )
     parser.add_argument("question", metavar="QUESTION")
     add_dials(parser)
     parser.add_argument("--dense", action="store_true", help="drop nothing (both p = 1)")

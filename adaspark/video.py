@@ -17,8 +17,7 @@ from adaspark import image
 from adaspark.image import smart_resize
 from adaspark.sampling import Sampling as Sampling
 from adaspark.video_decode import upright_tensor
-from adaspark.video_file import DEFAULT_LIMITS, Limits, shown_name
-from adaspark.video_file import damaged as damaged_file
+from adaspark.video_file import DEFAULT_LIMITS, Limits, damage_warning
 from adaspark.video_images import Source, image_paths
 from adaspark.video_probe import Scan, VideoInfo, probe, scan
 from adaspark.video_rgb import RgbPictures
@@ -200,22 +199,6 @@ def content_hash(source: Source) -> str:
         return _hash(Path(source))
     each = "".join(_hash(path) for path in images)
     return hashlib.sha256(each.encode()).hexdigest()
-
-
-def damage_warning(path: Path, damaged: int, frames: int) -> tuple[str, ...]:
-    """Return the sentence for `damaged` of the `frames` that were shown, if any.
-
-    Raises UserError where all are.
-    """
-    if not damaged:
-        return ()
-    if damaged == frames:
-        raise damaged_file(shown_name(path), "all of its frames that would be shown are")
-    are = "is" if damaged == 1 else "are"
-    return (
-        f"{shown_name(path)} is partly damaged: {damaged:,} of {frames:,} frames {are} damaged "
-        "and shown as far as they can be decoded.",
-    )
 
 
 def _hash(path: Path) -> str:

@@ -1,7 +1,7 @@
-"""What FFmpeg's Python binding does not tell of a container: its crop, and whether it is encrypted.
+"""What FFmpeg's Python binding does not tell of a container: crop, encryption, announced size.
 
 Read from the boxes of MP4 and the elements of Matroska, nothing else of them. Sources: ISO/IEC
-14496-12 (`clap`, `encv`), RFC 9559 (`PixelCrop*`, `ContentEncryption`).
+14496-12 (`clap`, `encv`), RFC 9559 (`PixelCrop*`, `ContentEncryption`), ASF 3.2 (file properties).
 """
 
 import struct
@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 _MATROSKA_HEAD_BYTES = 4096
+_ANNOUNCING_BYTES = 2**16
+_ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_ASF_BROADCAST = 1  # its sizes are not known
 # A description of tracks is small; more is not one.
 _MOST_DESCRIPTION_BYTES = 2**24
 _SAMPLE_ENTRY_BYTES = 78  # of a picture track, before the boxes in it
@@ -86,6 +89,18 @@ def segment_end_bytes(path: Path) -> int | None:
         return None
     at, content_bytes = _matroska_size(head, at + header_bytes + 4)
     return None if content_bytes is None else at + content_bytes
+
+
+def announced_bytes(path: Path) -> int | None:
+    """Return how large a Windows Media or WebP file says it is; None where it does not say."""
+    with path.open("rb") as file:
+        head = file.read(_ANNOUNCING_BYTES)
+    if head.startswith(b"RIFF"):
+        return 8 + int.from_bytes(head[4:8], "little")
+    at = head.find(_ASF_FILE_PROPERTIES)
+    if at < 0 or len(head) < at + 92 or head[at + 88] & _ASF_BROADCAST:
+        return None
+    return int.from_bytes(head[at + 40 : at + 48], "little") or None
 
 
 def _mp4_tracks(file: BinaryIO, width: int, height: int) -> Iterator[Track]:

@@ -91,6 +91,30 @@ def damaged(name: str, what: str) -> UserError:
     return UserError(f"{name} is damaged: {what}; copy or export the video again.")
 
 
+def cut_off(name: str, share: float) -> UserError:
+    """Return the error for a file that holds only a share of what it announces."""
+    return UserError(
+        f"{name} is cut off: only {share:.0%} of the video it announces is in the file; "
+        "copy or export the video again."
+    )
+
+
+def damage_warning(path: Path, hurt: int, frames: int) -> tuple[str, ...]:
+    """Return the sentence for `hurt` of the `frames` that were shown, if any.
+
+    Raises UserError where all are.
+    """
+    if not hurt:
+        return ()
+    if hurt == frames:
+        raise damaged(shown_name(path), "all of its frames that would be shown are")
+    are = "is" if hurt == 1 else "are"
+    return (
+        f"{shown_name(path)} is partly damaged: {hurt:,} of {frames:,} frames {are} damaged "
+        "and shown as far as they can be decoded.",
+    )
+
+
 def encrypted(name: str) -> UserError:
     """Return the error for a file that nobody can read without its key."""
     return UserError(f"{name} is encrypted (DRM): give an unencrypted copy.")

@@ -16,8 +16,9 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from adaspark.errors import UserError
+from adaspark.video_boxes import announced_bytes
 from adaspark.video_decode import Shown
-from adaspark.video_file import Limits, damaged, shown_name
+from adaspark.video_file import Limits, cut_off, shown_name
 from adaspark.video_index import FrameIndex
 
 Source = str | Path | Sequence[str | Path]
@@ -117,13 +118,14 @@ def read_images(
 
 def read_webp(path: Path, limits: Limits) -> tuple[WebpReader, FrameIndex]:
     """Check an animated WebP and return its reader and index."""
+    share = path.stat().st_size / (announced_bytes(path) or 1)
+    if share < 1:
+        raise cut_off(shown_name(path), share)
     with _opened(path) as image:
         size = image.size
         frames = getattr(image, "n_frames", 1)
     check_image_pixels(size, path, limits)
     durations = _webp_durations(path)[:frames]
-    if len(durations) < frames:
-        raise damaged(shown_name(path), "its frames are not all in the file")
     ends = np.cumsum(durations)
     starts = ends - durations
     index = _still_index(starts / _MILLIS, starts, float(ends[-1]) / _MILLIS)

@@ -17,6 +17,12 @@ _NAME_FROM_FORMAT = {
     "apng": "APNG",
 }
 _TS_SYNC = b"\x47"
+_ASF = b"\x30\x26\xb2\x75"
+_ASF_ENCRYPTION = (
+    bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),
+    bytes.fromhex("14e68a292226174cb935dae07ee9289c"),
+)
+_SCRAMBLING_HEAD_BYTES = 2**16
 # What people take for a video, by how it begins; case does not matter in text.
 _OTHERS = (
     ((b"#extm3u", b"ffconcat", b"[playlist]", b"<asx", b"<smil", b"<mpd", b"v=0"), "a playlist"),
@@ -58,6 +64,22 @@ def container_name(container: Any, path: Path) -> str:
     return "MOV" if brand.startswith("qt") else "MP4"
 
 
+def is_scrambled(path: Path) -> bool:
+    """Tell whether a transport stream or Windows Media file says that its content is encrypted.
+
+    Sources: ISO/IEC 13818-1 (transport_scrambling_control), ASF 3.14 and 3.15 (its objects).
+    """
+    with path.open("rb") as file:
+        head = file.read(_SCRAMBLING_HEAD_BYTES)
+    if head.startswith(_ASF):
+        return any(content in head for content in _ASF_ENCRYPTION)
+    start, step = (0, 188) if head.startswith(_TS_SYNC) else (4, 192)
+    marks = head[start + 3 :: step]
+    syncs = head[start::step]
+    is_stream = len(marks) > 1 and syncs == _TS_SYNC * len(syncs)
+    return is_stream and sum(mark & 0xC0 != 0 for mark in marks) > len(marks) / 2
+
+
 def is_webp(head: bytes) -> bool:
     """Tell whether a file begins as a WebP image."""
     return head.startswith(b"RIFF") and head[8:12] == b"WEBP"
@@ -68,7 +90,7 @@ def looks_like_video(head: bytes) -> bool:
     mp4 = head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free")
     matroska = head.startswith(b"\x1aE\xdf\xa3")
     avi = head.startswith(b"RIFF") and head[8:12] == b"AVI "
-    others = (b"FLV\1", b"\x30\x26\xb2\x75", b"OggS", b"GIF8", b"\0\0\1\xba")
+    others = (b"FLV\1", _ASF, b"OggS", b"GIF8", b"\0\0\1\xba")
     return mp4 or matroska or avi or head.startswith(others)
 
 

@@ -15,12 +15,8 @@ from numpy.typing import NDArray
 from adaspark.video_colour import ColourTags
 from adaspark.video_decode import Decoding, limit_decoder
 from adaspark.video_file import Limits, damaged, open_video, shown_name, video_stream
-from adaspark.video_index import (
-    LONGEST_GAP_SECS,
-    MOST_REORDERING,
-    FrameIndex,
-    changes_clocks,
-)
+from adaspark.video_index import MOST_REORDERING, FrameIndex
+from adaspark.video_packets import LONGEST_GAP_SECS, changes_clocks
 
 _TRIAL_FRAMES = 24
 

@@ -4,11 +4,9 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from adaspark.errors import UserError
-from adaspark.image import MAX_ASPECT_RATIO
-from adaspark.video_boxes import Crop, track_of
+from adaspark.video_boxes import Crop
 from adaspark.video_colour import RGB, ColourReading, read_colour
 from adaspark.video_decode import Reader, Turn, VideoReader, turn_of
 from adaspark.video_file import (
@@ -16,11 +14,9 @@ from adaspark.video_file import (
     Limits,
     check_file,
     check_size,
-    encrypted,
-    open_video,
     shown_name,
-    video_stream,
 )
+from adaspark.video_header import check_pixels, read_header
 from adaspark.video_images import (
     Source,
     image_paths,
@@ -28,13 +24,11 @@ from adaspark.video_images import (
     read_images,
     read_webp,
 )
-from adaspark.video_index import FrameIndex, index_frames
-from adaspark.video_kinds import container_name, head_of, is_webp
+from adaspark.video_index import FrameIndex
+from adaspark.video_kinds import head_of, is_webp
 from adaspark.video_order import decode_order, try_decoding
 
-_MIN_SIDE_PIXELS = 2
 _BROWSERS_OPEN = ("MP4", "MOV", "WebM", "MKV")
-_CODEC_FROM_DECODER = {"libdav1d": "av1", "libaom-av1": "av1", "libvpx-vp9": "vp9"}
 
 
 @dataclass(frozen=True)
@@ -117,21 +111,8 @@ def _scan_file(file: Path, state: tuple[int, int, int], limits: Limits) -> Scan:
     return _checked(_scan_video(file, shown_name(file), limits), limits)
 
 
-@dataclass(frozen=True)
-class _Header:
-    """What the packets and boxes of a file say."""
-
-    kind: str
-    codec: str
-    index: FrameIndex
-    is_plain: bool
-    crop: Crop
-    others_start_secs: float | None
-    tick_secs: float
-
-
 def _scan_video(file: Path, name: str, limits: Limits) -> Scan:
-    header = _read_header(file, name, limits)
+    header = read_header(file, name, limits)
     trial = try_decoding(file, name, limits)
     colour = read_colour(trial.tags, trial.first, header.codec, name, interlaced=trial.interlaced)
     first, index = trial.first, header.index
@@ -154,7 +135,7 @@ def _scan_video(file: Path, name: str, limits: Limits) -> Scan:
         fps=len(index) / index.duration_secs,
         frames=len(index),
         decoder="pyav",
-        start_secs=_start_secs(header, index),
+        start_secs=header.start_secs(index),
         warnings=warnings,
     )
     reader = VideoReader(file, index, limits.max_pixels, colour.interlaced)
@@ -203,47 +184,8 @@ def _still_info(
 def _checked(scanned: Scan, limits: Limits) -> Scan:
     name = shown_name(scanned.info.path)
     _check_duration(scanned.info.duration_secs, name, limits)
-    _check_pixels(scanned.info.width, scanned.info.height, name, limits)
+    check_pixels(scanned.info.width, scanned.info.height, name, limits)
     return scanned
-
-
-def _read_header(file: Path, name: str, limits: Limits) -> _Header:
-    with open_video(file) as container:
-        stream = video_stream(container, name)
-        track = track_of(file, stream.index, stream.width, stream.height)
-        if track.is_encrypted:
-            raise encrypted(name)
-        _check_pixels(stream.width, stream.height, name, limits)
-        decoder = stream.codec_context.name
-        index, is_plain = index_frames(container, stream, name, limits)
-        is_crop = track.crop.fits(stream.width, stream.height)
-        return _Header(
-            kind=container_name(container, file),
-            codec=_CODEC_FROM_DECODER.get(decoder, decoder),
-            index=index,
-            is_plain=is_plain,
-            crop=track.crop if is_crop else Crop(),
-            others_start_secs=_sound_start_secs(container),
-            tick_secs=float(stream.time_base),
-        )
-
-
-def _sound_start_secs(container: Any) -> float | None:
-    """Return when the earliest sound starts; what an encoder primes itself with does not count."""
-    starts = [
-        max(float(stream.start_time * stream.time_base), 0.0)
-        for stream in container.streams.audio
-        if stream.start_time is not None
-    ]
-    return min(starts, default=None)
-
-
-def _start_secs(header: _Header, index: FrameIndex) -> float:
-    """Return how much later than the sound the picture starts; less than a frame is nothing."""
-    if header.others_start_secs is None:
-        return 0.0
-    late_secs = int(index.pts[0]) * header.tick_secs - header.others_start_secs
-    return late_secs if late_secs >= index.duration_secs / len(index) else 0.0
 
 
 def _display_size(width: int, height: int, aspect: Fraction, turn: Turn) -> tuple[int, int]:
@@ -253,20 +195,6 @@ def _display_size(width: int, height: int, aspect: Fraction, turn: Turn) -> tupl
     else:
         height = round(height / aspect)
     return (height, width) if turn.transpose else (width, height)
-
-
-def _check_pixels(width: int, height: int, name: str, limits: Limits) -> None:
-    thin = min(width, height) < _MIN_SIDE_PIXELS
-    if thin or max(width, height) > MAX_ASPECT_RATIO * min(width, height):
-        raise UserError(
-            f"{name} is {width} x {height} pixels, too thin to show: both sides need at least "
-            f"{_MIN_SIDE_PIXELS} pixels and a ratio of at most {MAX_ASPECT_RATIO}."
-        )
-    if width * height > limits.max_pixels:
-        raise UserError(
-            f"{name} is {width} x {height} pixels and the limit is {limits.max_pixels:,} pixels "
-            "a frame: scale the video down."
-        )
 
 
 def _check_duration(duration_secs: float, name: str, limits: Limits) -> None:

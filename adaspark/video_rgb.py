@@ -59,15 +59,18 @@ class FrameGraph:
         return self._graph.pull()
 
     def _steps(self, frame: Any) -> list[Step]:
-        read, crop = _how_read(self._reading), _cropped(self._crop, frame)
-        steps = _grey_widened(frame.format, self._reading)
-        if self._reading.has_alpha or crop:
+        reading, crop = self._reading, _cropped(self._crop, frame)
+        read = _how_read(reading)
+        steps = _grey_widened(frame.format, reading)
+        if reading.has_alpha or crop:
             # Before resizing, which would mix what is hidden into what is seen; and not on thinned
             # chroma, where an edge may lie between pixels.
-            depth = f"{CODE_BITS}le" if self._reading.is_hdr else ""
-            steps += [("scale", ":".join([*read, "out_range=pc", EXACT]))]
-            steps += _on_black(depth) if self._reading.has_alpha else []
-            steps += [("format", f"pix_fmts=gbrp{depth}"), *crop]
+            depth = f"{CODE_BITS}le" if reading.is_hdr else ""
+            # Not planar where it is quick: FFmpeg 8.1 leaves out columns beyond a multiple of 16.
+            quick = not (reading.has_alpha or reading.is_hdr)
+            steps += [("scale", ":".join([*read, "out_range=pc", _QUICK if quick else EXACT]))]
+            steps += _on_black(depth) if reading.has_alpha else []
+            steps += [("format", "pix_fmts=rgb24" if quick else f"pix_fmts=gbrp{depth}"), *crop]
             read = []
         return [*steps, ("scale", ":".join([*self._scale, *read])), *self._last]
 

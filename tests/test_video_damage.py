@@ -7,8 +7,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
-from clips import damage_packets, encrypt_matroska, write_clip
+from clips import damage_packets, encrypt_matroska, number_in, picture, write_clip
+from PIL import Image
 
 from adaspark.cli import main
 from adaspark.errors import UserError
@@ -66,6 +68,35 @@ def test_the_command_line_says_damage_and_goes_on(
     assert "9 of 16 frames are damaged" in json.loads(out)["warnings"][0]
 
 
+@pytest.mark.parametrize("name", ["clip.wmv", "clip.flv", "clip.webp"])
+def test_more_kinds_that_are_cut_off_are_refused(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    if name.endswith("webp"):
+        pictures = [Image.fromarray(picture(n)) for n in range(20)]
+        pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=100)
+    else:
+        write_clip(path, frames=100, codec={"clip.wmv": "wmv2", "clip.flv": "flv1"}[name])
+    assert probe(path).frames in (20, 100)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    assert f"{name} is cut off: only" in refusal(path)
+
+
+@pytest.mark.parametrize("name", ["clip.ts", "clip.mpg"])
+def test_a_broadcast_may_begin_and_end_anywhere(name: str, tmp_path: Path) -> None:
+    codec = "mpeg2video" if name.endswith("mpg") else "libx264"
+    whole = write_clip(tmp_path / f"whole-{name}", frames=100, fps=25, codec=codec, g="10")
+    content = whole.read_bytes()
+    packet = 2048 if name.endswith("mpg") else 188
+    third = len(content) // 3 // packet * packet
+    (tmp_path / name).write_bytes(content[third : 2 * third + packet // 2])
+    clip = read(tmp_path / name)
+    numbers = [number_in(frame) for frame in clip.frames]
+    assert 0 < numbers[0] < numbers[-1] < 99
+    passed = (np.array(numbers) - numbers[0]) / 25
+    # Small frames share a packet of a program stream, which states the time of one of them.
+    assert clip.times_secs == pytest.approx(passed, abs=1 / 25 if name.endswith("mpg") else 0.001)
+
+
 def refusal(path: Path) -> str:
     with pytest.raises(UserError) as caught:
         probe(path)
@@ -83,6 +114,31 @@ def test_an_encrypted_mp4_is_named(options: str, tmp_path: Path) -> None:
     command = f"{FFMPEG} -v error -i {source} -c copy {encryption} {kid} {options} {tmp_path}/c.mp4"
     subprocess.run(command.split(), check=True, timeout=60)
     assert refusal(tmp_path / "c.mp4") == "c.mp4 is encrypted (DRM): give an unencrypted copy."
+
+
+@pytest.mark.parametrize("name", ["clip.ts", "clip.m2ts"])
+def test_a_scrambled_broadcast_is_named(name: str, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / name, frames=48)
+    assert probe(path).frames == 48
+    content = bytearray(path.read_bytes())
+    start, step = (0, 188) if name.endswith(".ts") else (4, 192)
+    for at in range(start, len(content), step):
+        program = (content[at + 1] & 0x1F) << 8 | content[at + 2]
+        if program >= 0x100:  # not the tables, which stay clear
+            content[at + 3] |= 0x80
+    path.write_bytes(content)
+    assert refusal(path) == f"{name} is encrypted (DRM): give an unencrypted copy."
+
+
+def test_encrypted_windows_media_is_named(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.wmv", codec="wmv2")
+    assert probe(path).frames == 24
+    content = bytearray(path.read_bytes())
+    # The header's object of free texts becomes one that says "encrypted".
+    at = content.index(bytes.fromhex("40a4d0d207e3d21197f000a0c95ea850"))
+    content[at : at + 16] = bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e")
+    path.write_bytes(content)
+    assert refusal(path) == "clip.wmv is encrypted (DRM): give an unencrypted copy."
 
 
 def test_an_encrypted_matroska_is_named(tmp_path: Path) -> None:
