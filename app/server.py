@@ -22,6 +22,7 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 import plotly
 from gradio import processing_utils
+from starlette.middleware import Middleware
 
 from adaspark.errors import UserError
 from app import front, scripts, ui
@@ -114,7 +115,10 @@ class Studio:
                 allowed_paths=[*map(str, self._public), *samples, str(PLOTLY)],
                 theme=studio_theme(),
                 head=front.head(),
-                app_kwargs={"routes": self._routes},
+                app_kwargs={
+                    "routes": self._routes,
+                    "middleware": [Middleware(scripts.Preload)],
+                },
             )
         except OSError as error:
             raise UserError(

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from viz import shares
 from viz.film import Pixels, write_film
-from viz.overlay import Box, box_of, outlined
+from viz.overlay import Box, box_of, hatch, outlined
 from viz.palette import DRAWING, OVERLAY, rgb
 
 if TYPE_CHECKING:
@@ -126,11 +126,10 @@ class _Tint:
         side = sides_of_slice[rows][:, columns]
         opacity = np.where(side == NEITHER, DRAWING["dim_opacity"], 0.0).astype(np.float32)
         colour = np.full((height, width, 3), rgb(OVERLAY["dim"]), np.float32)
-        down, across = np.ogrid[:height, :width]
         for which, (_, fill, slope) in _FILLS.items():
             here = side == which
             opacity[here], colour[here] = DRAWING["difference_opacity"], rgb(fill)
-            lines = here & ((down + slope * across) % DRAWING["hatch_px"] == 0)
+            lines = here & hatch(height, width, slope)
             opacity[lines], colour[lines] = 0.86, np.add(rgb(fill), 255) / 2
         return cls((side == NEITHER)[..., None], opacity[..., None], colour)
 

@@ -120,12 +120,12 @@ class _Painter:
         first = sum(t * h * w for t, h, w in self.grids[:video]) + local * grid[1] * grid[2]
         mask = self.mask[first : first + grid[1] * grid[2]].reshape(grid[1:])
         picture = frame.copy()
-        hatch = _hatch(frame.shape[0], frame.shape[1])
+        lines = hatch(frame.shape[0], frame.shape[1], 1)
         dim = np.array(rgb(OVERLAY["dim"]), np.float32)
         for row, column in np.argwhere(~mask).tolist():
             left, top, right, bottom = box_of(frame, grid, row, row + 1, column, column + 1)
             part = 0.3 * frame[top:bottom, left:right].astype(np.float32) + 0.7 * dim
-            part[hatch[top:bottom, left:right]] += 110
+            part[lines[top:bottom, left:right]] += 110
             picture[top:bottom, left:right] = np.clip(part, 0, 255).astype(np.uint8)
         return picture
 
@@ -155,7 +155,8 @@ def outlined(picture: Pixels, outlines: list[tuple[Box, str, int]]) -> Pixels:
     return np.asarray(image)
 
 
-def _hatch(height: int, width: int) -> NDArray[np.bool_]:
+def hatch(height: int, width: int, slope: int) -> NDArray[np.bool_]:
+    """bool [H, W]: diagonal lines, rising to the right (slope 1) or falling (-1)."""
     rows, columns = np.ogrid[:height, :width]
-    lines: NDArray[np.bool_] = (rows + columns) % DRAWING["hatch_px"] == 0
+    lines: NDArray[np.bool_] = (rows + slope * columns) % DRAWING["hatch_px"] == 0
     return lines

@@ -120,7 +120,7 @@ def test_a_cube_clicked_in_the_player_is_forced_off(studio: Page) -> None:
     place = panel(studio, "Ablate")
     force = place.get_by_role("button", name="Force off")
     expect(force).to_be_disabled()
-    evaluate_in(studio, "run.js", "page.viewer().pin(1)")
+    evaluate_in(studio, "run.js", "page.viewer().cubes.hold(1)")
     expect(place.get_by_text("Cube 1: slices 0 to 1, rows 0 to 1, columns 2 to 3")).to_be_visible()
     force.click()
     expect_note(place, "Both answers are the same.")

@@ -52,8 +52,8 @@ function actions(viewer, data, shiftKey) {
     o: () => viewer.set({ mode: nextMode(viewer) }),
     h: () => viewer.set({ head: nextHead(view.head, data.scene.heads) }),
     d: () => viewer.set({ spatial: !view.spatial }),
-    n: () => viewer.pinNext(1),
-    p: () => viewer.pinNext(-1),
+    n: () => viewer.cubes.holdNext(1),
+    p: () => viewer.cubes.holdNext(-1),
     Escape: () => viewer.clearPicks(),
     "?": () => {
       parts.keys.open = !parts.keys.open;

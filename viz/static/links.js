@@ -13,9 +13,9 @@ export function listen(viewer) {
   listenToTransport(viewer);
   listenToDials(viewer);
   listenToLanes(viewer);
-  parts.stage.addEventListener("pointermove", (event) => viewer.hoverAt(event));
-  parts.stage.addEventListener("pointerleave", () => viewer.hoverAt(null));
-  parts.stage.addEventListener("click", (event) => viewer.pin(cubeUnder(viewer, event)));
+  parts.stage.addEventListener("pointermove", (event) => viewer.cubes.hover(cubeUnder(viewer, event)));
+  parts.stage.addEventListener("pointerleave", () => viewer.cubes.hover(null));
+  parts.stage.addEventListener("click", (event) => viewer.cubes.hold(cubeUnder(viewer, event)));
   parts.root.addEventListener("keydown", (event) => onKey(viewer, event));
 }
 
@@ -60,7 +60,7 @@ function listenToLanes(viewer) {
  * @param {Viewer} viewer
  * @param {MouseEvent} event
  */
-export function cubeUnder({ parts, data, view }, event) {
+function cubeUnder({ parts, data, view }, event) {
   const video = data?.videoOf(view.slice);
   if (!data || !video) return null;
   const box = parts.overlay.getBoundingClientRect();

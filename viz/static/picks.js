@@ -1,8 +1,9 @@
-/* What is picked: which query is left when a word is let go, which cube is next. No DOM. */
+/* What is picked: cubes under the pointer and held, and which query is left when a word is let go. No DOM. */
 
 /** @import { Query, Selected } from "./types.js" */
 /** @import { SceneData } from "./scene.js" */
 /** @import { View } from "./view.js" */
+/** @import { Viewer } from "./viewer.js" */
 
 /**
  * What is asked about without the word that is held: its kind.
@@ -43,4 +44,49 @@ export function nextCube({ slice, pinned }, data, step) {
   const at = cubes.findIndex((cube) => cube.index === pinned);
   const first = step > 0 ? 0 : cubes.length - 1;
   return cubes[at < 0 ? first : (at + step + cubes.length) % cubes.length].index;
+}
+
+/** The viewer's cubes: the one under the pointer, and the one that is held. */
+export class CubePicks {
+  /** @param {Viewer} viewer */
+  constructor(viewer) {
+    this.viewer = viewer;
+  }
+
+  /** @param {number | null} cube null: the pointer has left */
+  hover(cube) {
+    if (cube === this.viewer.view.hovered) return;
+    this.viewer.view.hovered = cube;
+    this.viewer.draw();
+  }
+
+  /**
+   * Hold a cube, or let go of the one that is held.
+   * @param {number | null} cube
+   */
+  hold(cube) {
+    const { data, view } = this.viewer;
+    if (data) this.viewer.set({ pinned: cube === view.pinned ? null : cube });
+  }
+
+  /**
+   * A cube picked in the stack may lie in another slice.
+   * @param {number | null} cube
+   */
+  holdAndGo(cube) {
+    const { data, view } = this.viewer;
+    if (cube === null || !data) return;
+    const [first, end] = [data.firstSlice(data.cubes[cube]), data.endSlice(data.cubes[cube])];
+    this.hold(cube);
+    if (view.slice < first || view.slice >= end) this.viewer.goTo(first);
+  }
+
+  /**
+   * Hold the next cube of the slice (step 1) or the one before (-1).
+   * @param {1 | -1} step
+   */
+  holdNext(step) {
+    const pinned = nextCube(this.viewer.view, this.viewer.data, step);
+    if (pinned !== null) this.viewer.set({ pinned });
+  }
 }

@@ -3,11 +3,11 @@
 import { Clock } from "./clock.js";
 import { Difference } from "./difference.js";
 import { choicesOf, el } from "./dom.js";
-import { cubeUnder, listen } from "./links.js";
+import { listen } from "./links.js";
 import { FirstLook } from "./look.js";
 import { layOut, watchSizes } from "./layout.js";
 import { buildViewer } from "./parts.js";
-import { changeOf, nextCube, withoutWord } from "./picks.js";
+import { CubePicks, changeOf, withoutWord } from "./picks.js";
 import { pictureOf } from "./picture.js";
 import { Playback } from "./playback.js";
 import { renderViewer } from "./render.js";
@@ -60,8 +60,9 @@ export class Viewer {
       (time) => this.#tick(time),
       (url) => this.playback.addressOf(url),
     );
+    this.cubes = new CubePicks(this);
     const picked = (/** @type {number | null} */ cube, /** @type {boolean} */ lock) =>
-      lock ? this.#pinAndGo(cube) : this.#hover(cube);
+      lock ? this.cubes.holdAndGo(cube) : this.cubes.hover(cube);
     this.stack = new CubeStack(this.parts.stack, picked, () => this.draw());
     this.#compareWith(null);
     element.append(root);
@@ -256,44 +257,6 @@ export class Viewer {
     if (this.clock.playing) this.clock.pause();
     else this.clock.play();
     this.draw();
-  }
-
-  /** @param {number | null} cube */
-  #hover(cube) {
-    if (cube === this.view.hovered) return;
-    this.view.hovered = cube;
-    this.draw();
-  }
-
-  /** @param {MouseEvent | null} event null: the pointer has left */
-  hoverAt(event) {
-    this.#hover(event ? cubeUnder(this, event) : null);
-  }
-
-  /** @param {number | null} cube */
-  pin(cube) {
-    if (this.data) this.set({ pinned: cube === this.view.pinned ? null : cube });
-  }
-
-  /**
-   * A cube picked in the stack may lie in another slice.
-   * @param {number | null} cube
-   */
-  #pinAndGo(cube) {
-    const { data, view } = this;
-    if (cube === null || !data) return;
-    const item = data.cubes[cube];
-    this.pin(cube);
-    if (view.slice < data.firstSlice(item) || view.slice >= data.endSlice(item)) this.goTo(data.firstSlice(item));
-  }
-
-  /**
-   * Hold the next cube of the slice (step 1) or the one before (-1).
-   * @param {1 | -1} step
-   */
-  pinNext(step) {
-    const pinned = nextCube(this.view, this.data, step);
-    if (pinned !== null) this.set({ pinned });
   }
 
   layOut() {
