@@ -8,6 +8,9 @@ import { showLink } from "./link.js";
 import { mountOutcome } from "./outcome.js";
 import { fittingFrames, isFirstUnanswered, mountPicker } from "./picker.js";
 import { ask, lost, mountViewer, opened, samplingTouched, settingsTouched, stop } from "./run.js";
+import { withWholeStreams } from "./stream.js";
+
+window.fetch = withWholeStreams(window.fetch.bind(window));
 
 /** The first card and the controls are in place. */
 function greeted() {

@@ -65,6 +65,37 @@ def test_a_video_that_plays_shows_what_each_layer_usually_keeps(studio: Page) ->
     expect(auto).to_have_attribute("aria-pressed", "true")
 
 
+CLOSED_LATE = """
+const fetchAtOnce = window.fetch;
+const text = new TextDecoder();
+window.fetch = async (...request) => {
+  const response = await fetchAtOnce(...request);
+  if (!response.url.includes("queue/data")) return response;
+  const late = new TransformStream({
+    async transform(chunk, out) {
+      if (text.decode(chunk).includes("close_stream")) await new Promise((go) => setTimeout(go, 700));
+      out.enqueue(chunk);
+    },
+  });
+  const body = response.body.pipeThrough(late);
+  return Object.defineProperty(new Response(body, response), "url", { value: response.url });
+};
+"""
+"""Of Gradio's streams, that the server has ended them is read later than what was sent then."""
+
+
+def test_an_answer_is_not_lost_where_the_stream_before_it_ends_late(studio: Page) -> None:
+    """The facts were asked for as the run's stream had just been ended, and never came."""
+    studio.add_init_script(CLOSED_LATE)
+    studio.reload()
+    wait_for_state(studio, "ready")
+    studio.wait_for_timeout(1000)  # the streams that the page opened with have ended
+    facts = studio.locator(".picker .facts")
+    studio.get_by_role("button", name="Sampling and length").click()
+    number(studio, "Frames at most").fill("4")
+    expect(facts).to_contain_text("4 frames")
+
+
 def test_another_card_shows_its_own_recorded_run(studio: Page) -> None:
     studio.get_by_role("button", name="Tall").click()
     wait_for_state(studio, "ready", after_rev=1)

@@ -1,0 +1,97 @@
+/* Gradio's stream of answers, which must not end before the last answer has come. No DOM.
+
+   The server ends a page's stream once no event is under way, with the message "close_stream". An event that is sent at
+   that moment is answered in the next stream, which Gradio's client (6.31) opens only if it has read the message before
+   the server accepts the event; else the answer never comes. So here the message is passed on only if every event has
+   been answered; if not, the next stream is read in its place. */
+
+/** The message's part of a stream, as an event stream writes it. */
+const END = "\n\n";
+
+/**
+ * A `fetch` whose streams go on while an event that was sent by it is unanswered.
+ * @param {typeof fetch} fetchOnce
+ * @returns {typeof fetch}
+ */
+export function withWholeStreams(fetchOnce) {
+  /** @type {Set<string>} */
+  const unanswered = new Set();
+  let closing = Promise.resolve();
+
+  const passedOn = (/** @type {string} */ text) => {
+    const { msg, event_id: event } = messageOf(text);
+    if (msg === "process_completed") unanswered.delete(event);
+    if (msg !== "close_stream") return true;
+    if (unanswered.size) return false;
+    closing = new Promise((go) => setTimeout(go)); // the client reads the message before anything else is answered
+    return true;
+  };
+
+  return async (...request) => {
+    const response = await fetchOnce(...request);
+    const part = response.ok && /\/queue\/(join|data)(\?|$)/.exec(response.url);
+    if (!part) return response;
+    if (part[1] === "join") {
+      unanswered.add((await response.clone().json()).event_id);
+      await closing;
+      return response;
+    }
+    if (!response.body) return response;
+    return new Response(continued(response.body, () => fetchOnce(...request), passedOn), response);
+  };
+}
+
+/**
+ * The messages of a stream, and of the next ones for as long as a last message is not to be passed on.
+ * @param {ReadableStream<Uint8Array>} first
+ * @param {() => Promise<Response>} next
+ * @param {(message: string) => boolean} passedOn
+ * @returns {ReadableStream<Uint8Array>}
+ */
+function continued(first, next, passedOn) {
+  const encoder = new TextEncoder();
+  let messages = messagesOf(first);
+  return new ReadableStream({
+    async pull(controller) {
+      for (;;) {
+        const { value, done } = await messages.next();
+        if (done) return controller.close();
+        if (passedOn(value)) return controller.enqueue(encoder.encode(value));
+        await messages.return();
+        messages = messagesOf((await next()).body);
+      }
+    },
+    cancel: () => messages.return(),
+  });
+}
+
+/**
+ * A stream's messages, each with the blank line after it.
+ * @param {ReadableStream<Uint8Array> | null} body
+ * @returns {AsyncGenerator<string, void, void>}
+ */
+async function* messagesOf(body) {
+  if (!body) return;
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  try {
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      const parts = (text + decoder.decode(value, { stream: true })).split(END);
+      text = /** @type {string} */ (parts.pop());
+      for (const part of parts) yield part + END;
+    }
+  } finally {
+    await reader.cancel();
+  }
+}
+
+/**
+ * @param {string} text
+ * @returns {{ msg?: string, event_id: string }}
+ */
+function messageOf(text) {
+  return text.startsWith("data:") ? JSON.parse(text.slice("data:".length)) : { event_id: "" };
+}
