@@ -10,6 +10,7 @@ import { fittingFrames, isFirstUnanswered, mountPicker } from "./picker.js";
 import { ask, lost, mountViewer, opened, samplingTouched, settingsTouched, stop } from "./run.js";
 import { withWholeStreams } from "./stream.js";
 
+// eslint-disable-next-line no-restricted-syntax -- takes the place of what hangs there
 window.fetch = withWholeStreams(window.fetch.bind(window));
 
 /** The first card and the controls are in place. */

@@ -37,7 +37,10 @@ export function withWholeStreams(fetchOnce) {
       return response;
     }
     if (!response.body) return response;
-    return new Response(continued(response.body, () => fetchOnce(...request), passedOn), response);
+    return new Response(
+      continued(response.body, () => fetchOnce(...request), passedOn),
+      response,
+    );
   };
 }
 
@@ -61,7 +64,7 @@ function continued(first, next, passedOn) {
         messages = messagesOf((await next()).body);
       }
     },
-    cancel: () => messages.return(),
+    cancel: async () => void (await messages.return()),
   });
 }
 
