@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from adaspark.config import DENSE
 from adaspark.errors import UserError
 from adaspark.eval import attention
-from adaspark.eval.arms import Arm
+from adaspark.eval.arms import Condition
 from adaspark.eval.attention_report import failures, findings
 from adaspark.eval.clips import Length, mixed_clips
 from adaspark.eval.compensation import listening
@@ -64,8 +64,8 @@ def test_tokens_hold_what_their_cubes_hold() -> None:
     clips = mixed_clips(Length(16, 112), items=1, families=["needle", "order"])
     runner = context(folder(), PLAN).runner
     record = Record(heard.append, mass=True, video_rows=7)
-    for arm in (attention.BY_TOKEN, Arm("dense", replace(DENSE, cube=(2, 3, 2)))):
-        runner.listen(clips, arm, record)
+    for condition in (attention.BY_TOKEN, Condition("dense", replace(DENSE, cube=(2, 3, 2)))):
+        runner.listen(clips, condition, record)
     tokens, cubes = heard
     for kind, wanted in kinds_of(tokens, 0).items():
         one, many = rows_of(tokens, 0, wanted), rows_of(cubes, 0, wanted)

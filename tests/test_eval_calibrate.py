@@ -47,8 +47,8 @@ def items() -> list[dict[str, Any]]:
 @pytest.mark.parametrize("ffn_ps", [(0.5,), (0.25, 0.5, 0.75), tuple(n / 10 for n in range(1, 10))])
 def test_a_survey_tries_every_value_of_both_thresholds(ffn_ps: tuple[float, ...]) -> None:
     surveyed = list(calibrate._survey(replace(PLAN, ffn_ps=ffn_ps), AdaSparkConfig()))
-    assert {arm.config.ffn_top_p for arm in surveyed} == set(ffn_ps)
-    assert {arm.config.attn_top_p for arm in surveyed} == set(calibrate.SURVEY_PS)
+    assert {condition.config.ffn_top_p for condition in surveyed} == set(ffn_ps)
+    assert {condition.config.attn_top_p for condition in surveyed} == set(calibrate.SURVEY_PS)
     assert len(surveyed) == max(len(ffn_ps), len(calibrate.SURVEY_PS))
 
 
@@ -94,13 +94,13 @@ def test_points_meet_their_budgets_at_the_least_loss() -> None:
 def test_a_survey_alone_is_no_setting() -> None:
     whole = {s.name for s in settings(items())}
     assert whole and "dense" not in whole
-    assert all(len(settings(items())[0].arms.by_arm[name]) == 3 for name in whole)
+    assert all(len(settings(items())[0].conditions.by_condition[name]) == 3 for name in whole)
 
 
-def made(arms: dict[str, tuple[float, float, float]]) -> list[dict[str, Any]]:
-    """Arms by "attn ffn": FLOPs, nats lost, score."""
+def made(conditions: dict[str, tuple[float, float, float]]) -> list[dict[str, Any]]:
+    """Conditions by "attn ffn": FLOPs, nats lost, score."""
     found = []
-    for name, (cost, lost, score) in {"dense": (1.0, 0.0, 1.0), **arms}.items():
+    for name, (cost, lost, score) in {"dense": (1.0, 0.0, 1.0), **conditions}.items():
         dials = {} if name == "dense" else dict(zip(("attn_top_p", "ffn_top_p"), name.split()))  # noqa: B905
         for seed in range(4):
             found.append(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from adaspark import checkpoint
 from adaspark.eval import case
-from adaspark.eval.arms import Arm
+from adaspark.eval.arms import Condition
 from adaspark.eval.case_frames import packed, shown_slices, unpacked
 from adaspark.eval.case_report import best_layer, cases, draw, lift, of_kind
 from adaspark.eval.clips import Length, mixed_clips
@@ -64,7 +64,7 @@ def test_the_rows_are_those_of_the_words() -> None:
     runner, heard = Runner(loaded()), list[Heard]()
     clips = mixed_clips(Length(16, 112), items=2, families=["needle", "order", "motion"])
     for batch in runner.batches(clips):
-        runner.run(batch, Arm("AdaSpark", loaded().config), record=Record(heard.append))
+        runner.run(batch, Condition("AdaSpark", loaded().config), record=Record(heard.append))
     (one,) = heard
     for row, clip in enumerate(clips):
         for index, question in enumerate(clip.questions):

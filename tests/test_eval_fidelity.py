@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from adaspark.errors import UserError
 from adaspark.eval import fidelity
 from adaspark.eval import recall as choice
-from adaspark.eval.arms import DENSE_ARM
+from adaspark.eval.arms import DENSE_CONDITION
 from adaspark.eval.clips import Length, mixed_clips
 from adaspark.eval.compensation import listening, skip_errors
 from adaspark.eval.fidelity_report import failures, findings
@@ -184,13 +184,13 @@ def test_equal_outputs_are_compensated_without_error() -> None:
 def test_listening_changes_nothing_and_ends() -> None:
     running = context(folder(), PLAN)
     clips = mixed_clips(Length(16, 112), items=1, families=["needle"])
-    alone = running.runner.run(clips, DENSE_ARM)
+    alone = running.runner.run(clips, DENSE_CONDITION)
     with listening(loaded().model) as branches:
-        assert running.runner.run(clips, DENSE_ARM) == alone
+        assert running.runner.run(clips, DENSE_CONDITION) == alone
         inputs, outputs = branches.take(6)
         assert inputs.shape == outputs.shape == (6, 1, inputs.shape[2], 256)
         assert not branches.inputs and not branches.outputs
-    assert running.runner.run(clips, DENSE_ARM) == alone
+    assert running.runner.run(clips, DENSE_CONDITION) == alone
     assert not branches.inputs and not branches.outputs
 
 
@@ -247,8 +247,8 @@ def test_the_report_says_whether_cubes_beat_runs() -> None:
 
 
 def test_answers_move_the_more_the_less_is_kept() -> None:
-    for arm in ("AdaSpark", "attention only", "FFN only", "FFN only, bypass"):
-        assert answer(items(), arm, "kl").value > 0
+    for condition in ("AdaSpark", "attention only", "FFN only", "FFN only, bypass"):
+        assert answer(items(), condition, "kl").value > 0
     harsh = context(Path(mkdtemp()), PLAN)
     harsh.config = type(harsh.config)((2, 2, 2), 0.0, 0.0)
     clips = mixed_clips(Length(32, 112), items=1)

@@ -1,4 +1,4 @@
-"""What evaluations compare: arms, and the clips that all of them answer."""
+"""What evaluations compare: conditions, and the clips that all of them answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CONTROLS = ("blind", "shuffled")
 
 
 @dataclass(frozen=True)
-class Arm:
+class Condition:
     """One way of answering.
 
     `runs` chooses among runs of so many tokens in raster order instead of cubes; `oracle` weighs
@@ -44,7 +44,7 @@ class Arm:
                 raise ValueError(f"A share is above 0 and at most 1, not {share!r}.")
 
 
-DENSE_ARM = Arm("dense")
+DENSE_CONDITION = Condition("dense")
 
 
 @dataclass(frozen=True)

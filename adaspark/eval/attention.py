@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from adaspark.config import DENSE
-from adaspark.eval.arms import Arm
+from adaspark.eval.arms import Condition
 from adaspark.eval.attention_report import SHARES, draw, summarise
 from adaspark.eval.clipwise import ClipPlan, batches
 from adaspark.eval.context import Context
@@ -24,7 +24,7 @@ from adaspark.eval.runner import Heard, Record
 
 __all__ = ["Plan", "draw", "run", "summarise"]
 
-BY_TOKEN = Arm("dense", replace(DENSE, cube=(1, 1, 1)))
+BY_TOKEN = Condition("dense", replace(DENSE, cube=(1, 1, 1)))
 """Cubes of one token: what is recorded of cubes is then known of tokens."""
 
 

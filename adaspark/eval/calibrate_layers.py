@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from adaspark.config import AdaSparkConfig, as_typed
-from adaspark.eval.arms import Arm
-from adaspark.eval.armwise import Arms, Items
+from adaspark.eval.arms import Condition
+from adaspark.eval.armwise import Conditions, Items
 from adaspark.eval.calibrate_settings import Setting, improves, settings, spread
 from adaspark.eval.tables import written
 
@@ -28,8 +28,10 @@ Place = tuple[str, int]
 """A threshold: which half, and the layer."""
 Ladders = Mapping[str, Sequence[float]]
 """By half, the values that its thresholds may take, rising."""
-Ask = Callable[[Sequence[Arm], bool], Items]
-"""Have arms answer all clips, or (True) those of the survey, and give all items on those clips."""
+Ask = Callable[[Sequence[Condition], bool], Items]
+"""Have conditions answer all clips, or (True) those of the survey, and give all items on those
+clips.
+"""
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,10 @@ class Move:
         return AdaSparkConfig.from_dict(dials)
 
 
-def arm_of(config: AdaSparkConfig) -> Arm:
+def condition_of(config: AdaSparkConfig) -> Condition:
     """Named by its three dials."""
     sides = "x".join(map(str, config.cube))
-    return Arm(f"{sides} {as_typed(config.attn_top_p)} {as_typed(config.ffn_top_p)}", config)
+    return Condition(f"{sides} {as_typed(config.attn_top_p)} {as_typed(config.ffn_top_p)}", config)
 
 
 def ladders(pair: AdaSparkConfig, ffn_ps: Sequence[float]) -> dict[str, list[float]]:
@@ -124,7 +126,7 @@ class Search:
     def _round(self, current: Setting) -> Setting:
         left = self._surveyed(current)
         while move := most_promising(left, self.budget - current.flops):
-            new = self._answered(arm_of(move.made(spread(current.config, self.layers))))
+            new = self._answered(condition_of(move.made(spread(current.config, self.layers))))
             if new is None:
                 break
             left = [other for other in left if not other.touches(move)]
@@ -137,20 +139,20 @@ class Search:
     def _surveyed(self, current: Setting) -> list[Move]:
         """All steps from a setting with what they change on the survey's clips."""
         config = spread(current.config, self.layers)
-        arms = {arm_of(step.made(config)): step for step in steps(config, self.rungs)}
-        found = Arms(self.ask(list(arms), True))
-        before = found.by_arm[current.name].keys()
+        conditions = {condition_of(step.made(config)): step for step in steps(config, self.rungs)}
+        found = Conditions(self.ask(list(conditions), True))
+        before = found.by_condition[current.name].keys()
         return [
             Move(
                 step.to,
-                found.mean(arm.name, "flops") - found.mean(current.name, "flops"),
-                found.lost(arm.name, current.name).value,
+                found.mean(condition.name, "flops") - found.mean(current.name, "flops"),
+                found.lost(condition.name, current.name).value,
             )
-            for arm, step in arms.items()
-            if found.by_arm.get(arm.name, {}).keys() == before
+            for condition, step in conditions.items()
+            if found.by_condition.get(condition.name, {}).keys() == before
         ]
 
-    def _answered(self, arm: Arm) -> Setting | None:
-        """An arm on all clips; None where they were not all answered."""
-        found = settings(self.ask([arm], False))
-        return next((setting for setting in found if setting.name == arm.name), None)
+    def _answered(self, condition: Condition) -> Setting | None:
+        """A condition on all clips; None where they were not all answered."""
+        found = settings(self.ask([condition], False))
+        return next((setting for setting in found if setting.name == condition.name), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from adaspark.config import AdaSparkConfig, as_typed
-from adaspark.eval.armwise import Arms, Items
+from adaspark.eval.armwise import Conditions, Items
 from adaspark.eval.calibrate_settings import (
     UNSEEN,
     Setting,
@@ -45,17 +45,17 @@ def findings(items: Items, budgets: Sequence[float]) -> Iterator[str]:
             f"{written(setting.comparison.treated, 'percent')} right answers, the pair "
             f"{written(pair.comparison.treated, 'percent')}."
         )
-        yield from _said_unseen(Arms.at(UNSEEN, items), budget, pair, setting)
+        yield from _said_unseen(Conditions.at(UNSEEN, items), budget, pair, setting)
 
 
 def failures(items: Items, budgets: Sequence[float]) -> Iterator[str]:
     """Where thresholds by layer gain nothing, or only on the clips that they were chosen on."""
-    unseen = Arms.at(UNSEEN, items)
+    unseen = Conditions.at(UNSEEN, items)
     for budget, pair, setting in chosen(items, budgets):
         share = written(budget, "percent")
         if setting is pair:
             yield f"Within {share}, no thresholds by layer that were tried improve on the pair."
-        elif setting.name not in unseen.by_arm:
+        elif setting.name not in unseen.by_condition:
             yield f"Within {share}, thresholds by layer met no clip but those they were chosen on."
         elif unseen.lost(setting.name, pair.name).value >= 0:
             yield (
@@ -86,15 +86,18 @@ def figures(items: Items, budgets: Sequence[float]) -> Iterator[Figure]:
         yield Figure(f"calibrate_layers_{100 * budget:g}", picture, title, f"{told}.")
 
 
-def _said_unseen(unseen: Arms, budget: float, pair: Setting, setting: Setting) -> Iterator[str]:
+def _said_unseen(
+    unseen: Conditions, budget: float, pair: Setting, setting: Setting
+) -> Iterator[str]:
     """The same two on clips that neither was chosen on, where those were answered."""
-    if setting.name not in unseen.by_arm:
+    if setting.name not in unseen.by_condition:
         return
     lost, before = (unseen.lost(s.name).value for s in (setting, pair))
     flops = unseen.mean(setting.name, "flops")
+    clips = len(unseen.by_condition[setting.name])
     change = unseen.lost(setting.name, pair.name)
     yield (
-        f"Within {written(budget, 'percent')}, on {len(unseen.by_arm[setting.name])} clips that "
+        f"Within {written(budget, 'percent')}, on {clips} clips that "
         f"neither was chosen on: by layer {written(flops, 'percent')} of FLOPs and "
         f"{written(lost, 'number')} nats lost, the pair "
         f"{written(unseen.mean(pair.name, 'flops'), 'percent')} and {written(before, 'number')}; "

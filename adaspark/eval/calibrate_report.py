@@ -45,11 +45,11 @@ def _table(title: str, found: Sequence[Setting], thresholds: Kind) -> Table:
     told = as_typed if thresholds == "text" else one_number
     rows: list[list[Cell]] = []
     for setting in found:
-        arms, name, config = setting.arms, setting.name, setting.config
+        conditions, name, config = setting.conditions, setting.name, setting.config
         comparison = setting.comparison
         dials: list[Cell] = [setting.sides, told(config.attn_top_p), told(config.ffn_top_p)]
-        shares = [arms.mean(name, figure) for figure in ("flops", "attention", "ffn")]
-        scores: list[Cell] = [arms.lost(name), comparison.treated, comparison.difference]
+        shares = [conditions.mean(name, figure) for figure in ("flops", "attention", "ffn")]
+        scores: list[Cell] = [conditions.lost(name), comparison.treated, comparison.difference]
         worst: list[Cell] = [setting.worst, setting.changes[setting.worst]]
         rows.append([*dials, *shares, *scores, *worst])
     note = (
@@ -105,7 +105,7 @@ def failures(found: Sequence[Setting], budget: float) -> Iterator[str]:
         return
     if not setting.keeps:
         yield f"Within {share} no setting keeps the score within a point of dense."
-    asked = Counter(setting.arms.families(setting.name))
+    asked = Counter(setting.conditions.families(setting.name))
     below = [
         f"{family} {written(change, 'points')} ({asked[family]} questions)"
         for family, change in setting.changes.items()
@@ -129,7 +129,7 @@ def _figure(found: Sequence[Setting], budgets: Sequence[float]) -> Figure:
         told = "over budget" if budget is None else f"{100 * budget:g} %"
         name = f"{told}, {setting.sides}"
         line = series.setdefault(name, [(math.nan, math.nan, math.nan)] * len(ps))
-        line[ps.index(one_number(setting.config.ffn_top_p))] = setting.arms.lost(setting.name)
+        line[ps.index(one_number(setting.config.ffn_top_p))] = setting.conditions.lost(setting.name)
     picture = charts.lines(
         ps,
         series,

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from adaspark.errors import UserError
-from adaspark.eval.arms import Arm
+from adaspark.eval.arms import Condition
 from adaspark.eval.asking import Span
 from adaspark.eval.case_frames import packed
 from adaspark.eval.case_report import draw, summarise
@@ -58,13 +58,13 @@ class Plan:
 
 def run(plan: Plan, context: Context) -> None:
     """Ask all questions under AdaSpark, and add an item for each word that is looked at."""
-    arm = Arm("AdaSpark", context.config)
+    condition = Condition("AdaSpark", context.config)
     clips = mixed_clips(
         Length.parse(plan.length), items=plan.items, families=plan.families, seed=context.seed
     )
     for batch in context.in_time(context.runner.batches(clips), name=lambda _: plan.length):
         heard: list[Heard] = []
-        outcomes = context.runner.run(batch, arm, record=Record(heard.append))
+        outcomes = context.runner.run(batch, condition, record=Record(heard.append))
         for row, clip in enumerate(batch):
             for index, outcome in enumerate(outcomes[row]):
                 words = _words(context.runner.packer, heard[0], row, index)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from adaspark.eval.arms import Arm, Clip
+from adaspark.eval.arms import Clip, Condition
 from adaspark.eval.shown import shown_times
 from adaspark.mini.model import FPS
 from adaspark.mini.tasks import Question
 from adaspark.mini.world import COLORS
 
-BLIND, SHUFFLED = Arm("blind", control="blind"), Arm("shuffled", control="shuffled")
+BLIND, SHUFFLED = Condition("blind", control="blind"), Condition("shuffled", control="shuffled")
 
 
 def as_shown(clip: Clip, question: Question) -> float | None:

@@ -1,7 +1,8 @@
-"""`adaspark eval families`: answers, densities and FLOPs per family of questions, arm by arm.
+"""`adaspark eval families`: answers, densities and FLOPs per family of questions, condition by
+condition.
 
 Asks what the paper's main tables ask, at small scale: ten families at three lengths, dense,
-AdaSpark and, where they are bundled, the weights tuned to sparsity. All arms answer identical
+AdaSpark and, where they are bundled, the weights tuned to sparsity. All conditions answer identical
 questions. Controls, dense: grey pictures, and frames in a random order.
 """
 
@@ -14,7 +15,7 @@ from typing import Any
 from adaspark import checkpoint
 from adaspark.checkpoint import BUNDLED, BUNDLED_FOLDER, BUNDLED_SPARSE
 from adaspark.errors import UserError
-from adaspark.eval.arms import DENSE_ARM, Arm, Clip
+from adaspark.eval.arms import DENSE_CONDITION, Clip, Condition
 from adaspark.eval.clips import Length, mixed_clips
 from adaspark.eval.context import Context, option
 from adaspark.eval.controls import BLIND, SHUFFLED, as_shown
@@ -58,11 +59,14 @@ class Plan:
 
 
 def run(plan: Plan, context: Context) -> None:
-    """Ask every clip of the plan, all arms of a batch together, and add an item a question."""
-    arms = list(_arms(context))
+    """Ask every clip of the plan under all conditions, batch by batch; add an item a question."""
+    conditions = list(_conditions(context))
     for length, clips, controls in context.in_time(_jobs(plan, context), name=lambda job: job[0]):
-        answers = {name: runner.run(clips, arm) for name, runner, arm in arms}
-        again = {arm.name: context.runner.run(controls, arm) for arm in (BLIND, SHUFFLED)}
+        answers = {name: runner.run(clips, condition) for name, runner, condition in conditions}
+        again = {
+            condition.name: context.runner.run(controls, condition)
+            for condition in (BLIND, SHUFFLED)
+        }
         for row, clip in enumerate(clips):
             for index, question in enumerate(clip.questions):
                 if context.results.has(length, clip.seed, index):
@@ -84,15 +88,15 @@ def summarise(items: Items) -> list[Table]:
     return tables(study(items))
 
 
-def _arms(context: Context) -> Iterator[tuple[str, Runner, Arm]]:
-    """Name, model and configuration of each arm."""
-    yield DENSE_ARM.name, context.runner, DENSE_ARM
-    yield "AdaSpark", context.runner, Arm("AdaSpark", context.config)
+def _conditions(context: Context) -> Iterator[tuple[str, Runner, Condition]]:
+    """Name, model and configuration of each condition."""
+    yield DENSE_CONDITION.name, context.runner, DENSE_CONDITION
+    yield "AdaSpark", context.runner, Condition("AdaSpark", context.config)
     if context.loaded.name == BUNDLED and SPARSE_WEIGHTS.is_file():
         tuned = checkpoint.load(BUNDLED_SPARSE, device=context.loaded.device.type)
         typed = context.config != context.loaded.config
         config = context.config if typed else tuned.config
-        yield "AdaSpark, tuned", Runner(tuned), Arm("AdaSpark, tuned", config)
+        yield "AdaSpark, tuned", Runner(tuned), Condition("AdaSpark, tuned", config)
 
 
 def _jobs(plan: Plan, context: Context) -> list[tuple[str, Sequence[Clip], Sequence[Clip]]]:
@@ -115,10 +119,10 @@ def _jobs(plan: Plan, context: Context) -> list[tuple[str, Sequence[Clip], Seque
 
 
 def _told(name: str, outcome: Outcome) -> dict[str, Any]:
-    """What is kept of an arm's outcome, in three decimals; dense alone has no choices to tell."""
+    """What an item keeps of an outcome, in three decimals; the dense one made no choices."""
     score = {"answer": outcome.answer, "correct": round(outcome.correct, 3)}
     score["logprob"] = round(outcome.logprob, 3)
-    if name == DENSE_ARM.name:
+    if name == DENSE_CONDITION.name:
         return score
     density, cost = outcome.density, outcome.flops
     whole = (cost["sparse"] + cost["vision"]) / (cost["dense"] + cost["vision_dense"])

@@ -39,9 +39,9 @@ def draw(results: Results) -> None:
 
 def findings(answers: Answers) -> Iterator[str]:
     """What the numbers of one length say."""
-    for arm in answers.compared:
-        yield _overall(answers, arm)
-        yield _worst(answers, arm)
+    for condition in answers.compared:
+        yield _overall(answers, condition)
+        yield _worst(answers, condition)
     for control, told in _controls(answers, better=False).items():
         yield f"{answers.title}, {control}, not shown to be better than luck: {told}."
 
@@ -55,10 +55,10 @@ def failures(answers: Answers) -> Iterator[str]:
     ]
     if below:
         yield f"{answers.title}: the dense model misses its target in {'; '.join(below)}."
-    for arm, rows in answers.compared.items():
+    for condition, rows in answers.compared.items():
         for family, row in rows.items():
             if row.verdict == "worse" or row.difference.value < -row.margin:
-                yield f"{answers.title}, {arm}, {family}. {row.sentence}"
+                yield f"{answers.title}, {condition}, {family}. {row.sentence}"
     for control, told in _controls(answers, better=True).items():
         yield (
             f"{answers.title}, {control}, better than luck, so that these questions give something "
@@ -66,16 +66,18 @@ def failures(answers: Answers) -> Iterator[str]:
         )
 
 
-def _overall(answers: Answers, arm: str) -> str:
-    found = answers.compared[arm]
+def _overall(answers: Answers, condition: str) -> str:
+    found = answers.compared[condition]
     verdicts: dict[str, list[str]] = {}
     for family in answers.families:
         verdicts.setdefault(found[family].verdict, []).append(family)
     listed = "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in verdicts.items())
     total = found["all"]
-    flops, attention, ffn = (mean(answers.items, arm, n) for n in ("flops", "attention", "ffn"))
+    flops, attention, ffn = (
+        mean(answers.items, condition, n) for n in ("flops", "attention", "ffn")
+    )
     return (
-        f"{answers.title}: {arm} scores {_percent(total.treated)}, dense "
+        f"{answers.title}: {condition} scores {_percent(total.treated)}, dense "
         f"{_percent(total.baseline)} on {total.items:,} questions. {total.sentence} The prefill "
         f"costs {_percent(flops)} of its dense FLOPs, at attention density "
         f"{written(attention, 'share')} and FFN density {written(ffn, 'share')}. By family, "
@@ -83,9 +85,9 @@ def _overall(answers: Answers, arm: str) -> str:
     )
 
 
-def _worst(answers: Answers, arm: str) -> str:
-    right = {family: found.value for family, found in answers.accuracies[arm].items()}
-    lost = {f: answers.compared[arm][f].difference.value for f in answers.families}
+def _worst(answers: Answers, condition: str) -> str:
+    right = {family: found.value for family, found in answers.accuracies[condition].items()}
+    lost = {f: answers.compared[condition][f].difference.value for f in answers.families}
     lowest, most = min(right, key=right.__getitem__), min(lost, key=lost.__getitem__)
     against = (
         f"against dense, {most} loses most ({written(lost[most], 'points')} points)"
@@ -93,8 +95,8 @@ def _worst(answers: Answers, arm: str) -> str:
         else "no family loses against dense"
     )
     return (
-        f"{answers.title}: the worst family of {arm} is {lowest} ({_percent(right[lowest])}); "
-        f"{against}."
+        f"{answers.title}: the worst family of {condition} is {lowest} "
+        f"({_percent(right[lowest])}); {against}."
     )
 
 
@@ -118,7 +120,7 @@ def _bars(answers: Answers) -> Figure:
     title = f"Right answers by family, {answers.title}"
     picture = charts.bars_with_intervals(
         list(answers.families),
-        {arm: list(found.values()) for arm, found in answers.accuracies.items()},
+        {condition: list(found.values()) for condition, found in answers.accuracies.items()},
         title=title,
         ylabel="right answers",
         chance=[chance(mine) for mine in answers.families.values()],
@@ -126,10 +128,13 @@ def _bars(answers: Answers) -> Figure:
     )
     said = "; ".join(
         f"{family} "
-        + ", ".join(_percent(answers.accuracies[arm][family].value) for arm in answers.arms)
+        + ", ".join(
+            _percent(answers.accuracies[condition][family].value)
+            for condition in answers.conditions
+        )
         for family in answers.families
     )
-    alt = f"Bars of {', '.join(answers.arms)} by family: {said}."
+    alt = f"Bars of {', '.join(answers.conditions)} by family: {said}."
     return Figure(f"families_{answers.length}", picture, title, alt)
 
 

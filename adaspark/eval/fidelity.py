@@ -18,7 +18,7 @@ from torch import Tensor
 from adaspark.config import DENSE, AdaSparkConfig
 from adaspark.errors import UserError
 from adaspark.eval import recall as choice
-from adaspark.eval.arms import Arm, Clip
+from adaspark.eval.arms import Clip, Condition
 from adaspark.eval.clipwise import ClipPlan, batches
 from adaspark.eval.compensation import listening, skip_errors
 from adaspark.eval.context import Context, option
@@ -78,14 +78,14 @@ def _own_ps(config: AdaSparkConfig) -> tuple[float, float]:
     return attn, ffn
 
 
-def sparse_arms(config: AdaSparkConfig) -> list[Arm]:
+def sparse_conditions(config: AdaSparkConfig) -> list[Condition]:
     """AdaSpark and its parts, each compared with dense answers."""
     ffn_only = replace(config, attn_top_p=1.0)
     return [
-        Arm("AdaSpark", config),
-        Arm("attention only", replace(config, ffn_top_p=1.0)),
-        Arm("FFN only", ffn_only),
-        Arm("FFN only, bypass", replace(ffn_only, ffn_skipped="bypass")),
+        Condition("AdaSpark", config),
+        Condition("attention only", replace(config, ffn_top_p=1.0)),
+        Condition("FFN only", ffn_only),
+        Condition("FFN only, bypass", replace(ffn_only, ffn_skipped="bypass")),
     ]
 
 
@@ -94,13 +94,15 @@ def _dense(plan: Plan, context: Context, clips: Sequence[Clip]) -> list[dict[str
     runner, config = context.runner, context.config
     record = {"mass": True, "video_rows": plan.video_rows}
     with listening(runner.model) as branches:
-        cubes = _heard(runner, clips, Arm("dense", replace(DENSE, cube=config.cube)), **record)
+        cubes = _heard(
+            runner, clips, Condition("dense", replace(DENSE, cube=config.cube)), **record
+        )
     video = cubes.plan.video
     inputs, outputs = (part[:, :, video] for part in branches.take(len(cubes.decisions.layers)))
     attn_p, ffn_p = _own_ps(config)
     ps = sorted({*plan.ps, ffn_p})
     ffn = {p: skip_errors(inputs, outputs, cubes.plan.layout, p) for p in ps}
-    runs = _heard(runner, clips, Arm("dense", DENSE, runs=prod(config.cube)), **record)
+    runs = _heard(runner, clips, Condition("dense", DENSE, runs=prod(config.cube)), **record)
     found = []
     for clip in range(len(clips)):
         by_kind = {
@@ -151,20 +153,20 @@ def _caught(rows: Rows, kept: Tensor) -> dict[str, float | None]:
 
 
 def _answers(context: Context, clips: Sequence[Clip]) -> list[dict[str, Any]]:
-    """How each sparse arm's answers differ from the dense ones, clip by clip."""
+    """How each sparse condition's answers differ from the dense ones, clip by clip."""
     runner = context.runner
-    dense = _heard(runner, clips, Arm("dense"))
+    dense = _heard(runner, clips, Condition("dense"))
     found: list[dict[str, Any]] = [
         {"questions": [{"family": question.family, "arms": {}} for question in clip.questions]}
         for clip in clips
     ]
-    for arm in sparse_arms(context.config):
-        sparse = _heard(runner, clips, arm)
+    for condition in sparse_conditions(context.config):
+        sparse = _heard(runner, clips, condition)
         for row, clip in enumerate(clips):
             for index, question in enumerate(clip.questions):
                 expected = [*runner.packer.encode(question.answer), runner.packer.end_id]
                 pair = dense.log_probs[row][index], sparse.log_probs[row][index]
-                found[row]["questions"][index]["arms"][arm.name] = divergence(*pair, expected)
+                found[row]["questions"][index]["arms"][condition.name] = divergence(*pair, expected)
     return found
 
 
@@ -186,9 +188,9 @@ def divergence(dense: Tensor, sparse: Tensor, expected: Sequence[int]) -> dict[s
     }
 
 
-def _heard(runner: Runner, clips: Sequence[Clip], arm: Arm, **wanted: Any) -> Heard:
+def _heard(runner: Runner, clips: Sequence[Clip], condition: Condition, **wanted: Any) -> Heard:
     """What is heard of clips that are one of the runner's batches."""
     heard: list[Heard] = []
-    runner.listen(clips, arm, Record(heard.append, **wanted))
+    runner.listen(clips, condition, Record(heard.append, **wanted))
     (batch,) = heard
     return batch

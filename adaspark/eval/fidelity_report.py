@@ -10,8 +10,8 @@ from adaspark.eval.fidelity_tables import (
     Items,
     ahead,
     answer,
-    arms_of,
     caught,
+    conditions_of,
     gained,
     own_p,
     ps_of,
@@ -142,9 +142,9 @@ def _said_runs(items: Items, kind: str) -> str:
 
 def _said_answers(items: Items) -> str:
     parts = [
-        f"{arm} {written(answer(items, arm, 'kl'), 'number')} nats and "
-        f"{written(answer(items, arm, 'first'), 'percent')}"
-        for arm in arms_of(items)
+        f"{condition} {written(answer(items, condition, 'kl'), 'number')} nats and "
+        f"{written(answer(items, condition, 'first'), 'percent')}"
+        for condition in conditions_of(items)
     ]
     return f"divergence from dense answers, and first tokens that change: {'; '.join(parts)}."
 

@@ -69,14 +69,16 @@ def gained(items: Items) -> list[Estimate]:
     return by_layer((_skipped(items, "bypass", own) - _skipped(items, "mean", own)).tolist())
 
 
-def answer(items: Items, arm: str, what: str) -> Estimate:
+def answer(items: Items, condition: str, what: str) -> Estimate:
     """Mean over questions of `kl`, `first`, `any` or `lost`, bootstrapped by clip."""
-    found = [(item["key"][1], q["arms"][arm][what]) for item in items for q in item["questions"]]
+    found = [
+        (item["key"][1], q["arms"][condition][what]) for item in items for q in item["questions"]
+    ]
     return bootstrap_mean([float(value) for _, value in found], [clip for clip, _ in found])
 
 
-def arms_of(items: Items) -> list[str]:
-    """Names of the sparse arms."""
+def conditions_of(items: Items) -> list[str]:
+    """Names of the sparse conditions."""
     return next((list(q["arms"]) for item in items for q in item["questions"]), [])
 
 
@@ -97,12 +99,12 @@ def _answers(items: Items) -> Table:
     rows: list[list[Cell]] = [
         [
             length,
-            arm,
+            condition,
             sum(len(item["questions"]) for item in mine),
-            *(answer(mine, arm, what) for what in ("kl", "first", "any", "lost")),
+            *(answer(mine, condition, what) for what in ("kl", "first", "any", "lost")),
         ]
         for length, mine in lengths_of(items).items()
-        for arm in arms_of(mine)
+        for condition in conditions_of(mine)
     ]
     note = (
         "Distributions over the vocabulary under the expected answer, dense against sparse: KL is "

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from adaspark.eval.arms import Arm, Clip
+from adaspark.eval.arms import Clip, Condition
 from adaspark.eval.asking import Span
 from adaspark.eval.clipwise import ClipPlan, batches
 from adaspark.eval.context import Context, option
@@ -42,14 +42,14 @@ class Plan(ClipPlan):
 
 def run(plan: Plan, context: Context) -> None:
     """Answer every clip sparsely, and add one item a clip."""
-    arm = Arm("AdaSpark", context.config)
+    condition = Condition("AdaSpark", context.config)
     for length, clips in batches(context, plan, changed=with_needle):
 
         def hear(heard: Heard, length: str = length) -> None:
             for row, clip in enumerate(heard.clips):
                 context.results.add(length, clip.seed, **_item(heard, row))
 
-        context.runner.listen(clips, arm, Record(hear, video_rows=plan.video_rows))
+        context.runner.listen(clips, condition, Record(hear, video_rows=plan.video_rows))
 
 
 def with_needle(clip: Clip) -> Clip:

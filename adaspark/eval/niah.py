@@ -14,7 +14,7 @@ from statistics import mean
 from typing import Any
 
 from adaspark.errors import UserError
-from adaspark.eval.arms import DENSE_ARM, Arm, Clip
+from adaspark.eval.arms import DENSE_CONDITION, Clip, Condition
 from adaspark.eval.clips import SEEDS_A_RUN, Length
 from adaspark.eval.context import Context, option
 from adaspark.eval.matching import matched
@@ -64,7 +64,7 @@ class Plan:
 
 
 def run(plan: Plan, context: Context) -> None:
-    """Ask for every needle under all arms, and add an item a needle."""
+    """Ask for every needle under all conditions, and add an item a needle."""
     jobs = list(product(plan.variants, plan.lengths))
     for variant, length in context.in_time(jobs, name=" ".join):
         needles = haystack(plan, variant, length, context.seed)
@@ -73,7 +73,9 @@ def run(plan: Plan, context: Context) -> None:
             continue
         answers = _answers(context, [clip for _, clip in needles])
         for row, (key, (_, clip)) in enumerate(zip(keys, needles, strict=True)):
-            told = {arm.name: _told(arm, found[row]) for arm, found in answers.items()}
+            told = {
+                condition.name: _told(condition, found[row]) for condition, found in answers.items()
+            }
             question = clip.questions[0]
             values = {"question": question.text, "expected": question.answer, **told}
             if not context.results.has(*key):
@@ -119,15 +121,15 @@ def _about_needle(scene: Scene, family: str) -> Question | None:
     return next((question for question in drawn if question.event == scene.needle), None)
 
 
-def _answers(context: Context, clips: Sequence[Clip]) -> dict[Arm, list[Outcome]]:
-    """Each arm's outcomes; the rules at the share of cubes at which they are as dense as AdaSpark
-    is on these very clips.
+def _answers(context: Context, clips: Sequence[Clip]) -> dict[Condition, list[Outcome]]:
+    """Each condition's outcomes; the rules at the share of cubes at which they are as dense as
+    AdaSpark is on these very clips.
     """
-    arms = [DENSE_ARM, Arm(ADASPARK, context.config)]
-    found = _outcomes(context.runner, clips, arms)
-    target = mean(outcome.density["attention"] for outcome in found[arms[1]])
+    conditions = [DENSE_CONDITION, Condition(ADASPARK, context.config)]
+    found = _outcomes(context.runner, clips, conditions)
+    target = mean(outcome.density["attention"] for outcome in found[conditions[1]])
     rivals = [
-        Arm(name, replace(context.config, attn_rule=rule, attn_keep=target))
+        Condition(name, replace(context.config, attn_rule=rule, attn_keep=target))
         for name, rule in RULES.items()
     ]
     few = clips[:_CLIPS_TO_MATCH]
@@ -136,17 +138,17 @@ def _answers(context: Context, clips: Sequence[Clip]) -> dict[Arm, list[Outcome]
 
 
 def _outcomes(
-    runner: Runner, clips: Sequence[Clip], arms: Sequence[Arm]
-) -> dict[Arm, list[Outcome]]:
-    """One outcome a clip, all arms of a batch together."""
-    found: dict[Arm, list[Outcome]] = {arm: [] for arm in arms}
+    runner: Runner, clips: Sequence[Clip], conditions: Sequence[Condition]
+) -> dict[Condition, list[Outcome]]:
+    """One outcome a clip, all conditions of a batch together."""
+    found: dict[Condition, list[Outcome]] = {condition: [] for condition in conditions}
     for batch in runner.batches(clips):
-        for arm in arms:
-            found[arm] += [outcomes[0] for outcomes in runner.run(batch, arm)]
+        for condition in conditions:
+            found[condition] += [outcomes[0] for outcomes in runner.run(batch, condition)]
     return found
 
 
-def _told(arm: Arm, outcome: Outcome) -> dict[str, Any]:
+def _told(condition: Condition, outcome: Outcome) -> dict[str, Any]:
     """What is kept of an outcome, in three decimals."""
     numbers = {
         "correct": outcome.correct,
@@ -155,7 +157,7 @@ def _told(arm: Arm, outcome: Outcome) -> dict[str, Any]:
         "hit_last": outcome.hit_last,
         "attention": outcome.density["attention"],
         "rows": outcome.density["question"],
-        "keep": arm.config.attn_keep,
+        "keep": condition.config.attn_keep,
     }
     known = {name: round(n, 3) for name, n in numbers.items() if n is not None}
     return {"answer": outcome.answer, **known}

@@ -1,5 +1,5 @@
-"""One question's outcome under one arm: answer, certainty, density, FLOPs, and whether the cubes
-of what was asked about were chosen.
+"""One question's outcome under one condition: answer, certainty, density, FLOPs, and whether the
+cubes of what was asked about were chosen.
 """
 
 from __future__ import annotations

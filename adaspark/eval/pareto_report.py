@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from adaspark.eval.arms import DENSE_ARM
-from adaspark.eval.armwise import CORRECT, Arms, Items
+from adaspark.eval.arms import DENSE_CONDITION
+from adaspark.eval.armwise import CORRECT, Conditions, Items
 from adaspark.eval.page import write_page
 from adaspark.eval.results import Figure, Results
 from adaspark.eval.stats import CONFIDENCE, FEWEST_VIDEOS, MARGIN, Estimate
@@ -28,29 +28,31 @@ class Series:
     """The settings of one way to save, that answered every clip."""
 
     name: str
-    arms: Arms
+    conditions: Conditions
 
     @cached_property
     def names(self) -> list[str]:
         """Its settings, the cheapest first."""
-        dense = self.arms.by_arm[DENSE_ARM.name].keys()
-        mine = [n for n, clips in self.arms.by_arm.items() if n.startswith(f"{self.name} ")]
-        whole = [n for n in mine if dense <= self.arms.by_arm[n].keys()]
-        return sorted(whole, key=lambda name: self.arms.mean(name, "flops"))
+        dense = self.conditions.by_condition[DENSE_CONDITION.name].keys()
+        mine = [
+            n for n, clips in self.conditions.by_condition.items() if n.startswith(f"{self.name} ")
+        ]
+        whole = [n for n in mine if dense <= self.conditions.by_condition[n].keys()]
+        return sorted(whole, key=lambda name: self.conditions.mean(name, "flops"))
 
     @cached_property
     def costs(self) -> Floats:
         """[settings]: FLOPs of the language model's prefill, share of dense."""
-        return np.array([self.arms.mean(name, "flops") for name in self.names])
+        return np.array([self.conditions.mean(name, "flops") for name in self.names])
 
     @cached_property
     def by_clip(self) -> Floats:
         """[settings, clips]: sums of scores."""
-        return np.array([_sums(self.arms, name) for name in self.names])
+        return np.array([_sums(self.conditions, name) for name in self.names])
 
     def volume(self, weights: Floats, least: float) -> Floats:
         """[draws]: hypervolume where clip c counts `weights` [draws, clips] times."""
-        scores = weights @ self.by_clip.T / (weights @ _counts(self.arms))[:, None]
+        scores = weights @ self.by_clip.T / (weights @ _counts(self.conditions))[:, None]
         return np.array([hypervolume(self.costs, row, least) for row in scores])
 
 
@@ -67,10 +69,10 @@ def hypervolume(costs: Floats, scores: Floats, least: float = 0.0) -> float:
 
 def study(items: Items) -> list[Series]:
     """The series that answered anything, AdaSpark first."""
-    arms = Arms(items)
-    if DENSE_ARM.name not in arms.by_arm:
+    conditions = Conditions(items)
+    if DENSE_CONDITION.name not in conditions.by_condition:
         return []
-    return [series for name in SERIES if (series := Series(name, arms)).names]
+    return [series for name in SERIES if (series := Series(name, conditions)).names]
 
 
 def shared(found: Sequence[Series]) -> float:
@@ -84,7 +86,7 @@ def volumes(found: Sequence[Series], least: float) -> dict[str, tuple[Estimate, 
     """
     if not found:
         return {}
-    clips = len(_counts(found[0].arms))
+    clips = len(_counts(found[0].conditions))
     drawn = np.random.default_rng(0).multinomial(clips, np.full(clips, 1 / clips), size=_DRAWS)
     weights = np.concatenate([np.ones((1, clips)), drawn])
     all_of = {series.name: series.volume(weights, least) for series in found}
@@ -118,8 +120,8 @@ def findings(found: Sequence[Series]) -> Iterator[str]:
             yield (
                 f"{series.name}: the cheapest setting within a point of dense, "
                 f"{cheapest.removeprefix(series.name).strip()}, spends "
-                f"{written(series.arms.mean(cheapest, 'flops'), 'percent')} of the dense FLOPs. "
-                f"{series.arms.compared(cheapest).sentence}"
+                f"{written(series.conditions.mean(cheapest, 'flops'), 'percent')} of the dense "
+                f"FLOPs. {series.conditions.compared(cheapest).sentence}"
             )
     for series, above in _against(found):
         if above.high < 0 and _are_enough(series):
@@ -137,10 +139,11 @@ def failures(found: Sequence[Series]) -> Iterator[str]:
                 f"{_told(series, above)}"
             )
         if series.costs[0] < found[0].costs[0]:
+            accuracy = series.conditions.accuracy(series.names[0]).value
             yield (
                 f"Below {written(found[0].costs[0], 'percent')} of the dense FLOPs AdaSpark has no "
                 f"setting here; {series.name} goes down to {written(series.costs[0], 'percent')}, "
-                f"with {written(series.arms.accuracy(series.names[0]).value, 'percent')} right."
+                f"with {written(accuracy, 'percent')} right."
             )
     for series in found:
         if _cheapest(series) is None:
@@ -156,11 +159,11 @@ def _against(found: Sequence[Series]) -> Iterator[tuple[Series, Estimate]]:
 
 
 def _are_enough(series: Series) -> bool:
-    return len(_counts(series.arms)) >= FEWEST_VIDEOS
+    return len(_counts(series.conditions)) >= FEWEST_VIDEOS
 
 
 def _told(series: Series, above: Estimate) -> str:
-    few = f" from {len(_counts(series.arms))} clips; {FEWEST_VIDEOS} are needed to decide"
+    few = f" from {len(_counts(series.conditions))} clips; {FEWEST_VIDEOS} are needed to decide"
     return (
         f"Over the budgets that both meet, the rival's hypervolume lies "
         f"{written(above, 'points')} points above{'' if _are_enough(series) else few}."
@@ -169,8 +172,8 @@ def _told(series: Series, above: Estimate) -> str:
 
 def _cheapest(series: Series) -> str | None:
     """The first setting whose score lies at most a point below dense."""
-    dense = series.arms.accuracy(DENSE_ARM.name).value
-    scores = series.by_clip.sum(1) / _counts(series.arms).sum()
+    dense = series.conditions.accuracy(DENSE_CONDITION.name).value
+    scores = series.by_clip.sum(1) / _counts(series.conditions).sum()
     kept = np.flatnonzero(scores >= dense - MARGIN)
     return series.names[kept[0]] if len(kept) else None
 
@@ -210,12 +213,12 @@ def _settings(series: Series) -> Table:
     }
     rows: list[list[Cell]] = []
     for name in series.names:
-        arms = series.arms
+        conditions = series.conditions
         figures = ("flops", "with_vision", "attention", "ffn")
-        shares = [arms.mean(name, figure) for figure in figures]
-        change = arms.compared(name).difference
+        shares = [conditions.mean(name, figure) for figure in figures]
+        change = conditions.compared(name).difference
         setting = name.removeprefix(series.name).strip()
-        rows.append([setting, *shares, arms.accuracy(name), change, arms.lost(name)])
+        rows.append([setting, *shares, conditions.accuracy(name), change, conditions.lost(name)])
     what = {
         ADASPARK: "attn_top_p and ffn_top_p",
         FRAMES: "share of frames, evenly sampled",
@@ -229,12 +232,12 @@ def _figure(found: Sequence[Series]) -> Figure:
     from adaspark.eval import charts
 
     title = "Right answers against FLOPs"
-    arms = found[0].arms
+    conditions = found[0].conditions
     points = {
-        series.name: [(arms.mean(n, "flops"), arms.accuracy(n)) for n in series.names]
+        series.name: [(conditions.mean(n, "flops"), conditions.accuracy(n)) for n in series.names]
         for series in found
     }
-    dense = (1.0, arms.accuracy(DENSE_ARM.name))
+    dense = (1.0, conditions.accuracy(DENSE_CONDITION.name))
     picture = charts.pareto(
         points,
         title=title,
@@ -254,15 +257,17 @@ def _figure(found: Sequence[Series]) -> Figure:
     return Figure("pareto", picture, title, alt)
 
 
-def _sums(arms: Arms, name: str) -> list[float]:
-    """Sum of an arm's scores in each clip that dense answered."""
-    clips = arms.by_arm[DENSE_ARM.name]
-    return [sum(row[CORRECT] for row in arms.by_arm[name][s]["questions"]) for s in clips]
+def _sums(conditions: Conditions, name: str) -> list[float]:
+    """Sum of a condition's scores in each clip that dense answered."""
+    clips = conditions.by_condition[DENSE_CONDITION.name]
+    return [
+        sum(row[CORRECT] for row in conditions.by_condition[name][s]["questions"]) for s in clips
+    ]
 
 
-def _counts(arms: Arms) -> Floats:
+def _counts(conditions: Conditions) -> Floats:
     """[clips]: questions."""
-    clips = arms.by_arm[DENSE_ARM.name].values()
+    clips = conditions.by_condition[DENSE_CONDITION.name].values()
     return np.array([len(clip["questions"]) for clip in clips], np.float64)
 
 

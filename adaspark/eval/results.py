@@ -102,7 +102,7 @@ class Results:
         return sorted({item["commit"] for item in self.items}) or [self.setting["commit"]]
 
     def has(self, *key: str | float) -> bool:
-        """Whether the item of that key, such as (seed, family, arm), has been computed."""
+        """Whether the item of that key, such as (seed, family, condition), has been computed."""
         return _key(key) in self._keys
 
     def add(self, *key: str | float, **values: Any) -> None:

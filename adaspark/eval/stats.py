@@ -117,7 +117,7 @@ def mcnemar(gained: int, lost: int) -> float:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A sparse arm against the dense one on identical items.
+    """A sparse condition against the dense one on identical items.
 
     `gained` items were wrong and became right, `lost` ones the reverse; `p_value` is McNemar's.
     Means and the difference are shares, not points.
@@ -157,7 +157,7 @@ def compare(
     *,
     margin: float = MARGIN,
 ) -> Comparison:
-    """Difference, flips and the non-inferiority verdict of two arms; scores are [N].
+    """Difference, flips and the non-inferiority verdict of two conditions; scores are [N].
 
     Non-inferior: the whole 95 % interval of the difference lies above -margin.
     """

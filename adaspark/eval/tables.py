@@ -82,7 +82,7 @@ class Table:
 
 
 def comparisons(title: str, rows: Mapping[str, Comparison], *, note: str = "") -> Table:
-    """The table of sparse against dense on identical items: one row a family, length or arm."""
+    """Sparse against dense on identical items: one row for each family, length or condition."""
     columns: dict[str, Kind] = {
         "": "text",
         "items": "count",

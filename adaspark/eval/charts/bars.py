@@ -1,4 +1,4 @@
-"""Bars with intervals: accuracy of several arms, group by group."""
+"""Bars with intervals: accuracy of several conditions, group by group."""
 
 from __future__ import annotations
 
