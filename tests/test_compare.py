@@ -1,4 +1,4 @@
-"""Runs beside the one in view: rivals, what is told of both, and runs that give way."""
+"""Runs beside the one in view: baselines, what is told of both, and runs that give way."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adaspark.config import AdaSparkConfig
-from adaspark.rivals import RIVALS
+from adaspark.rivals import BASELINES
 from app.ablate import ablate
 from app.beside import GONE, marked
-from app.compare import RIVAL_NAMES, UNLIKE, compare, compare_pinned
+from app.compare import BASELINE_NAMES, UNLIKE, compare, compare_pinned
 from app.results import Finished, Message
 from app.samples import read_samples
 from app.service import Service
@@ -54,12 +54,12 @@ def last(messages: Iterator[Message]) -> Message:
     return list(messages)[-1]
 
 
-def test_every_rival_has_its_name_on_the_page() -> None:
-    assert tuple(RIVAL_NAMES) == RIVALS
+def test_every_baseline_has_its_name_on_the_page() -> None:
+    assert tuple(BASELINE_NAMES) == BASELINES
 
 
-@pytest.mark.parametrize("name", RIVALS)
-def test_a_rival_answers_the_same_question_with_one_thing_changed(
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_baseline_answers_the_same_question_with_one_thing_changed(
     service: Service, engine: FakeEngine, name: str
 ) -> None:
     base = asked(service)
@@ -129,7 +129,7 @@ def test_fewer_frames_are_called_that(service: Service) -> None:
     assert [side["label"] for side in told["sides"]] == ["AdaSpark", "Fewer frames"]
 
 
-def test_an_unknown_rival_runs_nothing(service: Service, engine: FakeEngine) -> None:
+def test_an_unknown_baseline_runs_nothing(service: Service, engine: FakeEngine) -> None:
     told = last(compare(service, VISITOR, asked(service).key, "<prune>"))
     assert "not with '<prune>'" in told["error"] and len(engine.asked) == 1
 

@@ -89,7 +89,7 @@ def test_every_arm_answers_every_clip() -> None:
 
 
 @pytest.mark.parametrize("rule", [ORACLE, *RULES])
-def test_rivals_are_as_dense_as_top_p(rule: str) -> None:
+def test_baselines_are_as_dense_as_top_p(rule: str) -> None:
     density = conditions().mean(at(rule, 0.5), "attention")
     assert density == pytest.approx(conditions().mean(at(TOP_P, 0.5), "attention"), rel=0.15)
 
@@ -153,7 +153,7 @@ def made(lost: Mapping[str, float], clips: int = 8) -> list[dict[str, Any]]:
     ]
 
 
-def test_a_rival_that_loses_less_is_written_down() -> None:
+def test_a_baseline_that_loses_less_is_written_down() -> None:
     (rules,) = studies(made({"top-p 0.5": 0.2, "top-k 0.5": 0.1, "uniform 0.5": 0.9}))
     assert [s for s in findings(rules) if "less than uniform" in s]
     assert [s for s in failures(rules) if "not shown to lose less than top-k" in s]

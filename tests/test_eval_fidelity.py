@@ -26,7 +26,7 @@ from adaspark.eval.clips import Length, mixed_clips
 from adaspark.eval.compensation import listening, skip_errors
 from adaspark.eval.fidelity_report import failures, findings
 from adaspark.eval.fidelity_tables import (
-    RIVALS,
+    BASELINES,
     ahead,
     answer,
     caught,
@@ -206,10 +206,10 @@ def test_divergence_is_kullback_and_leibler_s() -> None:
     assert same == {"kl": 0.0, "first": False, "any": False, "lost": 0.0}
 
 
-@pytest.mark.parametrize("rival", ["uniform", "random", "recent"])
-def test_top_p_catches_more_than_blind_choices_as_dense(rival: str) -> None:
+@pytest.mark.parametrize("baseline", ["uniform", "random", "recent"])
+def test_top_p_catches_more_than_blind_choices_as_dense(baseline: str) -> None:
     for kind in KINDS:
-        assert ahead(items(), kind, own_p(items()), rival).low > 0, kind
+        assert ahead(items(), kind, own_p(items()), baseline).low > 0, kind
 
 
 def test_density_and_recall_fall_with_p() -> None:
@@ -222,11 +222,11 @@ def test_density_and_recall_fall_with_p() -> None:
         assert realised(items(), kind, "0.5").value < realised(items(), kind, "0.9").value
 
 
-def test_rivals_are_as_dense() -> None:
+def test_baselines_are_as_dense() -> None:
     """For text, which sees whole cubes; what is rounded up is less than a cube a row."""
     for kind in ("question", "answer"):
         for p in ps_of(items()):
-            for rule in (*RIVALS, "oracle"):
+            for rule in (*BASELINES, "oracle"):
                 more = caught(items(), kind, p, rule, "density") - caught(
                     items(), kind, p, "top-p", "density"
                 )
@@ -270,7 +270,7 @@ def test_sentences_follow_the_numbers() -> None:
     for number, item in enumerate(made):
         for kind in KINDS:
             found = item["attention"][kind]
-            for rule in RIVALS:
+            for rule in BASELINES:
                 found["recall"]["0.9"][rule]["mean"] = 0.99 + 1e-4 * (number % 3)
             found["recall"]["0.9"]["top-p"]["mean"] = 0.5
             found["realised"]["0.9"] = [0.95] * 6

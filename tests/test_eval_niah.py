@@ -1,4 +1,4 @@
-"""`adaspark eval niah`: needles where they should be, rivals as dense, what choosing is worth."""
+"""`adaspark eval niah`: needles in their places, baselines as dense, what choosing is worth."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def made(correct: dict[str, float]) -> list[dict[str, Any]]:
     return items
 
 
-def test_a_rival_that_is_as_good_is_written_down() -> None:
+def test_a_baseline_that_is_as_good_is_written_down() -> None:
     (haystack,) = study(made({"dense": 1.0, "AdaSpark": 1.0, "top-k": 1.0, "uniform": 0.3}))
     said, failed = list(findings(haystack)), list(failures(haystack))
     assert any("beats uniform at equal density" in each for each in said)

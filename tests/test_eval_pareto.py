@@ -1,4 +1,4 @@
-"""Answers against FLOPs: fronts, their volumes, and rivals that see less."""
+"""Answers against FLOPs: fronts, their volumes, and baselines that see less."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def conditions() -> Conditions:
     return Conditions(load(folder()).items)
 
 
-def test_the_conditions_are_dense_the_rivals_and_the_grid() -> None:
+def test_the_conditions_are_dense_the_baselines_and_the_grid() -> None:
     config = AdaSparkConfig((2, 2, 2))
     found = pareto.conditions(PLAN, config)
     assert [condition.name for condition in found][:2] == ["dense", "pruned tokens 0.25"]
@@ -161,7 +161,7 @@ def test_the_better_front_is_named() -> None:
     ]
 
 
-def test_a_rival_s_better_front_is_written_down() -> None:
+def test_a_baseline_s_better_front_is_written_down() -> None:
     scores = {f"{ADASPARK} 0.5 0.5": (0.4, 0.8), f"{PRUNED} 0.5": (0.3, 1.0)}
     found = study(made(scores, 30))
     assert any("The front of pruned tokens lies above" in each for each in failures(found))

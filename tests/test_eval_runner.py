@@ -152,7 +152,7 @@ def test_a_clip_without_questions_has_no_outcomes() -> None:
     assert [len(row) for row in runner().run([empty, clips()[1]], SPARSE)] == [0, 2]
 
 
-def test_rivals_show_less_and_are_compared_with_the_whole_clip() -> None:
+def test_baselines_show_less_and_are_compared_with_the_whole_clip() -> None:
     shown = runner().features(clips(), Condition("half", frames=0.5))
     assert shown.grid == (4, 4, 4) and shown.position_step == 2.0
     whole = runner().run(clips(), DENSE_CONDITION)[0][0].flops

@@ -143,13 +143,13 @@ def _others(plan: Plan, context: Context) -> Iterator[tuple[str, Made]]:
     for p in plan.attn_ps:
         alone = replace(config, attn_top_p=p, ffn_top_p=1.0)
         yield at(TOP_P, p), _is(Condition(TOP_P, alone))
-        rivals = [Condition(ORACLE, alone, oracle=True)]
-        rivals += [
+        baselines = [Condition(ORACLE, alone, oracle=True)]
+        baselines += [
             Condition(rule, replace(alone, attn_rule=name, attn_keep=p))
             for rule, name in RULES.items()
         ]
-        for rival in rivals:
-            yield at(rival.name, p), _as_dense(plan, context, rival, at(TOP_P, p))
+        for baseline in baselines:
+            yield at(baseline.name, p), _as_dense(plan, context, baseline, at(TOP_P, p))
     for p in plan.ffn_ps:
         for skipped in (MEAN, BYPASS):
             alone = replace(config, attn_top_p=1.0, ffn_top_p=p, ffn_skipped=skipped)

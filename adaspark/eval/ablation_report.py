@@ -17,7 +17,7 @@ ADASPARK, ATTENTION_ONLY, FFN_ONLY = "AdaSpark", "attention only", "FFN only"
 HALVES = (DENSE_CONDITION.name, ADASPARK, ATTENTION_ONLY, FFN_ONLY)
 TOP_P, ORACLE = "top-p", "oracle"
 RULES = {"top-k": "top_k", "uniform": "uniform", "random": "random", "recent": "recent"}
-"""Rivals of top-p by name: their rule."""
+"""Baselines of top-p by name: their rule."""
 MEAN, BYPASS = "mean", "bypass"
 SHAPES, RUNS = ("cube", "frame", "tube"), "1-D run"
 ALL_SHAPES = (*SHAPES, RUNS)
@@ -94,8 +94,8 @@ def _others(conditions: Conditions) -> Iterator[Study]:
     cubes, *others = (
         {f"{v} tokens": n for v, n in _values(conditions, s).items()} for s in ALL_SHAPES
     )
-    rivals = [group for names in others for group in names]
-    compared = {group: name for group, name in cubes.items() if group in rivals}
+    shared = [group for names in others for group in names]
+    compared = {group: name for group, name in cubes.items() if group in shared}
     yield Study(
         "shapes",
         "Shapes of equal volume",
@@ -185,17 +185,17 @@ def findings(study: Study) -> Iterator[str]:
         least = min(lost, key=lost.__getitem__)
         listed = "; ".join(f"{g} {written(n, 'number')}" for g, n in lost.items())
         yield f"{study.title}: {least} a cube lose least. Nats lost: {listed}."
-    for own, rival, better, _ in _contests(study):
+    for own, baseline, better, _ in _contests(study):
         if better:
-            yield f"{study.title}: {own} loses less than {rival} at {'; '.join(better)}."
+            yield f"{study.title}: {own} loses less than {baseline} at {'; '.join(better)}."
 
 
 def failures(study: Study) -> Iterator[str]:
     """Where the method's own choice is not shown to be better."""
-    for own, rival, _, other in _contests(study):
+    for own, baseline, _, other in _contests(study):
         if other:
             where = "; ".join(other)
-            yield f"{study.title}: {own} is not shown to lose less than {rival} at {where}."
+            yield f"{study.title}: {own} is not shown to lose less than {baseline} at {where}."
     if study.name.startswith("halves"):
         comparison = study.conditions.compared(ADASPARK)
         if comparison.verdict in ("worse", "undecided"):
@@ -203,24 +203,24 @@ def failures(study: Study) -> Iterator[str]:
 
 
 def _contests(study: Study) -> Iterator[tuple[str, str, list[str], list[str]]]:
-    """The method's own choice and a rival; the groups in which it loses less, and the others.
+    """The method's own choice and a baseline; the groups in which it loses less, and the others.
 
-    Each with the rival's loss beyond it in nats; a randomisation test by clip decides.
+    Each with the baseline's loss beyond it in nats; a randomisation test by clip decides.
     """
     own = {"rules": TOP_P, "compensation": MEAN, "shapes": SHAPES[0]}.get(study.name)
     if own is None or own not in study.series:
         return
-    for rival in [name for name in study.series if name not in (own, ORACLE)]:
+    for baseline in [name for name in study.series if name not in (own, ORACLE)]:
         better: list[str] = []
         other: list[str] = []
-        for group, name in study.series[rival].items():
+        for group, name in study.series[baseline].items():
             mine = study.series[own].get(group)
             if mine is not None:
                 beyond = study.conditions.lost(name, mine)
                 told = f"{group} ({written(beyond, 'number')} nats)"
                 sure = beyond.value > 0 and study.conditions.p_value(name, mine) < ALPHA
                 (better if sure else other).append(told)
-        yield own, rival, better, other
+        yield own, baseline, better, other
 
 
 def _figures(study: Study) -> Iterator[Figure]:

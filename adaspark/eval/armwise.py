@@ -129,21 +129,21 @@ class Conditions:
         """Mean over the questions about one object."""
         return float(np.nanmean(self.column(condition, HIT)))
 
-    def lost(self, condition: str, rival: str = DENSE_CONDITION.name) -> stats.Estimate:
-        """Nats of logprob of the right answer that `condition` loses against `rival`, by video."""
-        change = self.column(rival, LOGPROB, condition) - self.column(condition, LOGPROB, rival)
-        return stats.bootstrap_mean(change, self.videos(condition, rival))
+    def lost(self, condition: str, baseline: str = DENSE_CONDITION.name) -> stats.Estimate:
+        """Nats of logprob of the right answer that `condition` loses against `baseline`."""
+        change = self._losses(condition, baseline)
+        return stats.bootstrap_mean(change, self.videos(condition, baseline))
 
-    def p_value(self, condition: str, rival: str) -> float:
-        """Of a difference in logprob this large where neither loses more: exact on few clips."""
-        change = self.column(rival, LOGPROB, condition) - self.column(condition, LOGPROB, rival)
-        videos = np.array(self.videos(condition, rival))
+    def p_value(self, condition: str, baseline: str) -> float:
+        """Of a difference in logprob this large if neither loses more; exact for few clips."""
+        change = self._losses(condition, baseline)
+        videos = np.array(self.videos(condition, baseline))
         return sign_flip(np.array([change[videos == v].mean() for v in dict.fromkeys(videos)]))
 
-    def compared(self, condition: str, rival: str = DENSE_CONDITION.name) -> stats.Comparison:
+    def compared(self, condition: str, baseline: str = DENSE_CONDITION.name) -> stats.Comparison:
         """A condition against another on identical questions."""
-        pair = self.column(condition, CORRECT, rival), self.column(rival, CORRECT, condition)
-        return stats.compare(*pair, self.videos(condition, rival))
+        pair = self.column(condition, CORRECT, baseline), self.column(baseline, CORRECT, condition)
+        return stats.compare(*pair, self.videos(condition, baseline))
 
     def changes(self, condition: str, column: int) -> dict[str, float]:
         """By family: mean change of a column from dense."""
@@ -152,6 +152,10 @@ class Conditions:
         )
         names = np.array(self.families(condition))
         return {str(name): float(change[names == name].mean()) for name in np.unique(names)}
+
+    def _losses(self, condition: str, baseline: str) -> Scores:
+        """[N]: nats that `condition` loses against `baseline` on each question of both."""
+        return self.column(baseline, LOGPROB, condition) - self.column(condition, LOGPROB, baseline)
 
     def _common(self, condition: str, among: str) -> list[int]:
         return [seed for seed in self.by_condition[condition] if seed in self.by_condition[among]]

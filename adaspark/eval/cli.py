@@ -29,7 +29,7 @@ COMMANDS = {
     "niah": "Fig. 3: a needle in a haystack, frames by depth, four ways of choosing",
     "case": "Fig. 5: chosen cubes on the frames, for chosen words",
     "ablation": "ablations: halves, rules, shapes and sizes of cubes, compensation",
-    "pareto": "beyond the paper: accuracy against FLOPs, with rivals from outside the method",
+    "pareto": "beyond the paper: accuracy against FLOPs, with baselines from outside the method",
 }
 """Name of the module, and what it asks."""
 QUICK_SECS = 150.0

@@ -18,7 +18,7 @@ Items = Sequence[dict[str, Any]]
 Floats = NDArray[np.float64]
 
 CHOICES = (*RULES, RUNS)
-RIVALS = tuple(name for name in CHOICES if name not in ("top-p", "oracle"))
+BASELINES = tuple(name for name in CHOICES if name not in ("top-p", "oracle"))
 
 
 def summarise(items: Items) -> list[Table]:
@@ -48,9 +48,9 @@ def caught(items: Items, kind: str, p: str, rule: str, what: str = "mean") -> Fl
     return np.array(found, np.float64)
 
 
-def ahead(items: Items, kind: str, p: str, rival: str) -> Estimate:
-    """Recall of top-p less a rival's on the same rows, paired by clip."""
-    return mean_of(caught(items, kind, p, "top-p") - caught(items, kind, p, rival))
+def ahead(items: Items, kind: str, p: str, baseline: str) -> Estimate:
+    """Recall of top-p less a baseline's on the same rows, paired by clip."""
+    return mean_of(caught(items, kind, p, "top-p") - caught(items, kind, p, baseline))
 
 
 def realised(items: Items, kind: str, p: str) -> Estimate:

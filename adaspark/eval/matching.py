@@ -1,4 +1,4 @@
-"""Rivals at equal cost: the share or threshold at which a condition is as dense as another."""
+"""Baselines at equal cost: the share or threshold at which a condition is as dense as another."""
 
 from __future__ import annotations
 

@@ -128,13 +128,13 @@ def _answers(context: Context, clips: Sequence[Clip]) -> dict[Condition, list[Ou
     conditions = [DENSE_CONDITION, Condition(ADASPARK, context.config)]
     found = _outcomes(context.runner, clips, conditions)
     target = mean(outcome.density["attention"] for outcome in found[conditions[1]])
-    rivals = [
+    baselines = [
         Condition(name, replace(context.config, attn_rule=rule, attn_keep=target))
         for name, rule in RULES.items()
     ]
     few = clips[:_CLIPS_TO_MATCH]
-    rivals = [matched(context.runner, few, rival, target) for rival in rivals]
-    return found | _outcomes(context.runner, clips, rivals)
+    baselines = [matched(context.runner, few, baseline, target) for baseline in baselines]
+    return found | _outcomes(context.runner, clips, baselines)
 
 
 def _outcomes(

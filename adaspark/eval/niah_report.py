@@ -19,7 +19,7 @@ from adaspark.eval.tables import Cell, Kind, Table, written
 
 ADASPARK = "AdaSpark"
 RULES = {"top-k": "top_k", "uniform": "uniform"}
-"""Rivals by name: their rule."""
+"""Baselines by name: their rule."""
 CONDITIONS = ("dense", ADASPARK, *RULES)
 VARIANTS = ("needle", "lookalike")
 TITLES = {"needle": "A needle in a haystack", "lookalike": "A needle with a look-alike"}
@@ -104,20 +104,20 @@ def findings(haystack: Haystack) -> Iterator[str]:
         for condition in CONDITIONS[1:]
     )
     yield f"{title}: share of layers and heads that choose the needle's cube: {chosen}."
-    for rival in RULES:
-        row = compared(haystack.items, rival)
+    for baseline in RULES:
+        row = compared(haystack.items, baseline)
         if row.difference.low > 0:
-            yield f"{title}: AdaSpark beats {rival} at equal density. {_difference(row)}"
+            yield f"{title}: AdaSpark beats {baseline} at equal density. {_difference(row)}"
 
 
 def failures(haystack: Haystack) -> Iterator[str]:
     """What one variant does not show, or shows against the method."""
     title = TITLES[haystack.variant]
-    for rival in RULES:
-        row = compared(haystack.items, rival)
+    for baseline in RULES:
+        row = compared(haystack.items, baseline)
         if row.difference.low <= 0:
             yield (
-                f"{title}: AdaSpark is not shown to beat {rival} at equal density. "
+                f"{title}: AdaSpark is not shown to beat {baseline} at equal density. "
                 f"{_difference(row)}"
             )
     row = compared(haystack.items, "dense")
@@ -125,12 +125,12 @@ def failures(haystack: Haystack) -> Iterator[str]:
         yield f"{title}, AdaSpark against dense. {row.sentence}"
 
 
-def compared(items: Items, rival: str) -> stats.Comparison:
+def compared(items: Items, baseline: str) -> stats.Comparison:
     """AdaSpark against another condition on the same needles."""
-    treated, baseline = (
-        [item[condition]["correct"] for item in items] for condition in (ADASPARK, rival)
+    treated, others = (
+        [item[condition]["correct"] for item in items] for condition in (ADASPARK, baseline)
     )
-    return stats.compare(treated, baseline, [item["key"][3] for item in items])
+    return stats.compare(treated, others, [item["key"][3] for item in items])
 
 
 def _difference(row: stats.Comparison) -> str:
@@ -182,10 +182,10 @@ def _against(haystack: Haystack) -> Table:
         "verdict": "text",
     }
     rows: list[list[Cell]] = []
-    for rival in ("dense", *RULES):
-        row = compared(haystack.items, rival)
+    for baseline in ("dense", *RULES):
+        row = compared(haystack.items, baseline)
         shares: list[Cell] = [row.treated, row.baseline, row.difference]
-        rows.append([rival, row.items, *shares, row.gained, row.lost, row.p_value, row.verdict])
+        rows.append([baseline, row.items, *shares, row.gained, row.lost, row.p_value, row.verdict])
     note = "Identical clips of all lengths; a 95 % interval, bootstrapped by video."
     return Table(f"{TITLES[haystack.variant]}, paired", columns, rows, note)
 

@@ -1,8 +1,8 @@
-"""`adaspark eval pareto`: answers against FLOPs, over the grid of both p, with rivals from outside.
+"""`adaspark eval pareto`: answers against FLOPs, over the grid of both p, beside baselines.
 
-Beyond the paper, at small scale. The rivals spend less by seeing less: frames sampled evenly from
-the clip, and video tokens of small norm pruned after the vision tower. Both lose for good what they
-drop, whatever the question.
+Beyond the paper, at small scale. The baselines come from outside the method and spend less by
+seeing less: frames sampled evenly from the clip, and video tokens of small norm pruned after the
+vision tower. Both lose for good what they drop, whatever the question.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def run(plan: Plan, context: Context) -> None:
 
 
 def conditions(plan: Plan, config: AdaSparkConfig) -> list[Condition]:
-    """Dense and the rivals, then the grid."""
+    """Dense and the baselines, then the grid."""
     grid = [
         Condition(f"{ADASPARK} {a:g} {f:g}", replace(config, attn_top_p=a, ffn_top_p=f))
         for a, f in product(plan.attn_ps, plan.ffn_ps)

@@ -151,11 +151,11 @@ def failures(found: Sequence[Series]) -> Iterator[str]:
 
 
 def _against(found: Sequence[Series]) -> Iterator[tuple[Series, Estimate]]:
-    """Every rival, and how far its hypervolume lies above AdaSpark's where both have settings."""
+    """Each baseline, and how far its hypervolume lies above AdaSpark's over budgets of both."""
     if found and found[0].name == ADASPARK:
-        for rival in found[1:]:
-            pair = [found[0], rival]
-            yield rival, volumes(pair, shared(pair))[rival.name][1]
+        for baseline in found[1:]:
+            pair = [found[0], baseline]
+            yield baseline, volumes(pair, shared(pair))[baseline.name][1]
 
 
 def _are_enough(series: Series) -> bool:

@@ -27,7 +27,7 @@ CHUNK_PAIRS = 2**28
 def cube_layout(grid: Sequence[int], cube: Cube, runs: int | None = None) -> CubeLayout:
     """Cubes of a (T, H, W) grid, or, where `runs` is given, runs of so many tokens in raster order.
 
-    Runs know no rows and no slices: the rival at equal volume that ignores the video's shape.
+    Runs know no rows and no slices: the baseline at equal volume that ignores the video's shape.
     """
     if runs is None:
         return CubeLayout([grid], cube)
