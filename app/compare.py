@@ -37,7 +37,7 @@ def compare(service: Service, session: str, key: object, name: object) -> Iterat
             base.options, config=other.config, max_frames=frames, keep_tokens=other.keep_tokens
         )
 
-    return run_beside(service, session, key, vary, _told)
+    return run_beside(service, session, key, vary, _result)
 
 
 def compare_pinned(service: Service, key: object, pinned: object) -> Message:
@@ -51,10 +51,10 @@ def compare_pinned(service: Service, key: object, pinned: object) -> Message:
             raise UserError(GONE)
         if (base.video.path, base.question) != (other.video.path, other.question):
             raise UserError(UNLIKE)
-        return {"state": "done", "key": other.key, **_told(base, other)}
+        return {"state": "done", "key": other.key, **_result(base, other)}
     except Exception as error:
         return {"state": "error", "error": sentence(error)}
 
 
-def _told(base: Finished, other: Finished) -> Message:
+def _result(base: Finished, other: Finished) -> Message:
     return {"sides": sides(base, other, labels(base, other))}

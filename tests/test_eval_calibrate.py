@@ -76,9 +76,9 @@ def test_no_scene_of_an_evaluation_is_used() -> None:
 
 
 def test_points_meet_their_budgets_at_the_least_loss() -> None:
-    told = json.loads((folder() / calibrate.FILE).read_text("utf-8"))
-    assert [point["budget"] for point in told["points"]] == [0.5, 0.8]
-    for point in told["points"]:
+    calibration = json.loads((folder() / calibrate.FILE).read_text("utf-8"))
+    assert [point["budget"] for point in calibration["points"]] == [0.5, 0.8]
+    for point in calibration["points"]:
         assert 1 - point["reduction"] <= point["budget"] and point["cube"] == [2, 2, 2]
         dials = point["attn_top_p"], point["ffn_top_p"]
         (mine,) = [
@@ -86,7 +86,7 @@ def test_points_meet_their_budgets_at_the_least_loss() -> None:
         ]
         within = [s for s in settings(items()) if s.flops <= point["budget"] and s.keeps]
         assert all(mine.loss <= other.loss for other in within)
-    assert told["points"][0]["ffn_top_p"] <= told["points"][1]["ffn_top_p"]
+    assert calibration["points"][0]["ffn_top_p"] <= calibration["points"][1]["ffn_top_p"]
     calibration = read_calibration(folder())
     assert calibration and [p["budget"] for p in calibration.points] == [0.5, 0.8, 1.0]
 

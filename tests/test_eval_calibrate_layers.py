@@ -87,8 +87,8 @@ class World:
         score = 1.0 if condition.config.layers is None else 1.0 - self.wrong
         nats = -1.0 - self.loses(condition.config, seed)
         figures = dict.fromkeys(("attention", "ffn", "flops", "with_vision"), round(spent, 5))
-        told = {"key": key, "config": condition.config.to_dict(), **figures}
-        self.items.append({**told, "questions": [["count", score, nats, None]] * 3})
+        fields = {"key": key, "config": condition.config.to_dict(), **figures}
+        self.items.append({**fields, "questions": [["count", score, nats, None]] * 3})
 
     @property
     def pair(self) -> Setting:
@@ -222,8 +222,8 @@ def folder() -> Path:
 
 
 def test_the_bundled_model_gets_one_threshold_a_layer_within_its_budget() -> None:
-    told = json.loads((folder() / calibrate.FILE).read_text("utf-8"))
-    (pair,), (point,) = told["points"], told["points_by_layer"]
+    calibration = json.loads((folder() / calibrate.FILE).read_text("utf-8"))
+    (pair,), (point,) = calibration["points"], calibration["points_by_layer"]
     assert isinstance(pair["attn_top_p"], float)
     assert point["cube"] == pair["cube"] and point["budget"] == pair["budget"] == 0.5
     assert 1 - point["reduction"] <= 0.5 + 1e-4 and point["loss"] <= pair["loss"]

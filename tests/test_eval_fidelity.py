@@ -23,7 +23,7 @@ from adaspark.eval import fidelity
 from adaspark.eval import recall as choice
 from adaspark.eval.arms import DENSE_CONDITION
 from adaspark.eval.clips import Length, mixed_clips
-from adaspark.eval.compensation import listening, skip_errors
+from adaspark.eval.compensation import recording_branches, skip_errors
 from adaspark.eval.fidelity_report import failures, findings
 from adaspark.eval.fidelity_tables import (
     BASELINES,
@@ -181,11 +181,11 @@ def test_equal_outputs_are_compensated_without_error() -> None:
     )
 
 
-def test_listening_changes_nothing_and_ends() -> None:
+def test_recording_branches_changes_nothing_and_ends() -> None:
     running = context(folder(), PLAN)
     clips = mixed_clips(Length(16, 112), items=1, families=["needle"])
     alone = running.runner.run(clips, DENSE_CONDITION)
-    with listening(loaded().model) as branches:
+    with recording_branches(loaded().model) as branches:
         assert running.runner.run(clips, DENSE_CONDITION) == alone
         inputs, outputs = branches.take(6)
         assert inputs.shape == outputs.shape == (6, 1, inputs.shape[2], 256)

@@ -14,7 +14,7 @@ from adaspark import checkpoint
 from adaspark.config import AdaSparkConfig
 from adaspark.cost import flops, vision_flops
 from adaspark.eval.arms import DENSE_CONDITION, Clip, Condition
-from adaspark.eval.runner import Heard, Record, Runner
+from adaspark.eval.runner import Record, RecordedBatch, Runner
 from adaspark.features import Features
 from adaspark.generation import Written, generate
 from adaspark.layout import CubeLayout
@@ -97,9 +97,9 @@ def test_dense_is_dense() -> None:
 
 def test_a_hit_is_a_layer_and_head_that_chose_the_asked_object_s_cube() -> None:
     """Recomputed from what the product records, for the prompt's own rows."""
-    heard: list[Heard] = []
-    outcomes = runner().run(clips(), SPARSE, record=Record(heard.append))
-    (batch,) = heard
+    recorded: list[RecordedBatch] = []
+    outcomes = runner().run(clips(), SPARSE, record=Record(recorded.append))
+    (batch,) = recorded
     layout = CubeLayout([(8, 4, 4)], (2, 2, 2))
     found = 0
     for row, clip in enumerate(clips()):
@@ -135,11 +135,11 @@ def test_batches_change_nothing() -> None:
             assert a.density == pytest.approx(b.density) and a.flops == pytest.approx(b.flops)
 
 
-def test_listening_hears_what_running_tells() -> None:
-    told: list[Heard] = []
-    runner().run(clips(), SPARSE, record=Record(told.append, video_rows=3))
-    runner().listen(clips(), SPARSE, Record(told.append, video_rows=3))
-    ran, read = told
+def test_observing_records_what_running_records() -> None:
+    recorded: list[RecordedBatch] = []
+    runner().run(clips(), SPARSE, record=Record(recorded.append, video_rows=3))
+    runner().observe(clips(), SPARSE, Record(recorded.append, video_rows=3))
+    ran, read = recorded
     for one, two in zip(ran.decisions.layers, read.decisions.layers, strict=True):
         assert torch.equal(one.kept, two.kept) and torch.equal(one.pairs, two.pairs)
     for mine, theirs in zip(ran.log_probs, read.log_probs, strict=True):
@@ -172,14 +172,14 @@ def test_pruning_nothing_is_dense_and_pruned_tokens_are_gone() -> None:
     for mine, theirs in zip(runner().run(clips(), Condition("all", prune=1.0)), dense, strict=True):
         for a, b in zip(mine, theirs, strict=True):
             assert a.logprob == pytest.approx(b.logprob, abs=1e-4) and a.answer == b.answer
-    heard: list[Heard] = []
-    runner().run(clips(), Condition("pruned", prune=0.3), record=Record(heard.append))
-    plan, norms = heard[0].plan, runner().features(clips()).features.norm(dim=-1)
+    recorded: list[RecordedBatch] = []
+    runner().run(clips(), Condition("pruned", prune=0.3), record=Record(recorded.append))
+    plan, norms = recorded[0].plan, runner().features(clips()).features.norm(dim=-1)
     assert plan.layout.tokens == round(0.3 * 128)
     places = plan.shape.positions[:, :, plan.video]
     whole = Condition("dense")
-    runner().run(clips(), whole, record=Record(heard.append))
-    full = heard[1].plan.shape.positions[:, heard[1].plan.video]
+    runner().run(clips(), whole, record=Record(recorded.append))
+    full = recorded[1].plan.shape.positions[:, recorded[1].plan.video]
     for clip in range(2):
         left = norms[clip].topk(plan.layout.tokens).indices.sort().values
         assert torch.equal(places[:, clip], full[:, left])
@@ -195,10 +195,10 @@ def test_controls_hide_the_pictures_or_their_order() -> None:
 
 
 def test_what_is_recorded_on_request() -> None:
-    heard: list[Heard] = []
-    record = Record(heard.append, mass=True, norms=True, video_rows=5)
+    recorded: list[RecordedBatch] = []
+    record = Record(recorded.append, mass=True, norms=True, video_rows=5)
     runner().run(clips(), SPARSE, record=record)
-    (batch,) = heard
+    (batch,) = recorded
     first = batch.decisions.layers[0]
     rows = 5 + 3 * batch.plan.block_tokens
     assert first.mass is not None and first.mass.shape == (2, 4, rows, 16)

@@ -107,14 +107,14 @@ def packed(
     """
     model, packer = MODELS[name]()
     blocks = torch.tensor([[packer.block(q)[0] for q in scene_and_questions()[1]]])
-    heard = Decisions(**more)
+    recorded = Decisions(**more)
     by_masks = patch.object(sparse, "_needs_no_masks", return_value=False)
     with torch.no_grad(), by_masks if masked else nullcontext():
-        forward = SparseForward(model, plan_for(packer, config, runs), config, decisions=heard)
+        forward = SparseForward(model, plan_for(packer, config, runs), config, decisions=recorded)
         states = forward.states(blocks.expand(2, -1, -1), features(name).expand(2, -1, -1))
         logits: Tensor = model.lm_head(states).view(2, ASKED, packer.block_tokens, -1)
     torch.testing.assert_close(logits[0], logits[1], atol=1e-4, rtol=1e-4)  # BLAS may differ
-    return logits[0], heard
+    return logits[0], recorded
 
 
 def product(name: str, config: AdaSparkConfig, question: Question) -> tuple[Tensor, Trace]:
@@ -145,7 +145,7 @@ def product(name: str, config: AdaSparkConfig, question: Question) -> tuple[Tens
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=list(CONFIGS))
 @pytest.mark.parametrize("name", MODELS)
 def test_it_is_the_product_s_path(name: str, config: AdaSparkConfig) -> None:
-    logits, heard = packed(name, config)
+    logits, recorded = packed(name, config)
     _, packer = MODELS[name]()
     for index, question in enumerate(scene_and_questions()[1]):
         expected, trace = product(name, config, question)
@@ -157,7 +157,7 @@ def test_it_is_the_product_s_path(name: str, config: AdaSparkConfig) -> None:
             if word.position >= trace.meta.counts.tokens - count
         ]
         here = slice(index * packer.block_tokens, index * packer.block_tokens + count)
-        for number, layer in enumerate(heard.layers):
+        for number, layer in enumerate(recorded.layers):
             kept = layer.kept[0, :, here].transpose(0, 1).numpy()
             assert (kept == trace.word_mask()[number][words]).all()
             assert layer.ffn_kept is not None
@@ -173,10 +173,10 @@ def test_a_prefix_without_masks_is_that_with_masks(
     config: AdaSparkConfig, runs: int | None
 ) -> None:
     rows = [3, 20, 21, 60, 75, 100]
-    plain, heard = packed("fresh", config, runs, rows=rows, mass=True, norms=True)
+    plain, recorded = packed("fresh", config, runs, rows=rows, mass=True, norms=True)
     expected, wanted = packed("fresh", config, runs, rows=rows, mass=True, norms=True, masked=True)
     torch.testing.assert_close(plain, expected, atol=2e-4, rtol=1e-3)
-    for mine, other in zip(heard.layers, wanted.layers, strict=True):
+    for mine, other in zip(recorded.layers, wanted.layers, strict=True):
         for field, values in vars(other).items():
             torch.testing.assert_close(getattr(mine, field), values, atol=1e-4, rtol=1e-3)
 
@@ -195,7 +195,7 @@ def test_a_prefix_without_masks_follows_autocast(name: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_dense_it_is_the_dense_packed_forward(name: str) -> None:
     model, packer = MODELS[name]()
-    logits, heard = packed(name, DENSE)
+    logits, recorded = packed(name, DENSE)
     blocks = torch.tensor([[packer.block(q)[0] for q in scene_and_questions()[1]]])
     plan = plan_for(packer, DENSE)
     before = model.model.language_model.config._attn_implementation
@@ -208,7 +208,7 @@ def test_dense_it_is_the_dense_packed_forward(name: str) -> None:
         model.model.language_model.config._attn_implementation = before
     torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
     heads = model.config.text_config.num_attention_heads
-    for layer in heard.layers:
+    for layer in recorded.layers:
         assert torch.equal(layer.pairs[0], heads * plan.visible_of_row)
 
 
@@ -219,11 +219,11 @@ def test_thresholds_of_another_number_of_layers_are_refused() -> None:
 
 def test_small_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     config = CONFIGS["both halves"]
-    whole, heard = packed("bundled", config, mass=True, masked=True)
+    whole, recorded = packed("bundled", config, mass=True, masked=True)
     monkeypatch.setitem(plans.CHUNK_ROWS, "cpu", 7)
     parts, again = packed("bundled", config, mass=True, masked=True)
     torch.testing.assert_close(parts, whole, atol=1e-4, rtol=1e-4)
-    for one, other in zip(heard.layers, again.layers, strict=True):
+    for one, other in zip(recorded.layers, again.layers, strict=True):
         assert torch.equal(one.kept, other.kept) and torch.equal(one.pairs, other.pairs)
         torch.testing.assert_close(one.mass, other.mass)
 
@@ -265,12 +265,12 @@ def test_the_oracle_keeps_the_cubes_that_hold_the_most_mass() -> None:
     blocks = torch.tensor([[packer.block(q)[0] for q in scene_and_questions()[1]]])
     held = {}
     for oracle in (False, True):
-        heard = Decisions(mass=True)
+        recorded = Decisions(mass=True)
         with torch.no_grad():
             plan = plan_for(packer, config)
-            forward = SparseForward(model, plan, config, oracle=oracle, decisions=heard)
+            forward = SparseForward(model, plan, config, oracle=oracle, decisions=recorded)
             forward.states(blocks, features("bundled")[None])
-        first = heard.layers[0]
+        first = recorded.layers[0]
         assert first.mass is not None
         held[oracle] = (first.mass * first.kept).sum(-1)
         if oracle:

@@ -217,9 +217,9 @@ def _contests(study: Study) -> Iterator[tuple[str, str, list[str], list[str]]]:
             mine = study.series[own].get(group)
             if mine is not None:
                 beyond = study.conditions.lost(name, mine)
-                told = f"{group} ({written(beyond, 'number')} nats)"
+                entry = f"{group} ({written(beyond, 'number')} nats)"
                 sure = beyond.value > 0 and study.conditions.p_value(name, mine) < ALPHA
-                (better if sure else other).append(told)
+                (better if sure else other).append(entry)
         yield own, baseline, better, other
 
 

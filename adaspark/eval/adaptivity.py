@@ -82,7 +82,7 @@ def seen(length: str, items: Items) -> Iterator[str]:
 
 
 def failed(length: str, items: Items) -> Iterator[str]:
-    """Where it does not, and where that cannot be told."""
+    """Where it does not, and where too few clips decide nothing."""
     for gap in gaps(items):
         if gap.clips < FEWEST_VIDEOS:
             yield (

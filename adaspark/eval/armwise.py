@@ -38,7 +38,7 @@ def answer(
         ]
         if missing:
             for clip, found in zip(missing, context.runner.run(missing, condition), strict=True):
-                context.results.add(length, condition.name, clip.seed, **_told(condition, found))
+                context.results.add(length, condition.name, clip.seed, **_fields(condition, found))
 
 
 def jobs(context: Context, length: str, clips: Sequence[Clip]) -> list[tuple[str, Sequence[Clip]]]:
@@ -46,7 +46,7 @@ def jobs(context: Context, length: str, clips: Sequence[Clip]) -> list[tuple[str
     return [(length, batch) for batch in context.runner.batches(clips)]
 
 
-def _told(condition: Condition, found: Sequence[Outcome]) -> dict[str, Any]:
+def _fields(condition: Condition, found: Sequence[Outcome]) -> dict[str, Any]:
     """Figures are means over the clip's questions; `with_vision` counts the tower on both sides."""
 
     def over(figure: Callable[[Outcome], float]) -> float:

@@ -105,7 +105,7 @@ def run(plan: Plan, context: Context) -> None:
     if not points:
         context.say("No setting meets a budget: name a larger one.")
         return
-    told = {
+    calibration = {
         "points": points,
         "model": context.loaded.name,
         "cube": points[0]["cube"],
@@ -114,8 +114,8 @@ def run(plan: Plan, context: Context) -> None:
     if plan.per_layer:
         _search_layers(plan, context, clips, layers)
         _answer_unseen(plan, context, both[plan.clips :])
-        told["points_by_layer"] = points_by_layer(context.results.items, plan.budget, layers)
-    text = json.dumps(told, indent=1)
+        calibration["points_by_layer"] = points_by_layer(context.results.items, plan.budget, layers)
+    text = json.dumps(calibration, indent=1)
     write(context.results.folder / FILE, text.encode() + b"\n")
     context.say(f"{context.results.folder / FILE}:\n{text}")
 

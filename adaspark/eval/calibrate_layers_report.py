@@ -82,8 +82,8 @@ def figures(items: Items, budgets: Sequence[float]) -> Iterator[Figure]:
             range(layers), series, title=title, xlabel="layer", ylabel="threshold",
             limits=(0.0, 1.02), note="Small model, synthetic video.",
         )  # fmt: skip
-        told = "; ".join(f"{name}: {as_typed(ps)}" for name, ps in series.items())
-        yield Figure(f"calibrate_layers_{100 * budget:g}", picture, title, f"{told}.")
+        listed = "; ".join(f"{name}: {as_typed(ps)}" for name, ps in series.items())
+        yield Figure(f"calibrate_layers_{100 * budget:g}", picture, title, f"{listed}.")
 
 
 def _said_unseen(

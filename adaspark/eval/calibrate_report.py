@@ -42,12 +42,12 @@ def _table(title: str, found: Sequence[Setting], thresholds: Kind) -> Table:
         "worst family": "text",
         "its change, points": "points",
     }
-    told = as_typed if thresholds == "text" else one_number
+    shown = as_typed if thresholds == "text" else one_number
     rows: list[list[Cell]] = []
     for setting in found:
         conditions, name, config = setting.conditions, setting.name, setting.config
         comparison = setting.comparison
-        dials: list[Cell] = [setting.sides, told(config.attn_top_p), told(config.ffn_top_p)]
+        dials: list[Cell] = [setting.sides, shown(config.attn_top_p), shown(config.ffn_top_p)]
         shares = [conditions.mean(name, figure) for figure in ("flops", "attention", "ffn")]
         scores: list[Cell] = [conditions.lost(name), comparison.treated, comparison.difference]
         worst: list[Cell] = [setting.worst, setting.changes[setting.worst]]
@@ -126,8 +126,8 @@ def _figure(found: Sequence[Setting], budgets: Sequence[float]) -> Figure:
     series: dict[str, list[tuple[float, ...]]] = {}
     for setting in found:
         budget = min((b for b in budgets if setting.flops <= b), default=None)
-        told = "over budget" if budget is None else f"{100 * budget:g} %"
-        name = f"{told}, {setting.sides}"
+        share = "over budget" if budget is None else f"{100 * budget:g} %"
+        name = f"{share}, {setting.sides}"
         line = series.setdefault(name, [(math.nan, math.nan, math.nan)] * len(ps))
         line[ps.index(one_number(setting.config.ffn_top_p))] = setting.conditions.lost(setting.name)
     picture = charts.lines(

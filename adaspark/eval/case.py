@@ -25,7 +25,7 @@ from adaspark.eval.clips import Length, mixed_clips
 from adaspark.eval.context import Context, option
 from adaspark.eval.outcomes import Outcome
 from adaspark.eval.rows import rows_of
-from adaspark.eval.runner import Heard, Record
+from adaspark.eval.runner import Record, RecordedBatch
 from adaspark.mini.packing import Packer
 from adaspark.mini.tasks import check_family
 from adaspark.mini.world import Event
@@ -63,11 +63,11 @@ def run(plan: Plan, context: Context) -> None:
         Length.parse(plan.length), items=plan.items, families=plan.families, seed=context.seed
     )
     for batch in context.in_time(context.runner.batches(clips), name=lambda _: plan.length):
-        heard: list[Heard] = []
-        outcomes = context.runner.run(batch, condition, record=Record(heard.append))
+        recorded: list[RecordedBatch] = []
+        outcomes = context.runner.run(batch, condition, record=Record(recorded.append))
         for row, clip in enumerate(batch):
             for index, outcome in enumerate(outcomes[row]):
-                words = _words(context.runner.packer, heard[0], row, index)
+                words = _words(context.runner.packer, recorded[0], row, index)
                 for kind, word, choice in words:
                     if not context.results.has(clip.seed, index, kind):
                         values = {**_asked(outcome), "word": word, **choice}
@@ -103,31 +103,31 @@ def fit(chosen: Tensor, truth: Tensor) -> dict[str, list[float]]:
 
 
 def _words(
-    packer: Packer, heard: Heard, clip: int, index: int
+    packer: Packer, recorded: RecordedBatch, clip: int, index: int
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Kind, word and choice of each word of one question that is looked at."""
-    question, span = heard.clips[clip].questions[index], heard.spans[clip][index]
+    question, span = recorded.clips[clip].questions[index], recorded.spans[clip][index]
     if question.event is None:
         return
-    truth = heard.truth[clip, :, question.event].cpu()
-    key = key_word(question.text, heard.clips[clip].scene.events[question.event])
+    truth = recorded.truth[clip, :, question.event].cpu()
+    key = key_word(question.text, recorded.clips[clip].scene.events[question.event])
     if not truth.any():
         return
     if key is not None:
         row = key_row(packer, question.text, key.end(), span)
-        yield "key", key[0].lower(), _choice(heard, clip, row, truth)
-    yield "answer", question.answer.split()[0], _choice(heard, clip, span.asked.stop - 1, truth)
+        yield "key", key[0].lower(), _choice(recorded, clip, row, truth)
+    yield "answer", question.answer.split()[0], _choice(recorded, clip, span.asked.stop - 1, truth)
 
 
-def _choice(heard: Heard, clip: int, row: int, truth: Tensor) -> dict[str, Any]:
+def _choice(recorded: RecordedBatch, clip: int, row: int, truth: Tensor) -> dict[str, Any]:
     """What a row chose, layer by layer: a cube counts where half of the heads or more kept it.
 
     `cubes` are bits, lowest cube first, in hexadecimal; `ceiling` is the IoU of all cubes that hold
     some of the truth: no choice of whole cubes that covers it fits better.
     """
-    kept = rows_of(heard, clip, [row]).kept[:, :, 0].cpu()  # [L, H, C]
+    kept = rows_of(recorded, clip, [row]).kept[:, :, 0].cpu()  # [L, H, C]
     cubes = kept.double().mean(1) >= 0.5
-    layout = heard.plan.layout
+    layout = recorded.plan.layout
     cube_from_token = layout.cube_from_token.cpu()
     holding = torch.zeros(layout.cubes).index_add(0, cube_from_token, truth.float()) > 0
     return {

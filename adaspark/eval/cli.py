@@ -42,8 +42,8 @@ def main(arguments: Sequence[str]) -> int:
         return run_command(arguments[0], arguments[1:])
     parser = Parser(prog="adaspark eval", description="The paper's questions at small scale.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, told in COMMANDS.items():
-        commands.add_parser(name, help=told)
+    for name, purpose in COMMANDS.items():
+        commands.add_parser(name, help=purpose)
     parser.parse_args(arguments)
     return 0
 

@@ -36,17 +36,17 @@ class Branches:
 
 
 @contextmanager
-def listening(model: Any) -> Iterator[Branches]:
-    """Inside, the language model's FFNs are heard."""
-    heard, hooks = Branches(), []
+def recording_branches(model: Any) -> Iterator[Branches]:
+    """Record the language model's FFN calls inside the block."""
+    branches, hooks = Branches(), []
     for layer in model.model.language_model.layers:
         norm, mlp = layer.post_attention_layernorm, layer.mlp
         hooks += [
-            norm.register_forward_pre_hook(lambda _, given: heard.inputs.append(given[0])),
-            mlp.register_forward_hook(lambda _, __, output: heard.outputs.append(output)),
+            norm.register_forward_pre_hook(lambda _, given: branches.inputs.append(given[0])),
+            mlp.register_forward_hook(lambda _, __, output: branches.outputs.append(output)),
         ]
     try:
-        yield heard
+        yield branches
     finally:
         for hook in hooks:
             hook.remove()

@@ -77,7 +77,7 @@ def run(plan: Plan, context: Context) -> None:
                     "question": question.text,
                     "expected": question.answer,
                 }
-                item |= {name: _told(name, found[row][index]) for name, found in answers.items()}
+                item |= {name: _fields(name, found[row][index]) for name, found in answers.items()}
                 if row < len(controls):
                     item |= _controls(clip, question, {n: o[row][index] for n, o in again.items()})
                 context.results.add(length, clip.seed, index, **item)
@@ -118,7 +118,7 @@ def _jobs(plan: Plan, context: Context) -> list[tuple[str, Sequence[Clip], Seque
     return found
 
 
-def _told(name: str, outcome: Outcome) -> dict[str, Any]:
+def _fields(name: str, outcome: Outcome) -> dict[str, Any]:
     """What an item keeps of an outcome, in three decimals; the dense one made no choices."""
     score = {"answer": outcome.answer, "correct": round(outcome.correct, 3)}
     score["logprob"] = round(outcome.logprob, 3)
@@ -140,8 +140,11 @@ def _told(name: str, outcome: Outcome) -> dict[str, Any]:
 
 def _controls(clip: Clip, question: Question, again: dict[str, Outcome]) -> dict[str, Any]:
     """Answers without a picture; and where order is what is asked, out of order."""
-    told = {n: {"answer": o.answer, "correct": round(o.correct, 3)} for n, o in again.items()}
+    fields = {n: {"answer": o.answer, "correct": round(o.correct, 3)} for n, o in again.items()}
     luck = as_shown(clip, question)
     if luck is None:
-        return {"blind": told["blind"]}
-    return {"blind": told["blind"], "shuffled": {**told["shuffled"], "as_shown": round(luck, 3)}}
+        return {"blind": fields["blind"]}
+    return {
+        "blind": fields["blind"],
+        "shuffled": {**fields["shuffled"], "as_shown": round(luck, 3)},
+    }

@@ -42,8 +42,8 @@ def findings(answers: Answers) -> Iterator[str]:
     for condition in answers.compared:
         yield _overall(answers, condition)
         yield _worst(answers, condition)
-    for control, told in _controls(answers, better=False).items():
-        yield f"{answers.title}, {control}, not shown to be better than luck: {told}."
+    for control, listed in _controls(answers, better=False).items():
+        yield f"{answers.title}, {control}, not shown to be better than luck: {listed}."
 
 
 def failures(answers: Answers) -> Iterator[str]:
@@ -59,10 +59,10 @@ def failures(answers: Answers) -> Iterator[str]:
         for family, row in rows.items():
             if row.verdict == "worse" or row.difference.value < -row.margin:
                 yield f"{answers.title}, {condition}, {family}. {row.sentence}"
-    for control, told in _controls(answers, better=True).items():
+    for control, listed in _controls(answers, better=True).items():
         yield (
             f"{answers.title}, {control}, better than luck, so that these questions give something "
-            f"away: {told}."
+            f"away: {listed}."
         )
 
 
@@ -102,7 +102,7 @@ def _worst(answers: Answers, condition: str) -> str:
 
 def _controls(answers: Answers, *, better: bool) -> dict[str, str]:
     """By control: the families whose interval lies above luck, or those whose does not."""
-    told: dict[str, list[str]] = {"grey pictures": [], "frames shuffled": []}
+    listed: dict[str, list[str]] = {"grey pictures": [], "frames shuffled": []}
     for family, mine in by_family([item for item in answers.items if "blind" in item]).items():
         mixed = [item for item in mine if "shuffled" in item]
         found = {"grey pictures": (accuracy(mine, "blind"), chance(mine))}
@@ -110,8 +110,8 @@ def _controls(answers: Answers, *, better: bool) -> dict[str, str]:
             found["frames shuffled"] = (accuracy(mixed, "shuffled"), by_order(mixed))
         for control, (right, luck) in found.items():
             if family != "absent" and (right.low > luck) == better:
-                told[control].append(f"{family} {_percent(right.value)} (luck {_percent(luck)})")
-    return {control: ", ".join(families) for control, families in told.items() if families}
+                listed[control].append(f"{family} {_percent(right.value)} (luck {_percent(luck)})")
+    return {control: ", ".join(families) for control, families in listed.items() if families}
 
 
 def _bars(answers: Answers) -> Figure:
@@ -147,8 +147,8 @@ def _by_length(studied: Sequence[Answers]) -> Iterator[Figure]:
     tokens = [answers.length.tokens for answers in studied]
     names = {"attention": "attention density", "ffn": "FFN density", "flops": "FLOPs"}
     series = {
-        told: [mean(answers.items, "AdaSpark", name) for answers in studied]
-        for name, told in names.items()
+        label: [mean(answers.items, "AdaSpark", name) for answers in studied]
+        for name, label in names.items()
     }
     title = "What AdaSpark computes, by length"
     picture = charts.lines(
@@ -163,7 +163,7 @@ def _by_length(studied: Sequence[Answers]) -> Iterator[Figure]:
         note="Prefill of the language model; FLOPs by arithmetic.",
     )
     said = "; ".join(
-        f"{told} {', '.join(map(_percent, values))}" for told, values in series.items()
+        f"{label} {', '.join(map(_percent, values))}" for label, values in series.items()
     )
     yield Figure("families_cost", picture, title, f"Lines at {tokens} video tokens: {said}.")
 

@@ -20,13 +20,13 @@ from adaspark.errors import UserError
 from adaspark.eval import recall as choice
 from adaspark.eval.arms import Clip, Condition
 from adaspark.eval.clipwise import ClipPlan, batches
-from adaspark.eval.compensation import listening, skip_errors
+from adaspark.eval.compensation import recording_branches, skip_errors
 from adaspark.eval.context import Context, option
 from adaspark.eval.correlation import rank_correlation
 from adaspark.eval.fidelity_report import draw, summarise
 from adaspark.eval.layerwise import rounded
 from adaspark.eval.rows import Rows, kinds_of, rows_of
-from adaspark.eval.runner import Heard, Record, Runner
+from adaspark.eval.runner import Record, RecordedBatch, Runner
 
 __all__ = ["Plan", "draw", "run", "summarise"]
 
@@ -93,8 +93,8 @@ def _dense(plan: Plan, context: Context, clips: Sequence[Clip]) -> list[dict[str
     """What one dense run says of every choice, clip by clip."""
     runner, config = context.runner, context.config
     record = {"mass": True, "video_rows": plan.video_rows}
-    with listening(runner.model) as branches:
-        cubes = _heard(
+    with recording_branches(runner.model) as branches:
+        cubes = _recorded(
             runner, clips, Condition("dense", replace(DENSE, cube=config.cube)), **record
         )
     video = cubes.plan.video
@@ -102,7 +102,7 @@ def _dense(plan: Plan, context: Context, clips: Sequence[Clip]) -> list[dict[str
     attn_p, ffn_p = _own_ps(config)
     ps = sorted({*plan.ps, ffn_p})
     ffn = {p: skip_errors(inputs, outputs, cubes.plan.layout, p) for p in ps}
-    runs = _heard(runner, clips, Condition("dense", DENSE, runs=prod(config.cube)), **record)
+    runs = _recorded(runner, clips, Condition("dense", DENSE, runs=prod(config.cube)), **record)
     found = []
     for clip in range(len(clips)):
         by_kind = {
@@ -155,13 +155,13 @@ def _caught(rows: Rows, kept: Tensor) -> dict[str, float | None]:
 def _answers(context: Context, clips: Sequence[Clip]) -> list[dict[str, Any]]:
     """How each sparse condition's answers differ from the dense ones, clip by clip."""
     runner = context.runner
-    dense = _heard(runner, clips, Condition("dense"))
+    dense = _recorded(runner, clips, Condition("dense"))
     found: list[dict[str, Any]] = [
         {"questions": [{"family": question.family, "arms": {}} for question in clip.questions]}
         for clip in clips
     ]
     for condition in sparse_conditions(context.config):
-        sparse = _heard(runner, clips, condition)
+        sparse = _recorded(runner, clips, condition)
         for row, clip in enumerate(clips):
             for index, question in enumerate(clip.questions):
                 expected = [*runner.packer.encode(question.answer), runner.packer.end_id]
@@ -188,9 +188,11 @@ def divergence(dense: Tensor, sparse: Tensor, expected: Sequence[int]) -> dict[s
     }
 
 
-def _heard(runner: Runner, clips: Sequence[Clip], condition: Condition, **wanted: Any) -> Heard:
-    """What is heard of clips that are one of the runner's batches."""
-    heard: list[Heard] = []
-    runner.listen(clips, condition, Record(heard.append, **wanted))
-    (batch,) = heard
+def _recorded(
+    runner: Runner, clips: Sequence[Clip], condition: Condition, **wanted: Any
+) -> RecordedBatch:
+    """What is recorded of clips that are one of the runner's batches."""
+    recorded: list[RecordedBatch] = []
+    runner.observe(clips, condition, Record(recorded.append, **wanted))
+    (batch,) = recorded
     return batch

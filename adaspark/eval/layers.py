@@ -21,7 +21,7 @@ from adaspark.eval.correlation import correlation
 from adaspark.eval.layers_report import draw, summarise
 from adaspark.eval.layerwise import rounded
 from adaspark.eval.rows import Rows, kinds_of, rows_of, text_rows
-from adaspark.eval.runner import Heard, Record
+from adaspark.eval.runner import Record, RecordedBatch
 from adaspark.mini.tasks import question_stream, questions
 from adaspark.selection import normalised_entropy
 
@@ -45,11 +45,11 @@ def run(plan: Plan, context: Context) -> None:
     condition = Condition("AdaSpark", context.config)
     for length, clips in batches(context, plan, changed=with_needle):
 
-        def hear(heard: Heard, length: str = length) -> None:
-            for row, clip in enumerate(heard.clips):
-                context.results.add(length, clip.seed, **_item(heard, row))
+        def receive(recorded: RecordedBatch, length: str = length) -> None:
+            for row, clip in enumerate(recorded.clips):
+                context.results.add(length, clip.seed, **_item(recorded, row))
 
-        context.runner.listen(clips, condition, Record(hear, video_rows=plan.video_rows))
+        context.runner.observe(clips, condition, Record(receive, video_rows=plan.video_rows))
 
 
 def with_needle(clip: Clip) -> Clip:
@@ -69,15 +69,17 @@ def kept_shares(rows: Rows) -> Tensor:
     return shares
 
 
-def _item(heard: Heard, clip: int) -> dict[str, Any]:
-    kinds = kinds_of(heard, clip)
-    passed = [layer.ffn_kept for layer in heard.decisions.layers]
+def _item(recorded: RecordedBatch, clip: int) -> dict[str, Any]:
+    kinds = kinds_of(recorded, clip)
+    passed = [layer.ffn_kept for layer in recorded.decisions.layers]
     return {
-        "kinds": {kind: _kept(rows_of(heard, clip, rows)) for kind, rows in kinds.items()},
+        "kinds": {kind: _kept(rows_of(recorded, clip, rows)) for kind, rows in kinds.items()},
         "ffn": rounded([kept[clip].double().mean() for kept in passed if kept is not None]),
         "questions": [
-            {"family": question.family, **_by_rows(heard, clip, span)}
-            for question, span in zip(heard.clips[clip].questions, heard.spans[clip], strict=True)
+            {"family": question.family, **_by_rows(recorded, clip, span)}
+            for question, span in zip(
+                recorded.clips[clip].questions, recorded.spans[clip], strict=True
+            )
         ],
     }
 
@@ -101,12 +103,12 @@ def _kept(rows: Rows) -> dict[str, list[float | None]]:
     }
 
 
-def _by_rows(heard: Heard, clip: int, span: Span) -> dict[str, list[float | None]]:
+def _by_rows(recorded: RecordedBatch, clip: int, span: Span) -> dict[str, list[float | None]]:
     """Per layer: the share of cubes that one question's rows keep; `last` is the row that gives
     the answer's first token.
     """
     rows: dict[str, Sequence[int]] = {**text_rows([span]), "last": span.asked[-1:]}
     return {
-        name: rounded(kept_shares(rows_of(heard, clip, each)).nanmean((1, 2)))
+        name: rounded(kept_shares(rows_of(recorded, clip, each)).nanmean((1, 2)))
         for name, each in rows.items()
     }

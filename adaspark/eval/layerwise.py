@@ -91,5 +91,7 @@ def said_left_out(data: dict[str, Any]) -> Iterator[str]:
     left = data.get("left_out", [])
     if left:
         counts = {name: left.count(name) for name in dict.fromkeys(left)}
-        told = ", ".join(f"{n} batches of {name}" if n > 1 else name for name, n in counts.items())
-        yield f"The budget ended before all was computed; left out: {told}."
+        listed = ", ".join(
+            f"{n} batches of {name}" if n > 1 else name for name, n in counts.items()
+        )
+        yield f"The budget ended before all was computed; left out: {listed}."

@@ -73,11 +73,12 @@ def run(plan: Plan, context: Context) -> None:
             continue
         answers = _answers(context, [clip for _, clip in needles])
         for row, (key, (_, clip)) in enumerate(zip(keys, needles, strict=True)):
-            told = {
-                condition.name: _told(condition, found[row]) for condition, found in answers.items()
+            by_condition = {
+                condition.name: _fields(condition, found[row])
+                for condition, found in answers.items()
             }
             question = clip.questions[0]
-            values = {"question": question.text, "expected": question.answer, **told}
+            values = {"question": question.text, "expected": question.answer, **by_condition}
             if not context.results.has(*key):
                 context.results.add(*key, **values)
 
@@ -148,7 +149,7 @@ def _outcomes(
     return found
 
 
-def _told(condition: Condition, outcome: Outcome) -> dict[str, Any]:
+def _fields(condition: Condition, outcome: Outcome) -> dict[str, Any]:
     """What is kept of an outcome, in three decimals."""
     numbers = {
         "correct": outcome.correct,

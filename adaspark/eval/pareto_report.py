@@ -125,18 +125,18 @@ def findings(found: Sequence[Series]) -> Iterator[str]:
             )
     for series, above in _against(found):
         if above.high < 0 and _are_enough(series):
-            yield f"AdaSpark's front lies above that of {series.name}. {_told(series, above)}"
+            yield f"AdaSpark's front lies above that of {series.name}. {_lead(series, above)}"
 
 
 def failures(found: Sequence[Series]) -> Iterator[str]:
     """Fronts that AdaSpark's does not beat, and ways that keep dense answers nowhere."""
     for series, above in _against(found):
         if above.low > 0 and _are_enough(series):
-            yield f"The front of {series.name} lies above AdaSpark's. {_told(series, above)}"
+            yield f"The front of {series.name} lies above AdaSpark's. {_lead(series, above)}"
         elif above.high >= 0 or not _are_enough(series):
             yield (
                 f"AdaSpark's front is not shown to lie above that of {series.name}. "
-                f"{_told(series, above)}"
+                f"{_lead(series, above)}"
             )
         if series.costs[0] < found[0].costs[0]:
             accuracy = series.conditions.accuracy(series.names[0]).value
@@ -162,7 +162,7 @@ def _are_enough(series: Series) -> bool:
     return len(_counts(series.conditions)) >= FEWEST_VIDEOS
 
 
-def _told(series: Series, above: Estimate) -> str:
+def _lead(series: Series, above: Estimate) -> str:
     few = f" from {len(_counts(series.conditions))} clips; {FEWEST_VIDEOS} are needed to decide"
     return (
         f"Over the budgets that both meet, the rival's hypervolume lies "

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from adaspark.eval.asking import Span
-from adaspark.eval.runner import Heard
+from adaspark.eval.runner import RecordedBatch
 
 KINDS = ("video", "question", "answer")
 
@@ -40,15 +40,15 @@ class Rows:
         return (self.visible > 0) & ~self.own
 
 
-def rows_of(heard: Heard, clip: int, wanted: Sequence[int]) -> Rows:
+def rows_of(recorded: RecordedBatch, clip: int, wanted: Sequence[int]) -> Rows:
     """What was recorded of rows `wanted` of the packed sequence in one clip."""
-    recorded, plan = heard.decisions.rows, heard.plan
-    assert recorded is not None, "a forward names its rows"
-    index = {row: at for at, row in enumerate(recorded)}
+    recorded_rows, plan = recorded.decisions.rows, recorded.plan
+    assert recorded_rows is not None, "a forward names its rows"
+    index = {row: at for at, row in enumerate(recorded_rows)}
     device = plan.layout.device
     at = torch.tensor([index[row] for row in wanted], device=device, dtype=torch.long)
     rows = torch.tensor(wanted, device=device, dtype=torch.long)
-    layers = heard.decisions.layers
+    layers = recorded.decisions.layers
     probs = torch.stack([layer.probs[clip, :, at] for layer in layers])
     held = [layer.mass[clip, :, at] for layer in layers if layer.mass is not None]
     table = plan.layout.tokens_from_cube  # [C, M], -1 where a cube is smaller
@@ -64,11 +64,11 @@ def rows_of(heard: Heard, clip: int, wanted: Sequence[int]) -> Rows:
     )
 
 
-def kinds_of(heard: Heard, clip: int) -> dict[str, list[int]]:
+def kinds_of(recorded: RecordedBatch, clip: int) -> dict[str, list[int]]:
     """Rows of the packed sequence by kind of query: the recorded video, all questions' text."""
-    recorded, spans = heard.decisions.rows, heard.spans[clip]
-    assert recorded is not None, "a forward names its rows"
-    video = [row for row in recorded if row < heard.plan.shape.prefix_tokens]
+    recorded_rows, spans = recorded.decisions.rows, recorded.spans[clip]
+    assert recorded_rows is not None, "a forward names its rows"
+    video = [row for row in recorded_rows if row < recorded.plan.shape.prefix_tokens]
     return {"video": video, **text_rows(spans)}
 
 

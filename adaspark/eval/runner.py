@@ -42,7 +42,7 @@ _KEPT_FEATURES = 4  # batches whose features stay, for the next condition
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
+class RecordedBatch:
     """One batch's decisions, for whoever wants more than outcomes.
 
     `decisions` has the sampled video rows first, then all text rows of the blocks (see its `rows`);
@@ -60,11 +60,11 @@ class Heard:
 
 @dataclass(frozen=True)
 class Record:
-    """Ask for decisions: `hear` is called once a batch. `mass`, `norms` as in `Decisions`;
+    """Ask for decisions: `receive` is called once a batch. `mass`, `norms` as in `Decisions`;
     `video_rows` evenly spaced video tokens are recorded beside the text.
     """
 
-    hear: Callable[[Heard], None]
+    receive: Callable[[RecordedBatch], None]
     mass: bool = False
     norms: bool = False
     video_rows: int = 0
@@ -118,7 +118,7 @@ class Runner:
         parts = self.batches(clips)
         return [outcomes for part in parts for outcomes in self._run(part, condition, record)]
 
-    def listen(self, clips: Sequence[Clip], condition: Condition, record: Record) -> None:
+    def observe(self, clips: Sequence[Clip], condition: Condition, record: Record) -> None:
         """Read clips under the expected answers, for `record` alone: nothing is decoded, which is
         most of the work where answers are wrong.
         """
@@ -152,7 +152,9 @@ class Runner:
         states = forward.text(asked.ids, past)
         log_probs = _log_probs(forward, states, asked)
         if record is not None:
-            record.hear(Heard(clips, plan, decisions, asked.spans, shown.truth, log_probs))
+            record.receive(
+                RecordedBatch(clips, plan, decisions, asked.spans, shown.truth, log_probs)
+            )
         return _Reading(plan, shown, asked, decisions, past, states, log_probs)
 
     @torch.inference_mode()

@@ -47,7 +47,7 @@ def show(model: Any, clips: Sequence[Clip], condition: Condition) -> Shown:
     shown = frames
     if condition.frames is not None:
         shown = TEMPORAL_PATCH * max(1, round(frames * condition.frames / TEMPORAL_PATCH))
-    apart = frames / shown  # sampled evenly: further apart in time, and told so
+    apart = frames / shown  # evenly sampled: the positions follow the longer steps
     times = torch.tensor(
         [shown_times(clip, shown, apart / FPS, condition) for clip in clips], device=device
     )

@@ -47,7 +47,7 @@ class SparseForward:
     """A model with a plan and a configuration, whose cube is not read: `plan` holds the cubes.
 
     With `oracle` the rule weighs cubes by the dense attention mass that they hold, which nobody
-    knows without computing it. `decisions` hears every layer.
+    knows without computing it. `decisions` records every layer.
     """
 
     model: Any
@@ -118,16 +118,16 @@ class SparseForward:
         else:
             key = torch.cat([past[index].keys, key], dim=2)
             value = torch.cat([past[index].values, value], dim=2)
-        means, heard = past[index].means, None
+        means, recorded = past[index].means, None
         rule = self.config.attention_in(index)
         if self.decisions is not None:
-            heard = self.decisions.layer(index, self.plan, clips, heads)
+            recorded = self.decisions.layer(index, self.plan, clips, heads)
         share = heads // key.shape[1]
         keys, values = key.repeat_interleave(share, 1), value.repeat_interleave(share, 1)
         if start == 0 and _needs_no_masks(query) and not self.oracle:
-            pairs = None if heard is None else heard.pairs
-            if heard is not None:
-                self._tell_recorded(heard, query, means, keys, rule)
+            pairs = None if recorded is None else recorded.pairs
+            if recorded is not None:
+                self._record_rows(recorded, query, means, keys, rule)
             return attend_prefix(query, key, value, means, self.plan, rule=rule, pairs=pairs)
         parts = []
         for chunk in self.plan.chunks(clips, heads):
@@ -137,8 +137,8 @@ class SparseForward:
             seen = keys[:, :, : chunk.keys], values[:, :, : chunk.keys]
             with torch.no_grad(), torch.autocast(query.device.type, enabled=False):
                 probs, kept = self._choose(rows, means, seen[0], chunk, rule)
-                if heard is not None:
-                    self._tell(heard, rows, seen[0], probs, kept, chunk)
+                if recorded is not None:
+                    self._record(recorded, rows, seen[0], probs, kept, chunk)
             chosen = None if rule.keeps_all else kept
             parts.append(_mixed(rows, *seen, chosen, self.plan, chunk))
         return torch.cat(parts, dim=2)
@@ -157,8 +157,8 @@ class SparseForward:
         places = self.plan.place_in_prompt[chunk.start : chunk.end]
         return probs, keep_cubes(probs, candidates, rule, positions=places)
 
-    def _tell_recorded(
-        self, heard: LayerDecisions, query: Tensor, means: Tensor, keys: Tensor, rule: Rule
+    def _record_rows(
+        self, recorded: LayerDecisions, query: Tensor, means: Tensor, keys: Tensor, rule: Rule
     ) -> None:
         """Choose again for the recorded rows of a prefix, which are few, and write that down."""
         assert self.decisions is not None and self.decisions.rows is not None
@@ -167,11 +167,11 @@ class SparseForward:
                 chunk, asked = self.plan.chunk(row, row + 1), query[:, :, row : row + 1]
                 seen = keys[:, :, : chunk.keys]
                 probs, kept = self._choose(asked, means, seen, chunk, rule)
-                self._tell(heard, asked, seen, probs, kept, chunk)
+                self._record(recorded, asked, seen, probs, kept, chunk)
 
-    def _tell(
+    def _record(
         self,
-        heard: LayerDecisions,
+        recorded: LayerDecisions,
         rows: Tensor,
         keys: Tensor,
         probs: Tensor,
@@ -180,30 +180,30 @@ class SparseForward:
     ) -> None:
         """Write down a chunk's choices."""
         assert self.decisions is not None
-        heard.pairs[:, chunk.start : chunk.end] = _pairs(kept, self.plan, chunk)
+        recorded.pairs[:, chunk.start : chunk.end] = _pairs(kept, self.plan, chunk)
         places, local = self.decisions.places(chunk, rows.device)
-        heard.kept[:, :, places, : chunk.cubes] = kept[:, :, local]
-        heard.probs[:, :, places, : chunk.cubes] = probs[:, :, local]
-        if heard.mass is not None:
+        recorded.kept[:, :, places, : chunk.cubes] = kept[:, :, local]
+        recorded.probs[:, :, places, : chunk.cubes] = probs[:, :, local]
+        if recorded.mass is not None:
             visible = self.plan.visible(chunk)[local]
             mass = _cube_mass(rows[:, :, local], keys, self.plan, chunk, visible)
-            heard.mass[:, :, places, : chunk.cubes] = mass
+            recorded.mass[:, :, places, : chunk.cubes] = mass
 
     def _skip(self, index: int, hidden: Tensor, branch: Tensor, start: int) -> Tensor:
         """The FFN's output [B, rows, h], skipped video tokens moved by their cube's mean."""
         layout, video, end = self.plan.layout, self.plan.video, start + hidden.shape[1]
-        heard = None if self.decisions is None else self.decisions.layers[index]
-        if heard is not None and heard.ffn_in is not None and heard.ffn_out is not None:
-            heard.ffn_in[:, start:end] = hidden.float().norm(dim=-1)
-            heard.ffn_out[:, start:end] = branch.float().norm(dim=-1)
+        recorded = None if self.decisions is None else self.decisions.layers[index]
+        if recorded is not None and recorded.ffn_in is not None and recorded.ffn_out is not None:
+            recorded.ffn_in[:, start:end] = hidden.float().norm(dim=-1)
+            recorded.ffn_out[:, start:end] = branch.float().norm(dim=-1)
         if start:
             return branch  # text always passes
         rule = self.config.ffn_in(index)
         with torch.no_grad(), torch.autocast(hidden.device.type, enabled=False):
             weights = importance(hidden[:, video].float().norm(dim=-1), layout)
             kept = choose_tokens(weights, layout, rule=rule)
-        if heard is not None:
-            heard.ffn_kept = kept
+        if recorded is not None:
+            recorded.ffn_kept = kept
         if rule.keeps_all:
             return branch
         values = branch[:, video].float()

@@ -41,7 +41,7 @@ Value = float | Sequence[float] | None
 
 @dataclass(frozen=True)
 class Look:
-    """How one series is told from the others: by colour, and without colour."""
+    """How one series is distinguished from the others: by colour, and without colour."""
 
     colour: str
     marker: str
