@@ -19,7 +19,7 @@ from adaspark.trace_meta import required
 RULES = tuple(rule for rule in CUBE_RULES if rule != "top_p")
 BASELINES = ("dense", *RULES, "frames", "prune")
 """Everything computed, another rule for cubes, dense on fewer frames, or dense on fewer tokens."""
-FEWEST_FRAMES = 2
+MIN_FRAMES = 2
 _HALVINGS = 24
 
 
@@ -77,7 +77,7 @@ def same_cost_frames(trace: Trace) -> int:
     linear, quadratic = dense.projections + dense.ffn, dense.attention
     # The share s of the tokens for which linear s + quadratic s^2 = total.
     share = 2 * total / (linear + math.sqrt(linear**2 + 4 * quadratic * total))
-    return max(FEWEST_FRAMES, int(required(clip.frames, "frames") * min(share, 1)))
+    return max(MIN_FRAMES, int(required(clip.frames, "frames") * min(share, 1)))
 
 
 def same_cost_tokens(trace: Trace) -> int:

@@ -10,7 +10,7 @@ from tokenizers.decoders import DecodeStream
 from adaspark.trace_meta import Part
 
 BROKEN = "\ufffd"
-MOST_TOKENS = 16  # of one character, or of few that share tokens; longer runs are no characters
+MAX_TOKENS = 16  # of one character, or of few that share tokens; longer runs are no characters
 
 Decode = Callable[[Sequence[int]], str]
 
@@ -46,7 +46,7 @@ def token_texts(ids: Sequence[int], decode: Decode) -> list[TokenText]:
     """
     texts: list[TokenText] = []
     while len(texts) < len(ids):
-        texts += _next_texts(ids[len(texts) : len(texts) + MOST_TOKENS], decode)
+        texts += _next_texts(ids[len(texts) : len(texts) + MAX_TOKENS], decode)
     return texts
 
 

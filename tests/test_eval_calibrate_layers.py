@@ -24,9 +24,9 @@ from adaspark.eval.arms import DENSE_CONDITION, Condition
 from adaspark.eval.calibrate_layers import (
     Move,
     Search,
+    best_move,
     condition_of,
     ladders,
-    most_promising,
     steps,
 )
 from adaspark.eval.calibrate_layers_report import failures, findings
@@ -178,16 +178,16 @@ def test_a_step_moves_one_threshold_by_one_rung() -> None:
         assert sum(a != b for a, b in zip(before, after, strict=True)) == 1
 
 
-def test_the_most_promising_move_fits_and_touches_a_threshold_once() -> None:
+def test_the_best_move_fits_and_touches_a_threshold_once() -> None:
     up = Move({("attn_top_p", 0): 0.9}, flops=0.02, loss=-0.3)
     cheap = Move({("attn_top_p", 1): 0.5}, flops=-0.02, loss=0.1)
     same = Move({("attn_top_p", 0): 0.5}, flops=-0.02, loss=0.0)
-    assert most_promising([up, cheap, same], 0.02) == up
-    exchange = most_promising([up, cheap, same], 0.0)
+    assert best_move([up, cheap, same], 0.02) == up
+    exchange = best_move([up, cheap, same], 0.0)
     assert exchange is not None and exchange.to == {**up.to, **cheap.to}
     assert exchange.loss == pytest.approx(-0.2)
-    assert most_promising([cheap, same], 1.0) is None
-    assert most_promising([up, same], 0.0) is None
+    assert best_move([cheap, same], 1.0) is None
+    assert best_move([up, same], 0.0) is None
 
 
 @pytest.mark.parametrize("carries", [True, False])

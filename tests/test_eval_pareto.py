@@ -93,12 +93,12 @@ def test_less_is_cheaper_in_every_series() -> None:
 
 @given(Settings, st.floats(0, 0.9))
 def test_a_hypervolume_is_the_best_score_averaged_over_budgets(
-    settings: list[tuple[float, float]], least: float
+    settings: list[tuple[float, float]], min_budget: float
 ) -> None:
     costs, scores = (np.array(column) for column in zip(*sorted(settings), strict=True))
-    budgets = least + (1 - least) * (np.arange(2_000) + 0.5) / 2_000
+    budgets = min_budget + (1 - min_budget) * (np.arange(2_000) + 0.5) / 2_000
     best = [max([s for c, s in settings if c <= b], default=0) for b in budgets]
-    assert hypervolume(costs, scores, least) == pytest.approx(np.mean(best), abs=0.01)
+    assert hypervolume(costs, scores, min_budget) == pytest.approx(np.mean(best), abs=0.01)
 
 
 @given(Settings, st.tuples(st.floats(0.01, 1.2), st.floats(0, 1)))

@@ -30,8 +30,8 @@ TINY = replace(
     STAGES[0],
     clips=(Clips(4, (56, 56), (1, 1)),),
     test=Clips(4, (56, 56), (1, 1)),
-    most_steps=4,
-    least_steps=100,
+    max_steps=4,
+    min_steps=100,
 )
 PLAN = BatchPlan(seed=3, tokens=300, asked=2)
 
@@ -155,18 +155,18 @@ def test_every_digit_is_labelled_with_the_number_that_it_ends(number: int) -> No
 
 def test_a_run_cut_in_two_gives_the_same_weights(tmp_path: Path) -> None:
     def config(name: str, steps: int) -> TrainConfig:
-        stage = replace(TINY, most_steps=steps)
+        stage = replace(TINY, max_steps=steps)
         return TrainConfig(
             tmp_path / name, seed=3, stages=(stage, TINY), tokens=300, asked=2, workers=0,
             test_every=1, test_clips=2, device="cpu", warmup_steps=2,
         )  # fmt: skip
 
     whole = Trainer(config("whole", 2))
-    whole.config = replace(whole.config, stages=(replace(TINY, most_steps=2),))
+    whole.config = replace(whole.config, stages=(replace(TINY, max_steps=2),))
     whole.run()
     part = Trainer(config("part", 2))
     for batch in batches(packer(), TINY, part.plan, range(1), workers=0):
-        part.config = replace(part.config, stages=(replace(TINY, most_steps=2),))
+        part.config = replace(part.config, stages=(replace(TINY, max_steps=2),))
         part.train_step(batch)
         part.step, part.stage_step = 1, 1
     part.save()

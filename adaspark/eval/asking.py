@@ -15,7 +15,7 @@ from adaspark.eval.arms import Clip
 from adaspark.mini.packing import IGNORE, Packer
 from adaspark.mini.sparse import LayerKeys, SparseForward
 
-MOST_NEW_TOKENS = 8
+MAX_NEW_TOKENS = 8
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def greedy_answers(
     ids = asked.ids.clone()
     written: list[list[list[int]]] = [[[] for _ in spans] for spans in asked.spans]
     going = [(c, q) for c, spans in enumerate(asked.spans) for q in range(len(spans))]
-    for step in range(MOST_NEW_TOKENS):
+    for step in range(MAX_NEW_TOKENS):
         if not going:
             break
         if step:

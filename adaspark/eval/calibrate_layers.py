@@ -21,7 +21,7 @@ from adaspark.eval.tables import written
 HALVES = ("attn_top_p", "ffn_top_p")
 DOUBLINGS = 4
 """Rungs of `attn_top_p` to either side of where it starts."""
-LEAST_MISSED = 1 / 128
+MIN_MISSED = 1 / 128
 """What a start at 1 counts as missing, so that its ladder has rungs."""
 
 Place = tuple[str, int]
@@ -73,7 +73,7 @@ def ladders(pair: AdaSparkConfig, ffn_ps: Sequence[float]) -> dict[str, list[flo
     rungs alike in density; `ffn_top_p` is nearly its density and takes the values that were tried.
     """
     attn, ffn = (float(getattr(pair, half)) for half in HALVES)
-    missed = (1 - attn) or LEAST_MISSED
+    missed = (1 - attn) or MIN_MISSED
     rungs = [1 - missed * 2.0**k for k in range(-DOUBLINGS, DOUBLINGS + 1)]
     attn_ps = {attn, *(round(p, 3) for p in rungs if p >= 0)}
     tried = (float(as_typed(p)) for p in ffn_ps)  # as items keep them
@@ -90,7 +90,7 @@ def steps(config: AdaSparkConfig, rungs: Ladders) -> Iterator[Move]:
                     yield Move({(half, layer): rungs[half][other]})
 
 
-def most_promising(surveyed: Sequence[Move], room: float) -> Move | None:
+def best_move(surveyed: Sequence[Move], room: float) -> Move | None:
     """The move, or exchange of two, of least loss for no more than `room` FLOPs; None where none
     promises to lose less.
     """
@@ -125,7 +125,7 @@ class Search:
 
     def _round(self, current: Setting) -> Setting:
         left = self._surveyed(current)
-        while move := most_promising(left, self.budget - current.flops):
+        while move := best_move(left, self.budget - current.flops):
             new = self._answered(condition_of(move.made(spread(current.config, self.layers))))
             if new is None:
                 break

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_FEWEST = 3
-"""pairs; of two any correlation is perfect"""
+_MIN_PAIRS = 3
+"""Any two pairs correlate perfectly."""
 
 
 def correlation(a: Tensor, b: Tensor) -> Tensor:
@@ -18,7 +18,7 @@ def correlation(a: Tensor, b: Tensor) -> Tensor:
     count = known.sum(-1)
     one, two = (_centred(values, known, count) for values in (a, b))
     scale = (one.square().sum(-1) * two.square().sum(-1)).sqrt()
-    return torch.where((count >= _FEWEST) & (scale > 0), (one * two).sum(-1) / scale, torch.nan)
+    return torch.where((count >= _MIN_PAIRS) & (scale > 0), (one * two).sum(-1) / scale, torch.nan)
 
 
 def rank_correlation(a: Tensor, b: Tensor, among: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adaspark.eval.clips import Length
-from adaspark.eval.stats import CONFIDENCE, FEWEST_VIDEOS, Estimate, bootstrap_mean
+from adaspark.eval.stats import CONFIDENCE, MIN_VIDEOS, Estimate, bootstrap_mean
 from adaspark.eval.tables import Kind, written
 from adaspark.summary import finite_or_none
 
@@ -79,9 +79,9 @@ def lengths_of(items: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]
 def few_clips(items: Sequence[dict[str, Any]]) -> Iterator[str]:
     """A sentence about lengths with too few clips to decide anything."""
     for length, mine in lengths_of(items).items():
-        if len(mine) < FEWEST_VIDEOS:
+        if len(mine) < MIN_VIDEOS:
             yield (
-                f"{length}: {len(mine)} clips alone, {FEWEST_VIDEOS} are needed: what is said of "
+                f"{length}: {len(mine)} clips alone, {MIN_VIDEOS} are needed: what is said of "
                 "them is undecided."
             )
 

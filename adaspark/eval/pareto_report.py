@@ -13,7 +13,7 @@ from adaspark.eval.arms import DENSE_CONDITION
 from adaspark.eval.armwise import CORRECT, Conditions, Items
 from adaspark.eval.page import write_page
 from adaspark.eval.results import Figure, Results
-from adaspark.eval.stats import CONFIDENCE, FEWEST_VIDEOS, MARGIN, Estimate
+from adaspark.eval.stats import CONFIDENCE, MARGIN, MIN_VIDEOS, Estimate
 from adaspark.eval.tables import Cell, Kind, Table, written
 
 ADASPARK, FRAMES, PRUNED = "AdaSpark", "fewer frames", "pruned tokens"
@@ -50,21 +50,21 @@ class Series:
         """[settings, clips]: sums of scores."""
         return np.array([_sums(self.conditions, name) for name in self.names])
 
-    def volume(self, weights: Floats, least: float) -> Floats:
+    def volume(self, weights: Floats, min_budget: float) -> Floats:
         """[draws]: hypervolume where clip c counts `weights` [draws, clips] times."""
         scores = weights @ self.by_clip.T / (weights @ _counts(self.conditions))[:, None]
-        return np.array([hypervolume(self.costs, row, least) for row in scores])
+        return np.array([hypervolume(self.costs, row, min_budget) for row in scores])
 
 
-def hypervolume(costs: Floats, scores: Floats, least: float = 0.0) -> float:
-    """Area below the front: the best score within a budget, averaged over budgets from `least` to
-    that of dense.
+def hypervolume(costs: Floats, scores: Floats, min_budget: float = 0.0) -> float:
+    """Area below the front: the best score within a budget, averaged over budgets from `min_budget`
+    to that of dense.
 
-    A budget that no setting meets scores 0. `costs` [N] rising, `scores` [N]; `least` below 1.
+    A budget that no setting meets scores 0. `costs` [N] rising, `scores` [N]; `min_budget` below 1.
     """
     reached = np.maximum.accumulate(np.clip(scores, 0.0, None))
-    ends = np.append(costs, 1.0).clip(least, 1.0)
-    return float((np.diff(ends) * reached).sum() / (1 - least))
+    ends = np.append(costs, 1.0).clip(min_budget, 1.0)
+    return float((np.diff(ends) * reached).sum() / (1 - min_budget))
 
 
 def study(items: Items) -> list[Series]:
@@ -80,16 +80,16 @@ def shared(found: Sequence[Series]) -> float:
     return min(max(float(series.costs[0]) for series in found), 1.0 - 1e-6)
 
 
-def volumes(found: Sequence[Series], least: float) -> dict[str, tuple[Estimate, Estimate]]:
-    """Hypervolume of each series from the budget `least` on, and how far it lies above the first
-    one's; clips resampled.
+def volumes(found: Sequence[Series], min_budget: float) -> dict[str, tuple[Estimate, Estimate]]:
+    """Hypervolume of each series from the budget `min_budget` on, and how far it lies above the
+    first one's; clips resampled.
     """
     if not found:
         return {}
     clips = len(_counts(found[0].conditions))
     drawn = np.random.default_rng(0).multinomial(clips, np.full(clips, 1 / clips), size=_DRAWS)
     weights = np.concatenate([np.ones((1, clips)), drawn])
-    all_of = {series.name: series.volume(weights, least) for series in found}
+    all_of = {series.name: series.volume(weights, min_budget) for series in found}
     first = all_of[found[0].name]
     return {name: (_estimate(v), _estimate(v - first)) for name, v in all_of.items()}
 
@@ -159,11 +159,11 @@ def _against(found: Sequence[Series]) -> Iterator[tuple[Series, Estimate]]:
 
 
 def _are_enough(series: Series) -> bool:
-    return len(_counts(series.conditions)) >= FEWEST_VIDEOS
+    return len(_counts(series.conditions)) >= MIN_VIDEOS
 
 
 def _lead(series: Series, above: Estimate) -> str:
-    few = f" from {len(_counts(series.conditions))} clips; {FEWEST_VIDEOS} are needed to decide"
+    few = f" from {len(_counts(series.conditions))} clips; {MIN_VIDEOS} are needed to decide"
     return (
         f"Over the budgets that both meet, the rival's hypervolume lies "
         f"{written(above, 'points')} points above{'' if _are_enough(series) else few}."
@@ -183,7 +183,7 @@ def _volumes(found: Sequence[Series]) -> Table:
     ranges = {"all budgets": 0.0, "budgets that all meet": shared(found)}
     for name in ranges:
         columns |= {f"hypervolume, {name}": "percent", f"{name}, difference": "points"}
-    by_range = [volumes(found, least) for least in ranges.values()]
+    by_range = [volumes(found, min_budget) for min_budget in ranges.values()]
     rows: list[list[Cell]] = []
     for series in found:
         row: list[Cell] = [series.name, len(series.names), float(series.costs[0])]

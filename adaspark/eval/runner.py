@@ -20,7 +20,7 @@ from adaspark.checkpoint import Checkpoint
 from adaspark.cost import vision_flops
 from adaspark.eval.arms import DENSE_CONDITION, Clip, Condition
 from adaspark.eval.asking import (
-    MOST_NEW_TOKENS,
+    MAX_NEW_TOKENS,
     Asked,
     Span,
     ask,
@@ -210,7 +210,7 @@ class Runner:
 
     def _packer(self, clips: Sequence[Clip]) -> Packer:
         """Blocks that hold every question of the clips and any answer."""
-        return self.packer.fitting(_questions(clips), answer_tokens=MOST_NEW_TOKENS)
+        return self.packer.fitting(_questions(clips), answer_tokens=MAX_NEW_TOKENS)
 
     def _tally(
         self, clip: Clip, plan: Plan, decisions: Decisions, condition: Condition, shown: Shown

@@ -20,7 +20,7 @@ CONFIDENCE = 0.95
 DRAWS = 5_000
 MARGIN = 0.01
 """One point: the loss that counts as none, fixed before anything was measured."""
-FEWEST_VIDEOS = 20
+MIN_VIDEOS = 20
 """With fewer clusters a bootstrap interval is too narrow to decide anything."""
 RIGHT = 0.5
 """The score from which an item counts as right; for grounding this is R@0.5."""
@@ -140,8 +140,8 @@ class Comparison:
         value, low, high = (_signed(100 * number) for number in self.difference)
         found = f"{value} points (95 % interval {low} to {high})"
         margin = f"{100 * self.margin:g}"
-        if self.videos < FEWEST_VIDEOS:
-            return f"Undecided: {found}, from {self.videos} videos; {FEWEST_VIDEOS} are needed."
+        if self.videos < MIN_VIDEOS:
+            return f"Undecided: {found}, from {self.videos} videos; {MIN_VIDEOS} are needed."
         return {
             "better": f"Better: {found}.",
             "non-inferior": f"Non-inferior: {found}; a loss of {margin} or more is excluded.",
@@ -176,7 +176,7 @@ def compare(
         lost=lost,
         p_value=mcnemar(gained, lost),
         margin=margin,
-        verdict=_verdict(difference, margin) if number >= FEWEST_VIDEOS else "undecided",
+        verdict=_verdict(difference, margin) if number >= MIN_VIDEOS else "undecided",
     )
 
 

@@ -72,7 +72,7 @@ def sparse_trainer(config: TrainConfig, source: Path, *, steps: int) -> SparseTr
     stage = replace(
         STAGES[-1],
         families=(*STAGES[-1].families, *["count"] * 10),
-        most_steps=steps,
+        max_steps=steps,
         pass_mark=math.inf,
     )
     config = replace(

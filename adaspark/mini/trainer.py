@@ -172,7 +172,7 @@ class Trainer:
         return scores
 
     def _run_stage(self, stage: Stage) -> dict[str, float]:
-        steps = range(self.stage_step, stage.most_steps)
+        steps = range(self.stage_step, stage.max_steps)
         scores: dict[str, float] = {}
         for batch in _progress(
             batches(self.packer, stage, self.plan, steps, workers=self.config.workers), stage, steps
@@ -182,7 +182,7 @@ class Trainer:
             if self.stage_step % self.config.test_every == 0:
                 scores = self.test(stage)
                 self._write_log(stage, losses, scores)
-                if self.stage_step >= stage.least_steps and min(scores.values()) >= stage.pass_mark:
+                if self.stage_step >= stage.min_steps and min(scores.values()) >= stage.pass_mark:
                     break
             if self.step % self.config.save_every == 0:
                 self.save()
@@ -196,7 +196,7 @@ class Trainer:
 
     def _annealed_share(self) -> float:
         stage = self.config.stages[self.stage_index]
-        return self.stage_step / stage.most_steps if stage.anneals else 0.0
+        return self.stage_step / stage.max_steps if stage.anneals else 0.0
 
     def _learning_rate(self) -> float:
         """Linear warm-up, constant, cosine to 2 % over each stage that anneals."""
