@@ -70,7 +70,7 @@ def test_tokens_hold_what_their_cubes_hold() -> None:
     for kind, wanted in kinds_of(tokens, 0).items():
         one, many = rows_of(tokens, 0, wanted), rows_of(cubes, 0, wanted)
         summed = torch.zeros_like(many.mass)
-        summed = summed.index_add(-1, cubes.plan.layout.cube_from_token, one.mass)
+        summed = summed.index_add(-1, cubes.geometry.layout.cube_from_token, one.mass)
         torch.testing.assert_close(summed, many.mass, atol=1e-5, rtol=1e-4)
         assert torch.equal(one.visible.sum(-1), many.visible.sum(-1))
         assert 0 < float(one.mass.sum(-1).mean()) < 1, kind  # text holds some of it

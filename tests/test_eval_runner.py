@@ -174,14 +174,14 @@ def test_pruning_nothing_is_dense_and_pruned_tokens_are_gone() -> None:
             assert a.logprob == pytest.approx(b.logprob, abs=1e-4) and a.answer == b.answer
     recorded: list[RecordedBatch] = []
     runner().run(clips(), Condition("pruned", prune=0.3), record=Record(recorded.append))
-    plan, norms = recorded[0].plan, runner().features(clips()).features.norm(dim=-1)
-    assert plan.layout.tokens == round(0.3 * 128)
-    places = plan.shape.positions[:, :, plan.video]
+    geometry, norms = recorded[0].geometry, runner().features(clips()).features.norm(dim=-1)
+    assert geometry.layout.tokens == round(0.3 * 128)
+    places = geometry.shape.positions[:, :, geometry.video]
     whole = Condition("dense")
     runner().run(clips(), whole, record=Record(recorded.append))
-    full = recorded[1].plan.shape.positions[:, recorded[1].plan.video]
+    full = recorded[1].geometry.shape.positions[:, recorded[1].geometry.video]
     for clip in range(2):
-        left = norms[clip].topk(plan.layout.tokens).indices.sort().values
+        left = norms[clip].topk(geometry.layout.tokens).indices.sort().values
         assert torch.equal(places[:, clip], full[:, left])
 
 
@@ -200,7 +200,7 @@ def test_what_is_recorded_on_request() -> None:
     runner().run(clips(), SPARSE, record=record)
     (batch,) = recorded
     first = batch.decisions.layers[0]
-    rows = 5 + 3 * batch.plan.block_tokens
+    rows = 5 + 3 * batch.geometry.block_tokens
     assert first.mass is not None and first.mass.shape == (2, 4, rows, 16)
     assert first.ffn_in is not None and (first.ffn_in > 0).all()
     assert batch.decisions.rows is not None and len(batch.decisions.rows) == rows

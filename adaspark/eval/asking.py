@@ -97,7 +97,7 @@ def greedy_answers(
     `states` are those of the expected answers: up to the prompt's end they are the same. Every
     further token takes one pass of all blocks over the prefix that is already read.
     """
-    size, prefix = forward.plan.block_tokens, forward.plan.shape.prefix_tokens
+    size, prefix = forward.geometry.block_tokens, forward.geometry.shape.prefix_tokens
     ids = asked.ids.clone()
     written: list[list[list[int]]] = [[[] for _ in spans] for spans in asked.spans]
     going = [(c, q) for c, spans in enumerate(asked.spans) for q in range(len(spans))]

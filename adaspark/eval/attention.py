@@ -79,14 +79,14 @@ def _attention(rows: Rows) -> dict[str, Any]:
 
 def _ffn(recorded: RecordedBatch, clip: int) -> dict[str, dict[str, list[float]]]:
     """Mean and variance of |FFN(x)| / |x| per layer, among the questions' text and all video."""
-    plan, kinds = recorded.plan, kinds_of(recorded, clip)
+    geometry, kinds = recorded.geometry, kinds_of(recorded, clip)
     places = {
         "text": [*kinds["question"], *kinds["answer"]],
-        "video": list(range(plan.video.start, plan.video.stop)),
+        "video": list(range(geometry.video.start, geometry.video.stop)),
     }
     found = {}
     for kind, rows in places.items():
-        at = torch.tensor(rows, device=plan.layout.device)
+        at = torch.tensor(rows, device=geometry.layout.device)
         ratios = []
         for layer in recorded.decisions.layers:
             assert layer.ffn_in is not None and layer.ffn_out is not None, "norms were asked for"

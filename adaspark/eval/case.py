@@ -127,7 +127,7 @@ def _choice(recorded: RecordedBatch, clip: int, row: int, truth: Tensor) -> dict
     """
     kept = rows_of(recorded, clip, [row]).kept[:, :, 0].cpu()  # [L, H, C]
     cubes = kept.double().mean(1) >= 0.5
-    layout = recorded.plan.layout
+    layout = recorded.geometry.layout
     cube_from_token = layout.cube_from_token.cpu()
     holding = torch.zeros(layout.cubes).index_add(0, cube_from_token, truth.float()) > 0
     return {

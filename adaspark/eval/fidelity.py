@@ -97,11 +97,11 @@ def _dense(plan: Plan, context: Context, clips: Sequence[Clip]) -> list[dict[str
         cubes = _recorded(
             runner, clips, Condition("dense", replace(DENSE, cube=config.cube)), **record
         )
-    video = cubes.plan.video
+    video = cubes.geometry.video
     inputs, outputs = (part[:, :, video] for part in branches.take(len(cubes.decisions.layers)))
     attn_p, ffn_p = _own_ps(config)
     ps = sorted({*plan.ps, ffn_p})
-    ffn = {p: skip_errors(inputs, outputs, cubes.plan.layout, p) for p in ps}
+    ffn = {p: skip_errors(inputs, outputs, cubes.geometry.layout, p) for p in ps}
     runs = _recorded(runner, clips, Condition("dense", DENSE, runs=prod(config.cube)), **record)
     found = []
     for clip in range(len(clips)):

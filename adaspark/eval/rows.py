@@ -42,25 +42,25 @@ class Rows:
 
 def rows_of(recorded: RecordedBatch, clip: int, wanted: Sequence[int]) -> Rows:
     """What was recorded of rows `wanted` of the packed sequence in one clip."""
-    recorded_rows, plan = recorded.decisions.rows, recorded.plan
+    recorded_rows, geometry = recorded.decisions.rows, recorded.geometry
     assert recorded_rows is not None, "a forward names its rows"
     index = {row: at for at, row in enumerate(recorded_rows)}
-    device = plan.layout.device
+    device = geometry.layout.device
     at = torch.tensor([index[row] for row in wanted], device=device, dtype=torch.long)
     rows = torch.tensor(wanted, device=device, dtype=torch.long)
     layers = recorded.decisions.layers
     probs = torch.stack([layer.probs[clip, :, at] for layer in layers])
     held = [layer.mass[clip, :, at] for layer in layers if layer.mass is not None]
-    table = plan.layout.tokens_from_cube  # [C, M], -1 where a cube is smaller
-    before = plan.video_before[rows, None, None]
-    cubes = torch.arange(plan.layout.cubes, device=device)
+    table = geometry.layout.tokens_from_cube  # [C, M], -1 where a cube is smaller
+    before = geometry.video_before[rows, None, None]
+    cubes = torch.arange(geometry.layout.cubes, device=device)
     return Rows(
         kept=torch.stack([layer.kept[clip, :, at] for layer in layers]),
         probs=probs,
         mass=torch.stack(held) if held else torch.zeros_like(probs),
         visible=((table >= 0) & (table < before)).sum(-1),
-        own=plan.cube_from_row[rows, None] == cubes,
-        places=plan.place_in_prompt[rows],
+        own=geometry.cube_from_row[rows, None] == cubes,
+        places=geometry.place_in_prompt[rows],
     )
 
 
@@ -68,7 +68,7 @@ def kinds_of(recorded: RecordedBatch, clip: int) -> dict[str, list[int]]:
     """Rows of the packed sequence by kind of query: the recorded video, all questions' text."""
     recorded_rows, spans = recorded.decisions.rows, recorded.spans[clip]
     assert recorded_rows is not None, "a forward names its rows"
-    video = [row for row in recorded_rows if row < recorded.plan.shape.prefix_tokens]
+    video = [row for row in recorded_rows if row < recorded.geometry.shape.prefix_tokens]
     return {"video": video, **text_rows(spans)}
 
 

@@ -29,10 +29,10 @@ from adaspark.eval.asking import (
     narrowed,
 )
 from adaspark.eval.outcomes import Outcome, Tally, asked_events, hits
-from adaspark.eval.shown import Shown, plan_for, show
+from adaspark.eval.shown import Shown, geometry_for, show
 from adaspark.mini.decisions import Decisions
 from adaspark.mini.packing import IGNORE, Packer, answer_places
-from adaspark.mini.plan import Plan
+from adaspark.mini.plan import PackedGeometry
 from adaspark.mini.sparse import LayerKeys, SparseForward
 from adaspark.mini.tasks import Question, score
 from adaspark.qwen import language_shape, restore
@@ -51,7 +51,7 @@ class RecordedBatch:
     """
 
     clips: Sequence[Clip]
-    plan: Plan
+    geometry: PackedGeometry
     decisions: Decisions
     spans: list[list[Span]]
     truth: Tensor
@@ -74,7 +74,7 @@ class Record:
 class _Reading:
     """One batch, read once under the expected answers."""
 
-    plan: Plan
+    geometry: PackedGeometry
     shown: Shown
     asked: Asked
     decisions: Decisions
@@ -144,18 +144,18 @@ class Runner:
     def _read(self, clips: Sequence[Clip], condition: Condition, record: Record | None) -> _Reading:
         packer = self._packer(clips)
         blocks = max(len(clip.questions) for clip in clips)
-        plan, shown = plan_for(self.features(clips, condition), packer, blocks, condition)
-        asked = ask(packer, clips, plan.shape.prefix_tokens, self.device)
-        decisions = _decisions(plan, record)
-        forward = SparseForward(self.model, plan, condition.config, condition.oracle, decisions)
+        geometry, shown = geometry_for(self.features(clips, condition), packer, blocks, condition)
+        asked = ask(packer, clips, geometry.shape.prefix_tokens, self.device)
+        decisions = _decisions(geometry, record)
+        forward = SparseForward(self.model, geometry, condition.config, condition.oracle, decisions)
         past = forward.prefix(shown.features)
         states = forward.text(asked.ids, past)
         log_probs = _log_probs(forward, states, asked)
         if record is not None:
             record.receive(
-                RecordedBatch(clips, plan, decisions, asked.spans, shown.truth, log_probs)
+                RecordedBatch(clips, geometry, decisions, asked.spans, shown.truth, log_probs)
             )
-        return _Reading(plan, shown, asked, decisions, past, states, log_probs)
+        return _Reading(geometry, shown, asked, decisions, past, states, log_probs)
 
     @torch.inference_mode()
     def _run(
@@ -164,12 +164,12 @@ class Runner:
         if not any(clip.questions for clip in clips):
             return [[] for _ in clips]
         read = self._read(clips, condition, record)
-        plan, asked, log_probs = read.plan, read.asked, read.log_probs
+        geometry, asked, log_probs = read.geometry, read.asked, read.log_probs
         answers = self._answers(clips, condition, read)
-        tally = self._tally(clips[0], plan, read.decisions, condition, read.shown)
+        tally = self._tally(clips[0], geometry, read.decisions, condition, read.shown)
         truth = read.shown.truth
         wanted = asked_events([c.questions for c in clips], asked.ids.shape[1], truth.shape[-1])
-        chosen = hits(plan, read.decisions, truth, wanted.to(self.device), asked.spans)
+        chosen = hits(geometry, read.decisions, truth, wanted.to(self.device), asked.spans)
         return [
             [
                 _outcome(clip, i, answers[row, i], log_probs[row][i], tally, asked, chosen, row)
@@ -199,8 +199,10 @@ class Runner:
             return answers
         few, states = narrowed(read.asked, read.states, wrong)
         blocks = few.ids.shape[1]
-        plan, _ = plan_for(self.features(clips, condition), self._packer(clips), blocks, condition)
-        forward = SparseForward(self.model, plan, condition.config, condition.oracle)
+        geometry, _ = geometry_for(
+            self.features(clips, condition), self._packer(clips), blocks, condition
+        )
+        forward = SparseForward(self.model, geometry, condition.config, condition.oracle)
         written = greedy_answers(forward, read.past, few, states, end_id=self.packer.end_id)
         for row, indices in enumerate(wrong):
             for index, ids in zip(indices, written[row], strict=True):
@@ -213,12 +215,17 @@ class Runner:
         return self.packer.fitting(_questions(clips), answer_tokens=MAX_NEW_TOKENS)
 
     def _tally(
-        self, clip: Clip, plan: Plan, decisions: Decisions, condition: Condition, shown: Shown
+        self,
+        clip: Clip,
+        geometry: PackedGeometry,
+        decisions: Decisions,
+        condition: Condition,
+        shown: Shown,
     ) -> Tally:
         slices, rows, columns = clip.frames // 2, clip.size[0] // 28, clip.size[1] // 28
         tower = self.model.config.vision_config
         return Tally(
-            plan,
+            geometry,
             decisions,
             condition.config,
             self._shape,
@@ -266,14 +273,14 @@ def _questions(clips: Sequence[Clip]) -> list[Question]:
     return [question for clip in clips for question in clip.questions]
 
 
-def _decisions(plan: Plan, record: Record | None) -> Decisions:
+def _decisions(geometry: PackedGeometry, record: Record | None) -> Decisions:
     """All text rows, and evenly spaced video rows where they are asked for."""
     if record is None:
         return Decisions()
-    video = plan.video
+    video = geometry.video
     count = min(record.video_rows, video.stop - video.start)
     sampled = [video.start + i * (video.stop - video.start) // count for i in range(count)]
-    text = range(plan.shape.prefix_tokens, plan.tokens)
+    text = range(geometry.shape.prefix_tokens, geometry.tokens)
     return Decisions([*sampled, *text], record.mass, record.norms)
 
 

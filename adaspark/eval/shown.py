@@ -15,7 +15,7 @@ from adaspark.layout import Grid
 from adaspark.mini.forward import encode_clips, patchify
 from adaspark.mini.model import FPS, MERGE, PATCH, POSITION_STEP, TEMPORAL_PATCH
 from adaspark.mini.packing import Geometry, Packer, geometry
-from adaspark.mini.plan import Plan, cube_layout
+from adaspark.mini.plan import PackedGeometry, cube_layout
 from adaspark.mini.render import render_table
 from adaspark.mini.table import tabulate
 from adaspark.mini.truth import token_truth
@@ -69,7 +69,9 @@ def shown_times(clip: Clip, frames: int, step_secs: float, condition: Condition)
     return times
 
 
-def plan_for(shown: Shown, packer: Packer, blocks: int, condition: Condition) -> tuple[Plan, Shown]:
+def geometry_for(
+    shown: Shown, packer: Packer, blocks: int, condition: Condition
+) -> tuple[PackedGeometry, Shown]:
     """The packed sequence of shown clips with `blocks` questions each, on their device.
 
     Pruned clips come back with the features and the truth of the tokens that are left.
@@ -78,7 +80,7 @@ def plan_for(shown: Shown, packer: Packer, blocks: int, condition: Condition) ->
     shape = shape.to(shown.features.device)
     if condition.prune is None:
         layout = cube_layout(shown.grid, condition.config.cube, condition.runs)
-        return Plan.build(shape, layout, packer.block_tokens), shown
+        return PackedGeometry.build(shape, layout, packer.block_tokens), shown
     count = max(1, round(shown.features.shape[1] * condition.prune))
     kept = shown.features.float().norm(dim=-1).topk(count, dim=-1).indices.sort(dim=-1).values
     features, truth = (
@@ -88,7 +90,7 @@ def plan_for(shown: Shown, packer: Packer, blocks: int, condition: Condition) ->
     layout = cube_layout((1, 1, count), condition.config.cube, runs=count)
     pruned = _pruned(shape, kept, len(packer.before))
     left = Shown(features, truth, shown.grid, shown.position_step)
-    return Plan.build(pruned, layout, packer.block_tokens), left
+    return PackedGeometry.build(pruned, layout, packer.block_tokens), left
 
 
 def _pruned(shape: Geometry, kept: Tensor, before: int) -> Geometry:

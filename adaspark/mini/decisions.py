@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from adaspark.mini.plan import Chunk, Plan
+from adaspark.mini.plan import Chunk, PackedGeometry
 
 
 @dataclass(eq=False)
@@ -46,21 +46,21 @@ class Decisions:
     norms: bool = False
     layers: list[LayerDecisions] = field(default_factory=list)
 
-    def layer(self, index: int, plan: Plan, clips: int, heads: int) -> LayerDecisions:
+    def layer(self, index: int, geometry: PackedGeometry, clips: int, heads: int) -> LayerDecisions:
         """Where the layer's decisions go; the first call for it makes room."""
         if self.rows is None:
-            self.rows = list(range(plan.shape.prefix_tokens, plan.tokens))
+            self.rows = list(range(geometry.shape.prefix_tokens, geometry.tokens))
         if index == len(self.layers):
-            device, cubes = plan.layout.device, plan.layout.cubes
+            device, cubes = geometry.layout.device, geometry.layout.cubes
             table = torch.zeros(clips, heads, len(self.rows), cubes, device=device)
             self.layers.append(
                 LayerDecisions(
                     kept=table.bool(),
                     probs=table,
-                    pairs=torch.zeros(clips, plan.tokens, dtype=torch.long, device=device),
+                    pairs=torch.zeros(clips, geometry.tokens, dtype=torch.long, device=device),
                     mass=torch.zeros_like(table) if self.mass else None,
-                    ffn_in=table.new_zeros(clips, plan.tokens) if self.norms else None,
-                    ffn_out=table.new_zeros(clips, plan.tokens) if self.norms else None,
+                    ffn_in=table.new_zeros(clips, geometry.tokens) if self.norms else None,
+                    ffn_out=table.new_zeros(clips, geometry.tokens) if self.norms else None,
                 )
             )
         return self.layers[index]

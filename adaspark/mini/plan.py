@@ -45,7 +45,7 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PackedGeometry:
     """A packed sequence with its cubes. `layout` is on the geometry's device."""
 
     shape: Geometry
@@ -53,7 +53,7 @@ class Plan:
     block_tokens: int
 
     @classmethod
-    def build(cls, shape: Geometry, layout: CubeLayout, block_tokens: int) -> Plan:
+    def build(cls, shape: Geometry, layout: CubeLayout, block_tokens: int) -> PackedGeometry:
         """`layout` of the geometry's video, on any device."""
         device = shape.prefix.device
         there = CubeLayout(layout.grids, layout.cube, device=device)

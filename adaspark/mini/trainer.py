@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from adaspark.mini.augment import augment
 from adaspark.mini.auxiliary import NumberHead, TokenHeads, number_labels, token_labels
-from adaspark.mini.data import FAMILY_NAMES, Batch, BatchPlan, batches, held_out_batch
+from adaspark.mini.data import FAMILY_NAMES, Batch, BatchSpec, batches, held_out_batch
 from adaspark.mini.forward import encode_clips, packed_states, patchify, use_packed_attention
 from adaspark.mini.model import build_model, save_bundle
 from adaspark.mini.optimizer import build_optimizer, has_bfloat16
@@ -54,7 +54,7 @@ class Trainer:
         self.step, self.stage_index, self.stage_step = 0, config.first_stage, 0
         self.log = RunLog(config.folder)
         self.started = time.monotonic()
-        self.plan = BatchPlan(config.seed, config.tokens, config.asked)
+        self.spec = BatchSpec(config.seed, config.tokens, config.asked)
         self.bfloat16 = has_bfloat16(self.device)
         self._geometry: dict[tuple[float, ...], Geometry] = {}
         self._outputs: dict[int, Tensor] = {}
@@ -142,10 +142,10 @@ class Trainer:
         choice: exactly when greedy decoding would give it.
         """
         right, total = [0] * len(FAMILY_NAMES), [0] * len(FAMILY_NAMES)
-        room = self.plan.clips_in(stage.test, self.packer.block_tokens)
+        room = self.spec.clips_in(stage.test, self.packer.block_tokens)
         count = min(self.config.test_clips, room)
         for index in range(max(1, self.config.test_clips // count)):
-            batch = held_out_batch(self.packer, stage, self.plan, index, count)
+            batch = held_out_batch(self.packer, stage, self.spec, index, count)
             asked = answer_places(batch.labels).to(self.device)
             batch = batch.to(self.device)
             pictures = render_table(batch.table, batch.times_secs, batch.size)
@@ -175,7 +175,7 @@ class Trainer:
         steps = range(self.stage_step, stage.max_steps)
         scores: dict[str, float] = {}
         for batch in _progress(
-            batches(self.packer, stage, self.plan, steps, workers=self.config.workers), stage, steps
+            batches(self.packer, stage, self.spec, steps, workers=self.config.workers), stage, steps
         ):
             losses = self.train_step(batch)
             self.step, self.stage_step = self.step + 1, self.stage_step + 1

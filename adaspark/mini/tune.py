@@ -17,7 +17,7 @@ from torch import Tensor
 
 from adaspark.config import AdaSparkConfig, Cube
 from adaspark.mini.data import Batch
-from adaspark.mini.plan import Plan, cube_layout
+from adaspark.mini.plan import PackedGeometry, cube_layout
 from adaspark.mini.sparse import SparseForward
 from adaspark.mini.trainconfig import TrainConfig
 from adaspark.mini.trainer import Trainer, shape_key
@@ -34,7 +34,7 @@ class SparseTrainer(Trainer):
     def __init__(self, config: TrainConfig, own: AdaSparkConfig) -> None:
         self.own = own
         super().__init__(config)
-        self._plans: dict[tuple[tuple[float, ...], Cube], Plan] = {}
+        self._packed_geometries: dict[tuple[tuple[float, ...], Cube], PackedGeometry] = {}
 
     @property
     def trained(self) -> set[str]:
@@ -65,7 +65,7 @@ class SparseTrainer(Trainer):
             features = self.encode(batch, pictures)
         drawn = torch.is_grad_enabled()
         config = self.drawn() if drawn else self.own
-        forward = SparseForward(self.model, self._plan(batch, config.cube), config)
+        forward = SparseForward(self.model, self._packed_geometry(batch, config.cube), config)
         return self.logits(forward.states(batch.ids, features), asked), features
 
     def drawn(self) -> AdaSparkConfig:
@@ -75,13 +75,15 @@ class SparseTrainer(Trainer):
         cube = rng.choice(OTHER_CUBES) if other else self.own.cube
         return AdaSparkConfig(cube, _near(self.own.attn_top_p, rng), _near(self.own.ffn_top_p, rng))
 
-    def _plan(self, batch: Batch, cube: Cube) -> Plan:
+    def _packed_geometry(self, batch: Batch, cube: Cube) -> PackedGeometry:
         key = (shape_key(batch), cube)
-        if key not in self._plans:
+        if key not in self._packed_geometries:
             shape, grid = self._shape(batch), [int(n) for n in key[0][:3]]
             layout = cube_layout(grid, cube)
-            self._plans[key] = Plan.build(shape, layout, self.packer.block_tokens)
-        return self._plans[key]
+            self._packed_geometries[key] = PackedGeometry.build(
+                shape, layout, self.packer.block_tokens
+            )
+        return self._packed_geometries[key]
 
     def _losses(self, batch: Batch, pictures: Tensor, asked: Tensor) -> dict[str, Tensor]:
         logits, _ = self.forward(batch, pictures, asked)
