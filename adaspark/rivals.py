@@ -40,7 +40,7 @@ def baseline(trace: Trace, name: str) -> Baseline:
 
     A rule keeps the share of cubes that comes nearest to the run's attention density, with the
     run's own FFN; `frames` is dense on as many frames as cost the run's counted prefill FLOPs, and
-    `prune` on as many tokens, whatever the frame.
+    `prune` on as many tokens, from any frames.
     Raises UserError for an unknown name.
     """
     config = required(trace.meta.config, "settings")
@@ -59,7 +59,7 @@ def baseline(trace: Trace, name: str) -> Baseline:
 def same_density_keep(trace: Trace) -> float:
     """The share of its candidate cubes that each query may keep to be as dense as the run was.
 
-    By arithmetic, from where the tokens stand, as though the kept cubes were of mean size.
+    Computed from the positions of the tokens, as if the kept cubes were of mean size.
     """
     geometry = _Geometry.of(trace)
     target = trace.attention_density * geometry.causal
@@ -71,7 +71,7 @@ def same_density_keep(trace: Trace) -> float:
 
 
 def same_cost_frames(trace: Trace) -> int:
-    """How many frames cost dense prefill what the run was counted to cost, text left out."""
+    """How many frames cost in dense prefill what the run was counted to cost, text left out."""
     counted, clip = required(trace.meta.flops, "FLOPs"), required(trace.meta.clip, "clip")
     dense, total = counted.dense, counted.sparse.total
     linear, quadratic = dense.projections + dense.ffn, dense.attention
@@ -121,7 +121,7 @@ class _Geometry:
         return int((self.always + self.visible).sum())
 
     def pairs(self, keep: float) -> float:
-        """(query, key) pairs where each query keeps this share of its candidates, rounded up."""
+        """(query, key) pairs if each query keeps this share of its candidates, rounded up."""
         kept = np.ceil(keep * self.candidates - 1e-9)
         share = kept / np.maximum(self.candidates, 1)
         return float((self.always + share * self.visible).sum())

@@ -1,8 +1,8 @@
 """`adaspark eval ablation`: what each part of the method is worth, all on the same questions.
 
-Asks what the paper's ablations ask, at small scale: either half alone; other rules as dense as
-top-p, the oracle among them; other shapes and sizes of cubes, as dense; skipped tokens moved by
-their cube's mean or not at all.
+The paper's ablations at small scale: either half alone; other rules at top-p's density, the oracle
+among them; other shapes and sizes of cubes at equal density; skipped tokens moved by their cube's
+mean or not at all.
 """
 
 from __future__ import annotations
@@ -61,23 +61,31 @@ class Plan:
     length: str = option("64x224", "frames at 4 a second, x, pixels square")
     clips: int = option(7, "clips that every condition answers")
     questions: int = option(2, "questions of each family a clip")
-    attn_ps: tuple[float, ...] = option((0.4, 0.6, 0.8, 0.9), "top-p, whose densities rules match")
-    ffn_ps: tuple[float, ...] = option((0.25, 0.5, 0.75), "of the FFN alone, mean or bypass")
-    sizes: tuple[int, ...] = option(tuple(SIZES), "tokens a cube")
-    shapes: tuple[int, ...] = option(tuple(FRAMES), "tokens of the shapes that are compared")
-    long_length: str = option("148x224", "where the halves are compared again")
+    attn_ps: tuple[float, ...] = option(
+        (0.4, 0.6, 0.8, 0.9), "values of attn_top_p whose densities the rules match"
+    )
+    ffn_ps: tuple[float, ...] = option(
+        (0.25, 0.5, 0.75), "top-p of the FFN alone, with mean or bypass"
+    )
+    sizes: tuple[int, ...] = option(tuple(SIZES), "tokens per cube")
+    shapes: tuple[int, ...] = option(
+        tuple(FRAMES), "tokens per cube of the shapes that are compared"
+    )
+    long_length: str = option("148x224", "length at which the halves are compared again")
     long_clips: int = option(3, "clips of that length; 0 for none")
 
     def __post_init__(self) -> None:
         for length in (self.length, self.long_length):
             Length.parse(length)
         if self.clips < 1 or self.questions < 1 or self.long_clips < 0:
-            raise UserError("Take 1 clip or more, 1 question or more, and no fewer than 0 others.")
+            raise UserError("Take at least 1 clip and 1 question; --long-clips is 0 or more.")
         if not all(0 < p < 1 for p in (*self.attn_ps, *self.ffn_ps)):
             raise UserError("Each p lies between 0 and 1, both excluded.")
         for name, given, known in (("sizes", self.sizes, SIZES), ("shapes", self.shapes, FRAMES)):
             if unknown := set(given) - set(known):
-                raise UserError(f"There are no {name} of {min(unknown)}: choose of {list(known)}.")
+                raise UserError(
+                    f"There are no {name} of {min(unknown)}: choose from {list(known)}."
+                )
 
     @classmethod
     def quick(cls) -> Plan:
@@ -138,7 +146,7 @@ def _halves(config: AdaSparkConfig) -> list[Condition]:
 
 
 def _others(plan: Plan, context: Context) -> Iterator[tuple[str, Made]]:
-    """Name and making of the conditions that the halves are not."""
+    """Name of each condition beyond the halves, and the function that makes it."""
     config = context.config
     for p in plan.attn_ps:
         alone = replace(config, attn_top_p=p, ffn_top_p=1.0)
@@ -175,9 +183,9 @@ def _is(condition: Condition) -> Made:
 
 
 def _as_dense(plan: Plan, context: Context, condition: Condition, as_name: str) -> Made:
-    """`condition`, its share or threshold searched until it reads as much as another did: a share
-    as the other on all clips, for it hardly depends on the clip; a threshold as the other on these
-    clips.
+    """`condition` with the share or threshold at which its attention is as dense as that of the
+    condition `as_name`. A share is matched over all clips, because it hardly depends on the clip; a
+    threshold on the given clips.
     """
 
     def made(clips: Sequence[Clip]) -> Condition:

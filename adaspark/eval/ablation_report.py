@@ -56,7 +56,7 @@ class Study:
 
 
 def studies(items: Items) -> list[Study]:
-    """What the items compare, the halves first; what a budget left out is not there."""
+    """Comparisons among the items, the halves first; what the budget left out is missing."""
     lengths = list(dict.fromkeys(item["key"][0] for item in items))
     found = []
     for length in lengths:
@@ -191,7 +191,7 @@ def findings(study: Study) -> Iterator[str]:
 
 
 def failures(study: Study) -> Iterator[str]:
-    """Where the method's own choice is not shown to be better."""
+    """Comparisons in which the method's own choice is not shown to be better."""
     for own, baseline, _, other in _contests(study):
         if other:
             where = "; ".join(other)
@@ -203,9 +203,11 @@ def failures(study: Study) -> Iterator[str]:
 
 
 def _contests(study: Study) -> Iterator[tuple[str, str, list[str], list[str]]]:
-    """The method's own choice and a baseline; the groups in which it loses less, and the others.
+    """The method's own choice, a baseline, the groups in which the method loses less, and the
+    others.
 
-    Each with the baseline's loss beyond it in nats; a randomisation test by clip decides.
+    Each group comes with how much more the baseline loses, in nats; a randomisation test by clip
+    decides.
     """
     own = {"rules": TOP_P, "compensation": MEAN, "shapes": SHAPES[0]}.get(study.name)
     if own is None or own not in study.series:

@@ -64,7 +64,7 @@ def gaps(items: Items) -> list[Gap]:
 
 
 def seen(length: str, items: Items) -> Iterator[str]:
-    """Where a question about the whole clip keeps more."""
+    """Findings: questions about the whole clip keep more cubes."""
     for gap in gaps(items):
         if gap.clips < MIN_VIDEOS:
             continue
@@ -82,7 +82,7 @@ def seen(length: str, items: Items) -> Iterator[str]:
 
 
 def failed(length: str, items: Items) -> Iterator[str]:
-    """Where it does not, and where too few clips decide nothing."""
+    """Failures: they do not, or there are too few clips to decide."""
     for gap in gaps(items):
         if gap.clips < MIN_VIDEOS:
             yield (

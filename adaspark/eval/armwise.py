@@ -1,7 +1,7 @@
 """Conditions on the same clips: one item for each clip and condition, and figures from them.
 
 An item's key is (length, condition, clip's seed). Its questions are rows of family, score, logprob
-of the right answer in nats, and hit rate (null where the question is about no single object).
+of the right answer in nats, and hit rate (null if the question is about no single object).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def answer(
 
 
 def jobs(context: Context, length: str, clips: Sequence[Clip]) -> list[tuple[str, Sequence[Clip]]]:
-    """Batches of one length as `answer` wants them."""
+    """Batches of one length, as `answer` takes them."""
     return [(length, batch) for batch in context.runner.batches(clips)]
 
 
@@ -72,7 +72,7 @@ def _fields(condition: Condition, found: Sequence[Outcome]) -> dict[str, Any]:
 def sign_flip(differences: Scores) -> float:
     """Two-sided p-value of Fisher's randomisation test: how often a random choice of signs moves
     the mean of `differences` [N] as far from 0. All choices up to N = 12, else 4,096 drawn ones.
-    (`scipy.stats.permutation_test` draws others: the p-values that were published would change.)
+    (`scipy.stats.permutation_test` draws other signs: published p-values would change.)
     """
     count = len(differences)
     if count <= _EXACT:
@@ -92,7 +92,7 @@ class Conditions:
 
     @classmethod
     def at(cls, length: str, items: Items) -> Conditions:
-        """Those of `length` among items of several."""
+        """The items of `length`."""
         return cls([item for item in items if item["key"][0] == length])
 
     @cached_property
@@ -135,7 +135,7 @@ class Conditions:
         return stats.bootstrap_mean(change, self.videos(condition, baseline))
 
     def p_value(self, condition: str, baseline: str) -> float:
-        """Of a difference in logprob this large if neither loses more; exact for few clips."""
+        """Probability of a difference in logprob this large by chance; exact for few clips."""
         change = self._losses(condition, baseline)
         videos = np.array(self.videos(condition, baseline))
         return sign_flip(np.array([change[videos == v].mean() for v in dict.fromkeys(videos)]))

@@ -92,7 +92,7 @@ def _moved(rows: range, by: int) -> range:
 def greedy_answers(
     forward: SparseForward, past: list[LayerKeys], asked: Asked, states: Tensor, *, end_id: int
 ) -> list[list[list[int]]]:
-    """Greedy ids of each clip's questions: what generating word by word gives.
+    """Greedy ids of each clip's questions, equal to those of token-by-token generation.
 
     `states` are those of the expected answers: up to the prompt's end they are the same. Every
     further token takes one pass of all blocks over the prefix that is already read.

@@ -1,8 +1,8 @@
 """`adaspark eval attention`: how concentrated attention is, and how steadily the FFN moves video.
 
-Asks what the paper's Fig. 1 asks, at small scale, of the dense model: which share of the video
-tokens holds most of a query's attention on video, layer by layer; and how |FFN(x)| / |x| varies
-among text and among video tokens.
+The paper's Fig. 1 at small scale, on the dense model: which share of the video tokens holds most of
+a query's attention on video, layer by layer; and how |FFN(x)| / |x| varies among text and among
+video tokens.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def findings(items: Items) -> Iterator[str]:
 
 
 def failures(items: Items) -> Iterator[str]:
-    """Where the paper's two observations do not show."""
+    """Lengths at which the paper's two observations do not show."""
     for length, mine in reversed(lengths_of(items).items()):
         for kind in KINDS:
             held = over_layers([item["attention"][kind]["tokens"]["0.95"] for item in mine])

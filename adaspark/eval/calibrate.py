@@ -1,10 +1,10 @@
 """`adaspark calibrate`: the thresholds that meet a budget of FLOPs at the least loss.
 
-Beyond the paper, which leaves both p to be set by hand. A survey of two clips tells how dense each
-p makes its half; for every `ffn_top_p`, arithmetic then gives the `attn_top_p` that spends the
-budget. These pairs answer the same questions as dense; of those that keep the score within a
-point, the one that loses the least logprob of right answers is the default to set. On scenes apart
-from those of every evaluation. With `per_layer` a greedy search goes on from each budget's pair to
+Beyond the paper, which leaves both p to be set by hand. A survey of two clips measures the density
+at each p; for every `ffn_top_p`, arithmetic then gives the `attn_top_p` that spends the budget.
+These pairs answer the same questions as dense; of those that keep the score within a point, the one
+that loses the least logprob of right answers is recommended as the default. The scenes are held out
+from every evaluation. With `per_layer` a greedy search goes on from each budget's pair to
 thresholds by layer, and both answer as many clips again that neither was chosen on.
 """
 
@@ -55,14 +55,14 @@ class Plan:
     budget: tuple[float, ...] = option(
         (0.43,), "FLOPs of the language model's prefill, as shares of dense"
     )
-    frames: int = option(148, "of a clip, at 4 a second")
-    size: int = option(224, "pixels, square")
+    frames: int = option(148, "frames of a clip, at 4 a second")
+    size: int = option(224, "pixels of a side, square")
     cubes: tuple[str, ...] = option((OWN,), "cubes to try as T,H,W; own is the model's")
     ffn_ps: tuple[float, ...] = option((0.25, 0.375, 0.5, 0.625, 0.75), "values of ffn_top_p")
     clips: int = option(8, "clips that every setting answers")
     questions: int = option(4, "questions of each family a clip")
     per_layer: bool = option(False, "search thresholds by layer from each budget's pair")
-    rounds: int = option(2, "of the search by layer, at most")
+    rounds: int = option(2, "rounds of the search by layer, at most")
 
     def __post_init__(self) -> None:
         if not all(0 < budget < 1 for budget in self.budget):
@@ -92,7 +92,7 @@ class Plan:
 def run(plan: Plan, context: Context) -> None:
     """Answer all clips densely and under every setting, and write the points of least loss.
 
-    Raises UserError where a search by layer is wanted of a model with one layer.
+    Raises UserError if a search by layer is asked for and the model has one layer.
     """
     layers = context.loaded.model.config.text_config.num_hidden_layers
     if plan.per_layer and layers < 2:
@@ -186,7 +186,7 @@ def answer_all(
 ) -> None:
     """Batch by batch, so that a clip's features serve all conditions, as long as the budget lasts.
 
-    The budget may end between batches, and between conditions where they are of use `apart`.
+    The budget may end between batches, and between conditions if each is of use alone (`apart`).
     """
     has = context.results.has
     left = [
@@ -201,8 +201,8 @@ def answer_all(
 
 
 def _survey(plan: Plan, config: AdaSparkConfig) -> Iterator[Condition]:
-    """Every `ffn_top_p` and every survey's `attn_top_p` once or more, in as few settings as can be:
-    the more the one drops, the less the other.
+    """Every `ffn_top_p` and every `attn_top_p` of the survey at least once, in the fewest settings:
+    the more one half drops, the less the other does.
     """
     count = max(len(plan.ffn_ps), len(SURVEY_PS))
     surveyed = zip(_spread(sorted(plan.ffn_ps), count), _spread(SURVEY_PS, count), strict=True)
@@ -222,8 +222,8 @@ def _settings(
     surveyed: list[Condition],
     found: Conditions,
 ) -> list[Condition]:
-    """For each budget and `ffn_top_p` the `attn_top_p` that spends it, where one does, by what the
-    survey `found`.
+    """For each budget and `ffn_top_p`, the `attn_top_p` that spends it, if there is one,
+    interpolated from what the survey `found`.
     """
     if any(condition.name not in found.by_condition for condition in surveyed):
         return []
@@ -247,7 +247,7 @@ def _settings(
 
 def attention_left(plan: Plan, context: Context, cube: Cube, *, budget: float, ffn: float) -> float:
     """The attention density at which an FFN density of `ffn` spends `budget`: FLOPs are linear in
-    both. Below 0 where none does; above 1 where all of it can be afforded.
+    both. Below 0 if no density does; above 1 if full attention fits.
     """
     shape = language_shape(context.runner.model.config.text_config)
     side = plan.size // 28

@@ -1,9 +1,9 @@
 """Thresholds by layer within a budget of FLOPs: a greedy search that starts from the best pair.
 
 A round surveys some of the clips: what one threshold of one layer, moved a rung up or down its
-ladder, changes in FLOPs and loss. Taken to add up, these tell which move (a rung, or an exchange of
-two) promises the least loss within the budget. It answers all clips, and is kept only where the
-measured loss falls and the measured FLOPs fit. No threshold moves twice in a round.
+ladder, changes in FLOPs and loss. Assumed to add up, these changes predict which move (a rung, or
+an exchange of two) has the least loss within the budget. It answers all clips, and is kept only if
+the measured loss falls and the measured FLOPs fit. No threshold moves twice in a round.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from adaspark.eval.tables import written
 
 HALVES = ("attn_top_p", "ffn_top_p")
 DOUBLINGS = 4
-"""Rungs of `attn_top_p` to either side of where it starts."""
+"""Rungs of `attn_top_p` on either side of its starting value."""
 MIN_MISSED = 1 / 128
-"""What a start at 1 counts as missing, so that its ladder has rungs."""
+"""The missed mass, 1 - p, assumed for a start at p = 1, so that its ladder has rungs."""
 
 Place = tuple[str, int]
 """A threshold: which half, and the layer."""
@@ -81,7 +81,7 @@ def ladders(pair: AdaSparkConfig, ffn_ps: Sequence[float]) -> dict[str, list[flo
 
 
 def steps(config: AdaSparkConfig, rungs: Ladders) -> Iterator[Move]:
-    """Every threshold by layer a rung down, and a rung up, where there is one."""
+    """Every threshold by layer moved a rung down, and a rung up, if there is one."""
     for half in HALVES:
         for layer, p in enumerate(getattr(config, half)):
             at = rungs[half].index(p)
@@ -91,7 +91,7 @@ def steps(config: AdaSparkConfig, rungs: Ladders) -> Iterator[Move]:
 
 
 def best_move(surveyed: Sequence[Move], room: float) -> Move | None:
-    """The move, or exchange of two, of least loss for no more than `room` FLOPs; None where none
+    """The move, or exchange of two, of least loss for no more than `room` FLOPs; None if none
     promises to lose less.
     """
     exchanges = (a + b for a, b in combinations(surveyed, 2) if not a.touches(b))
@@ -101,10 +101,10 @@ def best_move(surveyed: Sequence[Move], room: float) -> Move | None:
 
 @dataclass(frozen=True)
 class Search:
-    """One budget's search in a model of `layers` layers; `say` tells what is kept.
+    """One budget's search in a model of `layers` layers; `say` reports each move that is kept.
 
-    All that it measures are items, so that a search which is run again takes the same way and asks
-    only what is missing. It ends where `ask` cannot answer all, as when a budget of time is spent.
+    All measurements are items, so a search that is run again takes the same steps and asks only
+    what is missing. It ends when `ask` cannot answer all, as when a time budget is spent.
     """
 
     budget: float
@@ -114,7 +114,7 @@ class Search:
     say: Callable[[str], None] = print
 
     def run(self, pair: Setting, rounds: int) -> Setting:
-        """What improves on the pair after so many rounds at most; the pair where nothing does."""
+        """What improves on the pair after so many rounds at most; the pair if nothing does."""
         current = pair
         for _ in range(rounds):
             found = self._round(current)
@@ -153,6 +153,6 @@ class Search:
         ]
 
     def _answered(self, condition: Condition) -> Setting | None:
-        """A condition on all clips; None where they were not all answered."""
+        """A condition on all clips; None if they were not all answered."""
         found = settings(self.ask([condition], False))
         return next((setting for setting in found if setting.name == condition.name), None)

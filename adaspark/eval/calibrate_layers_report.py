@@ -18,11 +18,11 @@ from adaspark.eval.results import Figure
 from adaspark.eval.tables import written
 
 Chosen = tuple[float, Setting, Setting]
-"""A budget, its pair, and what is best by layer: the pair again where nothing improves on it."""
+"""A budget, its pair, and what is best by layer: the pair again if nothing improves on it."""
 
 
 def chosen(items: Items, budgets: Sequence[float]) -> list[Chosen]:
-    """What each budget that a pair meets comes to; empty where no layer was tried on its own."""
+    """The result for each budget that a pair meets; empty if no thresholds by layer were tried."""
     if not any(AdaSparkConfig.from_dict(item["config"]).layers for item in items):
         return []
     found = settings(items)
@@ -31,7 +31,7 @@ def chosen(items: Items, budgets: Sequence[float]) -> list[Chosen]:
 
 
 def findings(items: Items, budgets: Sequence[float]) -> Iterator[str]:
-    """What thresholds by layer gain over the pair, where they do."""
+    """What thresholds by layer gain over the pair, if they gain anything."""
     for budget, pair, setting in chosen(items, budgets):
         if setting is pair:
             continue
@@ -49,7 +49,7 @@ def findings(items: Items, budgets: Sequence[float]) -> Iterator[str]:
 
 
 def failures(items: Items, budgets: Sequence[float]) -> Iterator[str]:
-    """Where thresholds by layer gain nothing, or only on the clips that they were chosen on."""
+    """Budgets at which thresholds by layer gain nothing, or only on the clips of the search."""
     unseen = Conditions.at(UNSEEN, items)
     for budget, pair, setting in chosen(items, budgets):
         share = written(budget, "percent")
@@ -89,7 +89,7 @@ def figures(items: Items, budgets: Sequence[float]) -> Iterator[Figure]:
 def _said_unseen(
     unseen: Conditions, budget: float, pair: Setting, setting: Setting
 ) -> Iterator[str]:
-    """The same two on clips that neither was chosen on, where those were answered."""
+    """The same two on clips that neither was chosen on, if those were answered."""
     if setting.name not in unseen.by_condition:
         return
     lost, before = (unseen.lost(s.name).value for s in (setting, pair))

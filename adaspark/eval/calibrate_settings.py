@@ -103,7 +103,7 @@ def chosen_pairs(found: Sequence[Setting], budgets: Sequence[float]) -> dict[flo
 
 
 def improves(new: Setting, old: Setting, budget: float) -> bool:
-    """Whether `new` meets the budget, loses less, and keeps the score where `old` does."""
+    """Whether `new` meets the budget, loses less, and keeps the score if `old` does."""
     return new.flops <= budget and new.loss < old.loss and new.keeps >= old.keeps
 
 

@@ -1,9 +1,9 @@
 """`adaspark eval case`: which cubes a word chooses, drawn on the frames beside the truth.
 
-Asks what the paper's Fig. 5 asks, at small scale. Two words of each question are looked at: its key
-word, the last that names a look of the object asked about ("circle", "red", "striped") or an end
-("first"), and the row that gives the answer's first word. The truth is known token by token: where
-the object is that is asked about. Which cases are drawn follows from a rule, not from their looks.
+The paper's Fig. 5 at small scale. Two words of each question are looked at: its key word, the last
+that names a look of the object asked about ("circle", "red", "striped") or an end ("first"), and
+the row that gives the answer's first word. Which tokens hold the object that is asked about is
+known. A fixed rule picks the cases that are drawn.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Plan:
     items: int = option(40, "questions of each family")
     length: str = option("64x224", "frames at 4 a second, x, pixels square")
     families: tuple[str, ...] = option(
-        ("needle", "lookalike", "order", "motion", "spatial"), "which are asked"
+        ("needle", "lookalike", "order", "motion", "spatial"), "families that are asked"
     )
 
     def __post_init__(self) -> None:
@@ -120,10 +120,10 @@ def _words(
 
 
 def _choice(recorded: RecordedBatch, clip: int, row: int, truth: Tensor) -> dict[str, Any]:
-    """What a row chose, layer by layer: a cube counts where half of the heads or more kept it.
+    """What a row chose, layer by layer: a cube counts if half of the heads or more kept it.
 
     `cubes` are bits, lowest cube first, in hexadecimal; `ceiling` is the IoU of all cubes that hold
-    some of the truth: no choice of whole cubes that covers it fits better.
+    some of the truth, the best that whole cubes covering it can reach.
     """
     kept = rows_of(recorded, clip, [row]).kept[:, :, 0].cpu()  # [L, H, C]
     cubes = kept.double().mean(1) >= 0.5

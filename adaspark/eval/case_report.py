@@ -21,7 +21,7 @@ from adaspark.eval.tables import Cell, Kind, Table, written
 
 KINDS = {"key": "the key word", "answer": "the row that answers"}
 COVERED = 0.5
-"""A case is a hit where this share of the object's tokens is chosen, a miss where none is."""
+"""A case is a hit if this share of the object's tokens is chosen, a miss if none is."""
 DRAWN = 4
 """cases in a picture: more would not fit on a page"""
 
@@ -102,7 +102,7 @@ def mean_of(items: Items, name: str, layer: int) -> stats.Estimate:
 
 
 def lift(items: Items, layer: int) -> stats.Estimate:
-    """Share of the truth that is chosen, less the share of the video: 0 where cubes are drawn by
+    """Share of the truth that is chosen, less the share of the video: 0 if cubes are drawn by
     lot.
     """
     more = [item["recall"][layer] - item["share"][layer] for item in items]

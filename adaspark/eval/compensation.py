@@ -1,4 +1,4 @@
-"""What skipping tokens costs the FFN: the error of the mean, and of doing nothing, per layer.
+"""The FFN's error from skipping tokens, per layer: with the cube's mean, and with nothing instead.
 
 Axes: L layers, B clips, V video tokens, C cubes, h hidden size.
 """
@@ -56,7 +56,7 @@ def recording_branches(model: Any) -> Iterator[Branches]:
 class SkipErrors:
     """Per layer and clip, fp64 [L, B]: the share of video tokens that pass, and root mean square
     errors of the skipped ones, relative to the FFN's own output (`branch`; bypass errs by 1 there)
-    and to the block's output x + FFN(x) (`mean`, `bypass`). NaN where nothing is skipped.
+    and to the block's output x + FFN(x) (`mean`, `bypass`). NaN if nothing is skipped.
     """
 
     passed: Tensor

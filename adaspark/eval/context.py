@@ -52,7 +52,7 @@ class Context:
         return Runner(self.loaded)
 
     def in_time(self, jobs: Sequence[Job], name: Callable[[Job], str] = str) -> Iterator[Job]:
-        """The jobs as long as the budget lasts; the others are written down as left out.
+        """The jobs, while the budget lasts; the rest are recorded as left out.
 
         A job that began is finished. Put first what must not be missing.
         """

@@ -12,7 +12,7 @@ _MIN_PAIRS = 3
 def correlation(a: Tensor, b: Tensor) -> Tensor:
     """Pearson's, fp64 [...] of [..., N]; entries where either is not finite are left out.
 
-    NaN where fewer than three pairs are left or one side does not vary.
+    NaN if fewer than three pairs are left or one side does not vary.
     """
     known = a.isfinite() & b.isfinite()
     count = known.sum(-1)
@@ -24,7 +24,7 @@ def correlation(a: Tensor, b: Tensor) -> Tensor:
 def rank_correlation(a: Tensor, b: Tensor, among: Tensor) -> Tensor:
     """Spearman's, fp64 [...] of [..., N] over the entries where `among`, bool [..., N], is true.
 
-    Equal values rank in their order, which matters little where few are equal.
+    Equal values rank in their order, which matters little if few are equal.
     """
     one, two = (_ranks(values, among) for values in (a, b))
     return correlation(one, two)

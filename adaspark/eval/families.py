@@ -1,9 +1,9 @@
 """`adaspark eval families`: answers, densities and FLOPs per family of questions, condition by
 condition.
 
-Asks what the paper's main tables ask, at small scale: ten families at three lengths, dense,
-AdaSpark and, where they are bundled, the weights tuned to sparsity. All conditions answer identical
-questions. Controls, dense: grey pictures, and frames in a random order.
+The paper's main tables at small scale: ten families at three lengths, dense, AdaSpark and, if they
+are bundled, the weights tuned to sparsity. All conditions answer identical questions. Controls,
+dense: grey pictures, and frames in a random order.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class Plan:
     lengths: tuple[str, ...] = option(
         ("148x224", "64x224", "16x112"), "frames at 4 a second, x, pixels square"
     )
-    families: tuple[str, ...] = option(tuple(FAMILIES), "which are asked")
+    families: tuple[str, ...] = option(tuple(FAMILIES), "families that are asked")
     control_clips: int = option(200, "clips that are asked again blind and shuffled")
 
     def __post_init__(self) -> None:
         if self.items < 1 or self.control_clips < 0:
-            raise UserError("Ask at least 1 item of a family, and no fewer than 0 clips again.")
+            raise UserError("Ask at least 1 item of a family; --control-clips is 0 or more.")
         for family in self.families:
             check_family(family)
         for length in self.lengths:
@@ -139,7 +139,7 @@ def _fields(name: str, outcome: Outcome) -> dict[str, Any]:
 
 
 def _controls(clip: Clip, question: Question, again: dict[str, Outcome]) -> dict[str, Any]:
-    """Answers without a picture; and where order is what is asked, out of order."""
+    """Answers without a picture and, if the question is about order, out of order."""
     fields = {n: {"answer": o.answer, "correct": round(o.correct, 3)} for n, o in again.items()}
     luck = as_shown(clip, question)
     if luck is None:

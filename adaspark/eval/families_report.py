@@ -47,7 +47,7 @@ def findings(answers: Answers) -> Iterator[str]:
 
 
 def failures(answers: Answers) -> Iterator[str]:
-    """What one length did not reach, lost, or gave away."""
+    """Targets missed, families that lose, and controls better than chance, at one length."""
     below = [
         f"{family} {_percent(found.value)} of {_percent(TARGETS[family])}"
         for family, found in answers.accuracies["dense"].items()
@@ -101,7 +101,7 @@ def _worst(answers: Answers, condition: str) -> str:
 
 
 def _controls(answers: Answers, *, better: bool) -> dict[str, str]:
-    """By control: the families whose interval lies above luck, or those whose does not."""
+    """By control: the families whose interval lies above chance (`better`), or the others."""
     listed: dict[str, list[str]] = {"grey pictures": [], "frames shuffled": []}
     for family, mine in by_family([item for item in answers.items if "blind" in item]).items():
         mixed = [item for item in mine if "shuffled" in item]

@@ -106,7 +106,7 @@ def by_family(items: Items) -> dict[str, Items]:
 
 
 def accuracy(items: Items, condition: str) -> stats.Estimate:
-    """Share of right answers with Wilson's interval; mIoU, bootstrapped, where all are spans."""
+    """Share of right answers with Wilson's interval; mIoU, bootstrapped, if all are spans."""
     scores = _scores(items, condition)
     if all(item["family"] == "grounding" for item in items):
         return stats.bootstrap_mean(scores, _videos(items))
@@ -114,8 +114,8 @@ def accuracy(items: Items, condition: str) -> stats.Estimate:
 
 
 def chance(items: Items) -> float:
-    """What one gets who knows the questions alone: the best constant answer to each form, or one
-    of the answers that the question names. NaN for what is never there.
+    """Chance score from the questions alone: the best constant answer to each form, or one of the
+    answers that the question names. NaN for `absent`, whose objects are never there.
     """
     if items[0]["family"] == "absent":
         return float("nan")
@@ -126,7 +126,7 @@ def chance(items: Items) -> float:
 
 
 def _by_luck(form: str, expected: list[str]) -> float:
-    """How many of the answers to one form the best luck gets right, spans by their overlap."""
+    """How many answers to one form the best guess gets right; spans count by their overlap."""
     if form in NAMED:
         return len(expected) / NAMED[form]
     if form != "grounding":

@@ -2,7 +2,7 @@
 
 Beyond the paper, at small scale. On one dense run: how much of the attention the chosen cubes hold,
 against other choices as dense; how well the router's weights rank and promise it; what skipping
-tokens costs the FFN. Against it, AdaSpark's answers: divergence and flips.
+tokens costs the FFN. AdaSpark's answers against the dense ones: divergence and flips.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Plan(ClipPlan):
 def run(plan: Plan, context: Context) -> None:
     """Read every clip densely and sparsely, and add one item a clip.
 
-    Raises UserError where thresholds differ by layer.
+    Raises UserError if thresholds differ by layer.
     """
     attn, ffn = _own_ps(context.config)
     for length, clips in batches(context, plan):
@@ -118,8 +118,8 @@ def _dense(plan: Plan, context: Context, clips: Sequence[Clip]) -> list[dict[str
 
 
 def _choices(rows: Rows, runs: Rows, plan: Plan, own_p: float) -> dict[str, Any]:
-    """Recall of every choice at every p, by layer at `own_p`, and the router's rank correlation
-    and promise kept.
+    """Recall of every choice at every p, by layer at `own_p`, and the router's rank correlation and
+    the mass its promises deliver.
     """
     by_p: dict[str, Any] = {}
     by_layer: dict[str, Any] = {}

@@ -54,7 +54,7 @@ def ahead(items: Items, kind: str, p: str, baseline: str) -> Estimate:
 
 
 def realised(items: Items, kind: str, p: str) -> Estimate:
-    """Share of the true mass that top-p catches where p was promised."""
+    """Share of the true mass that top-p covers when its router promises p."""
     return over_layers([item["attention"][kind]["realised"][p] for item in items])
 
 

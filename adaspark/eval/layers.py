@@ -1,8 +1,8 @@
-"""`adaspark eval layers`: how many cubes and tokens each layer keeps, for whom, and for what.
+"""`adaspark eval layers`: how many cubes and tokens each layer keeps, by query and question.
 
-Asks what the paper's Fig. 4 asks, at small scale: kept cubes by layer, by kind of query and by
-family of question; kept FFN tokens by layer; and whether a question about the whole clip keeps
-more than one about a single object of the same clip.
+The paper's Fig. 4 at small scale: kept cubes by layer, by kind of query and by family of question;
+kept FFN tokens by layer; and whether a question about the whole clip keeps more than one about a
+single object of the same clip.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def run(plan: Plan, context: Context) -> None:
 
 
 def with_needle(clip: Clip) -> Clip:
-    """The clip, asked for a needle too where it is asked for the most common: then the two kinds of
+    """The clip, asked for a needle too if it is asked for the most common: then the two kinds of
     question can be compared on one video.
     """
     asked = {question.family for question in clip.questions}
@@ -64,7 +64,7 @@ def with_needle(clip: Clip) -> Clip:
 
 
 def kept_shares(rows: Rows) -> Tensor:
-    """Kept cubes / candidates: double [L, H, S], NaN where a row has no candidate."""
+    """Kept cubes / candidates: double [L, H, S], NaN if a row has no candidate."""
     shares: Tensor = rows.kept.sum(-1).double() / rows.candidates.sum(-1)
     return shares
 
@@ -86,7 +86,7 @@ def _item(recorded: RecordedBatch, clip: int) -> dict[str, Any]:
 
 def _kept(rows: Rows) -> dict[str, list[float | None]]:
     """Per layer: share of candidate cubes and of visible video tokens that a row reads; CV of the
-    first among rows and heads; the router's entropy; and how entropy and share go together.
+    first among rows and heads; the router's entropy; and the correlation of entropy and share.
     """
     shares = kept_shares(rows).flatten(1)  # [L, H x S]
     read = ((rows.kept | rows.own) * rows.visible).sum((-1, 1))  # [L, S]

@@ -1,4 +1,4 @@
-"""What is known layer by layer of many clips: means with intervals, and words for layers."""
+"""Figures by layer over many clips: means with intervals, and layers in words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from adaspark.eval.tables import Kind, written
 from adaspark.summary import finite_or_none
 
 Layers = Sequence[float | None]
-"""One clip's figure of each layer; None where a layer has none."""
+"""One clip's figure of each layer; None if a layer has none."""
 
 
 def rounded(figures: Tensor | Sequence[Any]) -> list[float | None]:
@@ -26,7 +26,7 @@ def rounded(figures: Tensor | Sequence[Any]) -> list[float | None]:
 
 
 def table_of(clips: Sequence[Layers]) -> NDArray[np.float64]:
-    """Figures of clips as [clips, L], NaN where there is none."""
+    """Figures of clips as [clips, L], NaN for None."""
     return np.array(clips, np.float64).reshape(len(clips), -1)
 
 

@@ -26,10 +26,10 @@ def matched(
     """`condition` with the share, or with top-p the threshold, that brings its attention density on
     `clips` nearest to `target`.
 
-    The density grows with either, from little at 0 to 1 at 1; the false position between the two
-    is halved on the side that stays (the Illinois method). Few clips are enough: the density
-    hardly depends on them. (`scipy.optimize` stops by how near the share is, not by how near the
-    density is; each try answers all clips, so this takes the few that it needs.)
+    The density grows with either, from little at 0 to 1 at 1; the false position between the two is
+    halved on the side that stays (the Illinois method). Few clips are enough: the density hardly
+    depends on them. (`scipy.optimize` stops by the tolerance of the share, not of the density;
+    every try answers all clips, so this stops as soon as the density is close.)
     """
     dial = "attn_top_p" if condition.config.attn_rule == "top_p" else "attn_keep"
     low, high = (0.0, -target), (1.0, 1.0 - target)

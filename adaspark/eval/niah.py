@@ -1,8 +1,8 @@
 """`adaspark eval niah`: a needle in a haystack, by length of the clip and depth of the needle.
 
-Asks what the paper's Fig. 3 asks, at small scale. The needle is one brief object, unique in colour
-and shape, or one whose shape comes again with the other fill (look-alikes). Dense, AdaSpark, and
-the rules top-k and uniform, which keep the share of cubes at which they are as dense as AdaSpark.
+The paper's Fig. 3 at small scale. The needle is one brief object, unique in colour and shape, or
+one whose shape comes again with the other fill (look-alikes). Compared are dense, AdaSpark, and the
+rules top-k and uniform at AdaSpark's density.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ class Plan:
     `depths` counts the depths from 0 to 1 at which the needle's middle lies, evenly.
     """
 
-    items: int = option(24, "clips a cell")
+    items: int = option(24, "clips per length, depth and variant")
     lengths: tuple[str, ...] = option(
         ("148x224", "128x224", "64x224", "32x224", "16x224", "256x112", "384x112"),
         "frames at 4 a second, x, pixels square",
     )
     depths: int = option(6, "depths, evenly from the start to the end")
-    needle_secs: float = option(1.0, "how long the needle is there")
+    needle_secs: float = option(1.0, "seconds that the needle is shown")
     variants: tuple[str, ...] = option(VARIANTS, "needle (alone of its kind), lookalike")
 
     def __post_init__(self) -> None:
@@ -52,7 +52,7 @@ class Plan:
             raise UserError("Take 1 clip a cell or more, 2 depths or more, needles of 0 to 4 s.")
         if unknown := set(self.variants) - set(VARIANTS):
             raise UserError(
-                f"There is no variant {min(unknown)!r}; choose of {', '.join(VARIANTS)}."
+                f"There is no variant {min(unknown)!r}; choose from {', '.join(VARIANTS)}."
             )
         for length in self.lengths:
             Length.parse(length)
@@ -123,9 +123,7 @@ def _about_needle(scene: Scene, family: str) -> Question | None:
 
 
 def _answers(context: Context, clips: Sequence[Clip]) -> dict[Condition, list[Outcome]]:
-    """Each condition's outcomes; the rules at the share of cubes at which they are as dense as
-    AdaSpark is on these very clips.
-    """
+    """Each condition's outcomes, the rules at AdaSpark's density on these same clips."""
     conditions = [DENSE_CONDITION, Condition(ADASPARK, context.config)]
     found = _outcomes(context.runner, clips, conditions)
     target = mean(outcome.density["attention"] for outcome in found[conditions[1]])

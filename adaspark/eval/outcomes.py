@@ -28,7 +28,7 @@ class Outcome:
 
     `hit`: share of (layer, head) pairs in which at least one row of the question or the answer
     chose a cube that holds what was asked about; `hit_any`: whether any did; `hit_last`: the share
-    for the prompt's last row alone, which gives the answer's first token; None where the question
+    for the prompt's last row alone, which gives the answer's first token; None if the question
     is about no single object. `density`: computed / causal pairs of the question's own
     prompt (`attention`), of its rows by kind (`video`, `question`, `answer`), and the FFN's.
     `flops`: `dense` and `sparse` prefill of the language model, `reduction` = 1 - sparse / dense,
@@ -131,8 +131,8 @@ def hits(
     """Whether a question's rows chose a cube of what it asks about: bool [L, B, H, Q] of all its
     rows, and of the prompt's last row.
 
-    `truth` bool [B, V, K] tells which token holds which event, `wanted` bool [B, Q, K] which
-    event each question is about.
+    `truth` bool [B, V, K] says which token holds which event, `wanted` bool [B, Q, K] which event
+    each question is about.
     """
     held = torch.einsum("bvk,bqk->bqv", truth.float(), wanted.float()) > 0
     cubes = torch.zeros(*held.shape[:2], geometry.layout.cubes, device=held.device)

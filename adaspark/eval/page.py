@@ -1,4 +1,5 @@
-"""One self-contained HTML page for an evaluation: what was asked, seen and missed; how to rerun it.
+"""One self-contained HTML page for an evaluation: its question, findings and failures, and how to
+rerun it.
 
 It loads nothing and links nowhere; its own policy forbids it any request. Everything that a run
 says is escaped.
@@ -82,7 +83,7 @@ def write_page(
 ) -> Path:
     """Write `page(...)` as `index.html` beside the results, and say where.
 
-    Raises ValueError for a page over `MAX_BYTES`; UserError where the disk refuses.
+    Raises ValueError for a page over `MAX_BYTES`; UserError if the disk refuses.
     """
     content = page(results, title=title, paper=paper, seen=seen, failed=failed).encode()
     if len(content) > MAX_BYTES:

@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Series:
-    """The settings of one way to save, that answered every clip."""
+    """The settings of one method of saving FLOPs that answered every clip."""
 
     name: str
     conditions: Conditions
@@ -51,7 +51,7 @@ class Series:
         return np.array([_sums(self.conditions, name) for name in self.names])
 
     def volume(self, weights: Floats, min_budget: float) -> Floats:
-        """[draws]: hypervolume where clip c counts `weights` [draws, clips] times."""
+        """[draws]: hypervolume if clip c counts `weights` [draws, clips] times."""
         scores = weights @ self.by_clip.T / (weights @ _counts(self.conditions))[:, None]
         return np.array([hypervolume(self.costs, row, min_budget) for row in scores])
 
@@ -113,7 +113,7 @@ def draw(results: Results) -> None:
 
 
 def findings(found: Sequence[Series]) -> Iterator[str]:
-    """What each way to save keeps, and which keeps more."""
+    """What each method of saving FLOPs keeps, and which keeps more."""
     for series in found:
         cheapest = _cheapest(series)
         if cheapest:
@@ -129,7 +129,7 @@ def findings(found: Sequence[Series]) -> Iterator[str]:
 
 
 def failures(found: Sequence[Series]) -> Iterator[str]:
-    """Fronts that AdaSpark's does not beat, and ways that keep dense answers nowhere."""
+    """Fronts that AdaSpark's does not beat, and methods that match dense at no setting."""
     for series, above in _against(found):
         if above.low > 0 and _are_enough(series):
             yield f"The front of {series.name} lies above AdaSpark's. {_lead(series, above)}"

@@ -1,4 +1,4 @@
-"""Recorded rows of a clip, by kind of query: what they weighed and chose, and what they could.
+"""Recorded rows of a clip, by kind of query: probabilities, choices and candidates.
 
 Axes: L layers, H query heads, S recorded rows, C cubes.
 """
@@ -22,9 +22,9 @@ class Rows:
     """Rows of one clip in all layers.
 
     `kept` bool and `probs` fp32 [L, H, S, C] are over the cubes other than the row's own; `mass`
-    fp32 likewise, own cube included, is the share of dense attention that lies there (all zero
-    where it was not recorded). `visible` int64 [S, C] counts the tokens of each cube that a row may
-    see and `own` bool [S, C] marks its own cube; `places` int64 [S] are in the question's prompt.
+    fp32 likewise, own cube included, is the share of dense attention that lies there (all zero if
+    it was not recorded). `visible` int64 [S, C] counts the tokens of each cube that a row may see
+    and `own` bool [S, C] marks its own cube; `places` int64 [S] are in the question's prompt.
     """
 
     kept: Tensor
@@ -51,7 +51,7 @@ def rows_of(recorded: RecordedBatch, clip: int, wanted: Sequence[int]) -> Rows:
     layers = recorded.decisions.layers
     probs = torch.stack([layer.probs[clip, :, at] for layer in layers])
     held = [layer.mass[clip, :, at] for layer in layers if layer.mass is not None]
-    table = geometry.layout.tokens_from_cube  # [C, M], -1 where a cube is smaller
+    table = geometry.layout.tokens_from_cube  # [C, M], -1 past the end of a smaller cube
     before = geometry.video_before[rows, None, None]
     cubes = torch.arange(geometry.layout.cubes, device=device)
     return Rows(

@@ -1,7 +1,7 @@
-"""Evaluation at speed: each clip's video is read once a condition, all its questions behind it.
+"""Evaluation at speed: a clip's video is read once per condition, all its questions behind it.
 
-The packed masked forward answers what the product answers (tested), in batches and on any device;
-it saves no time by being sparse, so nothing here is timed. Label S.
+The packed masked forward gives the product's answers (tested), in batches and on any device;
+sparsity saves it no time, so nothing here is timed. Its figures carry the label S.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _KEPT_FEATURES = 4  # batches whose features stay, for the next condition
 
 @dataclass(frozen=True, eq=False)
 class RecordedBatch:
-    """One batch's decisions, for whoever wants more than outcomes.
+    """One batch's decisions, for evaluations that need more than outcomes.
 
     `decisions` has the sampled video rows first, then all text rows of the blocks (see its `rows`);
     `truth` bool [B, V, K]; `log_probs` by clip and question: fp32 [answer tokens, vocabulary] under
@@ -120,7 +120,7 @@ class Runner:
 
     def observe(self, clips: Sequence[Clip], condition: Condition, record: Record) -> None:
         """Read clips under the expected answers, for `record` alone: nothing is decoded, which is
-        most of the work where answers are wrong.
+        most of the work if answers are wrong.
         """
         for part in self.batches(clips):
             if any(clip.questions for clip in part):
@@ -183,7 +183,7 @@ class Runner:
     ) -> dict[tuple[int, int], str]:
         """Greedy answers by (clip, question).
 
-        Where every token of the expected answer is the first choice, its end included, greedy
+        If every token of the expected answer is the first choice, its end included, greedy
         decoding gives that answer; the others are decoded.
         """
         answers: dict[tuple[int, int], str] = {}
@@ -274,7 +274,7 @@ def _questions(clips: Sequence[Clip]) -> list[Question]:
 
 
 def _decisions(geometry: PackedGeometry, record: Record | None) -> Decisions:
-    """All text rows, and evenly spaced video rows where they are asked for."""
+    """All text rows, and evenly spaced video rows if they are asked for."""
     if record is None:
         return Decisions()
     video = geometry.video

@@ -1,4 +1,4 @@
-"""Clips as the language model is shown them: features, positions, and where each object is."""
+"""Clips as the language model gets them: features, positions, and the tokens of each object."""
 
 from __future__ import annotations
 

@@ -64,10 +64,10 @@ def bootstrap_mean(
     """Mean of `scores` [N] with the percentile interval of a bootstrap over `videos` [N].
 
     Without `videos` every item is a cluster of its own. Without items everything is NaN.
-    (`scipy.stats.bootstrap` draws indices of single items, with other random numbers: the intervals
-    that were published could not be had again.)
+    (`scipy.stats.bootstrap` draws indices of single items, with other random numbers: published
+    intervals could not be reproduced.)
 
-    Raises ValueError where the lengths differ or a score is not finite.
+    Raises ValueError if the lengths differ or a score is not finite.
     """
     values = _checked(scores)
     sums, counts = _per_video(values, videos)

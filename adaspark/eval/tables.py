@@ -11,7 +11,7 @@ from adaspark.eval.stats import Comparison
 
 Kind = Literal["text", "count", "percent", "points", "share", "number", "p"]
 Cell = str | float | tuple[float, float, float] | list[float] | None
-"""Text, a number, (value, low, high), or None where there is nothing to say."""
+"""Text, a number, (value, low, high), or None if there is nothing to say."""
 
 MISSING = "–"  # noqa: RUF001
 

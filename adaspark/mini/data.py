@@ -1,4 +1,4 @@
-"""Training batches as a pure function of stage, seed and step; pictures come later."""
+"""Training batches as a pure function of stage, seed and step, without the rendered pictures."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Batch:
     """Clips of one shape with their questions.
 
     `table` as `render.tabulate` gives it; `times_secs` float32 [B, F]; `ids` and `labels` int64
-    [B, Q, L]; `families` int64 [B, Q] (-1 where a block is empty).
+    [B, Q, L]; `families` int64 [B, Q] (-1 if a block is empty).
     """
 
     table: dict[str, Tensor]
@@ -54,7 +54,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class BatchSpec:
-    """How large batches are: about `tokens` tokens a batch, `asked` questions a clip or, where its
+    """How large batches are: about `tokens` tokens a batch, `asked` questions a clip or, if its
     kind says so, several times as many.
     """
 

@@ -19,9 +19,10 @@ class LayerDecisions:
 
     `kept` bool [B, H, S, C] and `probs` fp32 likewise, of the recorded rows (own cube not
     included); `mass` fp32 likewise: the share of a row's dense attention that each cube holds (own
-    cube included; what is missing to one is on text), given this run's queries and keys. `pairs`
-    int64 [B, N]: keys that each row read, summed over heads. `ffn_kept` bool [B, V]. `ffn_in` and
-    `ffn_out` fp32 [B, N]: norms of the residual stream before the FFN and of the branch's output.
+    cube included; the rest of the sum to one is on text), given this run's queries and keys.
+    `pairs` int64 [B, N]: keys that each row read, summed over heads. `ffn_kept` bool [B, V].
+    `ffn_in` and `ffn_out` fp32 [B, N]: norms of the residual stream before the FFN and of the
+    branch's output.
     """
 
     kept: Tensor
@@ -47,7 +48,7 @@ class Decisions:
     layers: list[LayerDecisions] = field(default_factory=list)
 
     def layer(self, index: int, geometry: PackedGeometry, clips: int, heads: int) -> LayerDecisions:
-        """Where the layer's decisions go; the first call for it makes room."""
+        """The layer's record; the first call for a layer allocates it."""
         if self.rows is None:
             self.rows = list(range(geometry.shape.prefix_tokens, geometry.tokens))
         if index == len(self.layers):

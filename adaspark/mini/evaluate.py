@@ -40,8 +40,8 @@ def evaluate(
     """Mean score per family over `items` clips, one question of each family a clip.
 
     Clips come from the stage tests' seeds, which training never draws, and are drawn for the
-    families by turns. With `blind` the pictures are grey: what is then answered right was guessed.
-    A family that a clip cannot answer is skipped for that clip.
+    families by turns. With `blind` the pictures are grey, which measures guessing. A family that a
+    clip cannot answer is skipped for that clip.
     """
     right: dict[str, float] = dict.fromkeys(families, 0.0)
     total: Counter[str] = Counter()

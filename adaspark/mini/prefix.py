@@ -1,8 +1,8 @@
 """The packed prefix by the product's own attention: what is dropped is not computed.
 
 On a CPU the masks over every product take most of an evaluation's time; the compiled kernels need
-none. Exact like them, and like them without gradients. Axes as for `PackedGeometry`; D is the head
-dimension.
+none. The result is as exact as with masks, without gradients. Axes as for `PackedGeometry`; D is
+the head dimension.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ MAX_SEEDS = 500
 
 @dataclass(frozen=True)
 class Sample:
-    """A sample's file name, the family it is for, and its first question where that is fixed."""
+    """A sample's file name, the family it is for, and its first question if that is fixed."""
 
     name: str
     family: str

@@ -1,9 +1,9 @@
 """The packed forward with AdaSpark on: batched and differentiable, by masks.
 
-It computes every product and every FFN and masks what AdaSpark leaves out, so it shows what the
-method answers and lets gradients pass through what was chosen. Choices come from the functions
-that the product uses. It saves no time but for a prefix on a CPU without gradients. Axes as for
-`PackedGeometry`; P = X + V tokens of the prefix, G KV heads, D head dimension, h hidden.
+It computes every product and every FFN and masks what AdaSpark drops, so it gives the method's
+answers and lets gradients pass through what was chosen. Choices come from the product's own
+functions. It saves time only for a prefix on a CPU without gradients. Axes as for `PackedGeometry`;
+P = X + V tokens of the prefix, G KV heads, D head dimension, h hidden.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class LayerKeys:
 
 @dataclass(frozen=True)
 class SparseForward:
-    """A model with a geometry and a configuration, whose cube is not read: `geometry` holds the
-    cubes.
+    """A model with a geometry and a configuration; the cubes are those of `geometry`, not of
+    `config`.
 
-    With `oracle` the rule weighs cubes by the dense attention mass that they hold, which nobody
-    knows without computing it. `decisions` records every layer.
+    With `oracle` the rule weighs cubes by their dense attention mass, which only dense attention
+    can compute. `decisions` records every layer.
     """
 
     model: Any
@@ -68,7 +68,9 @@ class SparseForward:
         return self.text(blocks, self.prefix(features))
 
     def prefix(self, features: Tensor) -> list[LayerKeys]:
-        """Read template and video once; what each layer's text will read of them."""
+        """Read template and video once; returns the keys and values that each layer's text will
+        read.
+        """
         embeds = prefix_embeds(self.model, features, self.geometry.shape)
         past: list[LayerKeys] = []
         self._layers(embeds, 0, past)
@@ -290,13 +292,13 @@ def _mix(
     if kept is not None:
         attended = F.pad(kept | geometry.own(chunk), (0, 1), value=True)  # text is always read
         cubes = geometry.cube_from_key(chunk).expand(*attended.shape[:-1], -1)
-        # Summands, because that is what the product makes of truth values, at twice the time.
+        # Added, because scaled_dot_product_attention turns truth values into summands, more slowly.
         mask = _summand(attended, rows.dtype).gather(-1, cubes) + _summand(mask, rows.dtype)
     return F.scaled_dot_product_attention(rows, keys, values, attn_mask=mask)
 
 
 def _summand(allowed: Tensor, dtype: torch.dtype) -> Tensor:
-    """0 where reading is allowed, minus infinity elsewhere."""
+    """0 if reading is allowed, minus infinity elsewhere."""
     return torch.where(allowed, 0.0, -torch.inf).to(dtype)
 
 

@@ -28,7 +28,7 @@ from adaspark.mini.trainconfig import TrainConfig
 from adaspark.mini.weights import read_start, read_tokenizer
 
 TOKEN_LAYER = 3  # the language layer whose output the late heads read
-NUMBER_LAYER = 1  # early: the numbers say where the layers after it should look
+NUMBER_LAYER = 1  # early, so that later layers can look where the numbers say
 
 
 class Trainer:
@@ -138,8 +138,8 @@ class Trainer:
     def test(self, stage: Stage) -> dict[str, float]:
         """Accuracy per family on held-out clips.
 
-        An answer counts when every one of its tokens, its end included, is the model's first
-        choice: exactly when greedy decoding would give it.
+        An answer counts if each of its tokens, its end included, is the model's first choice, which
+        is when greedy decoding would give it.
         """
         right, total = [0] * len(FAMILY_NAMES), [0] * len(FAMILY_NAMES)
         room = self.spec.clips_in(stage.test, self.packer.block_tokens)
@@ -259,6 +259,6 @@ def _progress(steps: Iterator[Batch], stage: Stage, span: range) -> Iterator[Bat
         initial=span.start,
         total=span.stop,
         mininterval=10,
-        disable=None,  # silent where stderr is no terminal
+        disable=None,  # silent if stderr is no terminal
     )
     return iter(bar)

@@ -23,7 +23,7 @@ from adaspark.mini.trainconfig import TrainConfig
 from adaspark.mini.trainer import Trainer, shape_key
 from adaspark.mini.weights import save_delta
 
-REACH = 0.25  # thresholds are drawn from as far around the bundle's own, the nearer the likelier
+REACH = 0.25  # thresholds are drawn this far around the bundle's own, near ones more often
 OTHER_CUBES: tuple[Cube, ...] = ((1, 2, 2), (2, 2, 2), (1, 4, 4), (2, 4, 4), (4, 4, 4))
 OTHER_CUBES_SHARE = 0.2
 
@@ -90,7 +90,9 @@ class SparseTrainer(Trainer):
         return {"answer": F.cross_entropy(logits, batch.labels.flatten()[asked])}
 
     def bundle(self, folder: Path) -> None:
-        """Write `delta.safetensors` beside where a whole bundle would lie."""
+        """Write `delta.safetensors` into the parent of `folder`, where a whole bundle would be
+        `folder`.
+        """
         facts = {"steps": self.step, "seed": self.config.seed, "cube": list(self.own.cube)}
         save_delta(self.model, self.trained, folder.parent / "delta.safetensors", facts)
 
