@@ -172,7 +172,7 @@ def _others(plan: Plan, context: Context) -> Iterator[tuple[str, Made]]:
 
 
 def _shapes(config: AdaSparkConfig, volume: int) -> Iterator[Condition]:
-    """Parts of frames, tubes and runs of so many tokens."""
+    """Parts of frames, tubes and runs of `volume` tokens."""
     for shape, sides in zip(SHAPES[1:], (FRAMES, TUBES), strict=True):
         yield Condition(at(shape, volume), replace(config, cube=sides[volume]))
     yield Condition(at(RUNS, volume), replace(config, cube=SIZES[volume]), runs=volume)

@@ -24,7 +24,7 @@ ALL_SHAPES = (*SHAPES, RUNS)
 
 
 def at(kind: str, value: float) -> str:
-    """Name of the condition of a kind at a threshold, or with so many tokens a cube."""
+    """Name of the condition of a kind at a threshold or at a number of tokens per cube."""
     return f"{kind} {value:g}"
 
 

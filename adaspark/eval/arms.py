@@ -15,11 +15,11 @@ CONTROLS = ("blind", "shuffled")
 class Condition:
     """One way of answering.
 
-    `runs` chooses among runs of so many tokens in raster order instead of cubes; `oracle` weighs
-    cubes by their dense attention mass. Baselines from outside the method: `frames` is the share of
-    frames shown, evenly sampled; `prune` is the share of video tokens kept after the vision tower,
-    those of largest norm (nothing else is dropped). Controls: `blind` shows grey pictures,
-    `shuffled` the frames in a random order.
+    `runs`, a number of tokens, replaces cubes by runs of that length in raster order; `oracle`
+    weighs cubes by their dense attention mass. Baselines from outside the method: `frames` is the
+    share of frames shown, evenly sampled; `prune` is the share of video tokens kept after the
+    vision tower, those of largest norm (nothing else is dropped). Controls: `blind` shows grey
+    pictures, `shuffled` the frames in a random order.
 
     Raises ValueError if these do not go together.
     """

@@ -114,7 +114,7 @@ class Search:
     say: Callable[[str], None] = print
 
     def run(self, pair: Setting, rounds: int) -> Setting:
-        """What improves on the pair after so many rounds at most; the pair if nothing does."""
+        """The best setting after at most `rounds` rounds; the pair if nothing improves on it."""
         current = pair
         for _ in range(rounds):
             found = self._round(current)

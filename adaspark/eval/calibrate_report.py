@@ -81,7 +81,7 @@ def draw(results: Results) -> None:
 
 
 def findings(found: Sequence[Setting], budget: float) -> Iterator[str]:
-    """What a budget buys."""
+    """What the best setting within a budget reaches."""
     setting = best(found, budget)
     if setting is None:
         return
@@ -98,7 +98,7 @@ def findings(found: Sequence[Setting], budget: float) -> Iterator[str]:
 
 
 def failures(found: Sequence[Setting], budget: float) -> Iterator[str]:
-    """What a budget does not reach."""
+    """Budgets that no setting meets, and what is lost within a budget."""
     share, setting = written(budget, "percent"), best(found, budget)
     if setting is None:
         yield f"No setting that was tried stays within {share} of the dense FLOPs."

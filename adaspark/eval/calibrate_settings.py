@@ -114,7 +114,7 @@ def best_by_layer(found: Sequence[Setting], pair: Setting, budget: float) -> Set
 
 
 def spread(config: AdaSparkConfig, layers: int) -> AdaSparkConfig:
-    """The same thresholds with one number for each of so many layers."""
+    """The same thresholds, one number for each of `layers` layers."""
     attn, ffn = (p if isinstance(p, tuple) else (p,) * layers for p in _thresholds(config))
     return replace(config, attn_top_p=attn, ffn_top_p=ffn)
 
@@ -126,7 +126,7 @@ def chosen_points(items: Items, budgets: Sequence[float]) -> list[dict[str, Any]
 
 
 def points_by_layer(items: Items, budgets: Sequence[float], layers: int) -> list[dict[str, Any]]:
-    """JSON-ready: of the same budgets what is best by layer, in lists of so many thresholds."""
+    """JSON-ready: the best setting by layer for each of these budgets, one threshold a layer."""
     found = settings(items)
     points = []
     for budget, pair in chosen_pairs(found, budgets).items():

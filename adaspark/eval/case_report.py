@@ -64,7 +64,7 @@ def findings(items: Items) -> Iterator[str]:
 
 
 def failures(items: Items) -> Iterator[str]:
-    """Words and families whose choices fit no better than by lot, and what is not chosen."""
+    """Words and families whose choices fit no better than random cubes, and missed objects."""
     for kind, words in KINDS.items():
         mine = of_kind(items, kind)
         if not mine:
@@ -102,9 +102,7 @@ def mean_of(items: Items, name: str, layer: int) -> stats.Estimate:
 
 
 def lift(items: Items, layer: int) -> stats.Estimate:
-    """Share of the truth that is chosen, less the share of the video: 0 if cubes are drawn by
-    lot.
-    """
+    """Share of the truth that is chosen, less the share of the video: 0 for random cubes."""
     more = [item["recall"][layer] - item["share"][layer] for item in items]
     return stats.bootstrap_mean(more, [item["key"][0] for item in items])
 

@@ -1,4 +1,4 @@
-"""`adaspark eval NAME` and `adaspark calibrate`: one way to run, take up, and redraw them all.
+"""`adaspark eval NAME` and `adaspark calibrate`: one way to run, resume and redraw them all.
 
 A command is a module of this package with a `Plan` (frozen; its defaults are the full run,
 `quick()` the one that ends within three minutes on two CPU cores), `run(plan, context)`, which adds

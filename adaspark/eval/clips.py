@@ -74,8 +74,9 @@ def mixed_clips(
 ) -> list[Clip]:
     """Clips whose questions are `items` of each family, one of a family a clip.
 
-    Scenes are drawn for the family that is furthest from its number, then asked all that they can
-    answer and that is still wanted. Raises UserError for a family that such clips cannot answer.
+    Scenes are drawn for the family that is furthest from its number, then asked every question that
+    they can answer and that is still missing. Raises UserError for a family that such clips cannot
+    answer.
     """
     asked: Counter[str] = Counter(dict.fromkeys(families, 0))
     clips: list[Clip] = []

@@ -141,10 +141,10 @@ def _fields(name: str, outcome: Outcome) -> dict[str, Any]:
 def _controls(clip: Clip, question: Question, again: dict[str, Outcome]) -> dict[str, Any]:
     """Answers without a picture and, if the question is about order, out of order."""
     fields = {n: {"answer": o.answer, "correct": round(o.correct, 3)} for n, o in again.items()}
-    luck = as_shown(clip, question)
-    if luck is None:
+    order_score = as_shown(clip, question)
+    if order_score is None:
         return {"blind": fields["blind"]}
     return {
         "blind": fields["blind"],
-        "shuffled": {**fields["shuffled"], "as_shown": round(luck, 3)},
+        "shuffled": {**fields["shuffled"], "as_shown": round(order_score, 3)},
     }

@@ -108,9 +108,11 @@ def _controls(answers: Answers, *, better: bool) -> dict[str, str]:
         found = {"grey pictures": (accuracy(mine, "blind"), chance(mine))}
         if mixed:
             found["frames shuffled"] = (accuracy(mixed, "shuffled"), by_order(mixed))
-        for control, (right, luck) in found.items():
-            if family != "absent" and (right.low > luck) == better:
-                listed[control].append(f"{family} {_percent(right.value)} (luck {_percent(luck)})")
+        for control, (right, chance_score) in found.items():
+            if family != "absent" and (right.low > chance_score) == better:
+                listed[control].append(
+                    f"{family} {_percent(right.value)} (luck {_percent(chance_score)})"
+                )
     return {control: ", ".join(families) for control, families in listed.items() if families}
 
 

@@ -27,7 +27,7 @@ TARGETS = {
     "aggregate": 0.85,
     "absent": 0.9,
 }
-"""What the dense model was to reach, fixed before it was trained; grounding in mIoU."""
+"""Targets of the dense model, fixed before it was trained; grounding in mIoU."""
 CONDITIONS = ("dense", "AdaSpark", "AdaSpark, tuned")
 NAMED = {"order_pair": 2, "beside": 2, "above": 2, "where": 4}
 """Forms whose possible answers are named or known: how many."""

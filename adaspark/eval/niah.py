@@ -96,7 +96,7 @@ def with_twin(scene: Scene) -> Scene | None:
 
 
 def haystack(plan: Plan, variant: str, length: str, seed: int) -> list[tuple[float, Clip]]:
-    """Depth and clip, `items` of each depth; the depths take turns. Evaluation scenes."""
+    """(depth, clip) pairs of evaluation scenes, `items` of each depth; the depths alternate."""
     depths = [index / (plan.depths - 1) for index in range(plan.depths)]
     cells = []
     for cell, depth in enumerate(depths):

@@ -1,8 +1,8 @@
 """The files of one evaluation: `results.json`, its items and its PNGs, in one folder.
 
-Items (see `ItemLog`) are added as they are computed, so that a run which stopped goes on where it
-was, and are kept, so that pictures can be drawn anew without the model. Runs go to
-`runs/eval/NAME`; those that the README shows are committed in `assets/results/NAME`.
+Items (see `ItemLog`) are added as they are computed, so that a stopped run can resume, and are
+kept, so that pictures can be drawn anew without the model. Runs go to `runs/eval/NAME`; those that
+the README shows are committed in `assets/results/NAME`.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ CHUNK_PAIRS = 2**28
 
 
 def cube_layout(grid: Sequence[int], cube: Cube, runs: int | None = None) -> CubeLayout:
-    """Cubes of a (T, H, W) grid, or, if `runs` is given, runs of so many tokens in raster order.
+    """Cubes of a (T, H, W) grid or, if `runs` is given, runs of `runs` tokens in raster order.
 
     Runs ignore rows and slices: the baseline of equal volume that ignores the video's shape.
     """

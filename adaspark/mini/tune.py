@@ -29,7 +29,7 @@ OTHER_CUBES_SHARE = 0.2
 
 
 class SparseTrainer(Trainer):
-    """A run that starts from a bundle and trains through the sparse forward, as `own` says."""
+    """A run that starts from a bundle and trains through the sparse forward, around `own`."""
 
     def __init__(self, config: TrainConfig, own: AdaSparkConfig) -> None:
         self.own = own
@@ -60,7 +60,9 @@ class SparseTrainer(Trainer):
         )
 
     def forward(self, batch: Batch, pictures: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
-        """As `Trainer.forward`, sparse: in training by the step's draw, in tests as `own` says."""
+        """As `Trainer.forward`, sparse: with the step's drawn thresholds in training, `own` in
+        tests.
+        """
         with torch.no_grad():
             features = self.encode(batch, pictures)
         drawn = torch.is_grad_enabled()
