@@ -27,7 +27,7 @@ from adaspark.video_file import shown_name
 class Engine:
     """A loaded model that answers one request at a time; others wait their turn.
 
-    A video of `most_video_tokens` or more is refused: the model's context, or less if so given.
+    A video of `max_video_tokens` or more is refused: the model's context, or less if so given.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Engine:
         model: str = checkpoint.BUNDLED,
         device: str = "auto",
         *,
-        most_video_tokens: int | None = None,
+        max_video_tokens: int | None = None,
     ) -> None:
         self._checkpoint = checkpoint.load(model, device=device)
         self._cache = FeatureCache()
@@ -48,7 +48,7 @@ class Engine:
         self.is_bundled = model in checkpoint.BUNDLES
         self.default_config = self._checkpoint.config
         context: int = self._checkpoint.model.config.text_config.max_position_embeddings
-        self.most_video_tokens = min(context, most_video_tokens or context)
+        self.max_video_tokens = min(context, max_video_tokens or context)
 
     @property
     def questions(self) -> list[str]:
@@ -183,16 +183,16 @@ class Engine:
         return features, seconds
 
     def _check_length(self, estimate: Estimate) -> None:
-        if estimate.video_tokens >= self.most_video_tokens:
+        if estimate.video_tokens >= self.max_video_tokens:
             raise UserError(
                 f"This video takes {estimate.video_tokens:,} tokens and the model holds "
-                f"{self.most_video_tokens:,}: show it at most {self.fitting_frames(estimate)} "
+                f"{self.max_video_tokens:,}: show it at most {self.fitting_frames(estimate)} "
                 "frames."
             )
 
     def fitting_frames(self, estimate: Estimate) -> int:
         """How many frames of this video leave half of the model's tokens free; at least 2."""
-        return max(2, estimate.frames * self.most_video_tokens // (2 * estimate.video_tokens))
+        return max(2, estimate.frames * self.max_video_tokens // (2 * estimate.video_tokens))
 
 
 def _check_forced(estimate: Estimate, options: Options) -> None:

@@ -52,15 +52,15 @@ def _serve(options: argparse.Namespace) -> None:
 
 def _engine(options: argparse.Namespace, folder: Path, limits: Any) -> Any:
     """The engine to be; its code, torch and transformers, is imported in the loading thread."""
-    from app.loading import Loading, default_config
+    from app.loading import DeferredEngine, default_config
 
     def load() -> Any:
         from adaspark.engine import Engine
 
-        most = limits.video_tokens or None
-        return Engine(options.model, options.device, most_video_tokens=most)
+        maximum = limits.video_tokens or None
+        return Engine(options.model, options.device, max_video_tokens=maximum)
 
-    return Loading(
+    return DeferredEngine(
         None if limits.replay_only else load,
         name=options.model,
         is_bundled=folder == BUNDLED_MODEL,

@@ -14,7 +14,7 @@ from app.service import Service
 
 
 def ablate(
-    service: Service, session: str, key: object, cube: object, on: object
+    service: Service, session_id: str, key: object, cube: object, on: object
 ) -> Iterator[Message]:
     """Run a finished run again with a cube forced: the states, the last one with both `sides` and
     the log-probability of the first answer, in nats, `before` and `after` (None: not known).
@@ -26,11 +26,11 @@ def ablate(
         ids = base.result.answer_ids
         return replace(base.options, forced={cube: bool(on)}, scored=ids)
 
-    def tell(base: Finished, other: Finished) -> Message:
+    def describe(base: Finished, other: Finished) -> Message:
         return {
             "sides": sides(base, other, labels(base, other)),
             "before": base.result.logprob,
             "after": other.result.scored_logprob,
         }
 
-    return run_beside(service, session, key, vary, tell)
+    return run_beside(service, session_id, key, vary, describe)

@@ -18,7 +18,7 @@ from app.service import Service
 from app.settings import Settings, checked_question
 from app.visitors import Asked, Video
 
-Told = TypeVar("Told")
+Returned = TypeVar("Told")
 GONE = "No result has this key, or it had to go; ask again."
 
 
@@ -59,7 +59,7 @@ def add_endpoints(service: Service, exports: Exports, uploads_folder: Path) -> N
             summary = {**finished.result.summary(), "key": finished.key}
             return finished.result.answer, summary, _file(exports, finished)
 
-        return _told(work)
+        return _returned(work)
 
     def inspect(
         video: FileData,
@@ -75,7 +75,7 @@ def add_endpoints(service: Service, exports: Exports, uploads_folder: Path) -> N
         """
         shown = (fps, max_frames, 1, max_pixels, max_video_tokens)
         settings = Settings(0, 0, 1, 1, 1, *shown)
-        return _told(lambda: service.videos.facts(_video(service, video, folder), settings))
+        return _returned(lambda: service.videos.facts(_video(service, video, folder), settings))
 
     def trace(key: str) -> FileData:
         """The trace (NPZ) of a finished run by its key, as long as the server keeps it."""
@@ -86,7 +86,7 @@ def add_endpoints(service: Service, exports: Exports, uploads_folder: Path) -> N
                 raise UserError(GONE)
             return _file(exports, finished)
 
-        return _told(work)
+        return _returned(work)
 
     gr.api(ask, api_name="ask", concurrency_limit=16, concurrency_id="run")
     gr.api(inspect, api_name="inspect", concurrency_limit=4)
@@ -111,7 +111,7 @@ def _file(exports: Exports, finished: Finished) -> FileData:
     return FileData(path=str(exports.trace(finished)))
 
 
-def _told(work: Callable[[], Told]) -> Told:
+def _returned(work: Callable[[], Returned]) -> Returned:
     """What `work` returns; what it raises as the one sentence that a client is told."""
     try:
         return work()

@@ -18,25 +18,25 @@ from app.visitors import Asked
 
 GONE = "The run in view is no longer on the server; ask again."
 Vary = Callable[[Finished], Options]
-Tell = Callable[[Finished, Finished], Message]
+Describe = Callable[[Finished, Finished], Message]
 
 
 def run_beside(
-    service: Service, session: str, key: object, vary: Vary, tell: Tell
+    service: Service, session_id: str, key: object, vary: Vary, describe: Describe
 ) -> Iterator[Message]:
-    """Run what `vary` makes of a finished run: the states, the last with what `tell` says of both.
+    """Run a finished run again with the options of `vary`: the states, the last with `describe`.
 
-    A newer run of the same visitor ends it: the last state is then "superseded". Never raises.
+    A newer run of the same session ends it: the last state is then "superseded". Never raises.
     """
     try:
         base = service.results.get(str(key))
         if base is None:
             raise UserError(GONE)
         service.videos.check_present(base.video)
-        run = service.visitors.get(session).begin_beside()
+        run = service.sessions.get(session_id).begin_beside()
         for message in service.run(run, Asked(base.video, base.question), vary(base)):
             other = service.results.get(message.get("key", ""))
-            yield {**message, **tell(base, other)} if other else message
+            yield {**message, **describe(base, other)} if other else message
         if run.superseded:
             yield {"state": "superseded"}
     except Exception as error:

@@ -31,9 +31,9 @@ def read_calibration(folder: Path) -> Calibration | None:
     if not path.is_file():
         return None
     try:
-        told = json.loads(path.read_text("utf-8"))
-        points = [_point(given) for given in told["points"]]
-        cube = tuple(int(side) for side in told["cube"])
+        written = json.loads(path.read_text("utf-8"))
+        points = [_point(given) for given in written["points"]]
+        cube = tuple(int(side) for side in written["cube"])
     except (ValueError, KeyError, TypeError) as error:
         log.warning("%s is no calibration (%s): the budget dial is left out.", path, error)
         return None

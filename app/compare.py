@@ -27,7 +27,7 @@ BASELINE_NAMES = {
 UNLIKE = "The pinned run is of another video or question; let it go and pin this one."
 
 
-def compare(service: Service, session: str, key: object, name: object) -> Iterator[Message]:
+def compare(service: Service, session_id: str, key: object, name: object) -> Iterator[Message]:
     """Run a baseline of a finished run: the states, the last one with both `sides`."""
 
     def vary(base: Finished) -> Options:
@@ -37,7 +37,7 @@ def compare(service: Service, session: str, key: object, name: object) -> Iterat
             base.options, config=other.config, max_frames=frames, keep_tokens=other.keep_tokens
         )
 
-    return run_beside(service, session, key, vary, _result)
+    return run_beside(service, session_id, key, vary, _result)
 
 
 def compare_pinned(service: Service, key: object, pinned: object) -> Message:

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from adaspark.errors import UserError
 from adaspark.video_file import Limits
 from app import uploads
-from app.store import Footage
+from app.store import ProxyStore
 
 GONE = "The uploaded video is no longer on the server; upload it again."
 NO_OTHER_COPY = "There is no other copy of this video; another browser may play it."
@@ -20,9 +20,9 @@ class Copies:
     """Finds them by what the browser asks for. `url_from_path` says where it finds a file."""
 
     def __init__(
-        self, footage: Footage, url_from_path: Callable[[Path], str], limits: Limits
+        self, proxies: ProxyStore, url_from_path: Callable[[Path], str], limits: Limits
     ) -> None:
-        self._footage = footage
+        self._proxies = proxies
         self._url_from_path = url_from_path
         self._limits = limits
         self._encoding = threading.Lock()  # one at a time: each takes the whole machine
@@ -33,19 +33,19 @@ class Copies:
         `url` is where the browser found the one that it cannot show. Raises UserError where there
         is none: for a sample clip, a file that had to go, or one that was encoded already.
         """
-        proxy = self._footage.folder / unquote(url).rpartition("/")[2]
+        proxy = self._proxies.folder / unquote(url).rpartition("/")[2]
         if url != self._url_from_path(proxy):
             raise UserError(NO_OTHER_COPY)
-        if not self._footage.touch(proxy):
+        if not self._proxies.touch(proxy):
             raise UserError(GONE)
         with self._encoding:
             safe = uploads.make_safe_copy(proxy, self._limits)
-        self._footage.keep(safe)
+        self._proxies.keep(safe)
         return self._url_from_path(safe)
 
     def growing(self, name: str) -> Path | None:
         """The file of a preview by its name, the proxy when that is whole; None for any other."""
-        path = self._footage.folder / Path(name).name
+        path = self._proxies.folder / Path(name).name
         if path.suffix != uploads.GROWING:
             return None
         return next((file for file in (path, uploads.finished(path)) if file.exists()), None)

@@ -15,8 +15,8 @@ from app.proxy import fits_box
 _FRAMES_LOOKED_AT = 16
 # Without a GPU, Chromium multiplies this plane by 2 where BT.709 in limited range has 2.112
 # (libyuv's fixed point): above this value, blue falls short by more than 5 of 255 levels.
-_MOST_BLUE = 172
-_MOST_BLUE_SHARE = 0.001
+_MAX_BLUE = 172
+_MAX_BLUE_SHARE = 0.001
 
 
 def plain_stream(scanned: Scan) -> PlainStream | None:
@@ -53,7 +53,7 @@ def _is_too_blue(scanned: Scan) -> bool:
     for shown in scanned.reader.frames(np.unique(scanned.index.key_frames[at]).tolist()):
         height = shown.frame.height // 2 * 2
         chroma = shown.frame.to_ndarray()[height : height * 5 // 4]
-        if np.mean(chroma > _MOST_BLUE) > _MOST_BLUE_SHARE:
+        if np.mean(chroma > _MAX_BLUE) > _MAX_BLUE_SHARE:
             return True
     return False
 

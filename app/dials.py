@@ -131,8 +131,8 @@ def _budget(config: AdaSparkConfig, calibration: Calibration) -> Any:
 
 def _threshold(label: str, top_p: TopP, info: str) -> Any:
     """One number for all layers; where the model's own differ by layer it starts at their mean."""
-    told = f"{info}; the model's own differ by layer" if isinstance(top_p, tuple) else info
-    return _slider(label, one_number(top_p), told)
+    text = f"{info}; the model's own differ by layer" if isinstance(top_p, tuple) else info
+    return _slider(label, one_number(top_p), text)
 
 
 def _slider(

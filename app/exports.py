@@ -11,7 +11,7 @@ from adaspark.errors import UserError
 from adaspark.files import write_whole
 from app.labels import labels
 from app.results import Finished
-from app.store import Footage
+from app.store import ProxyStore
 from app.uploads import playable
 from viz import difference, overlay
 from viz.page import report
@@ -23,7 +23,7 @@ class Exports:
     """Files of finished runs in `folder`, which never holds more than KEPT_BYTES of them."""
 
     def __init__(self, folder: Path) -> None:
-        self._files = Footage(folder, KEPT_BYTES)
+        self._files = ProxyStore(folder, KEPT_BYTES)
         self._drawing = threading.Lock()  # one at a time: a video takes a processor for itself
 
     def trace(self, finished: Finished) -> Path:

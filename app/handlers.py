@@ -17,7 +17,7 @@ from adaspark.errors import UserError
 from app.ablate import ablate
 from app.compare import compare, compare_pinned
 from app.progress import Report, reported
-from app.recipe import Recipe, read_recipe
+from app.recipe import Permalink, read_permalink
 from app.results import Message
 from app.runs import sentence
 from app.service import Service
@@ -37,19 +37,19 @@ class Handlers:
         """The video of the page's address, or the first one; then its question, unless one was
         typed already, and the controls' values.
         """
-        visitor, refusal = _visitor(request), {}
-        recipe = Recipe(None, None, values)
+        session_id, refusal = _session_id(request), {}
+        permalink = Permalink(None, None, values)
         try:
             query = dict(request.query_params)
-            recipe = read_recipe(query, values, self.service.videos.samples)
+            permalink = read_permalink(query, values, self.service.videos.samples)
         except UserError as error:
             refusal = {"error": sentence(error), "chosen": True}
         try:
-            card = self.service.greet(visitor, recipe)
+            card = self.service.greet(session_id, permalink)
         except Exception as error:
             return [{"error": sentence(error)}, question, *values]
-        shown = recipe.question or question or card.get("question", "")
-        return [{**card, **refusal}, shown, *recipe.values]
+        shown = permalink.question or question or card.get("question", "")
+        return [{**card, **refusal}, shown, *permalink.values]
 
     async def model_loaded(self) -> Message:
         """Wait until the model can be asked, or never will; then what is known of it."""
@@ -61,40 +61,42 @@ class Handlers:
         """Choose a sample clip."""
         name = str(_data(event).get("name"))
         choose = self.service.choose_sample
-        return _card(event, lambda: choose(_visitor(request), name, Settings(*values)))
+        return _card(event, lambda: choose(_session_id(request), name, Settings(*values)))
 
     def upload(self, event: gr.EventData, request: gr.Request, *values: Any) -> Iterator[Message]:
         """Choose the file that was just uploaded; tells how far its preparation is."""
         data, settings = _data(event), Settings(*values)
-        visitor, name = _visitor(request), str(data.get("name"))
+        session_id, name = _session_id(request), str(data.get("name"))
 
         def choose(report: Report) -> Message:
             path = self._uploaded(data.get("path"))
-            return self.service.videos.choose_upload(visitor, path, name, settings, report=report)
+            return self.service.videos.choose_upload(
+                session_id, path, name, settings, report=report
+            )
 
         pick = {"pick": data.get("pick")}
         try:
-            for told in reported(choose):
-                share = {"progress": told, "preview": self.service.videos.preview(visitor)}
-                yield {**(told if isinstance(told, dict) else share), **pick}
+            for each in reported(choose):
+                share = {"progress": each, "preview": self.service.videos.preview(session_id)}
+                yield {**(each if isinstance(each, dict) else share), **pick}
         except Exception as error:
             yield {"error": sentence(error), **pick}
 
     def again(self, event: gr.EventData, request: gr.Request, *values: Any) -> Message:
         """Choose the visitor's last upload again."""
         choose = self.service.videos.choose_own
-        return _card(event, lambda: choose(_visitor(request), Settings(*values)))
+        return _card(event, lambda: choose(_session_id(request), Settings(*values)))
 
     def refused(self, event: gr.EventData, request: gr.Request) -> Message:
         """Note that the browser refused the chosen file, or could not send it."""
         why = str(_data(event).get("error"))
-        self.service.videos.refuse(_visitor(request), why)
+        self.service.videos.refuse(_session_id(request), why)
         return {"error": why, "pick": _data(event).get("pick")}
 
     def describe(self, event: gr.EventData, request: gr.Request, *values: Any) -> Message:
         """Describe the chosen video again, under other sampling settings."""
         describe = self.service.videos.describe
-        card = _card(event, lambda: describe(_visitor(request), Settings(*values)))
+        card = _card(event, lambda: describe(_session_id(request), Settings(*values)))
         return {**card, "chosen": True}
 
     def ask(
@@ -102,37 +104,37 @@ class Handlers:
     ) -> Iterator[Message]:
         """Stream the states of a new run."""
         settings = Settings(*values)
-        yield from _numbered(event, self.service.ask(_visitor(request), question, settings))
+        yield from _numbered(event, self.service.ask(_session_id(request), question, settings))
 
     def retune(self, event: gr.EventData, request: gr.Request, *values: Any) -> Iterator[Message]:
         """Stream the states of the last question's run under other settings."""
         settings = Settings(*values)
-        yield from _numbered(event, self.service.retune(_visitor(request), settings))
+        yield from _numbered(event, self.service.retune(_session_id(request), settings))
 
     def compare(self, event: gr.EventData, request: gr.Request) -> Iterator[Message]:
         """Stream the states of the run to compare with; a pinned one has ended already."""
-        data, visitor = _data(event), _visitor(request)
+        data, session_id = _data(event), _session_id(request)
         key, pinned = data.get("key"), data.get("pinned")
         if pinned is not None:
             states = iter([compare_pinned(self.service, key, pinned)])
         else:
-            states = compare(self.service, visitor, key, data.get("rival"))
+            states = compare(self.service, session_id, key, data.get("rival"))
         yield from _numbered(event, _of_panel("compare", states))
 
     def ablate(self, event: gr.EventData, request: gr.Request) -> Iterator[Message]:
         """Stream the states of a run in which a cube is forced on or off."""
-        data, visitor = _data(event), _visitor(request)
+        data, session_id = _data(event), _session_id(request)
         chosen = (data.get(name) for name in ("key", "cube", "on"))
-        states = ablate(self.service, visitor, *chosen)
+        states = ablate(self.service, session_id, *chosen)
         yield from _numbered(event, _of_panel("ablate", states))
 
     def stop(self, request: gr.Request) -> None:
         """Stop the visitor's run."""
-        self.service.stop(_visitor(request))
+        self.service.stop(_session_id(request))
 
     def leave(self, request: gr.Request) -> None:
         """Forget a visitor whose page is closed."""
-        self.service.leave(_visitor(request))
+        self.service.leave(_session_id(request))
 
     def _uploaded(self, path: Any) -> Path:
         found = Path(str(path)).resolve()
@@ -167,5 +169,5 @@ def _data(event: gr.EventData) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _visitor(request: gr.Request) -> str:
+def _session_id(request: gr.Request) -> str:
     return str(request.session_hash)

@@ -37,7 +37,7 @@ def default_config(folder: Path, *, sparse: bool = False) -> AdaSparkConfig:
     return AdaSparkConfig.from_dict({**values, **tuned} if sparse else values)
 
 
-class Loading:
+class DeferredEngine:
     """An engine's face: what needs no weights is answered at once, the rest when they are there.
 
     `load` returns the engine; None where there will never be one (replay only).

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # A seek decodes from the key frame before it: beyond this many frames, that is felt.
-_MOST_FRAMES_FROM_A_KEY = 1000
+_MAX_FRAMES_FROM_A_KEY = 1000
 _SLICE, _IDR, _SPS, _PPS = 1, 5, 7, 8
 # Also: supplemental information, delimiters, ends and filler. All else is an extension.
 _PLAIN_UNITS = {_SLICE, _IDR, 6, _SPS, _PPS, 9, 10, 11, 12}
@@ -71,7 +71,7 @@ def _starts_anew_at_keys(pts: NDArray[np.int64], key: NDArray[np.bool_]) -> bool
         return False
     earliest_from = np.minimum.accumulate(pts[::-1])[::-1]
     gaps = np.diff(np.append(at, len(pts)))
-    return bool((earliest_from[at] == pts[at]).all() and gaps.max() <= _MOST_FRAMES_FROM_A_KEY)
+    return bool((earliest_from[at] == pts[at]).all() and gaps.max() <= _MAX_FRAMES_FROM_A_KEY)
 
 
 def _is_plain_packet(packet: Any, header: _Header) -> bool:

@@ -10,7 +10,7 @@ from adaspark.request import Result
 TEXT_TOKENS = 32
 
 
-class Rates:
+class TimeEstimates:
     """What the last runs took, scaled to another video; thread-safe.
 
     Encoding grows with the visual tokens; prefill with the FLOPs of a dense one, as it is not known

@@ -17,7 +17,7 @@ SETTINGS = (
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Permalink:
     """What a link asks for; `values` are those of the controls, in their order.
 
     `is_given` is False for a page opened without a link.
@@ -34,10 +34,10 @@ class Recipe:
         return Settings(*self.values)
 
 
-def read_recipe(
+def read_permalink(
     query: Mapping[str, str], values: tuple[object, ...], samples: Container[str]
-) -> Recipe:
-    """The recipe of a page's address; what it leaves out is as in `values`.
+) -> Permalink:
+    """What a page's address asks for; what it leaves out is as in `values`.
 
     Raises UserError for a link that cannot be followed; other parameters are not ours.
     """
@@ -51,4 +51,4 @@ def read_recipe(
     question = checked_question(query[QUESTION]) if QUESTION in query else None
     merged = tuple(given.get(n, v) for n, v in zip(SETTINGS, values, strict=True))
     Settings(*merged).options()
-    return Recipe(sample, question, merged, bool(sample or question or given))
+    return Permalink(sample, question, merged, bool(sample or question or given))

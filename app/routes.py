@@ -24,7 +24,7 @@ from adaspark.errors import UserError
 from adaspark.summary import finite_or_none
 from app.copies import Copies
 from app.exports import Exports, download_name
-from app.loading import Loading
+from app.loading import DeferredEngine
 from app.results import Finished, Results
 from app.runs import sentence
 from app.uploads import GROWING
@@ -99,7 +99,7 @@ def routes(results: Results, exports: Exports) -> list[Route]:
     return [Route(f"/studio/{{key}}/{name}", _of(results, serve)) for name, serve in files.items()]
 
 
-def health(engine: Loading) -> Route:
+def health(engine: DeferredEngine) -> Route:
     """`/healthz`: that the server answers, and what can be said of its model so far."""
 
     def answer(request: Request) -> Response:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from adaspark.errors import UserError
 
 log = logging.getLogger(__name__)
-MOST_WAITING = 16
+MAX_WAITING = 16
 
 
 @dataclass
@@ -27,11 +27,11 @@ class Run:
         self.stop.set()
 
 
-class Gate:
+class AdmissionQueue:
     """Counts the runs under way; the engine itself lets one through at a time."""
 
-    def __init__(self, most: int = MOST_WAITING) -> None:
-        self.most = most
+    def __init__(self, maximum: int = MAX_WAITING) -> None:
+        self.maximum = maximum
         self._inside = 0
         self._lock = threading.Lock()
 
@@ -40,7 +40,7 @@ class Gate:
         """Yield how many runs are ahead. Raises UserError where too many are."""
         with self._lock:
             ahead = self._inside
-            if ahead >= self.most:
+            if ahead >= self.maximum:
                 raise UserError("Too many questions are waiting; try again in a minute.")
             self._inside += 1
         try:

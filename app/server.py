@@ -33,7 +33,7 @@ from app.exports import Exports
 from app.gallery import read_gallery
 from app.handlers import Handlers
 from app.limits import ServerLimits
-from app.loading import Loading
+from app.loading import DeferredEngine
 from app.routes import growing, health, routes, safe_copy
 from app.samples import Sample
 from app.service import Service
@@ -50,7 +50,7 @@ class Studio:
 
     def __init__(
         self,
-        engine: Loading,
+        engine: DeferredEngine,
         samples: Sequence[Sample],
         *,
         traces: Path = TRACES,
@@ -61,7 +61,7 @@ class Studio:
         self._engine = engine
         self._folder = _new_folder(self._limits.cache_folder)
         self._uploads = self._folder / "uploads"
-        self._public = [self._folder / "footage", self._folder / "exports"]
+        self._public = [self._folder / "proxies", self._folder / "exports"]
         os.environ["GRADIO_TEMP_DIR"] = str(self._uploads)
         forbid_fetching()
         self.service = Service(

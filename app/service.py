@@ -11,16 +11,16 @@ from pathlib import Path
 from adaspark.request import Options, Phase, Result, Word
 from adaspark.trace_meta import required
 from app.limits import ServerLimits
-from app.loading import Loading
-from app.rates import Rates
-from app.recipe import Recipe
+from app.loading import DeferredEngine
+from app.rates import TimeEstimates
+from app.recipe import Permalink
 from app.results import Finished, Message, Results
-from app.runs import Gate, Run, sentence
+from app.runs import AdmissionQueue, Run, sentence
 from app.samples import Sample
 from app.settings import Settings, checked_question
-from app.store import Footage
+from app.store import ProxyStore
 from app.videos import Videos, sample_video
-from app.visitors import BRIEF_WORDS, Asked, Video, Visitors
+from app.visitors import BRIEF_WORDS, Asked, Sessions, Video
 
 
 class Service:
@@ -32,7 +32,7 @@ class Service:
 
     def __init__(
         self,
-        engine: Loading,
+        engine: DeferredEngine,
         folder: Path,
         *,
         samples: Sequence[Sample] = (),
@@ -43,51 +43,51 @@ class Service:
         limits = limits or ServerLimits()
         self.engine = engine
         self.results = Results(limits.kept_results_mb * 2**20)
-        self.visitors = Visitors()
-        self.rates = Rates()
+        self.sessions = Sessions()
+        self.time_estimates = TimeEstimates()
         self.videos = Videos(
             engine,
-            self.visitors,
-            Footage(folder, limits.kept_videos_mb * 2**20),
-            self.rates,
+            self.sessions,
+            ProxyStore(folder, limits.kept_videos_mb * 2**20),
+            self.time_estimates,
             samples=samples,
             gallery=gallery or {},
             url_from_path=url_from_path,
             limits=limits,
         )
-        self._gate = Gate(limits.waiting_runs)
+        self._admission = AdmissionQueue(limits.waiting_runs)
         self._warm_up = Run()
         self._recorded = {
             name: self._add_recorded(sample_video(self.videos.samples[name]), result)
             for name, result in (gallery or {}).items()
         }
 
-    def choose_sample(self, session: str, name: str, settings: Settings) -> Message:
+    def choose_sample(self, session_id: str, name: str, settings: Settings) -> Message:
         """Take a bundled clip. With it comes its recorded run, to which dials and exports then
         apply; `unanswered` says that the settings are others than it was recorded with.
 
         Raises UserError for an unknown name.
         """
-        return self._chosen(session, name, None, settings)
+        return self._chosen(session_id, name, None, settings)
 
-    def greet(self, session: str, recipe: Recipe) -> Message:
-        """What a page opens with: the card of the recipe's clip, or of the first one, with the
-        `question` to show; empty without samples. `unanswered` where the recipe is still to run.
+    def greet(self, session_id: str, permalink: Permalink) -> Message:
+        """What a page opens with: the card of the permalink's clip, or of the first one, with the
+        `question` to show; empty without samples. `unanswered` if the permalink is still to run.
         """
-        name = recipe.sample or next(iter(self.videos.samples), None)
+        name = permalink.sample or next(iter(self.videos.samples), None)
         if name is None:
             return {}
-        card = self._chosen(session, name, recipe.question, recipe.settings)
-        if recipe.is_given and "recorded" not in card:
+        card = self._chosen(session_id, name, permalink.question, permalink.settings)
+        if permalink.is_given and "recorded" not in card:
             return {**card, "unanswered": True}
         return card
 
-    def _chosen(self, session: str, name: str, wanted: str | None, settings: Settings) -> Message:
-        card = self.videos.choose_sample(session, name, settings)
-        recorded, visitor = self._recorded.get(name), self.visitors.get(session)
-        question = wanted or (recorded.question if recorded else card["questions"][0])
-        video = self.videos.chosen(visitor)
-        visitor.asked = Asked(video, question)
+    def _chosen(self, session_id: str, name: str, asked: str | None, settings: Settings) -> Message:
+        card = self.videos.choose_sample(session_id, name, settings)
+        recorded, session = self._recorded.get(name), self.sessions.get(session_id)
+        question = asked or (recorded.question if recorded else card["questions"][0])
+        video = self.videos.chosen(session)
+        session.asked = Asked(video, question)
         card |= {"question": question, "unanswered": False}
         if recorded is None:
             return card
@@ -96,54 +96,54 @@ class Service:
         answered = recorded.answers(question, settings.options())
         return {**card, "recorded": recorded.message(), "unanswered": not answered}
 
-    def ask(self, session: str, question: object, settings: Settings) -> Iterator[Message]:
+    def ask(self, session_id: str, question: object, settings: Settings) -> Iterator[Message]:
         """Answer a question about the chosen video: the states of the run, the last one final.
 
         A newer run of the same visitor ends this one without a word. Never raises: what goes
         wrong is the last message.
         """
-        visitor = self.visitors.get(session)
+        session = self.sessions.get(session_id)
         try:
             options = settings.options()
-            asked = Asked(self.videos.chosen(visitor), checked_question(question))
-            yield from self.run(visitor.begin(asked), asked, options)
+            asked = Asked(self.videos.chosen(session), checked_question(question))
+            yield from self.run(session.begin(asked), asked, options)
         except Exception as error:
             yield {"state": "error", "error": sentence(error)}
 
-    def retune(self, session: str, settings: Settings) -> Iterator[Message]:
+    def retune(self, session_id: str, settings: Settings) -> Iterator[Message]:
         """The last question again with other settings; nothing where none was asked.
 
         It writes no more words than the answer in view has, or a few where that is short.
         """
-        visitor = self.visitors.get(session)
+        session = self.sessions.get(session_id)
         try:
-            asked = visitor.asked
+            asked = session.asked
             if asked is not None:
                 options = asked.briefly(settings.options())
-                yield from self.run(visitor.begin(asked), asked, options)
+                yield from self.run(session.begin(asked), asked, options)
         except Exception as error:
             yield {"state": "error", "error": sentence(error)}
 
     def answer(self, asked: Asked, options: Options) -> Finished:
         """One run from its start to its end, for programs. Raises UserError."""
-        with self._gate.enter():
+        with self._admission.enter():
             self._warm_up.cancel()
             events = self.engine.ask(asked.video.path, asked.question, options, stop=Run().stop)
             result = next(event for event in events if isinstance(event, Result))
             return self._add(asked.video, result, options)
 
-    def stop(self, session: str) -> None:
+    def stop(self, session_id: str) -> None:
         """End the visitor's run; what it has so far stays."""
-        self.visitors.get(session).stop()
+        self.sessions.get(session_id).stop()
 
-    def leave(self, session: str) -> None:
+    def leave(self, session_id: str) -> None:
         """Forget a visitor."""
-        self.visitors.forget(session)
+        self.sessions.forget(session_id)
 
     def close(self) -> None:
         """Stop every run."""
         self._warm_up.cancel()
-        self.visitors.forget_all()
+        self.sessions.forget_all()
 
     def warm_up(self) -> None:
         """Answer the first sample's question, to know how fast this machine is; gives way to
@@ -158,7 +158,7 @@ class Service:
                 sample.path, sample.questions[0], options, stop=self._warm_up.stop
             ):
                 if isinstance(event, Result):
-                    self.rates.observe(event)
+                    self.time_estimates.observe(event)
         except Exception as error:
             sentence(error)
 
@@ -169,7 +169,7 @@ class Service:
         """
         self._warm_up.cancel()
         state: Message = {"state": "running", "answer": "", "phase": None}
-        with self._gate.enter() as ahead:
+        with self._admission.enter() as ahead:
             if ahead:
                 yield {**state, "phase": {"name": "waiting", "done": 0, "total": ahead}}
             events = self.engine.ask(asked.video.path, asked.question, options, stop=run.stop)
@@ -185,7 +185,7 @@ class Service:
             yield {"state": "stopped"}
 
     def _add(self, video: Video, result: Result, options: Options) -> Finished:
-        self.rates.observe(result)
+        self.time_estimates.observe(result)
         url = self.videos.url_from_path(video.path)
         return self.results.add(video, url, result, options)
 

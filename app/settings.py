@@ -10,10 +10,10 @@ from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
 from adaspark.request import Options
 
-MOST_FRAMES = 4096
-MOST_WORDS = 512
-MOST_PIXELS = 2**24  # of one frame, as shown
-MOST_TOKENS = 2**20
+MAX_FRAMES = 4096
+MAX_WORDS = 512
+MAX_PIXELS = 2**24  # of one frame, as shown
+MAX_TOKENS = 2**20
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Settings:
             attn_top_p=_share("Top-p attention", self.attn_top_p),
             ffn_top_p=_share("Top-p FFN", self.ffn_top_p),
         )
-        max_new_tokens = _count("Words at most", self.max_new_tokens, most=MOST_WORDS)
+        max_new_tokens = _count("Words at most", self.max_new_tokens, maximum=MAX_WORDS)
         if max_new_tokens is None:
             raise UserError("Words at most is empty or 0; type a whole number such as 32.")
         return Options(config, max_new_tokens=max_new_tokens, **self.sampling())
@@ -51,10 +51,10 @@ class Settings:
         """The options that make the video's tokens, None where the model's own value applies."""
         return {
             "fps": _rate(self.fps),
-            "max_frames": _count("Frames at most", self.max_frames, most=MOST_FRAMES),
-            "max_pixels": _count("Pixels a frame at most", self.max_pixels, most=MOST_PIXELS),
+            "max_frames": _count("Frames at most", self.max_frames, maximum=MAX_FRAMES),
+            "max_pixels": _count("Pixels a frame at most", self.max_pixels, maximum=MAX_PIXELS),
             "max_video_tokens": _count(
-                "Video tokens at most", self.max_video_tokens, most=MOST_TOKENS
+                "Video tokens at most", self.max_video_tokens, maximum=MAX_TOKENS
             ),
         }
 
@@ -89,11 +89,11 @@ def _rate(value: Any) -> float | None:
     return float(value)
 
 
-def _count(name: str, value: Any, *, most: int) -> int | None:
+def _count(name: str, value: Any, *, maximum: int) -> int | None:
     if _is_empty(value):
         return None
-    if not _is_number(value) or value != int(value) or not 1 <= value <= most:
-        raise UserError(f"{name} must be a whole number from 1 to {most}, got {_shown(value)}.")
+    if not _is_number(value) or value != int(value) or not 1 <= value <= maximum:
+        raise UserError(f"{name} must be a whole number from 1 to {maximum}, got {_shown(value)}.")
     return int(value)
 
 

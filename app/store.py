@@ -7,7 +7,7 @@ from pathlib import Path
 from adaspark.bytestore import ByteStore
 
 
-class Footage:
+class ProxyStore:
     """Uploaded videos as the player and the sampler read them, in one folder of bounded size."""
 
     def __init__(self, folder: Path, limit_bytes: int) -> None:

@@ -152,7 +152,7 @@ def _wire_runs(viewer: Any, handlers: Handlers, question: Any, dials: Dials) -> 
 def _wire_greeting(
     page: Any, handlers: Handlers, picker: Any, values: Sequence[Any], dials: Dials
 ) -> None:
-    """What the page opens with; its address may carry a recipe, which fills the controls in."""
+    """What the page opens with; its address may be a permalink, which fills the controls in."""
     greeted = page.load(handlers.greet, values, [picker, *values], **QUICK)
     preset_of = scripts.returning("presetOf")
     set_preset = greeted.then(None, dials.cube, dials.preset, js=preset_of, **PRIVATE)

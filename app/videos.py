@@ -15,13 +15,13 @@ from app import uploads
 from app.copies import GONE, Copies
 from app.gallery import recorded_estimate
 from app.limits import ServerLimits
-from app.loading import Loading
+from app.loading import DeferredEngine
 from app.progress import STEPS, Report
-from app.rates import Rates
+from app.rates import TimeEstimates
 from app.samples import Sample
 from app.settings import Settings
-from app.store import Footage
-from app.visitors import Preview, Video, Visitor, Visitors
+from app.store import ProxyStore
+from app.visitors import Preview, Session, Sessions, Video
 
 Card = dict[str, Any]
 NO_VIDEO = "No video is chosen; pick a sample clip or upload a video first."
@@ -32,10 +32,10 @@ class Videos:
 
     def __init__(
         self,
-        engine: Loading,
-        visitors: Visitors,
-        footage: Footage,
-        rates: Rates,
+        engine: DeferredEngine,
+        sessions: Sessions,
+        proxies: ProxyStore,
+        time_estimates: TimeEstimates,
         *,
         samples: Sequence[Sample],
         gallery: Mapping[str, Result],
@@ -45,15 +45,15 @@ class Videos:
         self.samples = {sample.name: sample for sample in samples}
         self.url_from_path = url_from_path
         self._engine = engine
-        self._visitors = visitors
-        self._footage = footage
-        self._rates = rates
+        self._sessions = sessions
+        self._proxies = proxies
+        self._time_estimates = time_estimates
         self._limits = replace(
             DEFAULT_LIMITS,
             max_bytes=limits.upload_mb * 10**6,
             max_duration_secs=float(limits.video_secs),
         )
-        self.copies = Copies(footage, url_from_path, self._limits)
+        self.copies = Copies(proxies, url_from_path, self._limits)
         self._recorded = {
             name: recorded_estimate(self.samples[name], result) for name, result in gallery.items()
         }
@@ -70,16 +70,16 @@ class Videos:
             for sample in self.samples.values()
         ]
 
-    def choose_sample(self, session: str, name: str, settings: Settings) -> Card:
+    def choose_sample(self, session_id: str, name: str, settings: Settings) -> Card:
         """Take one of the bundled clips. Raises UserError for an unknown name."""
         sample = self.samples.get(name)
         if sample is None:
             raise UserError(f"There is no sample clip named {name!r}; pick one of the cards.")
-        return self._take(session, sample_video(sample), settings)
+        return self._take(session_id, sample_video(sample), settings)
 
     def choose_upload(
         self,
-        session: str,
+        session_id: str,
         path: Path,
         name: str,
         settings: Settings,
@@ -90,33 +90,33 @@ class Videos:
 
         `report(done, total)` counts frames. A later choice ends the work.
         """
-        visitor = self._visitors.get(session)
-        choice = visitor.choose()
+        session = self._sessions.get(session_id)
+        choice = session.choose()
 
         def on_progress(done: int, total: int) -> None:
-            if choice != visitor.choices:
+            if choice != session.choices:
                 raise UserError("Another video was chosen in the meantime.")
             report(done, total)
 
         def on_preview(preview: Preview) -> None:
-            visitor.preview = preview
+            session.preview = preview
             report(1, STEPS)  # all has been checked: the page is told at once where it plays
 
         try:
             own = self.prepare(path, name, on_progress, on_preview)
             card = self._card(own, settings)
         except UserError as error:
-            visitor.settle(choice, None, str(error))
+            session.settle(choice, None, str(error))
             raise
         finally:
-            visitor.preview = None
-        visitor.own = own
-        visitor.settle(choice, own)
+            session.preview = None
+        session.own = own
+        session.settle(choice, own)
         return card
 
-    def preview(self, session: str) -> Card | None:
+    def preview(self, session_id: str) -> Card | None:
         """Where the upload that is being prepared plays as far as it has come; None before that."""
-        preview = self._visitors.get(session).preview
+        preview = self._sessions.get(session_id).preview
         if preview is None:
             return None
         url = f"studio/growing/{quote(preview.path.name)}"
@@ -137,52 +137,52 @@ class Videos:
         info = uploads.check_upload(path, self._limits)
         proxy = uploads.make_proxy(
             info,
-            self._footage.folder,
+            self._proxies.folder,
             limits=self._limits,
             on_progress=on_progress,
             on_growing=lambda path: on_preview(Preview(path, info.duration_secs)),
         )
-        self._footage.keep(proxy)
+        self._proxies.keep(proxy)
         return Video(proxy, name, upload=info)
 
-    def choose_own(self, session: str, settings: Settings) -> Card:
+    def choose_own(self, session_id: str, settings: Settings) -> Card:
         """Take the visitor's last upload again. Raises UserError where there is none."""
-        own = self._visitors.get(session).own
+        own = self._sessions.get(session_id).own
         if own is None:
             raise UserError(GONE)
-        return self._take(session, own, settings)
+        return self._take(session_id, own, settings)
 
-    def refuse(self, session: str, why: str) -> None:
+    def refuse(self, session_id: str, why: str) -> None:
         """Choose no video: a question must not go to the one before a refused upload."""
-        visitor = self._visitors.get(session)
-        visitor.settle(visitor.choose(), None, why)
+        session = self._sessions.get(session_id)
+        session.settle(session.choose(), None, why)
 
-    def describe(self, session: str, settings: Settings) -> Card | None:
+    def describe(self, session_id: str, settings: Settings) -> Card | None:
         """The chosen video's card under other sampling settings; None without a video."""
-        video = self._visitors.get(session).video
+        video = self._sessions.get(session_id).video
         return self._card(video, settings) if video else None
 
-    def chosen(self, visitor: Visitor) -> Video:
+    def chosen(self, session: Session) -> Video:
         """The visitor's video. Raises UserError where none is chosen, or it had to go."""
-        if visitor.video is None:
-            raise UserError(visitor.refusal or NO_VIDEO)
-        self.check_present(visitor.video)
-        return visitor.video
+        if session.video is None:
+            raise UserError(session.refusal or NO_VIDEO)
+        self.check_present(session.video)
+        return session.video
 
     def check_present(self, video: Video) -> None:
         """Raise UserError where an uploaded video had to go."""
-        if video.upload and not self._footage.touch(video.path):
+        if video.upload and not self._proxies.touch(video.path):
             raise UserError(GONE)
 
-    def _take(self, session: str, video: Video, settings: Settings) -> Card:
-        visitor = self._visitors.get(session)
-        choice = visitor.choose()
+    def _take(self, session_id: str, video: Video, settings: Settings) -> Card:
+        session = self._sessions.get(session_id)
+        choice = session.choose()
         try:
             card = self._card(video, settings)
         except UserError as error:
-            visitor.settle(choice, None, str(error))
+            session.settle(choice, None, str(error))
             raise
-        visitor.settle(choice, video)
+        session.settle(choice, video)
         return card
 
     def facts(self, video: Video, settings: Settings) -> Card:
@@ -190,7 +190,7 @@ class Videos:
         was measured yet), and, where it does not fit, how many frames would.
         """
         estimate = self._estimate(video, settings)
-        secs = self._rates.secs(estimate.video_tokens)
+        secs = self._time_estimates.secs(estimate.video_tokens)
         return {
             "facts": uploads.describe(video.upload or estimate.info, estimate, secs),
             "duration_secs": estimate.info.duration_secs,
@@ -223,12 +223,12 @@ class Videos:
         if self._engine.state != "ready":
             return None
         engine = self._engine.engine()
-        if estimate.video_tokens < engine.most_video_tokens:
+        if estimate.video_tokens < engine.max_video_tokens:
             return None
         frames = engine.fitting_frames(estimate)
         text = (
             f"Too long to ask about: {estimate.video_tokens:,} visual tokens, the model holds "
-            f"{engine.most_video_tokens:,}."
+            f"{engine.max_video_tokens:,}."
         )
         return {"text": text, "max_frames": frames}
 

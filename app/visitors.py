@@ -13,7 +13,7 @@ from adaspark.video_probe import VideoInfo
 from app.runs import Run
 from app.samples import Sample
 
-MOST_VISITORS = 512
+MAX_SESSIONS = 512
 BRIEF_WORDS = 8
 """Words that a moved dial may write although the answer in view has fewer."""
 
@@ -51,12 +51,12 @@ class Asked:
         """The options of another run of it: pictures are wanted, not a longer answer."""
         if self.words is None:
             return options
-        most = max(self.words, BRIEF_WORDS)
-        return replace(options, max_new_tokens=min(options.max_new_tokens, most))
+        maximum = max(self.words, BRIEF_WORDS)
+        return replace(options, max_new_tokens=min(options.max_new_tokens, maximum))
 
 
 @dataclass
-class Visitor:
+class Session:
     """What is remembered of one open page. `refusal` says why no video is chosen.
 
     `choices` counts the videos picked: one that takes long must not replace a later one. `preview`
@@ -125,36 +125,36 @@ class Visitor:
         return run
 
 
-class _Newest(LRUCache[str, Visitor]):
+class _Newest(LRUCache[str, Session]):
     """Visitors by session; the runs of one that has to go are ended."""
 
-    def popitem(self) -> tuple[str, Visitor]:
+    def popitem(self) -> tuple[str, Session]:
         """Called by the cache for the longest silent one."""
-        session, visitor = super().popitem()
-        visitor.leave()
-        return session, visitor
+        session_id, session = super().popitem()
+        session.leave()
+        return session_id, session
 
 
-class Visitors:
+class Sessions:
     """The visitors by session, the longest silent ones forgotten first; thread-safe."""
 
-    def __init__(self, most: int = MOST_VISITORS) -> None:
-        self._from_session = _Newest(most)
+    def __init__(self, maximum: int = MAX_SESSIONS) -> None:
+        self._from_id = _Newest(maximum)
         self._lock = threading.Lock()
 
-    def get(self, session: str) -> Visitor:
+    def get(self, session_id: str) -> Session:
         """The visitor of a session, a new one where it is unknown."""
         with self._lock:
-            return self._from_session.setdefault(session, Visitor())
+            return self._from_id.setdefault(session_id, Session())
 
-    def forget(self, session: str) -> None:
+    def forget(self, session_id: str) -> None:
         """Stop and forget one visitor."""
         with self._lock:
-            visitor = self._from_session.pop(session, None)
-        if visitor is not None:
-            visitor.leave()
+            session = self._from_id.pop(session_id, None)
+        if session is not None:
+            session.leave()
 
     def forget_all(self) -> None:
         """Stop and forget everyone."""
-        for session in list(self._from_session):
-            self.forget(session)
+        for session_id in list(self._from_id):
+            self.forget(session_id)

@@ -16,7 +16,7 @@ from adaspark.errors import UserError
 from adaspark.request import Estimate, Options, Phase, Result, Word
 from adaspark.trace_meta import Counts, Flops, Parts
 from adaspark.video import Sampling, probe, sample_times, token_grid
-from app.loading import Loading
+from app.loading import DeferredEngine
 
 SAMPLING = Sampling(fps=4.0, max_frames=16, min_pixels=56 * 56, max_pixels=112 * 112)
 WORDS = (" the", " circle", " is", " red")
@@ -37,9 +37,9 @@ class FakeEngine:
     questions = ("What color is the circle?", "slow please")
     default_config = AdaSparkConfig(cube=(2, 2, 2))
 
-    def __init__(self, *, step_secs: float = 0.2, most_video_tokens: int = 100) -> None:
+    def __init__(self, *, step_secs: float = 0.2, max_video_tokens: int = 100) -> None:
         self.step_secs = step_secs
-        self.most_video_tokens = most_video_tokens
+        self.max_video_tokens = max_video_tokens
         self.asked: list[tuple[Path, str, Options]] = []
         self._encoded: set[Path] = set()
         self._lock = threading.Lock()
@@ -51,7 +51,7 @@ class FakeEngine:
         return Estimate(info, grid, len(sample_times(info, sampling)), grid[2] * 28, grid[1] * 28)
 
     def fitting_frames(self, estimate: Estimate) -> int:
-        return max(2, estimate.frames * self.most_video_tokens // (2 * estimate.video_tokens))
+        return max(2, estimate.frames * self.max_video_tokens // (2 * estimate.video_tokens))
 
     def ask(
         self, path: Path, question: str, options: Options, *, stop: threading.Event
@@ -104,7 +104,7 @@ def words_of(options: Options) -> tuple[str, ...]:
     return WORDS if options.config.attn_rule == "top_p" else (*WORDS[:-1], " blue")
 
 
-def loading(engine: Any, *, started: bool = True, gate: Path | None = None) -> Loading:
+def loading(engine: Any, *, started: bool = True, gate: Path | None = None) -> DeferredEngine:
     """A fake engine as the app has it, loaded already or not even begun.
 
     With a `gate`, loading takes until there is something at that path.
@@ -116,7 +116,7 @@ def loading(engine: Any, *, started: bool = True, gate: Path | None = None) -> L
         return engine
 
     config = engine.default_config
-    face = Loading(load, name="fake", is_bundled=True, default_config=config)
+    face = DeferredEngine(load, name="fake", is_bundled=True, default_config=config)
     if started:
         face.start()
         face.engine()

@@ -1,4 +1,4 @@
-"""The app's small parts: limits, the loading engine, rates, links, the budget's table."""
+"""The app's small parts: limits, deferred engine, time estimates, permalinks, budgets."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from adaspark.request import Options, Phase, Result
 from adaspark.trace_meta import Pruned
 from app.calibration import read_calibration
 from app.limits import SWITCHES, ServerLimits, limits_from
-from app.loading import NO_MODEL, Loading, default_config
-from app.rates import Rates
-from app.recipe import SETTINGS, read_recipe
+from app.loading import NO_MODEL, DeferredEngine, default_config
+from app.rates import TimeEstimates
+from app.recipe import SETTINGS, read_permalink
 from app.uploads import _rounded
 from app.visitors import BRIEF_WORDS, Asked, Video
 
@@ -58,8 +58,8 @@ def test_a_switch_that_cannot_be_used_is_named(name: str, text: str) -> None:
         limits_from({name: text})
 
 
-def fake(load: Any) -> Loading:
-    return Loading(load, name="fake", is_bundled=True, default_config=CONFIG)
+def fake(load: Any) -> DeferredEngine:
+    return DeferredEngine(load, name="fake", is_bundled=True, default_config=CONFIG)
 
 
 def test_what_is_asked_of_a_loading_model_waits_for_it(tmp_path: Path) -> None:
@@ -162,38 +162,38 @@ CLIP = ASSETS / "samples" / "2_order.mp4"
 
 
 def test_nothing_is_said_of_the_time_before_something_was_measured() -> None:
-    assert Rates().secs(100) is None
+    assert TimeEstimates().secs(100) is None
 
 
 def test_a_pruned_run_tells_nothing_of_the_time() -> None:
-    result, rates = observed({"decode": 1.0, "vision": 2.0}), Rates()
+    result, estimates = observed({"decode": 1.0, "vision": 2.0}), TimeEstimates()
     result.trace.meta.pruned = Pruned((1, 1, 1), [0])
-    rates.observe(result)
-    assert rates.secs(100) is None
+    estimates.observe(result)
+    assert estimates.secs(100) is None
 
 
 def test_the_time_of_the_same_video_is_what_it_took() -> None:
     result = observed({"decode": 1.0, "vision": 2.0, "prefill": 4.0, "generate": 0.5})
-    rates = Rates()
-    rates.observe(result)
-    assert rates.secs(len(result.trace.cube_from_token)) == pytest.approx(7.5)
+    estimates = TimeEstimates()
+    estimates.observe(result)
+    assert estimates.secs(len(result.trace.cube_from_token)) == pytest.approx(7.5)
 
 
 def test_a_run_on_kept_features_tells_nothing_of_encoding() -> None:
     cached = observed({"decode": 0.0, "vision": 0.0, "prefill": 2.0, "generate": 0.5})
-    rates = Rates()
-    rates.observe(cached)
-    assert rates.secs(100) is None
-    rates.observe(observed({"decode": 1.0, "vision": 2.0, "prefill": 4.0, "generate": 0.5}))
-    rates.observe(cached)
-    assert rates.secs(len(cached.trace.cube_from_token)) == pytest.approx(5.5)
+    estimates = TimeEstimates()
+    estimates.observe(cached)
+    assert estimates.secs(100) is None
+    estimates.observe(observed({"decode": 1.0, "vision": 2.0, "prefill": 4.0, "generate": 0.5}))
+    estimates.observe(cached)
+    assert estimates.secs(len(cached.trace.cube_from_token)) == pytest.approx(5.5)
 
 
 @given(st.integers(1000, 4096), st.integers(2, 8))
 def test_a_longer_video_takes_about_as_many_times_longer_or_more(tokens: int, times: int) -> None:
-    rates = Rates()
-    rates.observe(observed({"decode": 1.0, "vision": 2.0, "prefill": 4.0, "generate": 0.0}))
-    short, long = rates.secs(tokens), rates.secs(tokens * times)
+    estimates = TimeEstimates()
+    estimates.observe(observed({"decode": 1.0, "vision": 2.0, "prefill": 4.0, "generate": 0.0}))
+    short, long = estimates.secs(tokens), estimates.secs(tokens * times)
     assert short is not None and long is not None and long > short * times * 0.95
 
 
@@ -223,16 +223,16 @@ def test_a_moved_dial_writes_no_more_words_than_are_in_view(said: int | None, mo
         *(st.integers(0, 10**6),) * 2,
     )
 )
-def test_a_recipe_survives_its_link(values: tuple[float, ...]) -> None:
+def test_settings_survive_their_permalink(values: tuple[float, ...]) -> None:
     query = dict(zip(SETTINGS, map(str, values), strict=True)) | {"sample": "one", "q": " why? "}
-    recipe = read_recipe(query, VALUES, {"one"})
-    assert recipe.values == values and recipe.is_given
-    assert (recipe.sample, recipe.question) == ("one", "why?")
+    permalink = read_permalink(query, VALUES, {"one"})
+    assert permalink.values == values and permalink.is_given
+    assert (permalink.sample, permalink.question) == ("one", "why?")
 
 
 def test_a_page_without_a_link_opens_as_it_is() -> None:
-    recipe = read_recipe({"__theme": "dark", "unknown": "1"}, VALUES, ())
-    assert recipe.values == VALUES and not recipe.is_given
+    permalink = read_permalink({"__theme": "dark", "unknown": "1"}, VALUES, ())
+    assert permalink.values == VALUES and not permalink.is_given
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_a_page_without_a_link_opens_as_it_is() -> None:
 )
 def test_a_link_that_cannot_be_followed_is_refused(query: dict[str, str], words: str) -> None:
     with pytest.raises(UserError, match=words):
-        read_recipe(query, VALUES, {"one"})
+        read_permalink(query, VALUES, {"one"})
 
 
 def points(*budgets: float) -> list[dict[str, float]]:

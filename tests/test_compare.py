@@ -37,7 +37,7 @@ def engine() -> FakeEngine:
 def service(engine: FakeEngine, tmp_path: Path) -> Iterator[Service]:
     write_clip(tmp_path / "clip.mp4")
     (tmp_path / "clip.json").write_text(json.dumps({"items": [{"question": "why?"}]}))
-    built = Service(loading(engine), tmp_path / "footage", samples=read_samples(tmp_path))
+    built = Service(loading(engine), tmp_path / "proxies", samples=read_samples(tmp_path))
     built.choose_sample(VISITOR, "clip", DIALS)
     yield built
     built.close()
@@ -139,7 +139,7 @@ def test_a_newer_question_ends_the_run_beside(service: Service) -> None:
     assert next(messages)["state"] == "running"
     newer = threading.Thread(target=asked, args=(service,))
     newer.start()
-    run = service.visitors.get(VISITOR).beside
+    run = service.sessions.get(VISITOR).beside
     assert run is not None and run.stop.wait(10)
     assert last(messages) == {"state": "superseded"}
     newer.join()

@@ -15,7 +15,7 @@ from adaspark.video import DEFAULT_LIMITS, probe
 from adaspark.video_probe import scan
 from app import uploads
 from app.copies import Copies
-from app.store import Footage
+from app.store import ProxyStore
 from app.uploads import make_proxy, make_safe_copy, playable
 
 BT601 = {"color_primaries": 6, "color_trc": 6, "colorspace": 6, "color_range": 1}
@@ -146,23 +146,23 @@ def test_what_is_encoded_can_be_played_before_it_is_whole(tmp_path: Path) -> Non
 
 
 @pytest.fixture
-def footage(tmp_path: Path) -> Footage:
-    return Footage(tmp_path / "footage", 2**30)
+def proxies(tmp_path: Path) -> ProxyStore:
+    return ProxyStore(tmp_path / "proxies", 2**30)
 
 
 @pytest.fixture
-def copies(footage: Footage) -> Copies:
-    return Copies(footage, lambda path: f"file={path}", DEFAULT_LIMITS)
+def copies(proxies: ProxyStore) -> Copies:
+    return Copies(proxies, lambda path: f"file={path}", DEFAULT_LIMITS)
 
 
 def test_a_safe_copy_is_found_by_the_address_that_failed(
-    copies: Copies, footage: Footage, tmp_path: Path
+    copies: Copies, proxies: ProxyStore, tmp_path: Path
 ) -> None:
-    proxy = make_proxy(probe(write_clip(tmp_path / "a.mp4")), footage.folder)
-    footage.keep(proxy)
+    proxy = make_proxy(probe(write_clip(tmp_path / "a.mp4")), proxies.folder)
+    proxies.keep(proxy)
     safe = copies.safe(f"file={proxy}")
     assert safe == f"file={playable(proxy)}" != f"file={proxy}"
-    assert footage.touch(playable(proxy))
+    assert proxies.touch(playable(proxy))
     with pytest.raises(UserError, match="another browser"):
         copies.safe(safe)
 
@@ -173,15 +173,15 @@ def test_no_other_file_has_a_safe_copy(copies: Copies, url: str) -> None:
         copies.safe(url)
 
 
-def test_an_upload_that_had_to_go_has_none(copies: Copies, footage: Footage) -> None:
+def test_an_upload_that_had_to_go_has_none(copies: Copies, proxies: ProxyStore) -> None:
     with pytest.raises(UserError, match="upload it again"):
-        copies.safe(f"file={footage.folder / 'a.mp4'}")
+        copies.safe(f"file={proxies.folder / 'a.mp4'}")
 
 
 def test_a_preview_is_served_while_it_grows_and_whole_after_that(
-    copies: Copies, footage: Footage
+    copies: Copies, proxies: ProxyStore
 ) -> None:
-    growing, proxy = footage.folder / "ab.safe.1-2.growing", footage.folder / "ab.safe.mp4"
+    growing, proxy = proxies.folder / "ab.safe.1-2.growing", proxies.folder / "ab.safe.mp4"
     assert copies.growing(growing.name) is None
     growing.touch()
     assert copies.growing(growing.name) == growing
@@ -191,7 +191,9 @@ def test_a_preview_is_served_while_it_grows_and_whole_after_that(
 
 
 @pytest.mark.parametrize("name", ["ab.mp4", "../ab.growing", "..", "/etc/passwd"])
-def test_nothing_else_is_served_as_a_preview(copies: Copies, footage: Footage, name: str) -> None:
-    (footage.folder / "ab.mp4").touch()
-    (footage.folder.parent / "ab.growing").touch()
+def test_nothing_else_is_served_as_a_preview(
+    copies: Copies, proxies: ProxyStore, name: str
+) -> None:
+    (proxies.folder / "ab.mp4").touch()
+    (proxies.folder.parent / "ab.growing").touch()
     assert copies.growing(name) is None

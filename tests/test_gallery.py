@@ -17,7 +17,7 @@ from app import record_gallery
 from app.gallery import read_gallery, recorded_estimate, trace_path
 from app.limits import ServerLimits
 from app.loading import default_config
-from app.recipe import Recipe
+from app.recipe import Permalink
 from app.record_gallery import WEIGHTS, record
 from app.samples import Sample, read_samples, real_footage
 from app.service import Service
@@ -43,7 +43,7 @@ def replay(sample: Sample, tmp_path: Path) -> Service:
     record(FakeEngine(), sample).save(trace_path(sample, tmp_path))
     gallery = read_gallery([sample], tmp_path)
     engine = loading(FakeEngine(), started=False)
-    return Service(engine, tmp_path / "footage", samples=[sample], gallery=gallery)
+    return Service(engine, tmp_path / "proxies", samples=[sample], gallery=gallery)
 
 
 @pytest.mark.parametrize("sample", COMMITTED, ids=lambda sample: sample.name)
@@ -125,7 +125,7 @@ def test_the_command_writes_what_the_page_reads(
 
 def test_a_page_opens_on_the_recorded_run_before_there_is_a_model(replay: Service) -> None:
     values = (0.9, 0.7, 2, 2, 2, 0, 0, 32)
-    card = replay.greet("a", Recipe(None, None, values))
+    card = replay.greet("a", Permalink(None, None, values))
     assert replay.engine.state == "waiting"
     assert card["question"] == QUESTION and not card["unanswered"]
     assert "visual tokens" in card["facts"]
@@ -165,7 +165,7 @@ def test_other_sampling_than_the_recorded_waits_for_the_model(replay: Service) -
 
 def test_a_links_question_is_still_to_be_answered(replay: Service) -> None:
     values = (0.9, 0.7, 2, 2, 2, 0, 0, 32)
-    card = replay.greet("a", Recipe("01_two_shapes", "slow one", values, is_given=True))
+    card = replay.greet("a", Permalink("01_two_shapes", "slow one", values, is_given=True))
     assert card["question"] == "slow one" and card["unanswered"]
     replay.engine.start()
     assert list(replay.retune("a", Settings(*values)))[-1]["question"] == "slow one"
@@ -175,7 +175,7 @@ def test_recorded_runs_stay_whatever_else_is_made(sample: Sample, tmp_path: Path
     record(FakeEngine(), sample).save(trace_path(sample, tmp_path))
     service = Service(
         loading(FakeEngine()),
-        tmp_path / "footage",
+        tmp_path / "proxies",
         samples=[sample],
         gallery=read_gallery([sample], tmp_path),
         limits=ServerLimits(kept_results_mb=0),

@@ -83,7 +83,7 @@ def test_limits_that_only_refuse_are_checked_without_another_scan(
 ) -> None:
     path = write_clip(tmp_path / "clip.mp4", frames=24, fps=12)
     scan(path)
-    with pytest.raises(UserError, match="lasts 2.0 s and the limit is 1 s"):
+    with pytest.raises(UserError, match=r"lasts 2\.0 s and the limit is 1 s"):
         scan(path, Limits(max_duration_secs=1.0))
     with pytest.raises(UserError, match="MB and the limit is"):
         scan(path, Limits(max_bytes=10))
@@ -115,9 +115,7 @@ def test_threads_that_ask_at_once_wait_for_one_scan(
 
 
 @pytest.mark.parametrize("change", ["written in place", "replaced", "touched"])
-def test_a_changed_file_is_scanned_again(
-    reads: Counter[str], tmp_path: Path, change: str
-) -> None:
+def test_a_changed_file_is_scanned_again(reads: Counter[str], tmp_path: Path, change: str) -> None:
     path = write_clip(tmp_path / "clip.mp4", frames=24)
     assert scan(path).info.frames == 24
     if change == "touched":

@@ -19,11 +19,11 @@ from app.limits import ServerLimits
 from app.progress import STEPS, Report, reported
 from app.record_gallery import record
 from app.results import Message
-from app.runs import Gate, sentence
+from app.runs import AdmissionQueue, sentence
 from app.samples import read_samples
 from app.service import Service
-from app.settings import MOST_WORDS, Settings, checked_question
-from app.store import Footage
+from app.settings import MAX_WORDS, Settings, checked_question
+from app.store import ProxyStore
 from app.videos import GONE, NO_VIDEO
 
 DIALS = Settings(0.9, 0.7, 2, 2, 2)
@@ -48,7 +48,7 @@ def engine() -> FakeEngine:
 
 @pytest.fixture
 def service(engine: FakeEngine, samples: Path, tmp_path: Path) -> Iterator[Service]:
-    built = Service(loading(engine), tmp_path / "footage", samples=read_samples(samples))
+    built = Service(loading(engine), tmp_path / "proxies", samples=read_samples(samples))
     yield built
     built.close()
 
@@ -60,7 +60,7 @@ def replay(samples: Path, tmp_path: Path) -> Service:
     trace = record(FakeEngine(), clips[0])
     gallery = {clips[0].name: Result(trace.meta.answer, trace, trace.meta.seconds)}
     engine = loading(FakeEngine(), started=False)
-    return Service(engine, tmp_path / "footage", samples=clips, gallery=gallery)
+    return Service(engine, tmp_path / "proxies", samples=clips, gallery=gallery)
 
 
 @pytest.fixture
@@ -70,9 +70,9 @@ def upload(tmp_path: Path) -> Path:
     return path
 
 
-def ready(service: Service, session: str = "a") -> str:
-    service.choose_sample(session, "01_two_shapes", DIALS)
-    return session
+def ready(service: Service, session_id: str = "a") -> str:
+    service.choose_sample(session_id, "01_two_shapes", DIALS)
+    return session_id
 
 
 def scene_of(service: Service, message: Message) -> Any:
@@ -139,9 +139,9 @@ def test_an_unknown_key_finds_nothing(service: Service, key: str) -> None:
 
 
 def test_a_setting_changes_the_run_of_the_same_question(service: Service) -> None:
-    session = ready(service)
-    last(service.ask(session, QUESTION, DIALS))
-    done = last(service.retune(session, Settings(0.3, 0.7, 1, 2, 2)))
+    session_id = ready(service)
+    last(service.ask(session_id, QUESTION, DIALS))
+    done = last(service.retune(session_id, Settings(0.3, 0.7, 1, 2, 2)))
     assert done["question"] == QUESTION
     assert done["summary"]["config"] == {"cube": [1, 2, 2], "attn_top_p": 0.3, "ffn_top_p": 0.7}
 
@@ -151,17 +151,17 @@ def test_settings_before_any_video_run_nothing(service: Service) -> None:
 
 
 def test_a_newer_run_ends_the_older_without_a_word(service: Service) -> None:
-    session, started, older = ready(service), threading.Event(), list[Message]()
+    session_id, started, older = ready(service), threading.Event(), list[Message]()
 
     def listen() -> None:
-        for message in service.ask(session, "hold layers", DIALS):
+        for message in service.ask(session_id, "hold layers", DIALS):
             older.append(message)
             started.set()
 
     thread = threading.Thread(target=listen)
     thread.start()
     assert started.wait(30)
-    newer = list(service.ask(session, QUESTION, DIALS))
+    newer = list(service.ask(session_id, QUESTION, DIALS))
     thread.join(30)
     assert {m["state"] for m in older} == {"running"}
     assert newer[-1]["state"] == "done" and newer[-1]["question"] == QUESTION
@@ -185,19 +185,19 @@ def test_runs_of_other_visitors_are_left_alone(service: Service) -> None:
 
 
 def test_stop_keeps_the_words_so_far(service: Service) -> None:
-    session, messages = ready(service), []
-    for message in service.ask(session, "hold words", DIALS):
+    session_id, messages = ready(service), []
+    for message in service.ask(session_id, "hold words", DIALS):
         messages.append(message)
         if message.get("answer"):
-            service.stop(session)
+            service.stop(session_id)
     assert messages[-1]["state"] == "stopped" and messages[-1]["answer"] == WORDS[0]
     assert service.results.get(messages[-1]["key"])
 
 
 def test_stop_before_the_first_word_says_stopped(service: Service) -> None:
-    session, run = ready(service), service.ask("a", "hold layers", DIALS)
+    session_id, run = ready(service), service.ask("a", "hold layers", DIALS)
     next(run)
-    service.stop(session)
+    service.stop(session_id)
     assert last(run) == {"state": "stopped"}
 
 
@@ -241,9 +241,7 @@ def test_what_a_visitor_got_wrong_is_the_last_message(
 
 
 def test_settings_are_taken_as_they_come() -> None:
-    options = Settings(
-        1, 0.5, 4.0, 2, 1, fps=2, max_frames=8.0, max_new_tokens=MOST_WORDS
-    ).options()
+    options = Settings(1, 0.5, 4.0, 2, 1, fps=2, max_frames=8.0, max_new_tokens=MAX_WORDS).options()
     assert options.config.cube == (4, 2, 1) and options.config.attn_top_p == 1.0
     assert (options.fps, options.max_frames) == (2.0, 8)
     assert set(Settings(1, 1, 1, 1, 1, fps=0, max_frames=0).sampling().values()) == {None}
@@ -278,13 +276,13 @@ def test_an_upload_is_asked_about_under_its_own_name(service: Service, upload: P
 
 
 def test_a_refused_upload_leaves_no_video_chosen(service: Service, tmp_path: Path) -> None:
-    session, broken = ready(service), tmp_path / "broken.mp4"
+    session_id, broken = ready(service), tmp_path / "broken.mp4"
     broken.write_text("no video")
     with pytest.raises(UserError) as refusal:
-        service.videos.choose_upload(session, broken, "broken.mp4", DIALS)
-    assert last(service.ask(session, QUESTION, DIALS))["error"] == str(refusal.value)
-    service.choose_sample(session, "01_two_shapes", DIALS)
-    assert last(service.ask(session, QUESTION, DIALS))["state"] == "done"
+        service.videos.choose_upload(session_id, broken, "broken.mp4", DIALS)
+    assert last(service.ask(session_id, QUESTION, DIALS))["error"] == str(refusal.value)
+    service.choose_sample(session_id, "01_two_shapes", DIALS)
+    assert last(service.ask(session_id, QUESTION, DIALS))["state"] == "done"
 
 
 def test_an_upload_that_is_longer_than_this_server_takes_is_refused(tmp_path: Path) -> None:
@@ -295,7 +293,7 @@ def test_an_upload_that_is_longer_than_this_server_takes_is_refused(tmp_path: Pa
 
 
 def test_a_video_of_too_many_tokens_comes_with_what_fits(tmp_path: Path) -> None:
-    service = Service(loading(FakeEngine(most_video_tokens=40)), tmp_path / "footage")
+    service = Service(loading(FakeEngine(max_video_tokens=40)), tmp_path / "proxies")
     upload = write_clip(tmp_path / "long.mp4", frames=24)
     card = service.videos.choose_upload("a", upload, "long.mp4", DIALS)
     most = card["too_long"]["max_frames"]
@@ -319,7 +317,7 @@ def test_a_later_choice_ends_an_upload_and_stays(service: Service, upload: Path)
         service.videos.choose_upload("a", upload, "a.mp4", DIALS, report=choose_sample)
     done = last(service.ask("a", QUESTION, DIALS))
     assert scene_of(service, done)["clip"]["name"] == "Two shapes"
-    assert not list(upload.parent.glob("footage/*"))
+    assert not list(upload.parent.glob("proxies/*"))
 
 
 def test_reports_come_before_the_result_and_not_too_often() -> None:
@@ -363,10 +361,10 @@ def test_a_page_that_leaves_ends_the_work_that_it_waited_for() -> None:
 
 
 def test_a_clip_that_cannot_be_sampled_so_is_not_chosen(service: Service) -> None:
-    session = ready(service)
+    session_id = ready(service)
     with pytest.raises(UserError, match="Frames per second"):
-        service.videos.choose_sample(session, "01_two_shapes", Settings(1, 1, 2, 2, 2, fps=-1))
-    assert "Frames per second" in last(service.ask(session, QUESTION, DIALS))["error"]
+        service.videos.choose_sample(session_id, "01_two_shapes", Settings(1, 1, 2, 2, 2, fps=-1))
+    assert "Frames per second" in last(service.ask(session_id, QUESTION, DIALS))["error"]
 
 
 def test_the_last_upload_can_be_chosen_again(service: Service, upload: Path) -> None:
@@ -381,14 +379,14 @@ def test_an_upload_that_had_to_go_is_asked_for_again(
     samples: Path, tmp_path: Path, upload: Path
 ) -> None:
     service = Service(
-        loading(FakeEngine()), tmp_path / "footage", limits=ServerLimits(kept_videos_mb=0)
+        loading(FakeEngine()), tmp_path / "proxies", limits=ServerLimits(kept_videos_mb=0)
     )
     service.videos.choose_upload("a", upload, "mine.mp4", DIALS)
     other = tmp_path / "other.mp4"
     write_clip(other, frames=8)
     service.videos.choose_upload("b", other, "theirs.mp4", DIALS)
     assert last(service.ask("a", QUESTION, DIALS))["error"] == GONE
-    assert len(list((tmp_path / "footage").iterdir())) == 1
+    assert len(list((tmp_path / "proxies").iterdir())) == 1
 
 
 def test_results_that_no_longer_fit_are_forgotten(samples: Path, tmp_path: Path) -> None:
@@ -409,21 +407,21 @@ def test_the_store_holds_no_more_than_its_bytes_and_drops_the_longest_unused() -
     assert store.held_bytes == 9 and store.get("a") == "again"
 
 
-def test_footage_tells_whether_a_file_is_still_there(tmp_path: Path) -> None:
-    footage, path = Footage(tmp_path, 100), tmp_path / "a.mp4"
+def test_a_store_says_whether_a_file_is_still_there(tmp_path: Path) -> None:
+    proxies, path = ProxyStore(tmp_path, 100), tmp_path / "a.mp4"
     path.write_bytes(b"1")
-    assert not footage.touch(path)
-    footage.keep(path)
-    assert footage.touch(path)
+    assert not proxies.touch(path)
+    proxies.keep(path)
+    assert proxies.touch(path)
     path.unlink()
-    assert not footage.touch(path)
+    assert not proxies.touch(path)
 
 
 def test_too_many_waiting_runs_are_refused() -> None:
-    gate = Gate(most=1)
-    with gate.enter() as ahead, pytest.raises(UserError, match="waiting"), gate.enter():
+    admission = AdmissionQueue(maximum=1)
+    with admission.enter() as ahead, pytest.raises(UserError, match="waiting"), admission.enter():
         assert ahead == 0
-    with gate.enter() as ahead:
+    with admission.enter() as ahead:
         assert ahead == 0
 
 
@@ -431,8 +429,8 @@ def test_two_visitors_asking_at_once_both_get_their_own_answer(service: Service)
     ready(service, "a"), ready(service, "b")
     found: dict[str, Message] = {}
 
-    def ask(session: str, cube: int) -> None:
-        found[session] = last(service.ask(session, QUESTION, Settings(0.9, 0.7, cube, 2, 2)))
+    def ask(session_id: str, cube: int) -> None:
+        found[session_id] = last(service.ask(session_id, QUESTION, Settings(0.9, 0.7, cube, 2, 2)))
 
     threads = [threading.Thread(target=ask, args=(s, c)) for s, c in (("a", 1), ("b", 2))]
     for thread in threads:

@@ -11,12 +11,12 @@ import pytest
 
 from app import visitors
 from app.runs import Run
-from app.visitors import Asked, Video, Visitor, Visitors
+from app.visitors import Asked, Session, Sessions, Video
 
 QUESTION = Asked(Video(Path("clip.mp4"), "clip"), "why?")
 
 
-@pytest.mark.parametrize("begin", [lambda v: v.begin(QUESTION), Visitor.begin_beside])
+@pytest.mark.parametrize("begin", [lambda v: v.begin(QUESTION), Session.begin_beside])
 def test_of_runs_begun_at_once_all_but_one_are_cancelled(
     begin: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -32,39 +32,39 @@ def test_of_runs_begun_at_once_all_but_one_are_cancelled(
             with suppress(threading.BrokenBarrierError):
                 meeting.wait(0.3)
 
-    visitor = Visitor()
+    session = Session()
     monkeypatch.setattr(visitors, "Run", Meeting)
-    threads = [threading.Thread(target=begin, args=(visitor,)) for _ in range(2)]
+    threads = [threading.Thread(target=begin, args=(session,)) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
-    lost = [run for run in made if run is not visitor.run and run is not visitor.beside]
+    lost = [run for run in made if run is not session.run and run is not session.beside]
     assert len(made) == 2 and len(lost) == 1 and lost[0].superseded
 
 
 def test_a_question_ends_the_run_beside_and_stopping_ends_both() -> None:
-    visitor = Visitor()
-    beside = visitor.begin_beside()
-    first = visitor.begin(QUESTION)
+    session = Session()
+    beside = session.begin_beside()
+    first = session.begin(QUESTION)
     assert beside.superseded and not first.superseded
-    other = visitor.begin_beside()
-    visitor.stop()
+    other = session.begin_beside()
+    session.stop()
     assert first.stop.is_set() and other.stop.is_set()
     assert not first.superseded and not other.superseded
 
 
 def test_an_earlier_choice_of_video_does_not_replace_a_later_one() -> None:
-    visitor = Visitor()
-    early, late = visitor.choose(), visitor.choose()
-    visitor.settle(late, QUESTION.video)
-    visitor.settle(early, None, "refused")
-    assert visitor.video == QUESTION.video and visitor.refusal is None
+    session = Session()
+    early, late = session.choose(), session.choose()
+    session.settle(late, QUESTION.video)
+    session.settle(early, None, "refused")
+    assert session.video == QUESTION.video and session.refusal is None
 
 
 def test_the_longest_silent_visitor_is_forgotten_and_stopped() -> None:
-    known = Visitors(most=2)
-    runs = {session: known.get(session).begin(QUESTION) for session in "ab"}
+    known = Sessions(maximum=2)
+    runs = {session_id: known.get(session_id).begin(QUESTION) for session_id in "ab"}
     known.get("a")
     known.get("c")
     assert runs["b"].stop.is_set() and not runs["a"].stop.is_set()
@@ -73,8 +73,8 @@ def test_the_longest_silent_visitor_is_forgotten_and_stopped() -> None:
 
 def test_a_run_that_is_begun_as_its_page_leaves_is_stopped() -> None:
     """Its visitor is forgotten: nobody could stop it any more."""
-    known = Visitors()
-    visitor = known.get("a")
+    known = Sessions()
+    session = known.get("a")
     known.forget("a")
-    assert visitor.begin(QUESTION).stop.is_set() and visitor.begin_beside().stop.is_set()
+    assert session.begin(QUESTION).stop.is_set() and session.begin_beside().stop.is_set()
     assert not known.get("a").begin(QUESTION).stop.is_set()

@@ -73,7 +73,8 @@ window.fetch = async (...request) => {
   if (!response.url.includes("queue/data")) return response;
   const late = new TransformStream({
     async transform(chunk, out) {
-      if (text.decode(chunk).includes("close_stream")) await new Promise((go) => setTimeout(go, 700));
+      const ends = text.decode(chunk).includes("close_stream");
+      if (ends) await new Promise((go) => setTimeout(go, 700));
       out.enqueue(chunk);
     },
   });
