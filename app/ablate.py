@@ -9,13 +9,14 @@ from adaspark.errors import UserError
 from adaspark.request import Options
 from app.beside import run_beside, sides
 from app.labels import labels
-from app.results import Finished, Message
+from app.messages import BesideMessage, Comparison
+from app.results import Finished
 from app.service import Service
 
 
 def ablate(
     service: Service, session_id: str, key: object, cube: object, on: object
-) -> Iterator[Message]:
+) -> Iterator[BesideMessage]:
     """Run a finished run again with a cube forced: the states, the last one with both `sides` and
     the log-probability of the first answer, in nats, `before` and `after` (None: not known).
     """
@@ -26,7 +27,7 @@ def ablate(
         ids = base.result.answer_ids
         return replace(base.options, forced={cube: bool(on)}, scored=ids)
 
-    def describe(base: Finished, other: Finished) -> Message:
+    def describe(base: Finished, other: Finished) -> Comparison:
         return {
             "sides": sides(base, other, labels(base, other)),
             "before": base.result.logprob,

@@ -18,7 +18,7 @@ from app.service import Service
 from app.settings import Settings, checked_question
 from app.visitors import Asked, Video
 
-Returned = TypeVar("Told")
+Returned = TypeVar("Returned")
 GONE = "No result has this key, or it had to go; ask again."
 
 
@@ -75,7 +75,8 @@ def add_endpoints(service: Service, exports: Exports, uploads_folder: Path) -> N
         """
         shown = (fps, max_frames, 1, max_pixels, max_video_tokens)
         settings = Settings(0, 0, 1, 1, 1, *shown)
-        return _returned(lambda: service.videos.facts(_video(service, video, folder), settings))
+        facts = _returned(lambda: service.videos.facts(_video(service, video, folder), settings))
+        return dict(facts)
 
     def trace(key: str) -> FileData:
         """The trace (NPZ) of a finished run by its key, as long as the server keeps it."""

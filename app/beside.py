@@ -11,19 +11,20 @@ from typing import Any
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
 from adaspark.request import Options
-from app.results import Finished, Message
+from app.messages import BesideMessage, Comparison, Piece, RunSide
+from app.results import Finished
 from app.runs import sentence
 from app.service import Service
 from app.visitors import Asked
 
 GONE = "The run in view is no longer on the server; ask again."
 Vary = Callable[[Finished], Options]
-Describe = Callable[[Finished, Finished], Message]
+Describe = Callable[[Finished, Finished], Comparison]
 
 
 def run_beside(
     service: Service, session_id: str, key: object, vary: Vary, describe: Describe
-) -> Iterator[Message]:
+) -> Iterator[BesideMessage]:
     """Run a finished run again with the options of `vary`: the states, the last with `describe`.
 
     A newer run of the same session ends it: the last state is then "superseded". Never raises.
@@ -35,25 +36,25 @@ def run_beside(
         service.videos.check_present(base.video)
         run = service.sessions.get(session_id).begin_beside()
         for message in service.run(run, Asked(base.video, base.question), vary(base)):
-            other = service.results.get(message.get("key", ""))
-            yield {**message, **describe(base, other)} if other else message
+            other = service.results.get(str(message.get("key", "")))
+            yield {**other.message(), **describe(base, other)} if other else message
         if run.superseded:
             yield {"state": "superseded"}
     except Exception as error:
         yield {"state": "error", "error": sentence(error)}
 
 
-def sides(base: Finished, other: Finished, labels: tuple[str, str]) -> list[Message]:
+def sides(base: Finished, other: Finished, labels: tuple[str, str]) -> list[RunSide]:
     """What the page shows of both runs: answers with their differences, densities, costs."""
     answers = marked(base.result.answer, other.result.answer)
     both = zip((base, other), labels, answers, strict=True)
     return [_side(finished, label, words) for finished, label, words in both]
 
 
-def marked(first: str, second: str) -> tuple[list[Message], list[Message]]:
+def marked(first: str, second: str) -> tuple[list[Piece], list[Piece]]:
     """Both texts in pieces {"text", "same"}: words that the other has in the same order, or not."""
     a, b = (re.findall(r"\s*\S+|\s+$", text) for text in (first, second))
-    pieces: tuple[list[Message], list[Message]] = ([], [])
+    pieces: tuple[list[Piece], list[Piece]] = ([], [])
     matcher = SequenceMatcher(None, [w.strip() for w in a], [w.strip() for w in b], autojunk=False)
     for kind, *ends in matcher.get_opcodes():
         for into, words, (start, end) in zip(pieces, (a, b), (ends[:2], ends[2:]), strict=True):
@@ -62,7 +63,7 @@ def marked(first: str, second: str) -> tuple[list[Message], list[Message]]:
     return pieces
 
 
-def _side(finished: Finished, label: str, answer: list[Message]) -> Message:
+def _side(finished: Finished, label: str, answer: list[Piece]) -> RunSide:
     summary: dict[str, Any] = finished.result.summary()
     pruned = finished.result.trace.meta.pruned
     # A dense run weighs no cubes: what its choosing would cost is not spent.

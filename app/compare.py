@@ -10,7 +10,8 @@ from adaspark.request import Options
 from adaspark.rivals import baseline
 from app.beside import GONE, run_beside, sides
 from app.labels import labels
-from app.results import Finished, Message
+from app.messages import BesideMessage, Comparison
+from app.results import Finished
 from app.runs import sentence
 from app.service import Service
 
@@ -27,7 +28,9 @@ BASELINE_NAMES = {
 UNLIKE = "The pinned run is of another video or question; let it go and pin this one."
 
 
-def compare(service: Service, session_id: str, key: object, name: object) -> Iterator[Message]:
+def compare(
+    service: Service, session_id: str, key: object, name: object
+) -> Iterator[BesideMessage]:
     """Run a baseline of a finished run: the states, the last one with both `sides`."""
 
     def vary(base: Finished) -> Options:
@@ -40,7 +43,7 @@ def compare(service: Service, session_id: str, key: object, name: object) -> Ite
     return run_beside(service, session_id, key, vary, _result)
 
 
-def compare_pinned(service: Service, key: object, pinned: object) -> Message:
+def compare_pinned(service: Service, key: object, pinned: object) -> BesideMessage:
     """What there is to say of a finished run and an earlier one on the same question; runs nothing.
 
     Never raises.
@@ -51,10 +54,10 @@ def compare_pinned(service: Service, key: object, pinned: object) -> Message:
             raise UserError(GONE)
         if (base.video.path, base.question) != (other.video.path, other.question):
             raise UserError(UNLIKE)
-        return {"state": "done", "key": other.key, **_result(base, other)}
+        return {"state": "done", "key": other.key, "sides": _result(base, other)["sides"]}
     except Exception as error:
         return {"state": "error", "error": sentence(error)}
 
 
-def _result(base: Finished, other: Finished) -> Message:
+def _result(base: Finished, other: Finished) -> Comparison:
     return {"sides": sides(base, other, labels(base, other))}

@@ -7,13 +7,13 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
 from adaspark.request import Estimate, Event, Options, Phase
+from app.messages import EngineFacts, EngineState
 
-State = Literal["waiting", "loading", "ready", "failed", "replay"]
 PATIENCE_SECS = 0.25
 NO_MODEL = (
     "This server only replays recorded runs, it has no model; choose one of the sample clips, or "
@@ -58,7 +58,7 @@ class DeferredEngine:
         self._over = threading.Event()
 
     @property
-    def state(self) -> State:
+    def state(self) -> EngineState:
         """How far the model is."""
         if self._load is None:
             return "replay"
@@ -90,13 +90,19 @@ class DeferredEngine:
         self.check_model()
         return self._loaded.result()
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> EngineFacts:
         """What can be said of the model so far."""
-        known: dict[str, Any] = {"model": self.name, "state": self.state}
-        if self.state == "ready":
-            engine = self.engine()
-            known |= {name: getattr(engine, name) for name in ("device", "dtype", "backend")}
-        return known
+        state = self.state
+        if state != "ready":
+            return {"model": self.name, "state": state}
+        engine = self.engine()
+        return {
+            "model": self.name,
+            "state": state,
+            "device": engine.device,
+            "dtype": engine.dtype,
+            "backend": engine.backend,
+        }
 
     @property
     def questions(self) -> list[str]:

@@ -6,16 +6,14 @@ import json
 import re
 import secrets
 from dataclasses import dataclass, replace
-from typing import Any
 
 from adaspark.bytestore import ByteStore
 from adaspark.request import Options, Result
 from adaspark.trace_meta import Clip
+from app.messages import FinishedRun
 from app.visitors import Video
 from viz.scene import scene
 from viz.shares import TraceView
-
-Message = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Finished:
         own_sampling = set(options.sampling.values()) == {None}
         return same and own_sampling and question == self.question
 
-    def message(self) -> Message:
+    def message(self) -> FinishedRun:
         """The last message of the run; the scene and the figures are fetched by its key."""
         return {
             "state": "stopped" if self.result.stopped else "done",

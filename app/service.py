@@ -12,9 +12,10 @@ from adaspark.request import Options, Phase, Result, Word
 from adaspark.trace_meta import required
 from app.limits import ServerLimits
 from app.loading import DeferredEngine
+from app.messages import Card, Choice, NoCard, RunMessage, Running
 from app.rates import TimeEstimates
 from app.recipe import Permalink
-from app.results import Finished, Message, Results
+from app.results import Finished, Results
 from app.runs import AdmissionQueue, Run, sentence
 from app.samples import Sample
 from app.settings import Settings, checked_question
@@ -62,7 +63,7 @@ class Service:
             for name, result in (gallery or {}).items()
         }
 
-    def choose_sample(self, session_id: str, name: str, settings: Settings) -> Message:
+    def choose_sample(self, session_id: str, name: str, settings: Settings) -> Card:
         """Take a bundled clip. With it comes its recorded run, to which dials and exports then
         apply; `unanswered` says that the settings are others than it was recorded with.
 
@@ -70,25 +71,25 @@ class Service:
         """
         return self._chosen(session_id, name, None, settings)
 
-    def greet(self, session_id: str, permalink: Permalink) -> Message:
+    def greet(self, session_id: str, permalink: Permalink) -> Choice:
         """What a page opens with: the card of the permalink's clip, or of the first one, with the
-        `question` to show; empty without samples. `unanswered` if the permalink is still to run.
+        `question` to show; no card without samples. `unanswered` if the permalink is still to run.
         """
         name = permalink.sample or next(iter(self.videos.samples), None)
         if name is None:
-            return {}
+            return NoCard()
         card = self._chosen(session_id, name, permalink.question, permalink.settings)
         if permalink.is_given and "recorded" not in card:
             return {**card, "unanswered": True}
         return card
 
-    def _chosen(self, session_id: str, name: str, asked: str | None, settings: Settings) -> Message:
+    def _chosen(self, session_id: str, name: str, asked: str | None, settings: Settings) -> Card:
         card = self.videos.choose_sample(session_id, name, settings)
         recorded, session = self._recorded.get(name), self.sessions.get(session_id)
         question = asked or (recorded.question if recorded else card["questions"][0])
         video = self.videos.chosen(session)
         session.asked = Asked(video, question)
-        card |= {"question": question, "unanswered": False}
+        card["question"], card["unanswered"] = question, False
         if recorded is None:
             return card
         if self.engine.state == "replay":
@@ -96,7 +97,7 @@ class Service:
         answered = recorded.answers(question, settings.options())
         return {**card, "recorded": recorded.message(), "unanswered": not answered}
 
-    def ask(self, session_id: str, question: object, settings: Settings) -> Iterator[Message]:
+    def ask(self, session_id: str, question: object, settings: Settings) -> Iterator[RunMessage]:
         """Answer a question about the chosen video: the states of the run, the last one final.
 
         A newer run of the same visitor ends this one without a word. Never raises: what goes
@@ -110,7 +111,7 @@ class Service:
         except Exception as error:
             yield {"state": "error", "error": sentence(error)}
 
-    def retune(self, session_id: str, settings: Settings) -> Iterator[Message]:
+    def retune(self, session_id: str, settings: Settings) -> Iterator[RunMessage]:
         """The last question again with other settings; nothing where none was asked.
 
         It writes no more words than the answer in view has, or a few where that is short.
@@ -162,13 +163,13 @@ class Service:
         except Exception as error:
             sentence(error)
 
-    def run(self, run: Run, asked: Asked, options: Options) -> Iterator[Message]:
+    def run(self, run: Run, asked: Asked, options: Options) -> Iterator[RunMessage]:
         """The states of a run that has begun, the last one final; none after it is superseded.
 
         Raises UserError.
         """
         self._warm_up.cancel()
-        state: Message = {"state": "running", "answer": "", "phase": None}
+        state: Running = {"state": "running", "answer": "", "phase": None}
         with self._admission.enter() as ahead:
             if ahead:
                 yield {**state, "phase": {"name": "waiting", "done": 0, "total": ahead}}
@@ -180,7 +181,7 @@ class Service:
                     asked.words = sum(w.kind == "answer" for w in event.trace.words)
                     yield self._add(asked.video, event, options).message()
                     return
-                yield dict(_advance(state, event))
+                yield {**_advance(state, event)}
         if not run.superseded:
             yield {"state": "stopped"}
 
@@ -195,7 +196,7 @@ class Service:
         return self.results.add(video, url, result, options, recorded=True)
 
 
-def _advance(state: Message, event: Phase | Word) -> Message:
+def _advance(state: Running, event: Phase | Word) -> Running:
     """The state of a run after one more event, the whole of it: the page may miss one."""
     if isinstance(event, Word):
         state["answer"] += event.text

@@ -14,6 +14,7 @@ from app.compare import BASELINE_NAMES
 from app.dials import Dials, build_dials, preset_choices, wire_dials
 from app.handlers import Handlers
 from app.loading import NO_MODEL
+from app.messages import SampleCard
 from app.recipe import QUESTION, SAMPLE, SETTINGS
 from viz.series import FLOPS_WORDS
 
@@ -96,7 +97,7 @@ def _figures(plotly_url: str) -> Any:
     )
 
 
-def _picker(samples: Sequence[dict[str, Any]], limit_bytes: int) -> Any:
+def _picker(samples: Sequence[SampleCard], limit_bytes: int) -> Any:
     return _html(
         front.PICKER,
         "mountPicker",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from adaspark.errors import UserError
@@ -16,6 +15,7 @@ from app.copies import GONE, Copies
 from app.gallery import recorded_estimate
 from app.limits import ServerLimits
 from app.loading import DeferredEngine
+from app.messages import Card, Facts, PreviewPlace, SampleCard, TooLong
 from app.progress import STEPS, Report
 from app.rates import TimeEstimates
 from app.samples import Sample
@@ -23,7 +23,6 @@ from app.settings import Settings
 from app.store import ProxyStore
 from app.visitors import Preview, Session, Sessions, Video
 
-Card = dict[str, Any]
 NO_VIDEO = "No video is chosen; pick a sample clip or upload a video first."
 
 
@@ -58,7 +57,7 @@ class Videos:
             name: recorded_estimate(self.samples[name], result) for name, result in gallery.items()
         }
 
-    def sample_cards(self) -> list[Card]:
+    def sample_cards(self) -> list[SampleCard]:
         """The cards of the sample clips."""
         return [
             {
@@ -114,7 +113,7 @@ class Videos:
         session.settle(choice, own)
         return card
 
-    def preview(self, session_id: str) -> Card | None:
+    def preview(self, session_id: str) -> PreviewPlace | None:
         """Where the upload that is being prepared plays as far as it has come; None before that."""
         preview = self._sessions.get(session_id).preview
         if preview is None:
@@ -185,7 +184,7 @@ class Videos:
         session.settle(choice, video)
         return card
 
-    def facts(self, video: Video, settings: Settings) -> Card:
+    def facts(self, video: Video, settings: Settings) -> Facts:
         """What a run would cost, before it: tokens, seconds on this machine (None where nothing
         was measured yet), and, where it does not fit, how many frames would.
         """
@@ -201,13 +200,18 @@ class Videos:
 
     def _card(self, video: Video, settings: Settings) -> Card:
         questions = video.sample.questions if video.sample else self._engine.questions
+        facts = self.facts(video, settings)
         return {
             "name": video.name,
             "sample": video.sample.name if video.sample else None,
             "note": video.sample.note if video.sample else "",
             "url": self.url_from_path(video.path),
             "questions": list(questions),
-            **self.facts(video, settings),
+            "facts": facts["facts"],
+            "duration_secs": facts["duration_secs"],
+            "video_tokens": facts["video_tokens"],
+            "seconds": facts["seconds"],
+            "too_long": facts["too_long"],
         }
 
     def _estimate(self, video: Video, settings: Settings) -> Estimate:
@@ -218,7 +222,7 @@ class Videos:
             return recorded
         return self._engine.estimate(video.path, **sampling)
 
-    def _too_long(self, estimate: Estimate) -> Card | None:
+    def _too_long(self, estimate: Estimate) -> TooLong | None:
         """The settings that would fit, where these do not."""
         if self._engine.state != "ready":
             return None

@@ -18,7 +18,8 @@ from adaspark.rivals import BASELINES
 from app.ablate import ablate
 from app.beside import GONE, marked
 from app.compare import BASELINE_NAMES, UNLIKE, compare, compare_pinned
-from app.results import Finished, Message
+from app.messages import BesideMessage
+from app.results import Finished
 from app.samples import read_samples
 from app.service import Service
 from app.settings import Settings
@@ -50,7 +51,7 @@ def asked(service: Service, question: str = "why?") -> Finished:
     return finished
 
 
-def last(messages: Iterator[Message]) -> Message:
+def last(messages: Iterator[BesideMessage]) -> BesideMessage:
     return list(messages)[-1]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from clips import write_clip
@@ -13,6 +13,7 @@ from page_types import has_keys_of, stated
 from trace_factory import make_trace
 
 from adaspark.request import Options, Result
+from app import messages
 from app.ablate import ablate
 from app.record_gallery import record
 from app.results import Finished, Results
@@ -109,3 +110,41 @@ def test_a_run_beside(service: Service) -> None:
         check("RunSide", side)
         for piece in side["answer"]:
             check("Piece", piece)
+
+
+WITH_EACH_RUN = {"run", "panel"}
+WITH_EACH_PICK = {"pick", "chosen", "error"}
+
+
+@pytest.mark.parametrize(
+    ("interface", "kind", "added"),
+    [
+        ("FinishedMessage", messages.FinishedRun, WITH_EACH_RUN),
+        ("CardMessage", messages.Card, WITH_EACH_PICK),
+        ("EngineFacts", messages.EngineFacts, set()),
+        ("Phase", messages.RunPhase, set()),
+        ("Piece", messages.Piece, set()),
+        ("RunSide", messages.RunSide, set()),
+        ("Preview", messages.PreviewPlace, set()),
+    ],
+)
+def test_a_type_of_python_is_an_interface_of_the_scripts(
+    interface: str, kind: Any, added: set[str]
+) -> None:
+    assert stated(interface) == (kind.__required_keys__, kind.__optional_keys__ - added)
+
+
+@pytest.mark.parametrize(
+    ("interface", "base", "union"),
+    [
+        ("RunMessage", "FinishedMessage", messages.RunMessage),
+        ("BesideMessage", "FinishedMessage", messages.BesideMessage),
+        ("PickMessage", "CardMessage", messages.PickMessage),
+    ],
+)
+def test_what_an_event_may_send_is_what_the_scripts_may_be_sent(
+    interface: str, base: str, union: Any
+) -> None:
+    known = set().union(*stated(interface), *stated(base))
+    sent = set().union(*(kind.__annotations__ for kind in get_args(union)))
+    assert sent - {"panel"} == known - {"panel"}

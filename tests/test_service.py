@@ -16,9 +16,9 @@ from adaspark.bytestore import ByteStore
 from adaspark.errors import UserError
 from adaspark.request import Result
 from app.limits import ServerLimits
+from app.messages import RunMessage
 from app.progress import STEPS, Report, reported
 from app.record_gallery import record
-from app.results import Message
 from app.runs import AdmissionQueue, sentence
 from app.samples import read_samples
 from app.service import Service
@@ -75,13 +75,13 @@ def ready(service: Service, session_id: str = "a") -> str:
     return session_id
 
 
-def scene_of(service: Service, message: Message) -> Any:
+def scene_of(service: Service, message: RunMessage) -> Any:
     finished = service.results.get(message["key"])
     assert finished is not None
     return json.loads(finished.scene_json)
 
 
-def last(messages: Iterator[Message]) -> Message:
+def last(messages: Iterator[RunMessage]) -> RunMessage:
     return list(messages)[-1]
 
 
@@ -151,7 +151,7 @@ def test_settings_before_any_video_run_nothing(service: Service) -> None:
 
 
 def test_a_newer_run_ends_the_older_without_a_word(service: Service) -> None:
-    session_id, started, older = ready(service), threading.Event(), list[Message]()
+    session_id, started, older = ready(service), threading.Event(), list[RunMessage]()
 
     def listen() -> None:
         for message in service.ask(session_id, "hold layers", DIALS):
@@ -427,7 +427,7 @@ def test_too_many_waiting_runs_are_refused() -> None:
 
 def test_two_visitors_asking_at_once_both_get_their_own_answer(service: Service) -> None:
     ready(service, "a"), ready(service, "b")
-    found: dict[str, Message] = {}
+    found: dict[str, RunMessage] = {}
 
     def ask(session_id: str, cube: int) -> None:
         found[session_id] = last(service.ask(session_id, QUESTION, Settings(0.9, 0.7, cube, 2, 2)))

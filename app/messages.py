@@ -1,0 +1,190 @@
+"""What the page is sent, as JSON; `viz/static/types.d.ts` states the same for its scripts.
+
+No text in a message is HTML: the scripts show it as it is.
+"""
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+EngineState = Literal["waiting", "loading", "ready", "failed", "replay"]
+
+
+class EngineFacts(TypedDict):
+    """What is running; `device`, `dtype` and `backend` are known once the model is loaded."""
+
+    model: str
+    state: EngineState
+    device: NotRequired[str]
+    dtype: NotRequired[str]
+    backend: NotRequired[str]
+
+
+class RunPhase(TypedDict):
+    """How far a run is: `done` of `total` frames, layers or words; 0 of 0 if that is not known."""
+
+    name: str
+    done: int
+    total: int
+
+
+class _OfRun(TypedDict):
+    """What the page is told with each message of a run: its own number of it, and the panel."""
+
+    run: NotRequired[Any]
+    panel: NotRequired[str]
+
+
+class Running(_OfRun):
+    """A run so far, the whole of it: the page may miss an earlier message."""
+
+    state: Literal["running"]
+    answer: str
+    phase: RunPhase | None
+
+
+class FinishedRun(_OfRun):
+    """A run with a result. Its scene, figures and files are fetched by its `key`; the files' names
+    begin with `stem`. `url` is where its video is found, `summary` that of `Result.summary`.
+    """
+
+    state: Literal["done", "stopped"]
+    answer: str
+    question: str
+    url: str
+    key: str
+    stem: str
+    recorded: bool
+    summary: dict[str, Any]
+
+
+class EndedRun(_OfRun):
+    """A run without a result; an `error` is one sentence."""
+
+    state: Literal["stopped", "superseded", "error"]
+    error: NotRequired[str]
+
+
+RunMessage = Running | FinishedRun | EndedRun
+
+
+class Piece(TypedDict):
+    """A piece of an answer; `same` if the other answer has it too."""
+
+    text: str
+    same: bool
+
+
+class RunSide(TypedDict):
+    """One of two runs beside each other. `tokens` are those of its video, pruned from
+    `pruned_from` if they were; `seconds` those of prefill, None if they were not measured.
+    """
+
+    label: str
+    answer: list[Piece]
+    tokens: int
+    pruned_from: int | None
+    attention_density: float
+    ffn_density: float
+    flops: float
+    seconds: float | None
+    recorded: bool
+
+
+class Comparison(TypedDict):
+    """Two runs beside each other; of an ablation also the log-probability of the first answer, in
+    nats, `before` and `after` a cube was forced (None: not known).
+    """
+
+    sides: list[RunSide]
+    before: NotRequired[float | None]
+    after: NotRequired[float | None]
+
+
+class ComparedRun(FinishedRun, Comparison):
+    """A run beside the one in view, with both of them."""
+
+
+class ComparedRuns(_OfRun, Comparison):
+    """Two runs that had ended before, the other one's `key`."""
+
+    state: Literal["done"]
+    key: str
+
+
+BesideMessage = RunMessage | ComparedRun | ComparedRuns
+
+
+class SampleCard(TypedDict):
+    """A sample clip that can be chosen; `poster_secs` is the moment that its card shows."""
+
+    name: str
+    title: str
+    url: str
+    poster_secs: float
+
+
+class TooLong(TypedDict):
+    """That a video does not fit into the model, and how many of its frames would."""
+
+    text: str
+    max_frames: int
+
+
+class Facts(TypedDict):
+    """What a run on a video would take: `facts` in words, tokens, `seconds` on this machine (None
+    before any were measured), and what is said if it does not fit.
+    """
+
+    facts: str
+    duration_secs: float
+    video_tokens: int
+    seconds: float | None
+    too_long: TooLong | None
+
+
+class _OfPick(TypedDict):
+    """What is said with each answer to a choice of video: its number on the page, `pick`; an
+    `error`, one sentence; and that the video `chosen` before it stays.
+    """
+
+    pick: NotRequired[Any]
+    chosen: NotRequired[bool]
+    error: NotRequired[str]
+
+
+class Card(Facts, _OfPick):
+    """A chosen video: the name of its `sample` if it is one, and the `questions` to suggest.
+
+    A sample also has the `question` to show and its `recorded` run; `unanswered` says that the
+    controls' settings, or a permalink's, are still to be run.
+    """
+
+    name: str
+    sample: str | None
+    note: str
+    url: str
+    questions: list[str]
+    question: NotRequired[str]
+    unanswered: NotRequired[bool]
+    recorded: NotRequired[FinishedRun]
+
+
+class NoCard(_OfPick):
+    """That a video is refused, or without an error, that there is none."""
+
+
+class PreviewPlace(TypedDict):
+    """Where an upload that is being prepared plays as far as it has come."""
+
+    url: str
+    duration_secs: float
+
+
+class Preparing(_OfPick):
+    """How far the preparation of an upload is: a share of it."""
+
+    progress: float
+    preview: PreviewPlace | None
+
+
+Choice = Card | NoCard
+PickMessage = Choice | Preparing
