@@ -13,7 +13,7 @@ from adaspark.checkpoint_source import locate
 from adaspark.errors import UserError
 
 # Read when torch is loaded. The browser shares the processor: threads that wait for each other
-# must sleep, for when they spin, any other busy process makes a run many times slower.
+# must sleep. If they spin, any other busy process makes a run many times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 BUNDLED, BUNDLED_SPARSE = "mini", "mini-sparse"
@@ -21,7 +21,7 @@ BUNDLED_MODEL = Path(__file__).parent.parent / "assets" / "mini"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Start the app and wait; exit status 2 with one line where it cannot start."""
+    """Start the app and wait; exit status 2 with one line if it cannot start."""
     options = _parser().parse_args(arguments)
     try:
         _serve(options)
@@ -51,7 +51,7 @@ def _serve(options: argparse.Namespace) -> None:
 
 
 def _engine(options: argparse.Namespace, folder: Path, limits: Any) -> Any:
-    """The engine to be; its code, torch and transformers, is imported in the loading thread."""
+    """The engine, loaded later: its code, torch and transformers, is imported in a thread."""
     from app.loading import DeferredEngine, default_config
 
     def load() -> Any:

@@ -1,4 +1,4 @@
-"""Ablate: one cube forced on or off for every query, and what that does to the answer."""
+"""Ablation: one cube is forced on or off for every query; what changes in the answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page's work for programs: three typed endpoints, under the same limits, without a session."""
+"""Three typed endpoints for programs, with the page's limits and without a session."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.settings import Settings, checked_question
 from app.visitors import Asked, Video
 
 Returned = TypeVar("Returned")
-GONE = "No result has this key, or it had to go; ask again."
+GONE = "No result has this key, or it is no longer on the server; ask again."
 
 
 def add_endpoints(service: Service, exports: Exports, uploads_folder: Path) -> None:
@@ -113,7 +113,7 @@ def _file(exports: Exports, finished: Finished) -> FileData:
 
 
 def _returned(work: Callable[[], Returned]) -> Returned:
-    """What `work` returns; what it raises as the one sentence that a client is told."""
+    """What `work` returns; what it raises as one sentence for the client."""
     try:
         return work()
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Runs beside the one in view, which stays: the same video and question, one thing changed."""
+"""Runs to compare with the one in view: the same video and question, with one thing changed."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def run_beside(
 
 
 def sides(base: Finished, other: Finished, labels: tuple[str, str]) -> list[RunSide]:
-    """What the page shows of both runs: answers with their differences, densities, costs."""
+    """Both runs as the page shows them: answers with their differences, densities, costs."""
     answers = marked(base.result.answer, other.result.answer)
     both = zip((base, other), labels, answers, strict=True)
     return [_side(finished, label, words) for finished, label, words in both]
 
 
 def marked(first: str, second: str) -> tuple[list[Piece], list[Piece]]:
-    """Both texts in pieces {"text", "same"}: words that the other has in the same order, or not."""
+    """Both texts in pieces: `same` are the words that the other has too, in the same order."""
     a, b = (re.findall(r"\s*\S+|\s+$", text) for text in (first, second))
     pieces: tuple[list[Piece], list[Piece]] = ([], [])
     matcher = SequenceMatcher(None, [w.strip() for w in a], [w.strip() for w in b], autojunk=False)
@@ -66,7 +66,7 @@ def marked(first: str, second: str) -> tuple[list[Piece], list[Piece]]:
 def _side(finished: Finished, label: str, answer: list[Piece]) -> RunSide:
     summary: dict[str, Any] = finished.result.summary()
     pruned = finished.result.trace.meta.pruned
-    # A dense run weighs no cubes: what its choosing would cost is not spent.
+    # A dense run scores no cubes, so the cost of choosing them is not counted.
     counted = "dense" if AdaSparkConfig.from_dict(summary["config"]).is_dense else "sparse"
     return {
         "label": label,

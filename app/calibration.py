@@ -26,7 +26,7 @@ class Calibration:
 
 
 def read_calibration(folder: Path) -> Calibration | None:
-    """What was measured of the model in a folder; None where nothing was, or it cannot be read."""
+    """What was measured of the model in a folder; None if nothing, or it cannot be read."""
     path = folder / FILE
     if not path.is_file():
         return None

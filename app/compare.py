@@ -44,7 +44,7 @@ def compare(
 
 
 def compare_pinned(service: Service, key: object, pinned: object) -> BesideMessage:
-    """What there is to say of a finished run and an earlier one on the same question; runs nothing.
+    """Compare a finished run with an earlier one on the same question, without running anything.
 
     Never raises.
     """

@@ -1,4 +1,4 @@
-"""The copies of an upload beside the one that is played: as it grows, and a safe one."""
+"""Other copies of an upload than the proxy: one that is still being written, and a safe one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_OTHER_COPY = "There is no other copy of this video; another browser may play 
 
 
 class Copies:
-    """Finds them by what the browser asks for. `url_from_path` says where it finds a file."""
+    """Finds the copy that a browser asks for. `url_from_path` gives a file's address."""
 
     def __init__(
         self, proxies: ProxyStore, url_from_path: Callable[[Path], str], limits: Limits
@@ -25,13 +25,13 @@ class Copies:
         self._proxies = proxies
         self._url_from_path = url_from_path
         self._limits = limits
-        self._encoding = threading.Lock()  # one at a time: each takes the whole machine
+        self._encoding = threading.Lock()  # one at a time: each uses all cores
 
     def safe(self, url: str) -> str:
         """The address of another copy of an uploaded video, encoded anew and kept.
 
-        `url` is where the browser found the one that it cannot show. Raises UserError where there
-        is none: for a sample clip, a file that had to go, or one that was encoded already.
+        `url` is where the browser found the one that it cannot show. Raises UserError if there
+        is none: for a sample clip, a dropped file, or one that was encoded already.
         """
         proxy = self._proxies.folder / unquote(url).rpartition("/")[2]
         if url != self._url_from_path(proxy):

@@ -1,4 +1,4 @@
-"""Whether the packets of a video can be copied for browsers: only what is proven plain."""
+"""Whether the packets of a video can be copied for browsers: only if they will be shown right."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from app.plain_h264 import PlainStream, read_plain
 from app.proxy import fits_box
 
 _FRAMES_LOOKED_AT = 16
-# Without a GPU, Chromium multiplies this plane by 2 where BT.709 in limited range has 2.112
+# Without a GPU, Chromium multiplies this plane by 2 although BT.709 in limited range has 2.112
 # (libyuv's fixed point): above this value, blue falls short by more than 5 of 255 levels.
 _MAX_BLUE = 172
 _MAX_BLUE_SHARE = 0.001
 
 
 def plain_stream(scanned: Scan) -> PlainStream | None:
-    """The packets to copy, where browsers are sure to show them as the model is shown them."""
+    """The packets to copy; None if browsers might show them otherwise than the model sees them."""
     info, index = scanned.info, scanned.index
     is_upright = (scanned.turn, scanned.crop) == (Turn(), Crop()) and scanned.square_pixels
     # Hidden frames need an edit list.
@@ -46,7 +46,7 @@ def _has_known_colours(colour: ColourReading) -> bool:
 
 
 def _is_too_blue(scanned: Scan) -> bool:
-    """Whether blue patches, as far as a look at some frames tells, would be seen too dark."""
+    """Whether browsers would show blue patches too dark, judged by some of the frames."""
     if scanned.colour.matrix != Matrix.BT709 or scanned.colour.full_range:
         return False
     at = np.linspace(0, len(scanned.index.key_frames) - 1, _FRAMES_LOOKED_AT).astype(int)
@@ -59,7 +59,7 @@ def _is_too_blue(scanned: Scan) -> bool:
 
 
 def _is_steady(scanned: Scan) -> bool:
-    """Whether frames follow each other evenly: where they do not, Chromium (150) may show an
+    """Whether frames follow each other evenly: if they do not, Chromium (150) may show an
     earlier one after a seek in a stream with B-frames.
     """
     gaps = np.diff(scanned.index.times_secs)

@@ -46,9 +46,9 @@ class Dials:
 def build_dials(
     config: AdaSparkConfig, calibration: Calibration | None, *, runs: bool = True
 ) -> Dials:
-    """The controls at a configuration's values; the budget dial only where it is calibrated.
+    """The controls at a configuration's values; the budget dial only if the model was calibrated.
 
-    Where nothing `runs`, the thresholds alone can be moved: recorded scores show what they do.
+    Without a model that `runs`, only the thresholds can be moved: they act on recorded scores.
     """
     with gr.Column(elem_classes="dial-card"):
         budget = _budget(config, calibration) if calibration else None
@@ -82,7 +82,7 @@ def build_dials(
 
 
 def wire_dials(dials: Dials) -> None:
-    """Bind `.input`, which keyboards trigger too, and programs do not."""
+    """Bind `.input`: it comes from mouse and keyboard, not when a program sets a value."""
     moved = {"fn": None, "inputs": dials.thresholds, "js": returning("thresholdsMoved"), **PRIVATE}
     touched = {"fn": None, "js": returning("settingsTouched"), **PRIVATE}
     for dial in dials.thresholds:
@@ -130,7 +130,7 @@ def _budget(config: AdaSparkConfig, calibration: Calibration) -> Any:
 
 
 def _threshold(label: str, top_p: TopP, info: str) -> Any:
-    """One number for all layers; where the model's own differ by layer it starts at their mean."""
+    """One number for all layers; it starts at the mean of the model's own if those differ."""
     text = f"{info}; the model's own differ by layer" if isinstance(top_p, tuple) else info
     return _slider(label, one_number(top_p), text)
 

@@ -1,4 +1,4 @@
-"""What a visitor can take away of a run: files made when they are asked for, found by its key."""
+"""Files to download of a finished run, made when they are first asked for."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Exports:
 
     def __init__(self, folder: Path) -> None:
         self._files = ProxyStore(folder, KEPT_BYTES)
-        self._drawing = threading.Lock()  # one at a time: a video takes a processor for itself
+        self._drawing = threading.Lock()  # one at a time: drawing a video keeps a core busy
 
     def trace(self, finished: Finished) -> Path:
         """The run's trace as NPZ."""
         return self._made(f"{finished.key}.npz", finished.result.trace.save)
 
     def report(self, finished: Finished) -> Path:
-        """The run as one offline HTML page. Raises UserError where its tokens were pruned."""
+        """The run as one offline HTML page. Raises UserError if its tokens were pruned."""
         _check_picture(finished)
 
         def write(path: Path) -> None:
@@ -43,7 +43,7 @@ class Exports:
     def video(self, finished: Finished, *, layer: int, kind: str, mode: str) -> Path:
         """The run's video with one layer's selection burned in, as MP4.
 
-        Raises UserError where the run has no such layer, kind of query or overlay, or no cubes.
+        Raises UserError if the run has no such layer, kind of query or overlay, or no cubes.
         """
         _check_picture(finished)
         view, source = finished.view, finished.video.path
@@ -63,7 +63,7 @@ class Exports:
     ) -> Path:
         """The video of two runs with their difference in one layer burned in, as MP4.
 
-        Raises UserError where they cannot be drawn so.
+        Raises UserError if they cannot be drawn so.
         """
         _check_picture(one)
         a, b = one.view, other.view

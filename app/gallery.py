@@ -1,4 +1,4 @@
-"""Recorded runs: what the page shows before, or without, any model.
+"""Recorded runs: what the page shows before a model is loaded, or without one.
 
 Each is a Trace in `assets/traces`, named as its clip and bound to it by the clip's hash; they are
 written by `python -m app.record_gallery`.

@@ -1,7 +1,7 @@
-"""What the page's events call: a visitor's values in, messages for the page out.
+"""What the page's events call: the controls' values in, messages for the page out.
 
-A visitor is their Gradio session. What an event carries is data from outside: it is checked here
-or in the service, and no path in it is followed unless it lies in the folder of uploads.
+A page is a Gradio session. What an event carries comes from outside: it is checked here or in the
+service, and no path in it is followed unless it lies in the folder of uploads.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Handlers:
         return [card, shown, *permalink.values]
 
     async def model_loaded(self) -> EngineFacts:
-        """Wait until the model can be asked, or never will; then what is known of it."""
+        """Wait until the model is loaded, or has failed to load; then what is known of it."""
         while self.service.engine.state in ("waiting", "loading"):
             await asyncio.sleep(LOOK_AGAIN_SECS)
         return self.service.engine.facts()
@@ -69,7 +69,7 @@ class Handlers:
     def upload(
         self, event: gr.EventData, request: gr.Request, *values: Any
     ) -> Iterator[PickMessage]:
-        """Choose the file that was just uploaded; tells how far its preparation is."""
+        """Choose the file that was just uploaded; yields how far its preparation is."""
         data, settings = _data(event), Settings(*values)
         session_id, name = _session_id(request), str(data.get("name"))
 
@@ -141,11 +141,11 @@ class Handlers:
         yield from _numbered(event, _of_panel("ablate", states))
 
     def stop(self, request: gr.Request) -> None:
-        """Stop the visitor's run."""
+        """Stop the session's runs."""
         self.service.stop(_session_id(request))
 
     def leave(self, request: gr.Request) -> None:
-        """Forget a visitor whose page is closed."""
+        """Forget the session of a page that is closed."""
         self.service.leave(_session_id(request))
 
     def _uploaded(self, path: Any) -> Path:

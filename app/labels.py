@@ -1,4 +1,4 @@
-"""What the page calls two runs that it shows beside each other: by what sets them apart."""
+"""Labels of two runs that are shown beside each other: what sets them apart."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _RULES = {
 
 
 def labels(one: Finished, other: Finished) -> tuple[str, str]:
-    """Their ways of choosing in a word or two; their settings where those are the same."""
+    """How each chooses, in a word or two; their settings if they choose alike."""
     fewer = other.options.keep_tokens is None and _slices(other) < _slices(one)
     names = _name(one), "Fewer frames" if fewer else _name(other)
     return names if names[0] != names[1] else (_settings(one), _settings(other))

@@ -46,7 +46,7 @@ SWITCHES = {
 
 
 def limits_from(environment: Mapping[str, str] = os.environ) -> ServerLimits:
-    """The limits that an environment sets. Raises UserError where a value cannot be used."""
+    """The limits that an environment sets. Raises UserError if a value cannot be used."""
     given = {name: environment[name].strip() for name in SWITCHES if environment.get(name)}
     values: dict[str, Any] = {SWITCHES[n]: _value(n, text) for n, text in given.items()}
     return ServerLimits(**values)

@@ -1,4 +1,4 @@
-"""The engine while its weights are on their way: known at once by name, and waited for."""
+"""An engine that is loaded in the background: its name is known at once, answers wait."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NO_MODEL = (
 
 
 def default_config(folder: Path, *, sparse: bool = False) -> AdaSparkConfig:
-    """The configuration that a model's folder recommends; the package's own where it has none.
+    """The configuration that a model's folder recommends; the package's own if it has none.
 
     As `adaspark.checkpoint.own_config`, without importing what loads models.
     """
@@ -38,9 +38,9 @@ def default_config(folder: Path, *, sparse: bool = False) -> AdaSparkConfig:
 
 
 class DeferredEngine:
-    """An engine's face: what needs no weights is answered at once, the rest when they are there.
+    """Stands for an engine: answers at once what needs no weights, the rest once they are loaded.
 
-    `load` returns the engine; None where there will never be one (replay only).
+    `load` returns the engine; None if there will never be one (replay only).
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class DeferredEngine:
         return "loading" if self._thread.is_alive() else "waiting"
 
     def check_model(self) -> None:
-        """Raise UserError where there will never be a model."""
+        """Raise UserError if there will never be a model."""
         if self.state == "replay":
             raise UserError(NO_MODEL)
 
@@ -80,13 +80,13 @@ class DeferredEngine:
     def join(self) -> None:
         """Wait until the loading thread is done: torch does not survive an exit in its middle.
 
-        Not by `Thread.join`: interrupted in it, Python 3.11 takes a running thread for a dead one.
+        Not by `Thread.join`: interrupted in it, Python 3.11 takes the thread to have ended.
         """
         if self._thread.ident is not None:
             self._over.wait()
 
     def engine(self) -> Any:
-        """The engine, waited for. Raises what loading raised, UserError where there is no model."""
+        """The engine, waited for. Raises what loading raised, UserError if there is no model."""
         self.check_model()
         return self._loaded.result()
 
@@ -106,7 +106,7 @@ class DeferredEngine:
 
     @property
     def questions(self) -> list[str]:
-        """Questions that the model understands; empty where it understands any."""
+        """Questions that the model understands; empty if it understands any."""
         return list(self.engine().questions)
 
     def estimate(self, path: Path, **sampling: Any) -> Estimate:

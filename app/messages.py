@@ -27,7 +27,7 @@ class RunPhase(TypedDict):
 
 
 class _OfRun(TypedDict):
-    """What the page is told with each message of a run: its own number of it, and the panel."""
+    """With each message of a run: the page's own number of it, and the panel that shows it."""
 
     run: NotRequired[Any]
     panel: NotRequired[str]

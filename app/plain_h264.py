@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# A seek decodes from the key frame before it: beyond this many frames, that is felt.
+# A seek decodes from the key frame before it: with more frames than this it is slow.
 _MAX_FRAMES_FROM_A_KEY = 1000
 _SLICE, _IDR, _SPS, _PPS = 1, 5, 7, 8
 # Also: supplemental information, delimiters, ends and filler. All else is an extension.
@@ -41,7 +41,7 @@ class PlainStream:
 
 
 def read_plain(container: Any, stream: Any) -> PlainStream | None:
-    """Read the packets of an open container's H.264 stream; None where it is not plain."""
+    """Read the packets of an open container's H.264 stream; None if it is not plain."""
     try:
         header = _Header(bytes(stream.codec_context.extradata or b""))
         return _read(container, stream, header) if _is_plain_header(header) else None
@@ -75,7 +75,7 @@ def _starts_anew_at_keys(pts: NDArray[np.int64], key: NDArray[np.bool_]) -> bool
 
 
 def _is_plain_packet(packet: Any, header: _Header) -> bool:
-    """Whether a packet is one picture of plain NAL units, of IDR slices where it says key frame."""
+    """Whether a packet is one picture of plain NAL units, of IDR slices if it is a key frame."""
     slices: set[int] = set()
     pictures = 0
     for unit in header.units(bytes(packet)):

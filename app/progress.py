@@ -1,4 +1,4 @@
-"""Work that reports how far it is, as a stream: reports first, what it returns at last."""
+"""Work as a stream: how far it is, again and again, then what it returns."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ STEPS = 50
 def reported(work: Callable[[Report], Done]) -> Iterator[float | Done]:
     """Run `work(report)` in a thread; yield the shares it reports, then its result.
 
-    At most STEPS shares are passed on. What `work` raises is raised here; a consumer that goes
-    away ends it at its next report.
+    At most STEPS shares are passed on. What `work` raises is raised here. If the consumer goes
+    away, the work ends at its next report.
     """
 
     def run(emit: Callable[[float | Done], None], gone: threading.Event) -> None:

@@ -1,4 +1,4 @@
-"""How long a run would take on this machine, from the runs it has made."""
+"""How long a run would take on this machine, estimated from earlier runs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ TEXT_TOKENS = 32
 
 
 class TimeEstimates:
-    """What the last runs took, scaled to another video; thread-safe.
+    """Scales the seconds of the last runs to another video; thread-safe.
 
-    Encoding grows with the visual tokens; prefill with the FLOPs of a dense one, as it is not known
-    beforehand what the method will save. Words are taken to cost what the last answer cost.
+    Encoding grows with the visual tokens, prefill with the FLOPs of a dense one: what the method
+    will save is not known beforehand. The words are assumed to take what the last answer took.
     """
 
     def __init__(self) -> None:
@@ -25,9 +25,9 @@ class TimeEstimates:
         self._shape: dict[str, int] = {}
 
     def observe(self, result: Result) -> None:
-        """Learn from a finished run; one on cached vision features tells nothing of encoding.
+        """Learn from a finished run. One on cached vision features says nothing of encoding.
 
-        Nor does one whose tokens were pruned: they were more when they were encoded.
+        One with pruned tokens is left out: more tokens were encoded than it shows.
         """
         meta, seconds = result.trace.meta, result.seconds
         tokens = len(result.trace.cube_from_token)

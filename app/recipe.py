@@ -18,9 +18,9 @@ SETTINGS = (
 
 @dataclass(frozen=True)
 class Permalink:
-    """What a link asks for; `values` are those of the controls, in their order.
+    """What a page's address asks for; `values` are those of the controls, in their order.
 
-    `is_given` is False for a page opened without a link.
+    `is_given` is false if the address is the page's own.
     """
 
     sample: str | None
@@ -39,7 +39,7 @@ def read_permalink(
 ) -> Permalink:
     """What a page's address asks for; what it leaves out is as in `values`.
 
-    Raises UserError for a link that cannot be followed; other parameters are not ours.
+    Raises UserError for a link that cannot be followed; other parameters are ignored.
     """
     try:
         given = {name: float(query[name]) for name in SETTINGS if name in query}

@@ -1,6 +1,6 @@
 """`python -m app.record_gallery`: record the gallery's runs anew, with the bundled model.
 
-To be run after the bundled model or a sample clip has changed; the tests say when.
+Run it after the bundled model or a sample clip has changed; a test fails until then.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WEIGHTS = BUNDLED_MODEL / "model.safetensors"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write one trace a clip; exit status 2 with one line where that cannot be done."""
+    """Write one trace a clip; exit status 2 with one line if that cannot be done."""
     parser = argparse.ArgumentParser(prog="python -m app.record_gallery", description=__doc__)
     parser.add_argument("--out", type=Path, default=TRACES, metavar="FOLDER")
     out = parser.parse_args(arguments).out

@@ -1,4 +1,4 @@
-"""Finished runs: kept by keys that cannot be guessed, and what the page is told of each."""
+"""Finished runs, kept by keys that cannot be guessed, and the message that describes each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from viz.shares import TraceView
 @dataclass(frozen=True)
 class Finished:
     """A run that has ended, and the options it ran with. `url` is where the browser finds its
-    video; `view` is its trace as all pictures of it read it.
+    video; `view` is its trace as figures and exports read it.
     """
 
     key: str
@@ -38,13 +38,13 @@ class Finished:
 
     @property
     def stem(self) -> str:
-        """What its files are called: plain letters, whatever the video is called."""
+        """The name of its files, of plain letters and digits."""
         name = re.sub(r"\.\w+$", "", self.video.name, flags=re.ASCII)
         plain = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower()
         return f"adaspark-{plain or 'video'}"
 
     def answers(self, question: str, options: Options) -> bool:
-        """Whether this is the run that a question would make, under the model's own sampling."""
+        """Whether a run of this question with these options would be the same as this one."""
         same = self.result.trace.meta.config == options.config
         own_sampling = set(options.sampling.values()) == {None}
         return same and own_sampling and question == self.question
@@ -64,7 +64,7 @@ class Finished:
 
 
 class Results:
-    """The newest results that fit in `limit_bytes`, and the recorded ones, which always stay."""
+    """The newest results that fit in `limit_bytes`, and all recorded ones."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._made: ByteStore[Finished] = ByteStore(limit_bytes)
@@ -87,12 +87,12 @@ class Results:
         return finished
 
     def get(self, key: str) -> Finished | None:
-        """The result of a key; None where it is unknown or had to go."""
+        """The result of a key; None if it is unknown or was dropped."""
         return self._recorded.get(key) or self._made.get(key)
 
 
 def _named_clip(video: Video, clip: Clip | None) -> Clip:
-    """What the viewer says of the clip: the visitor's file, not the copy made of it."""
+    """The clip as the viewer names it: the visitor's file, not the copy made of it."""
     upload = video.upload
     size = {"width": upload.width, "height": upload.height} if upload else {}
     return replace(clip or Clip(video.name), name=video.name, **size)

@@ -100,7 +100,7 @@ def routes(results: Results, exports: Exports) -> list[Route]:
 
 
 def health(engine: DeferredEngine) -> Route:
-    """`/healthz`: that the server answers, and what can be said of its model so far."""
+    """`/healthz`: that the server answers, and what is known of its model."""
 
     def answer(request: Request) -> Response:
         return JSONResponse(
@@ -123,7 +123,7 @@ def safe_copy(copies: Copies) -> Route:
 
 
 def growing(copies: Copies) -> Route:
-    """`studio/growing/NAME`: an upload as far as its copy has come, and then as it comes."""
+    """`studio/growing/NAME`: the copy of an upload while it is being written, to its end."""
 
     def answer(request: Request) -> Response:
         path = copies.growing(request.path_params["name"])
@@ -137,7 +137,7 @@ def growing(copies: Copies) -> Route:
 
 
 async def _as_it_grows(path: Path) -> AsyncIterator[bytes]:
-    """The bytes of a file that is being written, until it is removed: then it is whole."""
+    """The bytes of a file as they are written; it is complete when it is removed."""
     with path.open("rb") as file:
         while True:
             is_whole = os.fstat(file.fileno()).st_nlink == 0
@@ -150,7 +150,7 @@ async def _as_it_grows(path: Path) -> AsyncIterator[bytes]:
 
 
 def _of(results: Results, serve: Serve) -> Callable[[Request], Response]:
-    """`serve` for the run that the address names; a sentence where that cannot be."""
+    """`serve` for the run that the address names; a sentence if that fails."""
 
     def answer(request: Request) -> Response:
         finished = results.get(request.path_params["key"])

@@ -1,4 +1,4 @@
-"""Runs of the engine: how many may wait, how one is stopped, what is said when one fails."""
+"""The admission queue of runs, how a run is stopped, and the sentence for one that fails."""
 
 from __future__ import annotations
 
@@ -22,13 +22,16 @@ class Run:
     superseded: bool = False
 
     def cancel(self) -> None:
-        """Stop because a newer run takes its place: nobody waits for what this one would say."""
+        """Stop because a newer run takes its place; nothing more is sent of this one."""
         self.superseded = True
         self.stop.set()
 
 
 class AdmissionQueue:
-    """Counts the runs under way; the engine itself lets one through at a time."""
+    """Admits at most `maximum` runs, the one that is answered and those that wait for it.
+
+    It only counts them: the engine answers one at a time.
+    """
 
     def __init__(self, maximum: int = MAX_WAITING) -> None:
         self.maximum = maximum
@@ -37,7 +40,7 @@ class AdmissionQueue:
 
     @contextmanager
     def enter(self) -> Iterator[int]:
-        """Yield how many runs are ahead. Raises UserError where too many are."""
+        """Yield how many runs are ahead. Raises UserError if too many are."""
         with self._lock:
             ahead = self._inside
             if ahead >= self.maximum:
@@ -51,7 +54,7 @@ class AdmissionQueue:
 
 
 def sentence(error: BaseException) -> str:
-    """What the page says of an error: the user's own mistakes in full, ours in general."""
+    """One sentence for the page: a UserError's own, and for any other error a general one."""
     if isinstance(error, UserError):
         return str(error)
     log.error("A request failed", exc_info=error)

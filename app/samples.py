@@ -1,5 +1,5 @@
 """The clips that the page offers: SparkWorld's, with the questions recorded beside them, and one
-of real footage that lies in the installed gradio package (not copied, and left out without it).
+of real footage from the installed gradio package, left out if it is not there.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def read_samples(folder: Path = SAMPLES) -> list[Sample]:
 
 
 def real_footage() -> list[Sample]:
-    """The clip of the installed gradio package, where it is the one that was recorded."""
+    """The clip in the installed gradio package, if it is the one that was recorded."""
     found = find_spec("gradio")
     if found is None or found.origin is None:
         return []
@@ -54,7 +54,7 @@ def real_footage() -> list[Sample]:
 
 def _read(path: Path) -> Sample:
     notes = json.loads(_notes(path).read_text(encoding="utf-8"))
-    # The model learned both spellings; the page keeps to the one that it learned in every question.
+    # The model learned "colour" and "color"; only "color" occurs in all kinds of questions.
     spelled = (item["question"].replace("colour", "color") for item in notes["items"])
     questions = tuple(dict.fromkeys(spelled))
     title = path.stem.lstrip("0123456789_-").replace("_", " ").replace("-", " ")
@@ -62,7 +62,7 @@ def _read(path: Path) -> Sample:
 
 
 def _fullest(notes: dict[str, Any]) -> float:
-    """The middle of an event during which the most events are in sight, in seconds."""
+    """The middle, in seconds, of the event at which most events are in sight."""
     spans = [(e["start_secs"], e["end_secs"]) for e in notes.get("events", [])]
     middles = [(start + end) / 2 for start, end in spans]
     in_sight = [sum(start <= at <= end for start, end in spans) for at in middles]

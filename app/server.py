@@ -94,7 +94,7 @@ class Studio:
     def start(self, *, host: str, port: int, open_browser: bool = False) -> str:
         """Serve the page, begin to load the model, and return the page's address.
 
-        Raises UserError where the port is taken.
+        Raises UserError if the port is taken.
         """
         samples = [str(sample.path) for sample in self.service.videos.samples.values()]
         self._page.queue(max_size=64, default_concurrency_limit=1)
@@ -129,7 +129,7 @@ class Studio:
         return str(url)
 
     def wait(self) -> None:
-        """Serve until interrupted from the keyboard or told to end.
+        """Serve until interrupted from the keyboard or by a signal.
 
         Raises what loading the model raised.
         """
@@ -156,7 +156,7 @@ class Studio:
 
 
 def _new_folder(parent: Path | None) -> Path:
-    """A folder of our own for what visitors bring. Raises UserError where none can be made."""
+    """A new folder for uploads and what is made of them. Raises UserError if it cannot be made."""
     try:
         if parent is not None:
             parent.mkdir(parents=True, exist_ok=True)
@@ -172,7 +172,7 @@ def _link_base() -> str:
 
 
 def forbid_fetching() -> None:
-    """Gradio fetches an address that is sent in a file's place; this app fetches nothing."""
+    """Refuse addresses that are sent instead of files: Gradio would fetch them."""
 
     async def refuse(url: str, *_: Any) -> NoReturn:
         raise UserError("Addresses are not fetched: upload the video itself.")

@@ -1,6 +1,6 @@
-"""One request: a visitor's video, their question, the run, and what the page is told of it.
+"""One request: the chosen video, the question, the run, and the messages that describe it.
 
-No gradio here. What goes to the page is plain JSON: a video card, the states of a run, a scene.
+No gradio here: messages are plain JSON.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Service:
 
     def choose_sample(self, session_id: str, name: str, settings: Settings) -> Card:
         """Take a bundled clip. With it comes its recorded run, to which dials and exports then
-        apply; `unanswered` says that the settings are others than it was recorded with.
+        apply; `unanswered` says that the settings differ from its own.
 
         Raises UserError for an unknown name.
         """
@@ -100,8 +100,8 @@ class Service:
     def ask(self, session_id: str, question: object, settings: Settings) -> Iterator[RunMessage]:
         """Answer a question about the chosen video: the states of the run, the last one final.
 
-        A newer run of the same visitor ends this one without a word. Never raises: what goes
-        wrong is the last message.
+        A newer run of the same session ends this one without another message. Never raises: an
+        error is the last message.
         """
         session = self.sessions.get(session_id)
         try:
@@ -112,9 +112,9 @@ class Service:
             yield {"state": "error", "error": sentence(error)}
 
     def retune(self, session_id: str, settings: Settings) -> Iterator[RunMessage]:
-        """The last question again with other settings; nothing where none was asked.
+        """Answer the last question again with other settings; no messages if none was asked.
 
-        It writes no more words than the answer in view has, or a few where that is short.
+        The answer is at most as long as the one in view, or a few words if that is shorter.
         """
         session = self.sessions.get(session_id)
         try:
@@ -134,11 +134,11 @@ class Service:
             return self._add(asked.video, result, options)
 
     def stop(self, session_id: str) -> None:
-        """End the visitor's run; what it has so far stays."""
+        """End the session's runs; what they have written so far is kept."""
         self.sessions.get(session_id).stop()
 
     def leave(self, session_id: str) -> None:
-        """Forget a visitor."""
+        """Forget a session."""
         self.sessions.forget(session_id)
 
     def close(self) -> None:
@@ -147,8 +147,8 @@ class Service:
         self.sessions.forget_all()
 
     def warm_up(self) -> None:
-        """Answer the first sample's question, to know how fast this machine is; gives way to
-        whatever a visitor asks, and a failure is only logged.
+        """Answer the first sample's question, to measure how fast this machine is; stopped
+        by any other run, and a failure is only logged.
         """
         sample = next(iter(self.videos.samples.values()), None)
         if sample is None:
@@ -164,7 +164,7 @@ class Service:
             sentence(error)
 
     def run(self, run: Run, asked: Asked, options: Options) -> Iterator[RunMessage]:
-        """The states of a run that has begun, the last one final; none after it is superseded.
+        """The states of a run that has begun, the last one final; none once it is superseded.
 
         Raises UserError.
         """

@@ -48,7 +48,7 @@ class Settings:
         return Options(config, max_new_tokens=max_new_tokens, **self.sampling())
 
     def sampling(self) -> dict[str, Any]:
-        """The options that make the video's tokens, None where the model's own value applies."""
+        """The options that make the video's tokens, None if the model's own value applies."""
         return {
             "fps": _rate(self.fps),
             "max_frames": _count("Frames at most", self.max_frames, maximum=MAX_FRAMES),
@@ -74,7 +74,7 @@ def _share(name: str, value: Any) -> float:
 
 
 def _whole(value: Any) -> Any:
-    """4.0 as 4; what is no whole number stays as it is, for AdaSparkConfig to refuse."""
+    """4.0 as 4; anything else is returned as it is, and AdaSparkConfig refuses it."""
     return int(value) if _is_number(value) and value == int(value) else value
 
 

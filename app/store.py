@@ -1,4 +1,4 @@
-"""The videos that the page keeps for its visitors."""
+"""Files in a folder of bounded size: proxies of uploads, and exports."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from adaspark.bytestore import ByteStore
 
 
 class ProxyStore:
-    """Uploaded videos as the player and the sampler read them, in one folder of bounded size."""
+    """The files in one folder; the longest unused ones are removed when they pass the limit."""
 
     def __init__(self, folder: Path, limit_bytes: int) -> None:
         self.folder = folder
@@ -16,11 +16,11 @@ class ProxyStore:
         self._store: ByteStore[Path] = ByteStore(limit_bytes, on_drop=_remove)
 
     def keep(self, proxy: Path) -> None:
-        """Count a file of the folder in; the longest unused ones go where it no longer fits."""
+        """Keep a file of the folder; the longest unused ones are removed if it does not fit."""
         self._store.put(proxy.name, proxy, proxy.stat().st_size)
 
     def touch(self, path: Path) -> bool:
-        """Mark a file as in use; False where it is no longer there."""
+        """Mark a file as in use; False if it is no longer there."""
         return self._store.get(path.name) is not None and path.exists()
 
 

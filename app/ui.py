@@ -41,7 +41,7 @@ def build(handlers: Handlers, facts: Facts, add_endpoints: Callable[[], None]) -
     service = handlers.service
     asks = service.engine.state != "replay"
     with gr.Blocks(title="AdaSpark Studio", fill_width=True, delete_cache=(600, 3600)) as page:
-        add_endpoints()  # first: they give their names to no event of the page
+        add_endpoints()  # first, so that no event of the page takes their names
         header = _header(service.engine, facts)
         with gr.Row(elem_id="studio"):
             with gr.Column(scale=7, min_width=320):
@@ -108,7 +108,7 @@ def _picker(samples: Sequence[SampleCard], limit_bytes: int) -> Any:
 
 
 def _question(asks: bool) -> tuple[Any, list[Callable[..., Any]]]:
-    """The textbox, its suggestions, and the listeners that ask; off, and why, without a model."""
+    """The textbox and what submits it; without a model both are off, and a note says why."""
     with gr.Column(elem_classes="dial-card"):
         with gr.Row(elem_id="ask-row"):
             box = gr.Textbox(

@@ -35,7 +35,7 @@ class Shown(Protocol):
 
     @property
     def note(self) -> str:
-        """What this device's default took away; empty where nothing."""
+        """What this device's default took away; empty if nothing."""
 
     @property
     def video_tokens(self) -> int:
@@ -60,10 +60,10 @@ def make_proxy(
     """Return an MP4 in `folder` with the same frames at the same times, for player and sampler.
 
     Upright, square pixels, H.264 8-bit 4:2:0, at most 720p, no sound, index first, times from 0,
-    all frames kept. It is named by the upload's content, made once, and a copy without re-encoding
-    where the upload is such a stream already. `on_progress(done, total)` counts frames. What is
-    encoded can be played as far as it has come, from the file that `on_growing` is told of; it goes
-    when the proxy is there.
+    all frames kept. It is named by the upload's content, made once, and copied without re-encoding
+    if the upload is such a stream already. `on_progress(done, total)` counts frames. While it is
+    encoded, `on_growing` is called with a file that plays as far as it is written; that file is
+    removed once the proxy is complete.
     """
     copied = folder / f"{content_hash(info.path)}.mp4"
     if (made := playable(copied)).exists():
@@ -76,8 +76,8 @@ def make_proxy(
 
 
 def make_safe_copy(proxy: Path, limits: Limits = DEFAULT_LIMITS) -> Path:
-    """Return a proxy's encoded twin: the same frames at the same times, for a browser that does
-    not show right what was copied. Raises UserError where the proxy was encoded itself.
+    """Return an encoded copy of a proxy, with the same frames at the same times, for a browser that
+    does not show the copied packets right. Raises UserError if the proxy was encoded itself.
     """
     if proxy.name.endswith(_SAFE):
         raise UserError("This is the safe copy: another browser may play it.")
@@ -86,19 +86,19 @@ def make_safe_copy(proxy: Path, limits: Limits = DEFAULT_LIMITS) -> Path:
 
 
 def finished(growing: Path) -> Path:
-    """The proxy that a growing file's frames are in when it has gone."""
+    """The path of the proxy that a growing file becomes."""
     return _safe_path(growing.with_name(growing.name.partition(".")[0]))
 
 
 def playable(path: Path) -> Path:
-    """Return the encoded twin of a file, where one was made, else the file."""
+    """Return the safe copy of a file if one was made, else the file."""
     safe = _safe_path(path)
     return safe if safe.exists() else path
 
 
 def describe(info: VideoInfo, shown: Shown, secs: float | None = None) -> str:
     """Return the facts line: what the upload `info` is, what the model is shown of it, and about
-    how many seconds that takes, where it is known.
+    how many seconds that takes, if it is known.
     """
     time = "" if secs is None else f", about {_rounded(secs)}"
     notes = "".join(f" {note}" for note in (*_late(info), *info.warnings))
@@ -134,7 +134,7 @@ def _encoded(
         if on_growing is None:
             return encode(scanned, draft, on_progress)
         try:
-            growing.touch()  # it may be asked for before its first bytes come
+            growing.touch()  # it may be requested before its first bytes are written
             on_growing(growing)
             return encode(scanned, draft, on_progress, growing=growing)
         finally:

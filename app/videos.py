@@ -27,7 +27,7 @@ NO_VIDEO = "No video is chosen; pick a sample clip or upload a video first."
 
 
 class Videos:
-    """The videos that visitors choose. `url_from_path` says where the browser finds a file."""
+    """Chooses and describes videos. `url_from_path` gives a file's address in the browser."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Videos:
         *,
         report: Report = lambda done, total: None,
     ) -> Card:
-        """Check an uploaded file and make it playable. Raises UserError where it is refused.
+        """Check an uploaded file and make it playable. Raises UserError if it is refused.
 
         `report(done, total)` counts frames. A later choice ends the work.
         """
@@ -99,7 +99,7 @@ class Videos:
 
         def on_preview(preview: Preview) -> None:
             session.preview = preview
-            report(1, STEPS)  # all has been checked: the page is told at once where it plays
+            report(1, STEPS)  # the checks are done: lets the page play it at once
 
         try:
             own = self.prepare(path, name, on_progress, on_preview)
@@ -114,7 +114,7 @@ class Videos:
         return card
 
     def preview(self, session_id: str) -> PreviewPlace | None:
-        """Where the upload that is being prepared plays as far as it has come; None before that."""
+        """Where the upload that is being prepared can be played so far; None before it can."""
         preview = self._sessions.get(session_id).preview
         if preview is None:
             return None
@@ -130,9 +130,9 @@ class Videos:
     ) -> Video:
         """Check an uploaded file and make its copy for player and sampler. Raises UserError.
 
-        `on_preview` is told of what can be played while the copy is made.
+        `on_preview` is called with a file that plays while the copy is made.
         """
-        self._engine.check_model()  # before the work: without one nothing can be asked about it
+        self._engine.check_model()  # first: without a model, nothing can be asked about it
         info = uploads.check_upload(path, self._limits)
         proxy = uploads.make_proxy(
             info,
@@ -145,14 +145,14 @@ class Videos:
         return Video(proxy, name, upload=info)
 
     def choose_own(self, session_id: str, settings: Settings) -> Card:
-        """Take the visitor's last upload again. Raises UserError where there is none."""
+        """Take the session's last upload again. Raises UserError if there is none."""
         own = self._sessions.get(session_id).own
         if own is None:
             raise UserError(GONE)
         return self._take(session_id, own, settings)
 
     def refuse(self, session_id: str, why: str) -> None:
-        """Choose no video: a question must not go to the one before a refused upload."""
+        """Choose no video, so that no question goes to the one chosen before a refused upload."""
         session = self._sessions.get(session_id)
         session.settle(session.choose(), None, why)
 
@@ -162,14 +162,14 @@ class Videos:
         return self._card(video, settings) if video else None
 
     def chosen(self, session: Session) -> Video:
-        """The visitor's video. Raises UserError where none is chosen, or it had to go."""
+        """The session's video. Raises UserError if none is chosen, or it was dropped."""
         if session.video is None:
             raise UserError(session.refusal or NO_VIDEO)
         self.check_present(session.video)
         return session.video
 
     def check_present(self, video: Video) -> None:
-        """Raise UserError where an uploaded video had to go."""
+        """Raise UserError if an uploaded video was dropped."""
         if video.upload and not self._proxies.touch(video.path):
             raise UserError(GONE)
 
@@ -185,8 +185,8 @@ class Videos:
         return card
 
     def facts(self, video: Video, settings: Settings) -> Facts:
-        """What a run would cost, before it: tokens, seconds on this machine (None where nothing
-        was measured yet), and, where it does not fit, how many frames would.
+        """What a run would cost, before it: tokens, seconds on this machine (None if nothing
+        was measured yet), and how many frames would fit if it does not.
         """
         estimate = self._estimate(video, settings)
         secs = self._time_estimates.secs(estimate.video_tokens)
@@ -223,7 +223,7 @@ class Videos:
         return self._engine.estimate(video.path, **sampling)
 
     def _too_long(self, estimate: Estimate) -> TooLong | None:
-        """The settings that would fit, where these do not."""
+        """That a video does not fit into the model, and how many frames would; None if it fits."""
         if self._engine.state != "ready":
             return None
         engine = self._engine.engine()

@@ -1,4 +1,4 @@
-"""Who is on the page: the video each visitor chose, what they asked, and their run under way."""
+"""Sessions, one for each open page: the chosen video, the question, and the runs under way."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from app.samples import Sample
 
 MAX_SESSIONS = 512
 BRIEF_WORDS = 8
-"""Words that a moved dial may write although the answer in view has fewer."""
+"""The least words allowed to a run that a moved control starts."""
 
 
 @dataclass(frozen=True)
 class Video:
     """A checked video: the file that player and sampler share, and how the page names it.
 
-    `upload` is what was found in an uploaded file; `path` is then a copy of it.
+    `upload` is what was found in an uploaded file; `path` is then its proxy.
     """
 
     path: Path
@@ -48,7 +48,7 @@ class Asked:
     words: int | None = None
 
     def briefly(self, options: Options) -> Options:
-        """The options of another run of it: pictures are wanted, not a longer answer."""
+        """Options for another run of it, with an answer about as long as the last one."""
         if self.words is None:
             return options
         maximum = max(self.words, BRIEF_WORDS)
@@ -59,10 +59,10 @@ class Asked:
 class Session:
     """What is remembered of one open page. `refusal` says why no video is chosen.
 
-    `choices` counts the videos picked: one that takes long must not replace a later one. `preview`
-    is an upload that can be played while it is prepared. `beside` is a run to compare with, during
-    which the one in view stays. A page may send several requests at once; what changes more than
-    one thing is done under a lock.
+    `choices` counts the videos picked, so that one that takes long does not replace a later one.
+    `own` is the last upload, and `preview` one that can be played while it is prepared. `run` is
+    the run in view, `beside` one to compare with it. Thread-safe: a page may send several requests
+    at once.
     """
 
     choices: int = 0
@@ -89,20 +89,20 @@ class Session:
                 self.video, self.refusal = video, refusal
 
     def stop(self) -> None:
-        """End the runs under way; what they have so far stays."""
+        """End the runs under way; what they have written so far is kept."""
         with self._lock:
             for run in (self.run, self.beside):
                 if run is not None:
                     run.stop.set()
 
     def leave(self) -> None:
-        """End the runs under way, and any that a request on its way still begins."""
+        """End the runs under way, and any that a request still begins."""
         with self._lock:
             self._has_left = True
         self.stop()
 
     def begin(self, asked: Asked) -> Run:
-        """A new run, which takes the place of those under way."""
+        """A new run; those under way are cancelled."""
         with self._lock:
             for run in (self.run, self.beside):
                 if run is not None:
@@ -111,7 +111,7 @@ class Session:
             return self.run
 
     def begin_beside(self) -> Run:
-        """A new run beside the one in view, in place of the last such run."""
+        """A new run beside the one in view; the last such run is cancelled."""
         with self._lock:
             if self.beside is not None:
                 self.beside.cancel()
@@ -126,35 +126,35 @@ class Session:
 
 
 class _Newest(LRUCache[str, Session]):
-    """Visitors by session; the runs of one that has to go are ended."""
+    """Sessions by id; the runs of a session that is dropped are ended."""
 
     def popitem(self) -> tuple[str, Session]:
-        """Called by the cache for the longest silent one."""
+        """Called by the cache to drop the longest silent one."""
         session_id, session = super().popitem()
         session.leave()
         return session_id, session
 
 
 class Sessions:
-    """The visitors by session, the longest silent ones forgotten first; thread-safe."""
+    """At most `maximum` sessions, the longest silent ones forgotten first; thread-safe."""
 
     def __init__(self, maximum: int = MAX_SESSIONS) -> None:
         self._from_id = _Newest(maximum)
         self._lock = threading.Lock()
 
     def get(self, session_id: str) -> Session:
-        """The visitor of a session, a new one where it is unknown."""
+        """The session of an id, a new one if it is unknown."""
         with self._lock:
             return self._from_id.setdefault(session_id, Session())
 
     def forget(self, session_id: str) -> None:
-        """Stop and forget one visitor."""
+        """Stop and forget one session."""
         with self._lock:
             session = self._from_id.pop(session_id, None)
         if session is not None:
             session.leave()
 
     def forget_all(self) -> None:
-        """Stop and forget everyone."""
+        """Stop and forget all sessions."""
         for session_id in list(self._from_id):
             self.forget(session_id)
