@@ -1,4 +1,4 @@
-/* A link to the recipe: the sample, the question and the settings as an address. */
+/* A permalink: the sample, the question and the settings as an address. */
 
 import { find } from "../../viz/static/dom.js";
 import { on } from "./signals.js";

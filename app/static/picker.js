@@ -13,7 +13,7 @@ const choice = {
   /** Number of the page's newest choice, and of the newest that the server has answered. */
   pick: 0,
   answered: 0,
-  /** The first card's recipe is still to run. */
+  /** The first card's permalink is still to run. */
   unanswered: false,
   /** As many frames as the model holds, where the video has more. */
   frames: 0,
@@ -205,7 +205,7 @@ export function fittingFrames() {
   return choice.frames;
 }
 
-/** Whether the page's own first card is in view, and its recipe is still to run. */
+/** Whether the page's own first card is in view, and its permalink is still to run. */
 export function isFirstUnanswered() {
   return choice.unanswered && choice.pick === 0;
 }

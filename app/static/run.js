@@ -116,7 +116,7 @@ async function chosen({ url, duration_secs: durationSecs, pick, recorded, unansw
 }
 
 /**
- * The page's own first video and settings are in place: a link's recipe may still be to run.
+ * The page's own first video and settings are in place: a permalink may still be to run.
  * @param {boolean} unanswered
  */
 export async function opened(unanswered) {
