@@ -25,7 +25,7 @@ def test_both_show_every_frame_under_its_number(tmp_path: Path) -> None:
     assert mine == other == list(range(24))
 
 
-@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi"])
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 def test_both_give_every_frame_the_same_time(suffix: str, tmp_path: Path) -> None:
     path = write_clip(tmp_path / f"clip.{suffix}", frames=20)
     theirs = decord.VideoReader(str(path))
