@@ -20,9 +20,9 @@ from adaspark.trace_meta import Flops, Parts
 
 @dataclass(frozen=True)
 class Counts:
-    """What was counted of one prefill.
+    """Counts of one prefill.
 
-    `tokens` of which `text_tokens` are text, of one layer; pairs are (query, key) pairs and
+    `tokens`, of which `text_tokens` are text, are of one layer; pairs are (query, key) pairs and
     `weighed_pairs` (query, candidate cube) pairs, summed over layers and heads;
     `passed_video_tokens` went through the FFN, summed over layers.
     """
@@ -50,8 +50,8 @@ def flops(
 
     The shape is a mapping with `layers, hidden, intermediate, heads, kv_heads, head_dim`; with it
     go the token counts, the two densities and the number of cubes (for the cost of choosing: each
-    token is taken to weigh half of them, as a causal video does). `vision` FLOPs are added where
-    the caller knows them (`vision_flops`).
+    token is taken to weigh half of them, as a causal video does). `vision` FLOPs (`vision_flops`)
+    are added if given.
     """
     if isinstance(source, Trace):
         return _from_trace(source)
@@ -95,7 +95,9 @@ def flops_of(
     vision: float = 0.0,
     chooses: bool = True,
 ) -> Flops:
-    """FLOPs of exact counts. `config` tells which halves choose blindly, which costs nothing."""
+    """FLOPs of exact counts. Choosing is free in the halves that choose blindly, according to
+    `config`.
+    """
     config = config or AdaSparkConfig()
     passed = shape["layers"] * counts.text_tokens + counts.passed_video_tokens
     choosing = _choosing(shape, counts, config) if chooses else 0.0

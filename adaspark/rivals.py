@@ -1,4 +1,4 @@
-"""Rivals of a recorded run: other ways to answer the same question, as dense or as costly as it."""
+"""Baselines of a recorded run: other ways to answer its question, as dense or as costly."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from adaspark.trace import Trace
 from adaspark.trace_meta import required
 
 RULES = tuple(rule for rule in CUBE_RULES if rule != "top_p")
-RIVALS = ("dense", *RULES, "frames", "prune")
+BASELINES = ("dense", *RULES, "frames", "prune")
 """Everything computed, another rule for cubes, dense on fewer frames, or dense on fewer tokens."""
-FEWEST_FRAMES = 2
+MIN_FRAMES = 2
 _HALVINGS = 24
 
 
 @dataclass(frozen=True)
-class Rival:
+class Baseline:
     """Another way to answer: a configuration, and how many frames or tokens it is shown.
 
     `keep_tokens` are those of largest norm after the vision tower. None: as many as the run.
@@ -35,31 +35,31 @@ class Rival:
     keep_tokens: int | None = None
 
 
-def rival(trace: Trace, name: str) -> Rival:
-    """The rival of a name in RIVALS to the run that a trace records.
+def baseline(trace: Trace, name: str) -> Baseline:
+    """The baseline called `name`, one of BASELINES, for the run that a trace records.
 
     A rule keeps the share of cubes that comes nearest to the run's attention density, with the
     run's own FFN; `frames` is dense on as many frames as cost the run's counted prefill FLOPs, and
-    `prune` on as many tokens, whatever the frame.
+    `prune` on as many tokens, from any frames.
     Raises UserError for an unknown name.
     """
     config = required(trace.meta.config, "settings")
     if name == "dense":
-        return Rival(replace(DENSE, cube=config.cube))
+        return Baseline(replace(DENSE, cube=config.cube))
     if name == "frames":
-        return Rival(replace(DENSE, cube=config.cube), same_cost_frames(trace))
+        return Baseline(replace(DENSE, cube=config.cube), same_cost_frames(trace))
     if name == "prune":
         kept = same_cost_tokens(trace)
-        return Rival(replace(DENSE, cube=(1, 1, kept)), keep_tokens=kept)
+        return Baseline(replace(DENSE, cube=(1, 1, kept)), keep_tokens=kept)
     if name not in RULES:
-        raise UserError(f"A run is compared with one of {', '.join(RIVALS)}, not with {name!r}.")
-    return Rival(replace(config, attn_rule=name, attn_keep=same_density_keep(trace)))
+        raise UserError(f"A run is compared with one of {', '.join(BASELINES)}, not with {name!r}.")
+    return Baseline(replace(config, attn_rule=name, attn_keep=same_density_keep(trace)))
 
 
 def same_density_keep(trace: Trace) -> float:
     """The share of its candidate cubes that each query may keep to be as dense as the run was.
 
-    By arithmetic, from where the tokens stand, as though the kept cubes were of mean size.
+    Computed from the positions of the tokens, as if the kept cubes were of mean size.
     """
     geometry = _Geometry.of(trace)
     target = trace.attention_density * geometry.causal
@@ -71,13 +71,13 @@ def same_density_keep(trace: Trace) -> float:
 
 
 def same_cost_frames(trace: Trace) -> int:
-    """How many frames cost dense prefill what the run was counted to cost, text left out."""
+    """How many frames cost in dense prefill what the run was counted to cost, text left out."""
     counted, clip = required(trace.meta.flops, "FLOPs"), required(trace.meta.clip, "clip")
     dense, total = counted.dense, counted.sparse.total
     linear, quadratic = dense.projections + dense.ffn, dense.attention
     # The share s of the tokens for which linear s + quadratic s^2 = total.
     share = 2 * total / (linear + math.sqrt(linear**2 + 4 * quadratic * total))
-    return max(FEWEST_FRAMES, int(required(clip.frames, "frames") * min(share, 1)))
+    return max(MIN_FRAMES, int(required(clip.frames, "frames") * min(share, 1)))
 
 
 def same_cost_tokens(trace: Trace) -> int:
@@ -121,7 +121,7 @@ class _Geometry:
         return int((self.always + self.visible).sum())
 
     def pairs(self, keep: float) -> float:
-        """(query, key) pairs where each query keeps this share of its candidates, rounded up."""
+        """(query, key) pairs if each query keeps this share of its candidates, rounded up."""
         kept = np.ceil(keep * self.candidates - 1e-9)
         share = kept / np.maximum(self.candidates, 1)
         return float((self.always + share * self.visible).sum())

@@ -1,4 +1,4 @@
-"""What was decided in one run: which cubes, which tokens, how certain; and the file it goes to.
+"""The record of one run's decisions (cubes, tokens, entropies) and its file format.
 
 Axes: L layers, V video tokens, X text tokens of the prompt, C cubes, Q sampled query cubes,
 W words (text tokens), H query heads, S slices of all videos, F frames of a slice. numpy only: the
@@ -36,7 +36,7 @@ QUERY_TABLE_BYTES = 32 * 2**20
 
 @dataclass(frozen=True)
 class LayerStats:
-    """One layer in four numbers. Entropies are normalised to [0, 1]; NaN where undefined."""
+    """One layer in four numbers. Entropies are normalised to [0, 1]; NaN if undefined."""
 
     attention_density: float
     ffn_density: float
@@ -58,7 +58,7 @@ def _array(dtype: str, shape: str, *, is_optional: bool = False) -> Any:
 class Trace:
     """The record of one prompt's prefill and of the words generated after it.
 
-    `meta` is what is said once: settings, words, clip, counts, timings, versions.
+    `meta` is the header: settings, words, clip, counts, timings, versions.
     """
 
     meta: Meta = field(default_factory=Meta)
@@ -66,9 +66,9 @@ class Trace:
     bounds: NDArray[np.int32] = _array("int32", "C 7")
     """video, first and end slice, row, column of each cube (ends exclusive)"""
     frame_times: NDArray[np.float64] = _array("float64", "S F")
-    """presentation times in seconds of the frames of each slice; NaN where unknown"""
+    """presentation times in seconds of the frames of each slice; NaN if unknown"""
     query_cubes: NDArray[np.int32] = _array("int32", "Q")
-    """the query cubes of `kept_share`: all, or an even sample where the table would pass 32 MB"""
+    """the query cubes of `kept_share`: all, or an even sample if the table would pass 32 MB"""
     kept_share: NDArray[np.uint8] = _array("uint8", "L Q C")
     """share of (head, token) pairs of a query cube that attend to a key cube, x 255"""
     word_kept: NDArray[np.uint8] = _array("uint8", "L W H B")
@@ -79,7 +79,7 @@ class Trace:
     ffn_importance: NDArray[np.float16] = _array("float16", "L V")
     """share of its cube's norm that each token holds"""
     ffn_ratio: NDArray[np.float16] = _array("float16", "L V", is_optional=True)
-    """norm of the FFN's output over the norm of its input residual; NaN where a token skipped it"""
+    """norm of the FFN's output over the norm of its input residual; NaN if a token skipped it"""
     text_ffn_ratio: NDArray[np.float16] = _array("float16", "L X", is_optional=True)
     """the same of the prompt's text tokens, in order"""
     cube_entropy: NDArray[np.float32] = _array("float32", "L C")

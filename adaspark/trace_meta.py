@@ -29,7 +29,7 @@ class Part:
 @dataclass
 class Word:
     """A text token: its text, its kind (prompt, question, answer) and its place in the sequence,
-    -1 where that is unknown.
+    -1 if that is unknown.
 
     `id` is the token's, `logprob` the log-probability in nats of a generated one.
     """
@@ -122,8 +122,8 @@ class Flops:
 
 @dataclass
 class Pruned:
-    """Where video tokens were pruned before the language model: the grid (T, H, W) of them all in
-    merged tokens, and which are kept. The rest of the trace speaks of a row of those.
+    """Video tokens pruned before the language model: the grid (T, H, W) of them all in merged
+    tokens, and which are kept. The rest of the trace describes a row of the kept ones.
     """
 
     grid: Grid
@@ -202,7 +202,7 @@ def _checker() -> Any:
 
 
 def required(value: Known | None, what: str) -> Known:
-    """`value`. Raises UserError where a trace does not say it, as one without a video's prompt."""
+    """`value`. Raises UserError if the trace lacks it, as one recorded without a video does."""
     if value is None:
         raise UserError(f"This trace does not say its {what}: record a prompt with a video.")
     return value

@@ -1,4 +1,4 @@
-"""Tokens as people read them: a character that takes several tokens stands whole on the first."""
+"""Tokens as readable text: a character that takes several tokens is shown whole on the first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tokenizers.decoders import DecodeStream
 from adaspark.trace_meta import Part
 
 BROKEN = "\ufffd"
-MOST_TOKENS = 16  # of one character, or of few that share tokens; longer runs are no characters
+MAX_TOKENS = 16  # of one character, or of few that share tokens; longer runs are no characters
 
 Decode = Callable[[Sequence[int]], str]
 
@@ -18,7 +18,8 @@ Decode = Callable[[Sequence[int]], str]
 class TextStream:
     """The text of an answer as its tokens come; a token costs the same however long the answer is.
 
-    `tokenizer` is one of transformers' that tokenizers backs. Special tokens have no text.
+    `tokenizer` is a fast tokenizer of transformers, backed by the tokenizers library. Special
+    tokens have no text.
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -26,7 +27,9 @@ class TextStream:
         self._stream = DecodeStream(skip_special_tokens=True)
 
     def add(self, token: int) -> str:
-        """The text that `token` completes: a character of several tokens comes with its last."""
+        """The text that `token` completes; a character of several tokens comes with the last of
+        them.
+        """
         return self._stream.step(self._backend, token) or ""
 
 
@@ -38,15 +41,15 @@ class TokenText(NamedTuple):
 
 
 def token_texts(ids: Sequence[int], decode: Decode) -> list[TokenText]:
-    """What is read of each token; joined, the texts are the whole text.
+    """The text of each token; joined, they are the whole text.
 
-    Of tokens that only together are readable, the first has their text and the others none, and
-    each says which part it is. What stays unreadable, as where an answer was cut within a
+    If several tokens are readable only together, the first has their text, the others have none,
+    and each says which part it is. What stays unreadable, as when an answer was cut within a
     character, is U+FFFD.
     """
     texts: list[TokenText] = []
     while len(texts) < len(ids):
-        texts += _next_texts(ids[len(texts) : len(texts) + MOST_TOKENS], decode)
+        texts += _next_texts(ids[len(texts) : len(texts) + MAX_TOKENS], decode)
     return texts
 
 

@@ -1,4 +1,4 @@
-"""Compare: the run in view against a rival that is run for it, or against an earlier run."""
+"""Compare: the run in view against a baseline that is run for it, or against an earlier run."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from adaspark.errors import UserError
 from adaspark.request import Options
-from adaspark.rivals import rival
+from adaspark.rivals import baseline
 from app.beside import GONE, run_beside, sides
 from app.labels import labels
 from app.results import Finished, Message
 from app.runs import sentence
 from app.service import Service
 
-RIVAL_NAMES = {
+BASELINE_NAMES = {
     "dense": "Dense: everything",
     "top_k": "Top-k cubes, as many",
     "uniform": "Evenly spread cubes, as many",
@@ -23,21 +23,21 @@ RIVAL_NAMES = {
     "frames": "Dense on fewer frames, same FLOPs",
     "prune": "Token pruning: dense on fewer tokens, same FLOPs",
 }
-"""Of each rival in `adaspark.rivals.RIVALS`, what the page calls it."""
+"""Of each baseline in `adaspark.rivals.BASELINES`, what the page calls it."""
 UNLIKE = "The pinned run is of another video or question; let it go and pin this one."
 
 
 def compare(service: Service, session: str, key: object, name: object) -> Iterator[Message]:
-    """Run a rival of a finished run: the states, the last one with both `sides`."""
+    """Run a baseline of a finished run: the states, the last one with both `sides`."""
 
     def vary(base: Finished) -> Options:
-        other = rival(base.result.trace, str(name))
+        other = baseline(base.result.trace, str(name))
         frames = other.max_frames or base.options.max_frames
         return replace(
             base.options, config=other.config, max_frames=frames, keep_tokens=other.keep_tokens
         )
 
-    return run_beside(service, session, key, vary, _told)
+    return run_beside(service, session, key, vary, _result)
 
 
 def compare_pinned(service: Service, key: object, pinned: object) -> Message:
@@ -51,10 +51,10 @@ def compare_pinned(service: Service, key: object, pinned: object) -> Message:
             raise UserError(GONE)
         if (base.video.path, base.question) != (other.video.path, other.question):
             raise UserError(UNLIKE)
-        return {"state": "done", "key": other.key, **_told(base, other)}
+        return {"state": "done", "key": other.key, **_result(base, other)}
     except Exception as error:
         return {"state": "error", "error": sentence(error)}
 
 
-def _told(base: Finished, other: Finished) -> Message:
+def _result(base: Finished, other: Finished) -> Message:
     return {"sides": sides(base, other, labels(base, other))}

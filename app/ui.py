@@ -10,7 +10,7 @@ import gradio as gr
 
 from app import front, scripts
 from app.calibration import Calibration
-from app.compare import RIVAL_NAMES
+from app.compare import BASELINE_NAMES
 from app.dials import Dials, build_dials, preset_choices, wire_dials
 from app.handlers import Handlers
 from app.loading import NO_MODEL
@@ -91,7 +91,7 @@ def _figures(plotly_url: str) -> Any:
         "mountFigures",
         events=("compare", "ablate"),
         plotly_url=plotly_url,
-        rivals=RIVAL_NAMES,
+        rivals=BASELINE_NAMES,
         words={"flops": FLOPS_WORDS},
     )
 

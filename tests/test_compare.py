@@ -1,4 +1,4 @@
-"""Runs beside the one in view: rivals, what is told of both, and runs that give way."""
+"""Runs beside the one in view: baselines, what is shown of both, and runs that give way."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adaspark.config import AdaSparkConfig
-from adaspark.rivals import RIVALS
+from adaspark.rivals import BASELINES
 from app.ablate import ablate
 from app.beside import GONE, marked
-from app.compare import RIVAL_NAMES, UNLIKE, compare, compare_pinned
+from app.compare import BASELINE_NAMES, UNLIKE, compare, compare_pinned
 from app.results import Finished, Message
 from app.samples import read_samples
 from app.service import Service
@@ -54,25 +54,25 @@ def last(messages: Iterator[Message]) -> Message:
     return list(messages)[-1]
 
 
-def test_every_rival_has_its_name_on_the_page() -> None:
-    assert tuple(RIVAL_NAMES) == RIVALS
+def test_every_baseline_has_its_name_on_the_page() -> None:
+    assert tuple(BASELINE_NAMES) == BASELINES
 
 
-@pytest.mark.parametrize("name", RIVALS)
-def test_a_rival_answers_the_same_question_with_one_thing_changed(
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_baseline_answers_the_same_question_with_one_thing_changed(
     service: Service, engine: FakeEngine, name: str
 ) -> None:
     base = asked(service)
-    told = last(compare(service, VISITOR, base.key, name))
+    message = last(compare(service, VISITOR, base.key, name))
     (path, question, before), (other_path, same_question, after) = engine.asked
     assert (path, question) == (other_path, same_question)
     assert (before.fps, before.max_new_tokens) == (after.fps, after.max_new_tokens)
     assert (after.max_frames == before.max_frames) == (name != "frames")
     assert (after.keep_tokens is None) == (name != "prune")
     assert after.config.is_dense == (name in ("dense", "frames", "prune"))
-    other = service.results.get(told["key"])
+    other = service.results.get(message["key"])
     assert other is not None and other.key != base.key
-    for side, finished in zip(told["sides"], (base, other), strict=True):
+    for side, finished in zip(message["sides"], (base, other), strict=True):
         assert "".join(piece["text"] for piece in side["answer"]) == finished.result.answer
         assert side["attention_density"] == finished.result.trace.attention_density
         assert side["tokens"] == len(finished.result.trace.cube_from_token)
@@ -94,10 +94,10 @@ def test_dense_is_not_charged_for_choosing(service: Service) -> None:
 
 
 def test_answers_are_marked_where_they_differ(service: Service) -> None:
-    told = last(compare(service, VISITOR, asked(service).key, "uniform"))
-    differing = [[p["text"] for p in s["answer"] if not p["same"]] for s in told["sides"]]
+    message = last(compare(service, VISITOR, asked(service).key, "uniform"))
+    differing = [[p["text"] for p in s["answer"] if not p["same"]] for s in message["sides"]]
     assert differing == [[" red"], [" blue"]]
-    assert [side["label"] for side in told["sides"]] == ["AdaSpark", "Even"]
+    assert [side["label"] for side in message["sides"]] == ["AdaSpark", "Even"]
 
 
 @pytest.mark.parametrize("key", ["", "unknown", None])
@@ -109,9 +109,9 @@ def test_a_pinned_run_is_told_apart_by_its_settings_and_runs_nothing(
     service: Service, engine: FakeEngine
 ) -> None:
     pinned, other = asked(service), list(service.retune(VISITOR, OTHER))[-1]
-    told = compare_pinned(service, other["key"], pinned.key)
-    assert told["state"] == "done" and told["key"] == pinned.key and len(engine.asked) == 2
-    assert [side["label"] for side in told["sides"]] == [
+    message = compare_pinned(service, other["key"], pinned.key)
+    assert message["state"] == "done" and message["key"] == pinned.key and len(engine.asked) == 2
+    assert [side["label"] for side in message["sides"]] == [
         "p 0.4 and 0.7, cubes 4 x 2 x 2",
         "p 0.9 and 0.7, cubes 2 x 2 x 2",
     ]
@@ -119,19 +119,19 @@ def test_a_pinned_run_is_told_apart_by_its_settings_and_runs_nothing(
 
 def test_a_pinned_run_of_another_question_is_refused(service: Service) -> None:
     pinned, other = asked(service), asked(service, "what now?")
-    told = compare_pinned(service, other.key, pinned.key)
-    assert told == {"state": "error", "error": UNLIKE}
+    message = compare_pinned(service, other.key, pinned.key)
+    assert message == {"state": "error", "error": UNLIKE}
     assert compare_pinned(service, pinned.key, "gone")["error"] == GONE
 
 
 def test_fewer_frames_are_called_that(service: Service) -> None:
-    told = last(compare(service, VISITOR, asked(service).key, "frames"))
-    assert [side["label"] for side in told["sides"]] == ["AdaSpark", "Fewer frames"]
+    message = last(compare(service, VISITOR, asked(service).key, "frames"))
+    assert [side["label"] for side in message["sides"]] == ["AdaSpark", "Fewer frames"]
 
 
-def test_an_unknown_rival_runs_nothing(service: Service, engine: FakeEngine) -> None:
-    told = last(compare(service, VISITOR, asked(service).key, "<prune>"))
-    assert "not with '<prune>'" in told["error"] and len(engine.asked) == 1
+def test_an_unknown_baseline_runs_nothing(service: Service, engine: FakeEngine) -> None:
+    message = last(compare(service, VISITOR, asked(service).key, "<prune>"))
+    assert "not with '<prune>'" in message["error"] and len(engine.asked) == 1
 
 
 def test_a_newer_question_ends_the_run_beside(service: Service) -> None:
@@ -168,12 +168,12 @@ def test_a_cube_is_forced_and_the_first_answer_scored(
     service: Service, engine: FakeEngine, on: bool
 ) -> None:
     base = asked(service)
-    told = last(ablate(service, VISITOR, base.key, 3, on))
+    message = last(ablate(service, VISITOR, base.key, 3, on))
     options = engine.asked[-1][2]
     assert options.forced == {3: on} and options.scored == base.result.answer_ids
     assert (options.config, options.max_frames) == (base.options.config, base.options.max_frames)
-    assert told["before"] == base.result.logprob == -1 and told["after"] == -2
-    assert [side["label"] for side in told["sides"]] == [
+    assert message["before"] == base.result.logprob == -1 and message["after"] == -2
+    assert [side["label"] for side in message["sides"]] == [
         "AdaSpark",
         f"Cube 3 {'on' if on else 'off'}",
     ]
@@ -183,5 +183,5 @@ def test_a_cube_is_forced_and_the_first_answer_scored(
 def test_without_a_cube_nothing_is_forced(
     service: Service, engine: FakeEngine, cube: object
 ) -> None:
-    told = last(ablate(service, VISITOR, asked(service).key, cube, True))
-    assert "No cube is chosen" in told["error"] and len(engine.asked) == 1
+    message = last(ablate(service, VISITOR, asked(service).key, cube, True))
+    assert "No cube is chosen" in message["error"] and len(engine.asked) == 1

@@ -27,7 +27,7 @@ from adaspark.features import FeatureCache, Features
 from adaspark.prompt import build_prompt
 from adaspark.qwen import restore
 from adaspark.request import Event, Options, Phase, Result, Word
-from adaspark.rivals import rival
+from adaspark.rivals import baseline
 from adaspark.sampling import Sampling
 from adaspark.shown import chosen_sampling
 from adaspark.trace import Trace
@@ -218,7 +218,7 @@ def test_pruning_nothing_is_dense(engine: Engine, events: list[Event]) -> None:
 
 def test_a_pruned_run_costs_what_it_is_compared_with(engine: Engine, events: list[Event]) -> None:
     run = result_of(events).trace
-    other = rival(run, "prune")
+    other = baseline(run, "prune")
     assert other.keep_tokens is not None
     asked = options(other.config, keep_tokens=other.keep_tokens)
     dense, total = (

@@ -1,4 +1,6 @@
-"""The ablations: arms that differ in one thing, as dense as each other, on the same questions."""
+"""The ablations: conditions that differ in one thing, as dense as each other, on the same
+questions.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ from adaspark.eval.ablation_report import (
     findings,
     studies,
 )
-from adaspark.eval.armwise import LOGPROB, Arms, sign_flip
+from adaspark.eval.armwise import LOGPROB, Conditions, sign_flip
 from adaspark.eval.clips import Length, busy_clips
 from adaspark.eval.results import load
 from adaspark.mini.seeds import held_out_seed
@@ -58,8 +60,8 @@ def folder() -> Path:
 
 
 @cache
-def arms() -> Arms:
-    return Arms.at(PLAN.length, load(folder()).items)
+def conditions() -> Conditions:
+    return Conditions.at(PLAN.length, load(folder()).items)
 
 
 def test_busy_clips_ask_every_family_and_no_question_twice() -> None:
@@ -77,41 +79,43 @@ def test_every_arm_answers_every_clip() -> None:
     rules = [at(rule, 0.5) for rule in (TOP_P, ORACLE, *RULES)]
     cubes = ["cube 8", "cube 32", "frame 8", "tube 8", "1-D run 8"]
     wanted = {*HALVES, *rules, "mean 0.25", "bypass 0.25", *cubes}
-    assert arms().by_arm.keys() == wanted
-    seeds = set(arms().by_arm["dense"])
-    assert len(seeds) == 3 and all(set(clips) == seeds for clips in arms().by_arm.values())
-    longer = Arms.at("24x84", load(folder()).items)
-    assert longer.by_arm.keys() == set(HALVES)
+    assert conditions().by_condition.keys() == wanted
+    seeds = set(conditions().by_condition["dense"])
+    assert len(seeds) == 3 and all(
+        set(clips) == seeds for clips in conditions().by_condition.values()
+    )
+    longer = Conditions.at("24x84", load(folder()).items)
+    assert longer.by_condition.keys() == set(HALVES)
 
 
 @pytest.mark.parametrize("rule", [ORACLE, *RULES])
-def test_rivals_are_as_dense_as_top_p(rule: str) -> None:
-    density = arms().mean(at(rule, 0.5), "attention")
-    assert density == pytest.approx(arms().mean(at(TOP_P, 0.5), "attention"), rel=0.15)
+def test_baselines_are_as_dense_as_top_p(rule: str) -> None:
+    density = conditions().mean(at(rule, 0.5), "attention")
+    assert density == pytest.approx(conditions().mean(at(TOP_P, 0.5), "attention"), rel=0.15)
 
 
 @pytest.mark.parametrize("rule", ["uniform", "random", "recent"])
 def test_top_p_loses_less_than_blind_rules(rule: str) -> None:
-    assert arms().lost(at(rule, 0.5), at(TOP_P, 0.5)).low > 0
-    assert arms().compared(at(rule, 0.5), at(TOP_P, 0.5)).difference.value < -0.1
+    assert conditions().lost(at(rule, 0.5), at(TOP_P, 0.5)).low > 0
+    assert conditions().compared(at(rule, 0.5), at(TOP_P, 0.5)).difference.value < -0.1
 
 
 def test_mean_and_bypass_differ_in_what_skipped_tokens_get_alone() -> None:
     """Which is nearer to the dense FFN is for `eval fidelity` to test."""
     mean, bypass = at(MEAN, 0.25), at(BYPASS, 0.25)
     for figure in ("attention", "ffn", "flops"):
-        assert arms().mean(mean, figure) == arms().mean(bypass, figure)
-    assert arms().mean(mean, "ffn") == 0.25
-    assert (arms().column(mean, LOGPROB) != arms().column(bypass, LOGPROB)).any()
+        assert conditions().mean(mean, figure) == conditions().mean(bypass, figure)
+    assert conditions().mean(mean, "ffn") == 0.25
+    assert (conditions().column(mean, LOGPROB) != conditions().column(bypass, LOGPROB)).any()
 
 
 def test_either_half_drops_its_own_alone() -> None:
     both, attention, ffn = (
-        [arms().mean(name, figure) for figure in ("attention", "ffn", "flops")]
+        [conditions().mean(name, figure) for figure in ("attention", "ffn", "flops")]
         for name in HALVES[1:]
     )
     assert attention[1] == ffn[0] == 1 and both[2] < min(attention[2], ffn[2]) < 1
-    assert arms().hit_rate("dense") == 1
+    assert conditions().hit_rate("dense") == 1
 
 
 def test_a_finished_run_adds_nothing_and_a_spent_budget_says_what_is_left_out() -> None:
@@ -136,7 +140,7 @@ def test_the_page_is_drawn_from_saved_items() -> None:
 
 
 def made(lost: Mapping[str, float], clips: int = 8) -> list[dict[str, Any]]:
-    """Every arm loses so many nats on each question, dense none."""
+    """Every condition loses so many nats on each question, dense none."""
     return [
         {
             "key": ["16x112", name, seed],
@@ -149,7 +153,7 @@ def made(lost: Mapping[str, float], clips: int = 8) -> list[dict[str, Any]]:
     ]
 
 
-def test_a_rival_that_loses_less_is_written_down() -> None:
+def test_a_baseline_that_loses_less_is_written_down() -> None:
     (rules,) = studies(made({"top-p 0.5": 0.2, "top-k 0.5": 0.1, "uniform 0.5": 0.9}))
     assert [s for s in findings(rules) if "less than uniform" in s]
     assert [s for s in failures(rules) if "not shown to lose less than top-k" in s]
@@ -163,7 +167,7 @@ def test_few_clips_decide_nothing() -> None:
 
 def test_losses_are_counted_on_the_questions_that_both_answered() -> None:
     items = [i for i in made({ADASPARK: 0.3}) if i["key"][1:] != [ADASPARK, 7]]
-    found = Arms(items)
+    found = Conditions(items)
     assert found.lost(ADASPARK).value == pytest.approx(0.3)
     assert len(found.videos(ADASPARK)) == 21 and found.compared(ADASPARK).items == 21
     assert found.changes(ADASPARK, 2) == {"needle": pytest.approx(-0.3)}

@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from adaspark.config import DENSE
 from adaspark.errors import UserError
 from adaspark.eval import attention
-from adaspark.eval.arms import Arm
+from adaspark.eval.arms import Condition
 from adaspark.eval.attention_report import failures, findings
 from adaspark.eval.clips import Length, mixed_clips
 from adaspark.eval.compensation import listening
 from adaspark.eval.results import load
 from adaspark.eval.rows import KINDS, kinds_of, rows_of
-from adaspark.eval.runner import Heard, Record
+from adaspark.eval.runner import Record, RecordedBatch
 from adaspark.selection import nucleus
 
 PLAN = attention.Plan(items=2, lengths=("16x112", "16x84"), video_rows=5)
@@ -60,17 +60,17 @@ def test_even_attention_takes_as_many_tokens_as_it_has_mass() -> None:
 
 def test_tokens_hold_what_their_cubes_hold() -> None:
     """The same queries, recorded by token and by cube."""
-    heard: list[Heard] = []
+    recorded: list[RecordedBatch] = []
     clips = mixed_clips(Length(16, 112), items=1, families=["needle", "order"])
     runner = context(folder(), PLAN).runner
-    record = Record(heard.append, mass=True, video_rows=7)
-    for arm in (attention.BY_TOKEN, Arm("dense", replace(DENSE, cube=(2, 3, 2)))):
-        runner.listen(clips, arm, record)
-    tokens, cubes = heard
+    record = Record(recorded.append, mass=True, video_rows=7)
+    for condition in (attention.BY_TOKEN, Condition("dense", replace(DENSE, cube=(2, 3, 2)))):
+        runner.observe(clips, condition, record)
+    tokens, cubes = recorded
     for kind, wanted in kinds_of(tokens, 0).items():
         one, many = rows_of(tokens, 0, wanted), rows_of(cubes, 0, wanted)
         summed = torch.zeros_like(many.mass)
-        summed = summed.index_add(-1, cubes.plan.layout.cube_from_token, one.mass)
+        summed = summed.index_add(-1, cubes.geometry.layout.cube_from_token, one.mass)
         torch.testing.assert_close(summed, many.mass, atol=1e-5, rtol=1e-4)
         assert torch.equal(one.visible.sum(-1), many.visible.sum(-1))
         assert 0 < float(one.mass.sum(-1).mean()) < 1, kind  # text holds some of it
@@ -80,7 +80,7 @@ def test_what_the_ffn_moves_is_what_its_modules_return() -> None:
     running = context(folder(), PLAN)
     clips = mixed_clips(Length(16, 84), items=PLAN.items)
     with listening(running.runner.model) as branches:
-        running.runner.listen(clips, attention.BY_TOKEN, Record(lambda _: None))
+        running.runner.observe(clips, attention.BY_TOKEN, Record(lambda _: None))
     inputs, outputs = branches.take(6)
     ratio = (outputs.norm(dim=-1) / inputs.norm(dim=-1))[:, :, -72:]  # the video ends the prefix
     stored = {item["key"][1]: item["ffn"]["video"] for item in items() if item["key"][0] == "16x84"}

@@ -47,8 +47,8 @@ def items() -> list[dict[str, Any]]:
 @pytest.mark.parametrize("ffn_ps", [(0.5,), (0.25, 0.5, 0.75), tuple(n / 10 for n in range(1, 10))])
 def test_a_survey_tries_every_value_of_both_thresholds(ffn_ps: tuple[float, ...]) -> None:
     surveyed = list(calibrate._survey(replace(PLAN, ffn_ps=ffn_ps), AdaSparkConfig()))
-    assert {arm.config.ffn_top_p for arm in surveyed} == set(ffn_ps)
-    assert {arm.config.attn_top_p for arm in surveyed} == set(calibrate.SURVEY_PS)
+    assert {condition.config.ffn_top_p for condition in surveyed} == set(ffn_ps)
+    assert {condition.config.attn_top_p for condition in surveyed} == set(calibrate.SURVEY_PS)
     assert len(surveyed) == max(len(ffn_ps), len(calibrate.SURVEY_PS))
 
 
@@ -76,9 +76,9 @@ def test_no_scene_of_an_evaluation_is_used() -> None:
 
 
 def test_points_meet_their_budgets_at_the_least_loss() -> None:
-    told = json.loads((folder() / calibrate.FILE).read_text("utf-8"))
-    assert [point["budget"] for point in told["points"]] == [0.5, 0.8]
-    for point in told["points"]:
+    calibration = json.loads((folder() / calibrate.FILE).read_text("utf-8"))
+    assert [point["budget"] for point in calibration["points"]] == [0.5, 0.8]
+    for point in calibration["points"]:
         assert 1 - point["reduction"] <= point["budget"] and point["cube"] == [2, 2, 2]
         dials = point["attn_top_p"], point["ffn_top_p"]
         (mine,) = [
@@ -86,7 +86,7 @@ def test_points_meet_their_budgets_at_the_least_loss() -> None:
         ]
         within = [s for s in settings(items()) if s.flops <= point["budget"] and s.keeps]
         assert all(mine.loss <= other.loss for other in within)
-    assert told["points"][0]["ffn_top_p"] <= told["points"][1]["ffn_top_p"]
+    assert calibration["points"][0]["ffn_top_p"] <= calibration["points"][1]["ffn_top_p"]
     calibration = read_calibration(folder())
     assert calibration and [p["budget"] for p in calibration.points] == [0.5, 0.8, 1.0]
 
@@ -94,13 +94,13 @@ def test_points_meet_their_budgets_at_the_least_loss() -> None:
 def test_a_survey_alone_is_no_setting() -> None:
     whole = {s.name for s in settings(items())}
     assert whole and "dense" not in whole
-    assert all(len(settings(items())[0].arms.by_arm[name]) == 3 for name in whole)
+    assert all(len(settings(items())[0].conditions.by_condition[name]) == 3 for name in whole)
 
 
-def made(arms: dict[str, tuple[float, float, float]]) -> list[dict[str, Any]]:
-    """Arms by "attn ffn": FLOPs, nats lost, score."""
+def made(conditions: dict[str, tuple[float, float, float]]) -> list[dict[str, Any]]:
+    """Conditions by "attn ffn": FLOPs, nats lost, score."""
     found = []
-    for name, (cost, lost, score) in {"dense": (1.0, 0.0, 1.0), **arms}.items():
+    for name, (cost, lost, score) in {"dense": (1.0, 0.0, 1.0), **conditions}.items():
         dials = {} if name == "dense" else dict(zip(("attn_top_p", "ffn_top_p"), name.split()))  # noqa: B905
         for seed in range(4):
             found.append(

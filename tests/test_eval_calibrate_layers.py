@@ -20,13 +20,13 @@ from adaspark.cli import build_parser
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
 from adaspark.eval import calibrate
-from adaspark.eval.arms import DENSE_ARM, Arm
+from adaspark.eval.arms import DENSE_CONDITION, Condition
 from adaspark.eval.calibrate_layers import (
     Move,
     Search,
-    arm_of,
+    best_move,
+    condition_of,
     ladders,
-    most_promising,
     steps,
 )
 from adaspark.eval.calibrate_layers_report import failures, findings
@@ -69,26 +69,26 @@ class World:
     def __init__(self, loses: Lost, *, most: int = 10**6, wrong: float = 0.0) -> None:
         self.loses, self.most, self.wrong = loses, most, wrong
         self.items: list[dict[str, Any]] = []
-        self.ask([DENSE_ARM, arm_of(PAIR)], False)
+        self.ask([DENSE_CONDITION, condition_of(PAIR)], False)
 
-    def ask(self, arms: Sequence[Arm], surveys: bool) -> list[dict[str, Any]]:
+    def ask(self, conditions: Sequence[Condition], surveys: bool) -> list[dict[str, Any]]:
         seeds = SURVEY if surveys else SEEDS
         for seed in seeds:
-            for arm in arms:
-                self.answer(arm, seed)
+            for condition in conditions:
+                self.answer(condition, seed)
         return [item for item in self.items if item["key"][2] in seeds]
 
-    def answer(self, arm: Arm, seed: int, length: str = "16x112") -> None:
-        key = [length, arm.name, seed]
+    def answer(self, condition: Condition, seed: int, length: str = "16x112") -> None:
+        key = [length, condition.name, seed]
         if len(self.items) >= self.most or any(item["key"] == key for item in self.items):
             return
-        each = spread(arm.config, LAYERS)
+        each = spread(condition.config, LAYERS)
         spent = sum((*each.attn_top_p, *each.ffn_top_p)) / (2 * LAYERS)  # type: ignore[misc]
-        score = 1.0 if arm.config.layers is None else 1.0 - self.wrong
-        nats = -1.0 - self.loses(arm.config, seed)
+        score = 1.0 if condition.config.layers is None else 1.0 - self.wrong
+        nats = -1.0 - self.loses(condition.config, seed)
         figures = dict.fromkeys(("attention", "ffn", "flops", "with_vision"), round(spent, 5))
-        told = {"key": key, "config": arm.config.to_dict(), **figures}
-        self.items.append({**told, "questions": [["count", score, nats, None]] * 3})
+        fields = {"key": key, "config": condition.config.to_dict(), **figures}
+        self.items.append({**fields, "questions": [["count", score, nats, None]] * 3})
 
     @property
     def pair(self) -> Setting:
@@ -172,22 +172,22 @@ def test_ladders_pass_through_the_pair_and_stay_shares() -> None:
 def test_a_step_moves_one_threshold_by_one_rung() -> None:
     config = spread(PAIR, LAYERS)
     found = [step.made(config) for step in steps(config, RUNGS)]
-    assert len(found) == len({arm_of(each).name for each in found}) == 2 * 2 * LAYERS
+    assert len(found) == len({condition_of(each).name for each in found}) == 2 * 2 * LAYERS
     for each in found:
         before, after = ((*c.attn_top_p, *c.ffn_top_p) for c in (config, each))  # type: ignore[misc]
         assert sum(a != b for a, b in zip(before, after, strict=True)) == 1
 
 
-def test_the_most_promising_move_fits_and_touches_a_threshold_once() -> None:
+def test_the_best_move_fits_and_touches_a_threshold_once() -> None:
     up = Move({("attn_top_p", 0): 0.9}, flops=0.02, loss=-0.3)
     cheap = Move({("attn_top_p", 1): 0.5}, flops=-0.02, loss=0.1)
     same = Move({("attn_top_p", 0): 0.5}, flops=-0.02, loss=0.0)
-    assert most_promising([up, cheap, same], 0.02) == up
-    exchange = most_promising([up, cheap, same], 0.0)
+    assert best_move([up, cheap, same], 0.02) == up
+    exchange = best_move([up, cheap, same], 0.0)
     assert exchange is not None and exchange.to == {**up.to, **cheap.to}
     assert exchange.loss == pytest.approx(-0.2)
-    assert most_promising([cheap, same], 1.0) is None
-    assert most_promising([up, same], 0.0) is None
+    assert best_move([cheap, same], 1.0) is None
+    assert best_move([up, same], 0.0) is None
 
 
 @pytest.mark.parametrize("carries", [True, False])
@@ -198,9 +198,9 @@ def test_a_gain_is_looked_for_on_clips_that_nothing_was_chosen_on(carries: bool)
     assert "met no clip but" in said
     fair = world.loses
     world.loses = lambda c, seed: fair(c, seed) + (0 if carries else c.layers is not None)
-    for arm in (DENSE_ARM, arm_of(PAIR), arm_of(better.config)):
+    for condition in (DENSE_CONDITION, condition_of(PAIR), condition_of(better.config)):
         for seed in (10, 11):
-            world.answer(arm, seed, UNSEEN)
+            world.answer(condition, seed, UNSEEN)
     seen = " ".join(findings(world.items, [0.63]))
     assert "on 2 clips that neither was chosen on" in seen and "--attn-top-p" in seen
     assert bool(list(failures(world.items, [0.63]))) is not carries
@@ -222,8 +222,8 @@ def folder() -> Path:
 
 
 def test_the_bundled_model_gets_one_threshold_a_layer_within_its_budget() -> None:
-    told = json.loads((folder() / calibrate.FILE).read_text("utf-8"))
-    (pair,), (point,) = told["points"], told["points_by_layer"]
+    calibration = json.loads((folder() / calibrate.FILE).read_text("utf-8"))
+    (pair,), (point,) = calibration["points"], calibration["points_by_layer"]
     assert isinstance(pair["attn_top_p"], float)
     assert point["cube"] == pair["cube"] and point["budget"] == pair["budget"] == 0.5
     assert 1 - point["reduction"] <= 0.5 + 1e-4 and point["loss"] <= pair["loss"]

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from adaspark import checkpoint
 from adaspark.eval import case
-from adaspark.eval.arms import Arm
+from adaspark.eval.arms import Condition
 from adaspark.eval.case_frames import packed, shown_slices, unpacked
 from adaspark.eval.case_report import best_layer, cases, draw, lift, of_kind
 from adaspark.eval.clips import Length, mixed_clips
 from adaspark.eval.context import Context, plan_dict
 from adaspark.eval.results import Results, load
-from adaspark.eval.runner import Heard, Record, Runner
+from adaspark.eval.runner import Record, RecordedBatch, Runner
 from adaspark.mini.world import Event
 
 PLAN = case.Plan(items=3, length="16x224", families=("needle", "order", "absent"))
@@ -61,11 +61,11 @@ def test_the_key_word_is_the_last_that_names_what_is_asked(question: str, word: 
 
 
 def test_the_rows_are_those_of_the_words() -> None:
-    runner, heard = Runner(loaded()), list[Heard]()
+    runner, recorded = Runner(loaded()), list[RecordedBatch]()
     clips = mixed_clips(Length(16, 112), items=2, families=["needle", "order", "motion"])
     for batch in runner.batches(clips):
-        runner.run(batch, Arm("AdaSpark", loaded().config), record=Record(heard.append))
-    (one,) = heard
+        runner.run(batch, Condition("AdaSpark", loaded().config), record=Record(recorded.append))
+    (one,) = recorded
     for row, clip in enumerate(clips):
         for index, question in enumerate(clip.questions):
             assert question.event is not None

@@ -21,7 +21,7 @@ from adaspark.eval import charts, stats
 from adaspark.eval.charts.frames import outline
 from adaspark.eval.charts.fronts import front
 from adaspark.eval.charts.style import LOOKS, looks, spread
-from adaspark.eval.page import MOST_BYTES, page, write_page
+from adaspark.eval.page import MAX_BYTES, page, write_page
 from adaspark.eval.results import LABELS, Figure, Results
 from adaspark.eval.tables import Table
 
@@ -252,4 +252,4 @@ def test_a_page_is_written_whole_and_not_too_large(tmp_path: Path) -> None:
     path = write_page(made, title="T")
     assert path.read_text("utf-8") == page(made, title="T")
     with pytest.raises(ValueError, match="at most 1,500,000 bytes"):
-        write_page(results(tmp_path / "large", png=bytes(MOST_BYTES)), title="T")
+        write_page(results(tmp_path / "large", png=bytes(MAX_BYTES)), title="T")

@@ -52,8 +52,8 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_help_lists_every_command(run: Run) -> None:
     code, out, _ = run("eval", "--help")
     assert code == 0
-    for name, told in cli.COMMANDS.items():
-        assert name in out and told.split()[0] in out
+    for name, purpose in cli.COMMANDS.items():
+        assert name in out and purpose.split()[0] in out
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,4 +1,6 @@
-"""`adaspark eval families`: identical questions for all arms, and words that follow the numbers."""
+"""`adaspark eval families`: identical questions for all conditions, and words that follow the
+numbers.
+"""
 
 from __future__ import annotations
 
@@ -77,14 +79,14 @@ def test_a_length_is_what_it_says(text: str, tokens: int) -> None:
     assert not Length(length.frames * 100, length.side).is_trained
 
 
-def test_all_arms_answer_the_same_questions(results: Results) -> None:
+def test_all_conditions_answer_the_same_questions(results: Results) -> None:
     assert Counter(item["family"] for item in results.items) == dict.fromkeys(FAMILIES, 3)
     for item in results.items:
         assert {"dense", "AdaSpark"} <= item.keys()
         question = Question(item["family"], item["question"], item["expected"])
-        for arm in ("dense", "AdaSpark"):
-            right = score(question, item[arm]["answer"])
-            assert item[arm]["correct"] == pytest.approx(right, abs=1e-3)
+        for condition in ("dense", "AdaSpark"):
+            right = score(question, item[condition]["answer"])
+            assert item[condition]["correct"] == pytest.approx(right, abs=1e-3)
         assert 0 < item["AdaSpark"]["attention"] < 1 and 0 < item["AdaSpark"]["ffn"] < 1
         assert (item["AdaSpark"]["hit"] is None) == (item["family"] == "absent")
 
@@ -120,8 +122,8 @@ def test_tables_page_and_readme_tell_the_items(results: Results) -> None:
 
 def made(family: str, dense: list[float], sparse: list[float], **more: Any) -> list[dict[str, Any]]:
     """Items of one family, each of a video of its own."""
-    arm = {"logprob": -0.1, "hit": 1.0, "hit_last": 1.0, "attention": 0.3, "rows": 0.2}
-    arm |= {"ffn": 0.5, "flops": 0.4, "with_vision": 0.7}
+    condition = {"logprob": -0.1, "hit": 1.0, "hit_last": 1.0, "attention": 0.3, "rows": 0.2}
+    condition |= {"ffn": 0.5, "flops": 0.4, "with_vision": 0.7}
     return [
         {
             "key": ["16x112", seed, 0],
@@ -129,7 +131,7 @@ def made(family: str, dense: list[float], sparse: list[float], **more: Any) -> l
             "form": "color",
             "expected": f"colour {seed % 4}",
             "dense": {"answer": "", "correct": before},
-            "AdaSpark": {"answer": "", "correct": after, **arm},
+            "AdaSpark": {"answer": "", "correct": after, **condition},
             **more,
         }
         for seed, (before, after) in enumerate(zip(dense, sparse, strict=True))

@@ -21,12 +21,12 @@ from hypothesis import strategies as st
 from adaspark.errors import UserError
 from adaspark.eval import fidelity
 from adaspark.eval import recall as choice
-from adaspark.eval.arms import DENSE_ARM
+from adaspark.eval.arms import DENSE_CONDITION
 from adaspark.eval.clips import Length, mixed_clips
-from adaspark.eval.compensation import listening, skip_errors
+from adaspark.eval.compensation import recording_branches, skip_errors
 from adaspark.eval.fidelity_report import failures, findings
 from adaspark.eval.fidelity_tables import (
-    RIVALS,
+    BASELINES,
     ahead,
     answer,
     caught,
@@ -181,16 +181,16 @@ def test_equal_outputs_are_compensated_without_error() -> None:
     )
 
 
-def test_listening_changes_nothing_and_ends() -> None:
+def test_recording_branches_changes_nothing_and_ends() -> None:
     running = context(folder(), PLAN)
     clips = mixed_clips(Length(16, 112), items=1, families=["needle"])
-    alone = running.runner.run(clips, DENSE_ARM)
-    with listening(loaded().model) as branches:
-        assert running.runner.run(clips, DENSE_ARM) == alone
+    alone = running.runner.run(clips, DENSE_CONDITION)
+    with recording_branches(loaded().model) as branches:
+        assert running.runner.run(clips, DENSE_CONDITION) == alone
         inputs, outputs = branches.take(6)
         assert inputs.shape == outputs.shape == (6, 1, inputs.shape[2], 256)
         assert not branches.inputs and not branches.outputs
-    assert running.runner.run(clips, DENSE_ARM) == alone
+    assert running.runner.run(clips, DENSE_CONDITION) == alone
     assert not branches.inputs and not branches.outputs
 
 
@@ -206,10 +206,10 @@ def test_divergence_is_kullback_and_leibler_s() -> None:
     assert same == {"kl": 0.0, "first": False, "any": False, "lost": 0.0}
 
 
-@pytest.mark.parametrize("rival", ["uniform", "random", "recent"])
-def test_top_p_catches_more_than_blind_choices_as_dense(rival: str) -> None:
+@pytest.mark.parametrize("baseline", ["uniform", "random", "recent"])
+def test_top_p_catches_more_than_blind_choices_as_dense(baseline: str) -> None:
     for kind in KINDS:
-        assert ahead(items(), kind, own_p(items()), rival).low > 0, kind
+        assert ahead(items(), kind, own_p(items()), baseline).low > 0, kind
 
 
 def test_density_and_recall_fall_with_p() -> None:
@@ -222,11 +222,11 @@ def test_density_and_recall_fall_with_p() -> None:
         assert realised(items(), kind, "0.5").value < realised(items(), kind, "0.9").value
 
 
-def test_rivals_are_as_dense() -> None:
+def test_baselines_are_as_dense() -> None:
     """For text, which sees whole cubes; what is rounded up is less than a cube a row."""
     for kind in ("question", "answer"):
         for p in ps_of(items()):
-            for rule in (*RIVALS, "oracle"):
+            for rule in (*BASELINES, "oracle"):
                 more = caught(items(), kind, p, rule, "density") - caught(
                     items(), kind, p, "top-p", "density"
                 )
@@ -247,8 +247,8 @@ def test_the_report_says_whether_cubes_beat_runs() -> None:
 
 
 def test_answers_move_the_more_the_less_is_kept() -> None:
-    for arm in ("AdaSpark", "attention only", "FFN only", "FFN only, bypass"):
-        assert answer(items(), arm, "kl").value > 0
+    for condition in ("AdaSpark", "attention only", "FFN only", "FFN only, bypass"):
+        assert answer(items(), condition, "kl").value > 0
     harsh = context(Path(mkdtemp()), PLAN)
     harsh.config = type(harsh.config)((2, 2, 2), 0.0, 0.0)
     clips = mixed_clips(Length(32, 112), items=1)
@@ -270,7 +270,7 @@ def test_sentences_follow_the_numbers() -> None:
     for number, item in enumerate(made):
         for kind in KINDS:
             found = item["attention"][kind]
-            for rule in RIVALS:
+            for rule in BASELINES:
                 found["recall"]["0.9"][rule]["mean"] = 0.99 + 1e-4 * (number % 3)
             found["recall"]["0.9"]["top-p"]["mean"] = 0.5
             found["realised"]["0.9"] = [0.95] * 6

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from adaspark.eval import layers
 from adaspark.eval.adaptivity import gaps
-from adaspark.eval.arms import Arm
+from adaspark.eval.arms import Condition
 from adaspark.eval.clips import Length, mixed_clips
 from adaspark.eval.correlation import correlation, rank_correlation
 from adaspark.eval.layers_report import failures, findings, summarise
@@ -71,9 +71,9 @@ def test_kept_shares_are_those_of_the_outcomes() -> None:
     running = context(Path(mkdtemp()), plan)
     layers.run(plan, running)
     clips = mixed_clips(Length(16, 112), items=1)
-    arm = Arm("AdaSpark", running.config)
+    condition = Condition("AdaSpark", running.config)
     found = {i["key"][1]: i for i in running.results.items}
-    for row, clip in zip(running.runner.run(clips, arm), clips, strict=True):
+    for row, clip in zip(running.runner.run(clips, condition), clips, strict=True):
         item, density = found[clip.seed], row[0].density
         assert np.mean(item["ffn"]) == pytest.approx(density["ffn"], abs=1e-4)
         seen, template = sum(range(1, 129)), len(running.runner.packer.before)

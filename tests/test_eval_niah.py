@@ -1,4 +1,4 @@
-"""`adaspark eval niah`: needles where they should be, rivals as dense, what choosing is worth."""
+"""`adaspark eval niah`: needles in their places, baselines as dense, what choosing is worth."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import pytest
 from adaspark import checkpoint
 from adaspark.config import AdaSparkConfig
 from adaspark.eval import niah
-from adaspark.eval.arms import Arm, Clip
+from adaspark.eval.arms import Clip, Condition
 from adaspark.eval.context import Context, plan_dict
 from adaspark.eval.matching import attention_density, matched
-from adaspark.eval.niah_report import ARMS, draw, failures, findings, study
+from adaspark.eval.niah_report import CONDITIONS, draw, failures, findings, study
 from adaspark.eval.outcomes import Outcome
 from adaspark.eval.results import Results
 from adaspark.eval.runner import Runner
@@ -44,16 +44,16 @@ def needles() -> list[Clip]:
 
 
 @cache
-def outcomes(arm: Arm) -> list[Outcome]:
-    return [row[0] for row in runner().run(needles(), arm)]
+def outcomes(condition: Condition) -> list[Outcome]:
+    return [row[0] for row in runner().run(needles(), condition)]
 
 
 @cache
-def as_dense(rule: str) -> Arm:
+def as_dense(rule: str) -> Condition:
     """A rule with as many pairs as top-p at 0.5."""
-    arm = Arm(rule, replace(HALF, attn_rule=rule, attn_keep=0.5))
-    target = mean(o.density["attention"] for o in outcomes(Arm("top_p", HALF)))
-    return matched(runner(), needles()[:2], arm, target)
+    condition = Condition(rule, replace(HALF, attn_rule=rule, attn_keep=0.5))
+    target = mean(o.density["attention"] for o in outcomes(Condition("top_p", HALF)))
+    return matched(runner(), needles()[:2], condition, target)
 
 
 def test_the_needle_is_at_its_depth_and_alone_of_its_kind() -> None:
@@ -92,13 +92,13 @@ def test_other_seeds_are_other_clips() -> None:
 @pytest.mark.parametrize("rule", ["top_k", "uniform", "random"])
 def test_a_matched_rule_is_as_dense(rule: str) -> None:
     density = mean(o.density["attention"] for o in outcomes(as_dense(rule)))
-    target = mean(o.density["attention"] for o in outcomes(Arm("top_p", HALF)))
+    target = mean(o.density["attention"] for o in outcomes(Condition("top_p", HALF)))
     assert density == pytest.approx(target, abs=0.02)
 
 
 @pytest.mark.parametrize("rule", ["uniform", "random"])
 def test_top_p_beats_blind_rules_at_equal_density(rule: str) -> None:
-    chosen, blind = outcomes(Arm("top_p", HALF)), outcomes(as_dense(rule))
+    chosen, blind = outcomes(Condition("top_p", HALF)), outcomes(as_dense(rule))
     assert mean(o.correct for o in chosen) >= mean(o.correct for o in blind) + 0.2
     assert mean(o.logprob for o in chosen) > mean(o.logprob for o in blind)
 
@@ -106,7 +106,7 @@ def test_top_p_beats_blind_rules_at_equal_density(rule: str) -> None:
 def test_density_falls_with_p() -> None:
     few = needles()[:4]
     densities = [
-        attention_density(runner(), few, Arm(f"{p}", replace(HALF, attn_top_p=p)))
+        attention_density(runner(), few, Condition(f"{p}", replace(HALF, attn_top_p=p)))
         for p in (1.0, 0.9, 0.7, 0.4, 0.0)
     ]
     assert densities[0] == 1.0
@@ -124,10 +124,10 @@ def test_a_run_says_what_its_items_say(tmp_path: Path) -> None:
         assert 0 < item["top-k"]["keep"] < 1 and 0 < item["uniform"]["attention"] < 1
     draw(results)
     for haystack, table in zip(study(results.items), results.tables[::2], strict=True):
-        for arm, row in zip(ARMS, table.rows, strict=True):
-            right = [item[arm]["correct"] for item in haystack.items]
-            assert row[1] == arm and row[3][0] == pytest.approx(mean(right))  # type: ignore[index]
-            grid = haystack.grid(arm, "correct")
+        for condition, row in zip(CONDITIONS, table.rows, strict=True):
+            right = [item[condition]["correct"] for item in haystack.items]
+            assert row[1] == condition and row[3][0] == pytest.approx(mean(right))  # type: ignore[index]
+            grid = haystack.grid(condition, "correct")
             assert grid.shape == (3, 1) and row[4] == pytest.approx(grid.min())
             assert np.mean(grid) == pytest.approx(mean(right))
     assert len(results.figures) == 4
@@ -136,18 +136,18 @@ def test_a_run_says_what_its_items_say(tmp_path: Path) -> None:
 
 
 def made(correct: dict[str, float]) -> list[dict[str, Any]]:
-    """40 needles, the same for each: an arm is right on that share of them."""
+    """40 needles, the same for each: a condition is right on that share of them."""
     items = []
     for seed in range(40):
-        arms = {
-            arm: {"correct": float(seed < 40 * right), "hit_last": right, "attention": 0.3}
-            for arm, right in correct.items()
+        conditions = {
+            condition: {"correct": float(seed < 40 * right), "hit_last": right, "attention": 0.3}
+            for condition, right in correct.items()
         }
-        items.append({"key": ["needle", "16x112", seed % 2, seed], **arms})
+        items.append({"key": ["needle", "16x112", seed % 2, seed], **conditions})
     return items
 
 
-def test_a_rival_that_is_as_good_is_written_down() -> None:
+def test_a_baseline_that_is_as_good_is_written_down() -> None:
     (haystack,) = study(made({"dense": 1.0, "AdaSpark": 1.0, "top-k": 1.0, "uniform": 0.3}))
     said, failed = list(findings(haystack)), list(failures(haystack))
     assert any("beats uniform at equal density" in each for each in said)

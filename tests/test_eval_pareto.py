@@ -1,4 +1,4 @@
-"""Answers against FLOPs: fronts, their volumes, and rivals that see less."""
+"""Answers against FLOPs: fronts, their volumes, and baselines that see less."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
 from adaspark.eval import pareto
-from adaspark.eval.armwise import Arms
+from adaspark.eval.armwise import Conditions
 from adaspark.eval.pareto_report import (
     ADASPARK,
     FRAMES,
@@ -53,27 +53,27 @@ def folder() -> Path:
 
 
 @cache
-def arms() -> Arms:
-    return Arms(load(folder()).items)
+def conditions() -> Conditions:
+    return Conditions(load(folder()).items)
 
 
-def test_the_arms_are_dense_the_rivals_and_the_grid() -> None:
+def test_the_conditions_are_dense_the_baselines_and_the_grid() -> None:
     config = AdaSparkConfig((2, 2, 2))
-    found = pareto.arms(PLAN, config)
-    assert [arm.name for arm in found][:2] == ["dense", "pruned tokens 0.25"]
+    found = pareto.conditions(PLAN, config)
+    assert [condition.name for condition in found][:2] == ["dense", "pruned tokens 0.25"]
     grid = [a.config for a in found if a.frames is None and a.prune is None][1:]
     assert len(grid) == 6 and all(c.cube == (2, 2, 2) for c in grid)
     assert {(c.attn_top_p, c.ffn_top_p) for c in grid} == {
         (a, f) for a in PLAN.attn_ps for f in PLAN.ffn_ps
     }
-    assert len({arm.name for arm in found}) == len(found) == 11
+    assert len({condition.name for condition in found}) == len(found) == 11
 
 
 def test_showing_everything_is_dense() -> None:
     for name in (f"{FRAMES} 1", f"{PRUNED} 1"):
-        assert arms().mean(name, "flops") == pytest.approx(1, abs=1e-4)
-        assert arms().lost(name).value == pytest.approx(0, abs=1e-3)
-        assert arms().compared(name).difference.value == 0
+        assert conditions().mean(name, "flops") == pytest.approx(1, abs=1e-4)
+        assert conditions().lost(name).value == pytest.approx(0, abs=1e-3)
+        assert conditions().compared(name).difference.value == 0
 
 
 def test_less_is_cheaper_in_every_series() -> None:
@@ -82,23 +82,23 @@ def test_less_is_cheaper_in_every_series() -> None:
     for ffn in PLAN.ffn_ps:
         row = [f"{ADASPARK} {attention:g} {ffn:g}" for attention in PLAN.attn_ps]
         for figure in ("attention", "flops"):
-            assert all(a < b for a, b in pairwise(arms().mean(name, figure) for name in row))
+            assert all(a < b for a, b in pairwise(conditions().mean(name, figure) for name in row))
     for attention in PLAN.attn_ps:
-        column = [arms().mean(f"{ADASPARK} {attention:g} {f:g}", "ffn") for f in PLAN.ffn_ps]
+        column = [conditions().mean(f"{ADASPARK} {attention:g} {f:g}", "ffn") for f in PLAN.ffn_ps]
         assert all(a < b for a, b in pairwise(column))
-    assert arms().mean(f"{FRAMES} 0.25", "with_vision") < arms().mean(
+    assert conditions().mean(f"{FRAMES} 0.25", "with_vision") < conditions().mean(
         f"{PRUNED} 0.25", "with_vision"
     )
 
 
 @given(Settings, st.floats(0, 0.9))
 def test_a_hypervolume_is_the_best_score_averaged_over_budgets(
-    settings: list[tuple[float, float]], least: float
+    settings: list[tuple[float, float]], min_budget: float
 ) -> None:
     costs, scores = (np.array(column) for column in zip(*sorted(settings), strict=True))
-    budgets = least + (1 - least) * (np.arange(2_000) + 0.5) / 2_000
+    budgets = min_budget + (1 - min_budget) * (np.arange(2_000) + 0.5) / 2_000
     best = [max([s for c, s in settings if c <= b], default=0) for b in budgets]
-    assert hypervolume(costs, scores, least) == pytest.approx(np.mean(best), abs=0.01)
+    assert hypervolume(costs, scores, min_budget) == pytest.approx(np.mean(best), abs=0.01)
 
 
 @given(Settings, st.tuples(st.floats(0.01, 1.2), st.floats(0, 1)))
@@ -133,7 +133,7 @@ def test_the_page_is_drawn_from_saved_items() -> None:
 
 
 def made(scores: Mapping[str, tuple[float, float]], clips: int) -> list[dict[str, Any]]:
-    """Arms with their cost and score, the same in every clip."""
+    """Conditions with their cost and score, the same in every clip."""
     return [
         {
             "key": ["16x112", name, seed],
@@ -161,7 +161,7 @@ def test_the_better_front_is_named() -> None:
     ]
 
 
-def test_a_rival_s_better_front_is_written_down() -> None:
+def test_a_baseline_s_better_front_is_written_down() -> None:
     scores = {f"{ADASPARK} 0.5 0.5": (0.4, 0.8), f"{PRUNED} 0.5": (0.3, 1.0)}
     found = study(made(scores, 30))
     assert any("The front of pruned tokens lies above" in each for each in failures(found))

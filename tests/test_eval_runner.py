@@ -13,8 +13,8 @@ import torch
 from adaspark import checkpoint
 from adaspark.config import AdaSparkConfig
 from adaspark.cost import flops, vision_flops
-from adaspark.eval.arms import DENSE_ARM, Arm, Clip
-from adaspark.eval.runner import Heard, Record, Runner
+from adaspark.eval.arms import DENSE_CONDITION, Clip, Condition
+from adaspark.eval.runner import Record, RecordedBatch, Runner
 from adaspark.features import Features
 from adaspark.generation import Written, generate
 from adaspark.layout import CubeLayout
@@ -23,8 +23,8 @@ from adaspark.mini.world import HELD_OUT_SEED, SceneSettings, sample_scene
 from adaspark.qwen import restore, sparsify
 
 FRAMES, SIZE = 16, (112, 112)
-SPARSE = Arm("adaspark", AdaSparkConfig((2, 2, 2), 0.5, 0.4))
-HARSH = Arm("harsh", AdaSparkConfig((2, 2, 2), 0.0, 0.0))
+SPARSE = Condition("adaspark", AdaSparkConfig((2, 2, 2), 0.5, 0.4))
+HARSH = Condition("harsh", AdaSparkConfig((2, 2, 2), 0.0, 0.0))
 
 
 @cache
@@ -48,12 +48,12 @@ def clips() -> tuple[Clip, ...]:
     return tuple(made)
 
 
-def product(clip: Clip, index: int, arm: Arm) -> Written:
+def product(clip: Clip, index: int, condition: Condition) -> Written:
     """What the engine's own words and trace are for one question."""
-    shown = runner().features([clip], arm)
+    shown = runner().features([clip], condition)
     grid = shown.grid
     features = Features(shown.features[0], grid, [0.0] * 2 * grid[0])
-    sparsify(loaded().model, arm.config)
+    sparsify(loaded().model, condition.config)
     try:
         return generate(
             loaded(), features, clip.questions[index].text,
@@ -65,20 +65,22 @@ def product(clip: Clip, index: int, arm: Arm) -> Written:
 
 
 @pytest.mark.parametrize(
-    "arm", [SPARSE, HARSH, Arm("fewer frames", frames=0.5)], ids=lambda arm: arm.name
+    "condition",
+    [SPARSE, HARSH, Condition("fewer frames", frames=0.5)],
+    ids=lambda condition: condition.name,
 )
-def test_an_outcome_is_that_of_the_product(arm: Arm) -> None:
-    outcomes = runner().run(clips(), arm)
+def test_an_outcome_is_that_of_the_product(condition: Condition) -> None:
+    outcomes = runner().run(clips(), condition)
     assert [len(row) for row in outcomes] == [3, 2]
     for clip, row in zip(clips(), outcomes, strict=True):
         for index, (question, outcome) in enumerate(zip(clip.questions, row, strict=True)):
-            written = product(clip, index, arm)
+            written = product(clip, index, condition)
             assert outcome.answer == written.text
             assert outcome.correct == score(question, written.text)
             assert (outcome.question, outcome.expected) == (question.text, question.answer)
             assert outcome.density["attention"] == pytest.approx(written.trace.attention_density)
             assert outcome.density["ffn"] == pytest.approx(written.trace.ffn_density)
-            if arm.frames is None:
+            if condition.frames is None:
                 counted = flops(written.trace)
                 assert outcome.flops["dense"] == counted.dense.total
                 assert outcome.flops["sparse"] == counted.sparse.total
@@ -86,7 +88,7 @@ def test_an_outcome_is_that_of_the_product(arm: Arm) -> None:
 
 
 def test_dense_is_dense() -> None:
-    for outcome in (o for row in runner().run(clips(), DENSE_ARM) for o in row):
+    for outcome in (o for row in runner().run(clips(), DENSE_CONDITION) for o in row):
         assert set(outcome.density.values()) == {1.0}
         assert outcome.flops["reduction"] == 0 and outcome.flops["dense"] == outcome.flops["sparse"]
         assert outcome.hit in (None, 1.0)
@@ -95,9 +97,9 @@ def test_dense_is_dense() -> None:
 
 def test_a_hit_is_a_layer_and_head_that_chose_the_asked_object_s_cube() -> None:
     """Recomputed from what the product records, for the prompt's own rows."""
-    heard: list[Heard] = []
-    outcomes = runner().run(clips(), SPARSE, record=Record(heard.append))
-    (batch,) = heard
+    recorded: list[RecordedBatch] = []
+    outcomes = runner().run(clips(), SPARSE, record=Record(recorded.append))
+    (batch,) = recorded
     layout = CubeLayout([(8, 4, 4)], (2, 2, 2))
     found = 0
     for row, clip in enumerate(clips()):
@@ -133,11 +135,11 @@ def test_batches_change_nothing() -> None:
             assert a.density == pytest.approx(b.density) and a.flops == pytest.approx(b.flops)
 
 
-def test_listening_hears_what_running_tells() -> None:
-    told: list[Heard] = []
-    runner().run(clips(), SPARSE, record=Record(told.append, video_rows=3))
-    runner().listen(clips(), SPARSE, Record(told.append, video_rows=3))
-    ran, read = told
+def test_observing_records_what_running_records() -> None:
+    recorded: list[RecordedBatch] = []
+    runner().run(clips(), SPARSE, record=Record(recorded.append, video_rows=3))
+    runner().observe(clips(), SPARSE, Record(recorded.append, video_rows=3))
+    ran, read = recorded
     for one, two in zip(ran.decisions.layers, read.decisions.layers, strict=True):
         assert torch.equal(one.kept, two.kept) and torch.equal(one.pairs, two.pairs)
     for mine, theirs in zip(ran.log_probs, read.log_probs, strict=True):
@@ -150,52 +152,55 @@ def test_a_clip_without_questions_has_no_outcomes() -> None:
     assert [len(row) for row in runner().run([empty, clips()[1]], SPARSE)] == [0, 2]
 
 
-def test_rivals_show_less_and_are_compared_with_the_whole_clip() -> None:
-    shown = runner().features(clips(), Arm("half", frames=0.5))
+def test_baselines_show_less_and_are_compared_with_the_whole_clip() -> None:
+    shown = runner().features(clips(), Condition("half", frames=0.5))
     assert shown.grid == (4, 4, 4) and shown.position_step == 2.0
-    whole = runner().run(clips(), DENSE_ARM)[0][0].flops
+    whole = runner().run(clips(), DENSE_CONDITION)[0][0].flops
     tower = loaded().model.config.vision_config
-    for arm, grid in ((Arm("half", frames=0.5), (4, 4, 4)), (Arm("pruned", prune=0.5), (8, 4, 4))):
-        counted = runner().run(clips(), arm)[0][0].flops
+    for condition, grid in (
+        (Condition("half", frames=0.5), (4, 4, 4)),
+        (Condition("pruned", prune=0.5), (8, 4, 4)),
+    ):
+        counted = runner().run(clips(), condition)[0][0].flops
         assert counted["dense"] == whole["dense"] and counted["vision_dense"] == whole["vision"]
         assert 0.4 < counted["reduction"] < 0.7
         assert counted["vision"] == vision_flops(tower, grid)
 
 
 def test_pruning_nothing_is_dense_and_pruned_tokens_are_gone() -> None:
-    dense = runner().run(clips(), DENSE_ARM)
-    for mine, theirs in zip(runner().run(clips(), Arm("all", prune=1.0)), dense, strict=True):
+    dense = runner().run(clips(), DENSE_CONDITION)
+    for mine, theirs in zip(runner().run(clips(), Condition("all", prune=1.0)), dense, strict=True):
         for a, b in zip(mine, theirs, strict=True):
             assert a.logprob == pytest.approx(b.logprob, abs=1e-4) and a.answer == b.answer
-    heard: list[Heard] = []
-    runner().run(clips(), Arm("pruned", prune=0.3), record=Record(heard.append))
-    plan, norms = heard[0].plan, runner().features(clips()).features.norm(dim=-1)
-    assert plan.layout.tokens == round(0.3 * 128)
-    places = plan.shape.positions[:, :, plan.video]
-    whole = Arm("dense")
-    runner().run(clips(), whole, record=Record(heard.append))
-    full = heard[1].plan.shape.positions[:, heard[1].plan.video]
+    recorded: list[RecordedBatch] = []
+    runner().run(clips(), Condition("pruned", prune=0.3), record=Record(recorded.append))
+    geometry, norms = recorded[0].geometry, runner().features(clips()).features.norm(dim=-1)
+    assert geometry.layout.tokens == round(0.3 * 128)
+    places = geometry.shape.positions[:, :, geometry.video]
+    whole = Condition("dense")
+    runner().run(clips(), whole, record=Record(recorded.append))
+    full = recorded[1].geometry.shape.positions[:, recorded[1].geometry.video]
     for clip in range(2):
-        left = norms[clip].topk(plan.layout.tokens).indices.sort().values
+        left = norms[clip].topk(geometry.layout.tokens).indices.sort().values
         assert torch.equal(places[:, clip], full[:, left])
 
 
 def test_controls_hide_the_pictures_or_their_order() -> None:
     plain = runner().features(clips())
-    blind = runner().features(clips(), Arm("blind", control="blind")).features
+    blind = runner().features(clips(), Condition("blind", control="blind")).features
     assert torch.allclose(blind[0, :16], blind[1, 16:32], atol=1e-4)  # every slice looks the same
-    mixed = runner().features(clips(), Arm("mixed", control="shuffled"))
+    mixed = runner().features(clips(), Condition("mixed", control="shuffled"))
     assert not torch.equal(mixed.features, plain.features)
     assert mixed.truth.any((1,)).tolist() == plain.truth.any((1,)).tolist()
 
 
 def test_what_is_recorded_on_request() -> None:
-    heard: list[Heard] = []
-    record = Record(heard.append, mass=True, norms=True, video_rows=5)
+    recorded: list[RecordedBatch] = []
+    record = Record(recorded.append, mass=True, norms=True, video_rows=5)
     runner().run(clips(), SPARSE, record=record)
-    (batch,) = heard
+    (batch,) = recorded
     first = batch.decisions.layers[0]
-    rows = 5 + 3 * batch.plan.block_tokens
+    rows = 5 + 3 * batch.geometry.block_tokens
     assert first.mass is not None and first.mass.shape == (2, 4, rows, 16)
     assert first.ffn_in is not None and (first.ffn_in > 0).all()
     assert batch.decisions.rows is not None and len(batch.decisions.rows) == rows
@@ -206,16 +211,16 @@ def test_what_is_recorded_on_request() -> None:
 
 
 @pytest.mark.parametrize(
-    "arm",
+    "condition",
     [
-        Arm("oracle", SPARSE.config, oracle=True),
-        Arm("runs", SPARSE.config, runs=8),
-        Arm("top-k", AdaSparkConfig((2, 2, 2), attn_rule="top_k", attn_keep=0.3)),
+        Condition("oracle", SPARSE.config, oracle=True),
+        Condition("runs", SPARSE.config, runs=8),
+        Condition("top-k", AdaSparkConfig((2, 2, 2), attn_rule="top_k", attn_keep=0.3)),
     ],
-    ids=lambda arm: arm.name,
+    ids=lambda condition: condition.name,
 )
-def test_other_arms_run(arm: Arm) -> None:
-    outcomes = [o for row in runner().run(clips(), arm) for o in row]
+def test_other_conditions_run(condition: Condition) -> None:
+    outcomes = [o for row in runner().run(clips(), condition) for o in row]
     for outcome in outcomes:
         assert 0 < outcome.density["attention"] < 1 and 0 < outcome.flops["reduction"] < 1
         assert np.isfinite(outcome.logprob) and outcome.to_dict()["family"] == outcome.family
@@ -233,10 +238,10 @@ def test_other_arms_run(arm: Arm) -> None:
 )
 def test_arms_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"\."):
-        Arm("wrong", **wrong)
+        Condition("wrong", **wrong)
 
 
 def test_clips_of_two_shapes_are_refused() -> None:
     other = Clip(clips()[0].scene, 8, SIZE, clips()[0].questions, 1)
     with pytest.raises(ValueError, match="one length and size"):
-        runner().run([clips()[0], other], DENSE_ARM)
+        runner().run([clips()[0], other], DENSE_CONDITION)

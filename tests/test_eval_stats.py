@@ -91,7 +91,7 @@ def test_scores_that_cannot_be_averaged_are_refused() -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40))
-def test_swapping_the_arms_mirrors_the_difference(pairs: list[tuple[bool, bool]]) -> None:
+def test_swapping_the_conditions_mirrors_the_difference(pairs: list[tuple[bool, bool]]) -> None:
     a, b = zip(*pairs, strict=True)
     there, back = stats.paired_difference(a, b, draws=200), stats.paired_difference(b, a, draws=200)
     assert there.value == pytest.approx(-back.value)
@@ -130,7 +130,7 @@ def test_mcnemar_of_many_flips_neither_overflows_nor_rounds_to_more_than_1() -> 
 
 
 def flipped(gained: int, lost: int, items: int) -> tuple[list[int], list[int]]:
-    """Scores of both arms, dense first: `lost` items were right, `gained` became right."""
+    """Scores of both conditions, dense first: `lost` items were right, `gained` became right."""
     rest = items - gained - lost
     return [1] * lost + [0] * gained + [1] * rest, [0] * lost + [1] * gained + [1] * rest
 

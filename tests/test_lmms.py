@@ -126,9 +126,9 @@ REFUSED = {
 
 @pytest.mark.parametrize("arguments", REFUSED)
 def test_arguments_that_cannot_be_used_are_refused(lmms_eval: Any, arguments: str) -> None:
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as raised:
         made(lmms_eval, arguments)
-    assert REFUSED[arguments] in str(told.value)
+    assert REFUSED[arguments] in str(raised.value)
 
 
 def test_costs_of_a_batch_are_refused_and_others_arguments_are_the_parents(

@@ -11,7 +11,7 @@ from paths import ASSETS
 
 from adaspark.mini.evaluate import Reader, encode, evaluate
 from adaspark.mini.model import preprocessor_config
-from adaspark.mini.samples import LARGEST_BYTES, answers
+from adaspark.mini.samples import MAX_BYTES, answers
 from adaspark.mini.tokenizer import train_tokenizer
 from adaspark.prompt import build_prompt
 
@@ -63,4 +63,4 @@ def test_sample_clips_are_answered_through_their_files(clip: Path) -> None:
     items = json.loads(clip.with_suffix(".json").read_text())["items"]
     expected = {item["question"]: item["answer"] for item in items}
     assert answers(clip, list(expected), *bundle()) == expected
-    assert clip.stat().st_size < LARGEST_BYTES
+    assert clip.stat().st_size < MAX_BYTES

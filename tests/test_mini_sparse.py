@@ -15,13 +15,13 @@ from torch import Tensor
 from adaspark import checkpoint
 from adaspark.config import DENSE, AdaSparkConfig
 from adaspark.errors import UserError
-from adaspark.mini import plan as plans
+from adaspark.mini import plan as packed_geometry
 from adaspark.mini import sparse
 from adaspark.mini.decisions import Decisions
 from adaspark.mini.forward import packed_states, patchify, use_packed_attention
 from adaspark.mini.model import build_model
 from adaspark.mini.packing import Packer, geometry
-from adaspark.mini.plan import Plan, cube_layout
+from adaspark.mini.plan import PackedGeometry, cube_layout
 from adaspark.mini.render import render
 from adaspark.mini.sparse import SparseForward
 from adaspark.mini.tasks import Question, questions
@@ -88,9 +88,9 @@ def features(name: str) -> Tensor:
     return out
 
 
-def plan_for(packer: Packer, config: AdaSparkConfig, runs: int | None = None) -> Plan:
+def geometry_for(packer: Packer, config: AdaSparkConfig, runs: int | None = None) -> PackedGeometry:
     shape = geometry(packer, GRID, ASKED)
-    return Plan.build(shape, cube_layout(GRID, config.cube, runs), packer.block_tokens)
+    return PackedGeometry.build(shape, cube_layout(GRID, config.cube, runs), packer.block_tokens)
 
 
 def packed(
@@ -107,14 +107,16 @@ def packed(
     """
     model, packer = MODELS[name]()
     blocks = torch.tensor([[packer.block(q)[0] for q in scene_and_questions()[1]]])
-    heard = Decisions(**more)
+    recorded = Decisions(**more)
     by_masks = patch.object(sparse, "_needs_no_masks", return_value=False)
     with torch.no_grad(), by_masks if masked else nullcontext():
-        forward = SparseForward(model, plan_for(packer, config, runs), config, decisions=heard)
+        forward = SparseForward(
+            model, geometry_for(packer, config, runs), config, decisions=recorded
+        )
         states = forward.states(blocks.expand(2, -1, -1), features(name).expand(2, -1, -1))
         logits: Tensor = model.lm_head(states).view(2, ASKED, packer.block_tokens, -1)
     torch.testing.assert_close(logits[0], logits[1], atol=1e-4, rtol=1e-4)  # BLAS may differ
-    return logits[0], heard
+    return logits[0], recorded
 
 
 def product(name: str, config: AdaSparkConfig, question: Question) -> tuple[Tensor, Trace]:
@@ -145,7 +147,7 @@ def product(name: str, config: AdaSparkConfig, question: Question) -> tuple[Tens
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=list(CONFIGS))
 @pytest.mark.parametrize("name", MODELS)
 def test_it_is_the_product_s_path(name: str, config: AdaSparkConfig) -> None:
-    logits, heard = packed(name, config)
+    logits, recorded = packed(name, config)
     _, packer = MODELS[name]()
     for index, question in enumerate(scene_and_questions()[1]):
         expected, trace = product(name, config, question)
@@ -157,7 +159,7 @@ def test_it_is_the_product_s_path(name: str, config: AdaSparkConfig) -> None:
             if word.position >= trace.meta.counts.tokens - count
         ]
         here = slice(index * packer.block_tokens, index * packer.block_tokens + count)
-        for number, layer in enumerate(heard.layers):
+        for number, layer in enumerate(recorded.layers):
             kept = layer.kept[0, :, here].transpose(0, 1).numpy()
             assert (kept == trace.word_mask()[number][words]).all()
             assert layer.ffn_kept is not None
@@ -173,10 +175,10 @@ def test_a_prefix_without_masks_is_that_with_masks(
     config: AdaSparkConfig, runs: int | None
 ) -> None:
     rows = [3, 20, 21, 60, 75, 100]
-    plain, heard = packed("fresh", config, runs, rows=rows, mass=True, norms=True)
+    plain, recorded = packed("fresh", config, runs, rows=rows, mass=True, norms=True)
     expected, wanted = packed("fresh", config, runs, rows=rows, mass=True, norms=True, masked=True)
     torch.testing.assert_close(plain, expected, atol=2e-4, rtol=1e-3)
-    for mine, other in zip(heard.layers, wanted.layers, strict=True):
+    for mine, other in zip(recorded.layers, wanted.layers, strict=True):
         for field, values in vars(other).items():
             torch.testing.assert_close(getattr(mine, field), values, atol=1e-4, rtol=1e-3)
 
@@ -195,21 +197,21 @@ def test_a_prefix_without_masks_follows_autocast(name: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_dense_it_is_the_dense_packed_forward(name: str) -> None:
     model, packer = MODELS[name]()
-    logits, heard = packed(name, DENSE)
+    logits, recorded = packed(name, DENSE)
     blocks = torch.tensor([[packer.block(q)[0] for q in scene_and_questions()[1]]])
-    plan = plan_for(packer, DENSE)
+    geometry = geometry_for(packer, DENSE)
     before = model.model.language_model.config._attn_implementation
     use_packed_attention(model)
     try:
         with torch.no_grad():
-            states = packed_states(model, blocks, features(name)[None], plan.shape)
+            states = packed_states(model, blocks, features(name)[None], geometry.shape)
             expected = model.lm_head(states).view_as(logits)
     finally:
         model.model.language_model.config._attn_implementation = before
     torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
     heads = model.config.text_config.num_attention_heads
-    for layer in heard.layers:
-        assert torch.equal(layer.pairs[0], heads * plan.visible_of_row)
+    for layer in recorded.layers:
+        assert torch.equal(layer.pairs[0], heads * geometry.visible_of_row)
 
 
 def test_thresholds_of_another_number_of_layers_are_refused() -> None:
@@ -219,38 +221,40 @@ def test_thresholds_of_another_number_of_layers_are_refused() -> None:
 
 def test_small_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     config = CONFIGS["both halves"]
-    whole, heard = packed("bundled", config, mass=True, masked=True)
-    monkeypatch.setitem(plans.CHUNK_ROWS, "cpu", 7)
+    whole, recorded = packed("bundled", config, mass=True, masked=True)
+    monkeypatch.setitem(packed_geometry.CHUNK_ROWS, "cpu", 7)
     parts, again = packed("bundled", config, mass=True, masked=True)
     torch.testing.assert_close(parts, whole, atol=1e-4, rtol=1e-4)
-    for one, other in zip(heard.layers, again.layers, strict=True):
+    for one, other in zip(recorded.layers, again.layers, strict=True):
         assert torch.equal(one.kept, other.kept) and torch.equal(one.pairs, other.pairs)
         torch.testing.assert_close(one.mass, other.mass)
 
 
 def test_the_plan_counts_what_the_rows_may_weigh_and_read() -> None:
     _, packer = bundled()
-    plan = plan_for(packer, CONFIGS["both halves"])
-    for chunk in plan.chunks(1, 4):
+    geometry = geometry_for(packer, CONFIGS["both halves"])
+    for chunk in geometry.chunks(1, 4):
         rows = slice(chunk.start, chunk.end)
-        assert torch.equal(plan.candidates(chunk).sum(-1), plan.candidates_of_row[rows])
-        assert torch.equal(plan.visible(chunk).sum(-1), plan.visible_of_row[rows])
+        assert torch.equal(geometry.candidates(chunk).sum(-1), geometry.candidates_of_row[rows])
+        assert torch.equal(geometry.visible(chunk).sum(-1), geometry.visible_of_row[rows])
 
 
 def test_the_dense_mass_of_a_cube_is_that_of_its_tokens() -> None:
     """Runs of one token give the mass of every token; text holds what is missing to one."""
     config = AdaSparkConfig((2, 2, 2), 1.0, 1.0)
-    plan = plan_for(bundled()[1], config)
-    rows = [20, 40, plan.tokens - 3]
+    geometry = geometry_for(bundled()[1], config)
+    rows = [20, 40, geometry.tokens - 3]
     _, cubes = packed("bundled", config, rows=rows, mass=True, norms=True)
     _, tokens = packed("bundled", config, runs=1, rows=rows, mass=True)
     for layer, fine in zip(cubes.layers, tokens.layers, strict=True):
         assert layer.mass is not None and fine.mass is not None
-        sums = torch.zeros_like(layer.mass).index_add(-1, plan.layout.cube_from_token, fine.mass)
+        sums = torch.zeros_like(layer.mass).index_add(
+            -1, geometry.layout.cube_from_token, fine.mass
+        )
         torch.testing.assert_close(layer.mass, sums)
         assert (layer.mass.sum(-1) > 0).all() and (layer.mass.sum(-1) < 1 + 1e-5).all()
         assert layer.ffn_in is not None and layer.ffn_out is not None
-        assert layer.ffn_in.shape == layer.ffn_out.shape == (2, plan.tokens)
+        assert layer.ffn_in.shape == layer.ffn_out.shape == (2, geometry.tokens)
 
 
 def test_runs_are_one_dimensional_cubes_of_the_raster_order() -> None:
@@ -265,12 +269,12 @@ def test_the_oracle_keeps_the_cubes_that_hold_the_most_mass() -> None:
     blocks = torch.tensor([[packer.block(q)[0] for q in scene_and_questions()[1]]])
     held = {}
     for oracle in (False, True):
-        heard = Decisions(mass=True)
+        recorded = Decisions(mass=True)
         with torch.no_grad():
-            plan = plan_for(packer, config)
-            forward = SparseForward(model, plan, config, oracle=oracle, decisions=heard)
+            geometry = geometry_for(packer, config)
+            forward = SparseForward(model, geometry, config, oracle=oracle, decisions=recorded)
             forward.states(blocks, features("bundled")[None])
-        first = heard.layers[0]
+        first = recorded.layers[0]
         assert first.mass is not None
         held[oracle] = (first.mass * first.kept).sum(-1)
         if oracle:
@@ -297,7 +301,7 @@ def test_gradients_are_those_of_the_product_s_path() -> None:
         grads.append({n: p.grad.clone() for n, p in wanted.items() if p.grad is not None})
 
     blocks = torch.tensor([[packer.block(q)[0] for q in scene_and_questions()[1]]])
-    forward = SparseForward(model, plan_for(packer, config), config)
+    forward = SparseForward(model, geometry_for(packer, config), config)
     states = forward.states(blocks, features("fresh")[None])
     collect(model.lm_head(states[0, place]))
     sparsify(model, config)

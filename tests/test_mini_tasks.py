@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from adaspark.checkpoint import BUNDLED_FOLDER
 from adaspark.errors import UserError
 from adaspark.mini.asking import FRAME_SECS, Asker
-from adaspark.mini.data import BatchPlan, training_batch
+from adaspark.mini.data import BatchSpec, training_batch
 from adaspark.mini.pace import slowed
 from adaspark.mini.packing import IGNORE, Packer
 from adaspark.mini.phrases import SENTENCES, SHORT
@@ -224,9 +224,9 @@ def test_slow_motion_moves_seconds_and_nothing_else(seed: int, factor: float) ->
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 def test_every_stage_fills_its_batches(stage) -> None:  # type: ignore[no-untyped-def]
-    plan = BatchPlan(seed=1, tokens=4000, asked=6)
+    spec = BatchSpec(seed=1, tokens=4000, asked=6)
     for step in range(3):
-        batch = training_batch(packer(), stage, plan, step)
+        batch = training_batch(packer(), stage, spec, step)
         assert (batch.families >= 0).float().mean() > 0.9
         assert (batch.labels != IGNORE).sum() > 0
 

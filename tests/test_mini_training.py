@@ -13,7 +13,7 @@ import torch
 
 from adaspark.image import patchify as file_patchify
 from adaspark.mini.auxiliary import NUMBERS, number_labels, token_labels
-from adaspark.mini.data import BatchPlan, batches, held_out_batch, training_batch
+from adaspark.mini.data import BatchSpec, batches, held_out_batch, training_batch
 from adaspark.mini.forward import encode_clips, packed_states, patchify, use_packed_attention
 from adaspark.mini.model import IMAGE_MEAN, IMAGE_STD, build_model
 from adaspark.mini.packing import IGNORE, Packer, geometry
@@ -30,10 +30,10 @@ TINY = replace(
     STAGES[0],
     clips=(Clips(4, (56, 56), (1, 1)),),
     test=Clips(4, (56, 56), (1, 1)),
-    most_steps=4,
-    least_steps=100,
+    max_steps=4,
+    min_steps=100,
 )
-PLAN = BatchPlan(seed=3, tokens=300, asked=2)
+SPEC = BatchSpec(seed=3, tokens=300, asked=2)
 
 
 @cache
@@ -109,7 +109,7 @@ def test_the_packed_forward_is_transformers_forward() -> None:
 
 def test_batches_follow_from_seed_and_step_alone() -> None:
     def drawn(start: int) -> list[Any]:
-        steps = batches(packer(), TINY, PLAN, range(start, 3), workers=0)
+        steps = batches(packer(), TINY, SPEC, range(start, 3), workers=0)
         return [(b.ids, b.table["events"]) for b in steps]
 
     first, later = drawn(0), drawn(2)
@@ -125,15 +125,15 @@ def test_training_and_test_seeds_never_meet(monkeypatch: pytest.MonkeyPatch) -> 
         return sample_scene(seed, scene_settings)
 
     monkeypatch.setattr("adaspark.mini.data.sample_scene", spy)
-    training_batch(packer(), TINY, PLAN, 0)
+    training_batch(packer(), TINY, SPEC, 0)
     assert seeds and max(seeds) < HELD_OUT_SEED
     seeds.clear()
-    held_out_batch(packer(), TINY, PLAN, 0, 4)
+    held_out_batch(packer(), TINY, SPEC, 0, 4)
     assert min(seeds) >= HELD_OUT_SEED
 
 
 def test_token_labels_name_the_object_in_each_token() -> None:
-    batch = training_batch(packer(), STAGES[0], PLAN, 0)
+    batch = training_batch(packer(), STAGES[0], SPEC, 0)
     labels = token_labels(batch.table, batch.times_secs, batch.size)
     color_of_clip = batch.table["events"][:, 0, 13].long() + 1
     for clip, color in enumerate(color_of_clip.tolist()):
@@ -155,18 +155,18 @@ def test_every_digit_is_labelled_with_the_number_that_it_ends(number: int) -> No
 
 def test_a_run_cut_in_two_gives_the_same_weights(tmp_path: Path) -> None:
     def config(name: str, steps: int) -> TrainConfig:
-        stage = replace(TINY, most_steps=steps)
+        stage = replace(TINY, max_steps=steps)
         return TrainConfig(
             tmp_path / name, seed=3, stages=(stage, TINY), tokens=300, asked=2, workers=0,
             test_every=1, test_clips=2, device="cpu", warmup_steps=2,
         )  # fmt: skip
 
     whole = Trainer(config("whole", 2))
-    whole.config = replace(whole.config, stages=(replace(TINY, most_steps=2),))
+    whole.config = replace(whole.config, stages=(replace(TINY, max_steps=2),))
     whole.run()
     part = Trainer(config("part", 2))
-    for batch in batches(packer(), TINY, part.plan, range(1), workers=0):
-        part.config = replace(part.config, stages=(replace(TINY, most_steps=2),))
+    for batch in batches(packer(), TINY, part.spec, range(1), workers=0):
+        part.config = replace(part.config, stages=(replace(TINY, max_steps=2),))
         part.train_step(batch)
         part.step, part.stage_step = 1, 1
     part.save()

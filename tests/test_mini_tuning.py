@@ -90,7 +90,7 @@ def test_a_tuning_cut_in_two_gives_the_same_weights(
     tuned: tuple[Path, SparseTrainer], fresh: Path, tmp_path: Path
 ) -> None:
     part = trainer(tmp_path, fresh)
-    for batch in batches(part.packer, part.config.stages[0], part.plan, range(1), workers=0):
+    for batch in batches(part.packer, part.config.stages[0], part.spec, range(1), workers=0):
         part.train_step(batch)
         part.step = part.stage_step = 1
     part.save()

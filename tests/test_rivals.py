@@ -1,4 +1,4 @@
-"""Rivals of a run: as dense, or as costly, as the run that they are compared with."""
+"""Baselines of a run: as dense, or as costly, as the run that they are compared with."""
 
 from __future__ import annotations
 
@@ -54,19 +54,19 @@ def test_the_geometry_is_the_one_that_the_recorder_counts(
 
 @pytest.mark.parametrize("rule", ["uniform", "random", "top_k"])
 def test_a_rule_is_about_as_dense_as_the_run(model: Any, run: Trace, rule: str) -> None:
-    config = rivals.rival(run, rule).config
+    config = rivals.baseline(run, rule).config
     assert (config.attn_rule, config.ffn_top_p) == (rule, SPARSE.ffn_top_p)
     found = traced(model, config, [GRID])
     assert found.attention_density == pytest.approx(run.attention_density, abs=0.04)
 
 
 def test_dense_is_all_of_it(run: Trace) -> None:
-    dense = rivals.rival(run, "dense")
+    dense = rivals.baseline(run, "dense")
     assert dense.config.is_dense and dense.config.cube == SPARSE.cube and dense.max_frames is None
 
 
 def test_fewer_frames_cost_what_the_run_cost(model: Any, run: Trace) -> None:
-    fewer = rivals.rival(run, "frames")
+    fewer = rivals.baseline(run, "frames")
     assert fewer.config.is_dense and fewer.max_frames is not None
     slices = fewer.max_frames // 2
     below = traced(model, fewer.config, [(slices, *GRID[1:])])
@@ -78,7 +78,7 @@ def test_fewer_frames_cost_what_the_run_cost(model: Any, run: Trace) -> None:
 
 
 def test_as_many_tokens_are_left_as_the_run_could_afford(run: Trace) -> None:
-    fewer = rivals.rival(run, "prune")
+    fewer = rivals.baseline(run, "prune")
     kept = fewer.keep_tokens
     assert fewer.config.is_dense and fewer.max_frames is None and kept is not None
     assert fewer.config.cube == (1, 1, kept) and 0 < kept < len(run.cube_from_token)
@@ -98,6 +98,6 @@ def test_a_dense_run_keeps_everything(model: Any) -> None:
     assert np.all(trace.computed_pairs == trace.causal_pairs)
 
 
-def test_an_unknown_rival_is_refused_by_name(run: Trace) -> None:
+def test_an_unknown_baseline_is_refused_by_name(run: Trace) -> None:
     with pytest.raises(UserError, match="not with 'pruned'"):
-        rivals.rival(run, "pruned")
+        rivals.baseline(run, "pruned")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from models import tokenizer
 
 from adaspark.trace_meta import Part
-from adaspark.words import BROKEN, MOST_TOKENS, TextStream, TokenText, token_texts
+from adaspark.words import BROKEN, MAX_TOKENS, TextStream, TokenText, token_texts
 
 
 def of_bytes(ids: Sequence[int]) -> str:
@@ -32,7 +32,7 @@ def test_a_character_stands_whole_on_the_first_of_its_tokens() -> None:
     ]
 
 
-@pytest.mark.parametrize("said", ["", "What color?", "日本 is 🙂!", "é視👩", "🙂" * MOST_TOKENS])
+@pytest.mark.parametrize("said", ["", "What color?", "日本 is 🙂!", "é視👩", "🙂" * MAX_TOKENS])
 def test_texts_are_one_a_token_and_join_to_the_whole(said: str) -> None:
     ids = tokenizer().encode(said, add_special_tokens=False)
     texts = token_texts(ids, tokenizer().decode)

@@ -1,8 +1,8 @@
 """`adaspark eval ablation`: what each part of the method is worth, all on the same questions.
 
-Asks what the paper's ablations ask, at small scale: either half alone; other rules as dense as
-top-p, the oracle among them; other shapes and sizes of cubes, as dense; skipped tokens moved by
-their cube's mean or not at all.
+The paper's ablations at small scale: either half alone; other rules at top-p's density, the oracle
+among them; other shapes and sizes of cubes at equal density; skipped tokens moved by their cube's
+mean or not at all.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from adaspark.eval.ablation_report import (
     draw,
     summarise,
 )
-from adaspark.eval.arms import DENSE_ARM, Arm, Clip
-from adaspark.eval.armwise import Arms, answer, jobs
+from adaspark.eval.arms import DENSE_CONDITION, Clip, Condition
+from adaspark.eval.armwise import Conditions, answer, jobs
 from adaspark.eval.clips import Length, busy_clips
 from adaspark.eval.context import Context, option
 from adaspark.eval.matching import matched
@@ -54,32 +54,42 @@ or right half. Runs of 64 are frames.
 
 @dataclass(frozen=True)
 class Plan:
-    """All arms answer `clips` clips of `length`; the halves also `long_clips` of `long_length`."""
+    """All conditions answer `clips` clips of `length`; the halves also `long_clips` of
+    `long_length`.
+    """
 
     length: str = option("64x224", "frames at 4 a second, x, pixels square")
-    clips: int = option(7, "clips that every arm answers")
+    clips: int = option(7, "clips that every condition answers")
     questions: int = option(2, "questions of each family a clip")
-    attn_ps: tuple[float, ...] = option((0.4, 0.6, 0.8, 0.9), "top-p, whose densities rules match")
-    ffn_ps: tuple[float, ...] = option((0.25, 0.5, 0.75), "of the FFN alone, mean or bypass")
-    sizes: tuple[int, ...] = option(tuple(SIZES), "tokens a cube")
-    shapes: tuple[int, ...] = option(tuple(FRAMES), "tokens of the shapes that are compared")
-    long_length: str = option("148x224", "where the halves are compared again")
+    attn_ps: tuple[float, ...] = option(
+        (0.4, 0.6, 0.8, 0.9), "values of attn_top_p whose densities the rules match"
+    )
+    ffn_ps: tuple[float, ...] = option(
+        (0.25, 0.5, 0.75), "top-p of the FFN alone, with mean or bypass"
+    )
+    sizes: tuple[int, ...] = option(tuple(SIZES), "tokens per cube")
+    shapes: tuple[int, ...] = option(
+        tuple(FRAMES), "tokens per cube of the shapes that are compared"
+    )
+    long_length: str = option("148x224", "length at which the halves are compared again")
     long_clips: int = option(3, "clips of that length; 0 for none")
 
     def __post_init__(self) -> None:
         for length in (self.length, self.long_length):
             Length.parse(length)
         if self.clips < 1 or self.questions < 1 or self.long_clips < 0:
-            raise UserError("Take 1 clip or more, 1 question or more, and no fewer than 0 others.")
+            raise UserError("Take at least 1 clip and 1 question; --long-clips is 0 or more.")
         if not all(0 < p < 1 for p in (*self.attn_ps, *self.ffn_ps)):
             raise UserError("Each p lies between 0 and 1, both excluded.")
         for name, given, known in (("sizes", self.sizes, SIZES), ("shapes", self.shapes, FRAMES)):
             if unknown := set(given) - set(known):
-                raise UserError(f"There are no {name} of {min(unknown)}: choose of {list(known)}.")
+                raise UserError(
+                    f"There are no {name} of {min(unknown)}: choose from {list(known)}."
+                )
 
     @classmethod
     def quick(cls) -> Plan:
-        """Small pictures, few arms."""
+        """Small pictures, few conditions."""
         return cls(
             length="32x112",
             clips=6,
@@ -92,86 +102,99 @@ class Plan:
 
 
 def run(plan: Plan, context: Context) -> None:
-    """Arm by arm, each on all clips, so that a spent budget leaves out whole arms."""
+    """Answer all clips condition by condition: a spent budget then leaves out whole conditions."""
     halves = _halves(context.config)
-    _run(context, plan.length, plan.clips, plan.questions, [(arm.name, _is(arm)) for arm in halves])
+    _run(
+        context,
+        plan.length,
+        plan.clips,
+        plan.questions,
+        [(condition.name, _is(condition)) for condition in halves],
+    )
     if plan.long_clips:
-        wanted = [(arm.name, _is(arm)) for arm in halves]
+        wanted = [(condition.name, _is(condition)) for condition in halves]
         _run(context, plan.long_length, plan.long_clips, plan.questions, wanted)
     _run(context, plan.length, plan.clips, plan.questions, list(_others(plan, context)))
 
 
-Made = Callable[[Sequence[Clip]], Arm]
-"""An arm made from the clips that it may look at to match a density."""
+Made = Callable[[Sequence[Clip]], Condition]
+"""A condition made from the clips that it may look at to match a density."""
 
 
 def _run(
-    context: Context, length: str, count: int, questions: int, arms: list[tuple[str, Made]]
+    context: Context, length: str, count: int, questions: int, conditions: list[tuple[str, Made]]
 ) -> None:
     clips = busy_clips(
         Length.parse(length), clips=count, questions_a_family=questions, seed=context.seed
     )
-    for name, made in context.in_time(arms, name=lambda arm: f"{length} {arm[0]}"):
+    for name, made in context.in_time(
+        conditions, name=lambda condition: f"{length} {condition[0]}"
+    ):
         if not all(context.results.has(length, name, clip.seed) for clip in clips):
-            arm = replace(made(clips[:1]), name=name)
+            condition = replace(made(clips[:1]), name=name)
             for _, batch in jobs(context, length, clips):
-                answer(context, length, batch, [arm])
+                answer(context, length, batch, [condition])
 
 
-def _halves(config: AdaSparkConfig) -> list[Arm]:
+def _halves(config: AdaSparkConfig) -> list[Condition]:
     return [
-        DENSE_ARM,
-        Arm(ADASPARK, config),
-        Arm(ATTENTION_ONLY, replace(config, ffn_top_p=1.0)),
-        Arm(FFN_ONLY, replace(config, attn_top_p=1.0)),
+        DENSE_CONDITION,
+        Condition(ADASPARK, config),
+        Condition(ATTENTION_ONLY, replace(config, ffn_top_p=1.0)),
+        Condition(FFN_ONLY, replace(config, attn_top_p=1.0)),
     ]
 
 
 def _others(plan: Plan, context: Context) -> Iterator[tuple[str, Made]]:
-    """Name and making of the arms that the halves are not."""
+    """Name of each condition beyond the halves, and the function that makes it."""
     config = context.config
     for p in plan.attn_ps:
         alone = replace(config, attn_top_p=p, ffn_top_p=1.0)
-        yield at(TOP_P, p), _is(Arm(TOP_P, alone))
-        rivals = [Arm(ORACLE, alone, oracle=True)]
-        rivals += [
-            Arm(rule, replace(alone, attn_rule=name, attn_keep=p)) for rule, name in RULES.items()
+        yield at(TOP_P, p), _is(Condition(TOP_P, alone))
+        baselines = [Condition(ORACLE, alone, oracle=True)]
+        baselines += [
+            Condition(rule, replace(alone, attn_rule=name, attn_keep=p))
+            for rule, name in RULES.items()
         ]
-        for rival in rivals:
-            yield at(rival.name, p), _as_dense(plan, context, rival, at(TOP_P, p))
+        for baseline in baselines:
+            yield at(baseline.name, p), _as_dense(plan, context, baseline, at(TOP_P, p))
     for p in plan.ffn_ps:
         for skipped in (MEAN, BYPASS):
             alone = replace(config, attn_top_p=1.0, ffn_top_p=p, ffn_skipped=skipped)
-            yield at(skipped, p), _is(Arm(skipped, alone))
+            yield at(skipped, p), _is(Condition(skipped, alone))
     sizes = sorted({*plan.sizes, *plan.shapes})
-    cubes = [Arm(at(SHAPES[0], n), replace(config, cube=SIZES[n])) for n in sizes]
-    for arm in (*cubes, *(arm for n in plan.shapes for arm in _shapes(config, n))):
-        yield arm.name, _as_dense(plan, context, arm, ADASPARK)
+    cubes = [Condition(at(SHAPES[0], n), replace(config, cube=SIZES[n])) for n in sizes]
+    for condition in (
+        *cubes,
+        *(condition for n in plan.shapes for condition in _shapes(config, n)),
+    ):
+        yield condition.name, _as_dense(plan, context, condition, ADASPARK)
 
 
-def _shapes(config: AdaSparkConfig, volume: int) -> Iterator[Arm]:
-    """Parts of frames, tubes and runs of so many tokens."""
+def _shapes(config: AdaSparkConfig, volume: int) -> Iterator[Condition]:
+    """Parts of frames, tubes and runs of `volume` tokens."""
     for shape, sides in zip(SHAPES[1:], (FRAMES, TUBES), strict=True):
-        yield Arm(at(shape, volume), replace(config, cube=sides[volume]))
-    yield Arm(at(RUNS, volume), replace(config, cube=SIZES[volume]), runs=volume)
+        yield Condition(at(shape, volume), replace(config, cube=sides[volume]))
+    yield Condition(at(RUNS, volume), replace(config, cube=SIZES[volume]), runs=volume)
 
 
-def _is(arm: Arm) -> Made:
-    return lambda clips: arm
+def _is(condition: Condition) -> Made:
+    return lambda clips: condition
 
 
-def _as_dense(plan: Plan, context: Context, arm: Arm, as_name: str) -> Made:
-    """`arm`, its share or threshold searched until it reads as much as another did: a share as the
-    other on all clips, for it hardly depends on the clip; a threshold as the other on these clips.
+def _as_dense(plan: Plan, context: Context, condition: Condition, as_name: str) -> Made:
+    """`condition` with the share or threshold at which its attention is as dense as that of the
+    condition `as_name`. A share is matched over all clips, because it hardly depends on the clip; a
+    threshold on the given clips.
     """
 
-    def made(clips: Sequence[Clip]) -> Arm:
-        others = Arms.at(plan.length, context.results.items)
+    def made(clips: Sequence[Clip]) -> Condition:
+        others = Conditions.at(plan.length, context.results.items)
         target = others.mean(as_name, "attention")
-        if arm.config.attn_rule == "top_p":
-            items = others.by_arm[as_name]
+        if condition.config.attn_rule == "top_p":
+            items = others.by_condition[as_name]
             target = mean(items[clip.seed]["attention"] for clip in clips)
         one = [replace(clip, questions=clip.questions[:1]) for clip in clips]
-        return matched(context.runner, one, arm, target)
+        return matched(context.runner, one, condition, target)
 
     return made

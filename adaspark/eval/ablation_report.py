@@ -7,37 +7,37 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from adaspark.eval.arms import DENSE_ARM
-from adaspark.eval.armwise import ALPHA, Arms, Items
+from adaspark.eval.arms import DENSE_CONDITION
+from adaspark.eval.armwise import ALPHA, Conditions, Items
 from adaspark.eval.page import write_page
 from adaspark.eval.results import Figure, Results
 from adaspark.eval.tables import Cell, Kind, Table, written
 
 ADASPARK, ATTENTION_ONLY, FFN_ONLY = "AdaSpark", "attention only", "FFN only"
-HALVES = (DENSE_ARM.name, ADASPARK, ATTENTION_ONLY, FFN_ONLY)
+HALVES = (DENSE_CONDITION.name, ADASPARK, ATTENTION_ONLY, FFN_ONLY)
 TOP_P, ORACLE = "top-p", "oracle"
 RULES = {"top-k": "top_k", "uniform": "uniform", "random": "random", "recent": "recent"}
-"""Rivals of top-p by name: their rule."""
+"""Baselines of top-p by name: their rule."""
 MEAN, BYPASS = "mean", "bypass"
 SHAPES, RUNS = ("cube", "frame", "tube"), "1-D run"
 ALL_SHAPES = (*SHAPES, RUNS)
 
 
 def at(kind: str, value: float) -> str:
-    """Name of the arm of a kind at a threshold, or with so many tokens a cube."""
+    """Name of the condition of a kind at a threshold or at a number of tokens per cube."""
     return f"{kind} {value:g}"
 
 
 @dataclass(frozen=True)
 class Study:
-    """Arms that are compared: name by series and group, in the order of the picture.
+    """Conditions that are compared: name by series and group, in the order of the picture.
 
     `groups` name the groups as they are shown.
     """
 
     name: str
     title: str
-    arms: Arms
+    conditions: Conditions
     series: Mapping[str, Mapping[str, str]]
     note: str = ""
 
@@ -48,7 +48,7 @@ class Study:
 
     @property
     def pairs(self) -> Iterator[tuple[str, str, str]]:
-        """Series, group and arm's name."""
+        """Series, group and condition's name."""
         for group in self.groups:
             for series, names in self.series.items():
                 if group in names:
@@ -56,46 +56,50 @@ class Study:
 
 
 def studies(items: Items) -> list[Study]:
-    """What the items compare, the halves first; what a budget left out is not there."""
+    """Comparisons among the items, the halves first; what the budget left out is missing."""
     lengths = list(dict.fromkeys(item["key"][0] for item in items))
     found = []
     for length in lengths:
-        arms = Arms.at(length, items)
-        if all(half in arms.by_arm for half in HALVES):
+        conditions = Conditions.at(length, items)
+        if all(half in conditions.by_condition for half in HALVES):
             halves = {name: {length: name} for name in HALVES}
-            found.append(Study(f"halves_{length}", f"Either half alone, {length}", arms, halves))
-        found += [study for study in _others(arms) if study.series]
+            found.append(
+                Study(f"halves_{length}", f"Either half alone, {length}", conditions, halves)
+            )
+        found += [study for study in _others(conditions) if study.series]
     return found
 
 
-def _others(arms: Arms) -> Iterator[Study]:
-    rules = {rule: _values(arms, rule) for rule in (ORACLE, TOP_P, *RULES)}
+def _others(conditions: Conditions) -> Iterator[Study]:
+    rules = {rule: _values(conditions, rule) for rule in (ORACLE, TOP_P, *RULES)}
     density = {
-        p: f"density {arms.mean(at(TOP_P, float(p)), 'attention'):.2f}" for p in rules[TOP_P]
+        p: f"density {conditions.mean(at(TOP_P, float(p)), 'attention'):.2f}" for p in rules[TOP_P]
     }
     yield Study(
         "rules",
         "Rules as dense as top-p, attention only",
-        arms,
+        conditions,
         _present({rule: {density[p]: n for p, n in by.items()} for rule, by in rules.items()}),
         "Every rule's share is searched until it reads as much as top-p does; the oracle is top-p "
         "on the dense attention mass, which nobody knows without computing it.",
     )
-    skipped = {name: _values(arms, name) for name in (MEAN, BYPASS)}
+    skipped = {name: _values(conditions, name) for name in (MEAN, BYPASS)}
     yield Study(
         "compensation",
         "Skipped tokens, FFN only",
-        arms,
+        conditions,
         _present({name: {f"p {p}": n for p, n in by.items()} for name, by in skipped.items()}),
         "Moved by the mean of their cube's FFN outputs, or not at all.",
     )
-    cubes, *others = ({f"{v} tokens": n for v, n in _values(arms, s).items()} for s in ALL_SHAPES)
-    rivals = [group for names in others for group in names]
-    compared = {group: name for group, name in cubes.items() if group in rivals}
+    cubes, *others = (
+        {f"{v} tokens": n for v, n in _values(conditions, s).items()} for s in ALL_SHAPES
+    )
+    shared = [group for names in others for group in names]
+    compared = {group: name for group, name in cubes.items() if group in shared}
     yield Study(
         "shapes",
         "Shapes of equal volume",
-        arms,
+        conditions,
         _present(dict(zip(ALL_SHAPES, (compared, *others), strict=True))),
         "AdaSpark with other cubes, attn_top_p searched until the attention is as dense. Runs "
         "follow the raster order; frames are parts of one slice, tubes one token high and wide.",
@@ -103,16 +107,18 @@ def _others(arms: Arms) -> Iterator[Study]:
     yield Study(
         "sizes",
         "Sizes of cubes",
-        arms,
+        conditions,
         _present({ADASPARK: cubes}),
         "AdaSpark with other cubes, attn_top_p searched until the attention is as dense. A row's "
         "own cube is always read, so the largest stay denser.",
     )
 
 
-def _values(arms: Arms, kind: str) -> dict[str, str]:
-    """Name of each arm of a kind by its value, the smallest first."""
-    found = {n.removeprefix(f"{kind} "): n for n in arms.by_arm if n.startswith(f"{kind} ")}
+def _values(conditions: Conditions, kind: str) -> dict[str, str]:
+    """Name of each condition of a kind by its value, the smallest first."""
+    found = {
+        n.removeprefix(f"{kind} "): n for n in conditions.by_condition if n.startswith(f"{kind} ")
+    }
     numbers = [value for value in found if value.replace(".", "", 1).isdecimal()]
     return {value: found[value] for value in sorted(numbers, key=float)}
 
@@ -127,7 +133,7 @@ def summarise(items: Items) -> list[Table]:
 
 
 def table(study: Study) -> Table:
-    """Every arm of a study against dense."""
+    """Every condition of a study against dense."""
     columns: dict[str, Kind] = {
         "": "text",
         "arm": "text",
@@ -142,11 +148,11 @@ def table(study: Study) -> Table:
     }
     rows: list[list[Cell]] = []
     for series, group, name in study.pairs:
-        arms, comparison = study.arms, study.arms.compared(name)
-        shares = [arms.mean(name, figure) for figure in ("attention", "ffn", "flops")]
-        loss = None if name == DENSE_ARM.name else arms.lost(name)
-        scores: list[Cell] = [arms.accuracy(name), comparison.difference, loss]
-        rows.append([group, series, comparison.items, *shares, *scores, arms.hit_rate(name)])
+        conditions, comparison = study.conditions, study.conditions.compared(name)
+        shares = [conditions.mean(name, figure) for figure in ("attention", "ffn", "flops")]
+        loss = None if name == DENSE_CONDITION.name else conditions.lost(name)
+        scores: list[Cell] = [conditions.accuracy(name), comparison.difference, loss]
+        rows.append([group, series, comparison.items, *shares, *scores, conditions.hit_rate(name)])
     note = (
         "Loss: nats of logprob of the right answer against dense. 95 % intervals, bootstrapped by "
         "clip, too narrow where clips are few; findings rest on a randomisation test. Hit rate: "
@@ -173,48 +179,50 @@ def findings(study: Study) -> Iterator[str]:
     """What the numbers of one study show."""
     if study.name.startswith("halves"):
         for name in HALVES[1:]:
-            yield f"{study.title}: {name}. {study.arms.compared(name).sentence}"
+            yield f"{study.title}: {name}. {study.conditions.compared(name).sentence}"
     if study.name == "sizes":
-        lost = {group: study.arms.lost(name).value for _, group, name in study.pairs}
+        lost = {group: study.conditions.lost(name).value for _, group, name in study.pairs}
         least = min(lost, key=lost.__getitem__)
         listed = "; ".join(f"{g} {written(n, 'number')}" for g, n in lost.items())
         yield f"{study.title}: {least} a cube lose least. Nats lost: {listed}."
-    for own, rival, better, _ in _contests(study):
+    for own, baseline, better, _ in _contests(study):
         if better:
-            yield f"{study.title}: {own} loses less than {rival} at {'; '.join(better)}."
+            yield f"{study.title}: {own} loses less than {baseline} at {'; '.join(better)}."
 
 
 def failures(study: Study) -> Iterator[str]:
-    """Where the method's own choice is not shown to be better."""
-    for own, rival, _, other in _contests(study):
+    """Comparisons in which the method's own choice is not shown to be better."""
+    for own, baseline, _, other in _contests(study):
         if other:
             where = "; ".join(other)
-            yield f"{study.title}: {own} is not shown to lose less than {rival} at {where}."
+            yield f"{study.title}: {own} is not shown to lose less than {baseline} at {where}."
     if study.name.startswith("halves"):
-        comparison = study.arms.compared(ADASPARK)
+        comparison = study.conditions.compared(ADASPARK)
         if comparison.verdict in ("worse", "undecided"):
             yield f"{study.title}: {ADASPARK} against dense. {comparison.sentence}"
 
 
 def _contests(study: Study) -> Iterator[tuple[str, str, list[str], list[str]]]:
-    """The method's own choice and a rival; the groups in which it loses less, and the others.
+    """The method's own choice, a baseline, the groups in which the method loses less, and the
+    others.
 
-    Each with the rival's loss beyond it in nats; a randomisation test by clip decides.
+    Each group comes with how much more the baseline loses, in nats; a randomisation test by clip
+    decides.
     """
     own = {"rules": TOP_P, "compensation": MEAN, "shapes": SHAPES[0]}.get(study.name)
     if own is None or own not in study.series:
         return
-    for rival in [name for name in study.series if name not in (own, ORACLE)]:
+    for baseline in [name for name in study.series if name not in (own, ORACLE)]:
         better: list[str] = []
         other: list[str] = []
-        for group, name in study.series[rival].items():
+        for group, name in study.series[baseline].items():
             mine = study.series[own].get(group)
             if mine is not None:
-                beyond = study.arms.lost(name, mine)
-                told = f"{group} ({written(beyond, 'number')} nats)"
-                sure = beyond.value > 0 and study.arms.p_value(name, mine) < ALPHA
-                (better if sure else other).append(told)
-        yield own, rival, better, other
+                beyond = study.conditions.lost(name, mine)
+                entry = f"{group} ({written(beyond, 'number')} nats)"
+                sure = beyond.value > 0 and study.conditions.p_value(name, mine) < ALPHA
+                (better if sure else other).append(entry)
+        yield own, baseline, better, other
 
 
 def _figures(study: Study) -> Iterator[Figure]:
@@ -223,7 +231,9 @@ def _figures(study: Study) -> Iterator[Figure]:
     if len(study.groups) > 1 or len(study.series) > 1:
         nothing = (float("nan"),) * 3
         accuracies = {
-            series: [study.arms.accuracy(names[g]) if g in names else nothing for g in study.groups]
+            series: [
+                study.conditions.accuracy(names[g]) if g in names else nothing for g in study.groups
+            ]
             for series, names in study.series.items()
         }
         picture = charts.bars_with_intervals(
@@ -243,10 +253,10 @@ def _lost(study: Study) -> Figure:
     from adaspark.eval import charts
 
     title = "What rules lose at equal density"
-    densities = [study.arms.mean(name, "attention") for name in study.series[TOP_P].values()]
+    densities = [study.conditions.mean(name, "attention") for name in study.series[TOP_P].values()]
     whole = {s: names for s, names in study.series.items() if len(names) == len(study.groups)}
     losses: dict[str, Sequence[Any]] = {
-        series: [study.arms.lost(name) for name in names.values()]
+        series: [study.conditions.lost(name) for name in names.values()]
         for series, names in whole.items()
     }
     picture = charts.lines(
@@ -263,8 +273,8 @@ def _lost(study: Study) -> Figure:
 def _alt(study: Study, what: str) -> str:
     def said(name: str) -> str:
         if what == "right answers":
-            return written(study.arms.accuracy(name).value, "percent")
-        return written(study.arms.lost(name).value, "number")
+            return written(study.conditions.accuracy(name).value, "percent")
+        return written(study.conditions.lost(name).value, "number")
 
     listed = "; ".join(f"{group}, {series} {said(name)}" for series, group, name in study.pairs)
     return f"{study.title}, {what}: {listed}."

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from adaspark.eval.layerwise import layer_names, lengths_of, mean_of, table_of
-from adaspark.eval.stats import CONFIDENCE, FEWEST_VIDEOS, Estimate
+from adaspark.eval.stats import CONFIDENCE, MIN_VIDEOS, Estimate
 from adaspark.eval.tables import Cell, Kind, Table, written
 
 Items = Sequence[dict[str, Any]]
@@ -64,9 +64,9 @@ def gaps(items: Items) -> list[Gap]:
 
 
 def seen(length: str, items: Items) -> Iterator[str]:
-    """Where a question about the whole clip keeps more."""
+    """Findings: questions about the whole clip keep more cubes."""
     for gap in gaps(items):
-        if gap.clips < FEWEST_VIDEOS:
+        if gap.clips < MIN_VIDEOS:
             continue
         if gap.mean.low > 0:
             yield f"{length}: adaptive over all layers. {_said(gap, 'more')}"
@@ -82,12 +82,12 @@ def seen(length: str, items: Items) -> Iterator[str]:
 
 
 def failed(length: str, items: Items) -> Iterator[str]:
-    """Where it does not, and where that cannot be told."""
+    """Failures: they do not, or there are too few clips to decide."""
     for gap in gaps(items):
-        if gap.clips < FEWEST_VIDEOS:
+        if gap.clips < MIN_VIDEOS:
             yield (
                 f"{length}: adaptivity in {ROWS[gap.rows]} is undecided: {gap.clips} clips are "
-                f"asked both kinds of question, {FEWEST_VIDEOS} are needed."
+                f"asked both kinds of question, {MIN_VIDEOS} are needed."
             )
         elif gap.mean.high < 0:
             yield f"{length}: the wrong way round. {_said(gap, 'fewer')}"

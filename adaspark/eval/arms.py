@@ -1,4 +1,4 @@
-"""What evaluations compare: arms, and the clips that all of them answer."""
+"""What evaluations compare: conditions, and the clips that all of them answer."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ CONTROLS = ("blind", "shuffled")
 
 
 @dataclass(frozen=True)
-class Arm:
+class Condition:
     """One way of answering.
 
-    `runs` chooses among runs of so many tokens in raster order instead of cubes; `oracle` weighs
-    cubes by the dense attention mass that they hold. Rivals from outside the method: `frames` is
-    the share of frames that is shown, evenly sampled, and `prune` the share of video tokens, those
-    of largest norm, that is kept after the vision tower (with nothing else dropped). Controls:
-    `blind` shows grey pictures, `shuffled` the frames in a random order.
+    `runs`, a number of tokens, replaces cubes by runs of that length in raster order; `oracle`
+    weighs cubes by their dense attention mass. Baselines from outside the method: `frames` is the
+    share of frames shown, evenly sampled; `prune` is the share of video tokens kept after the
+    vision tower, those of largest norm (nothing else is dropped). Controls: `blind` shows grey
+    pictures, `shuffled` the frames in a random order.
 
-    Raises ValueError where these do not go together.
+    Raises ValueError if these do not go together.
     """
 
     name: str
@@ -34,9 +34,9 @@ class Arm:
 
     def __post_init__(self) -> None:
         if self.prune is not None and (not self.config.is_dense or self.frames is not None):
-            raise ValueError("Pruning is a rival of its own: give it DENSE and no share of frames.")
+            raise ValueError("Pruning is a baseline of its own: it takes DENSE and all frames.")
         if self.oracle and self.config.attn_rule not in ("top_p", "top_k"):
-            raise ValueError("An oracle knows the masses: its rule is top_p or top_k.")
+            raise ValueError("An oracle uses the rule top_p or top_k.")
         if self.control is not None and self.control not in CONTROLS:
             raise ValueError(f"A control is one of {', '.join(CONTROLS)}, not {self.control!r}.")
         for share in (self.frames, self.prune):
@@ -44,7 +44,7 @@ class Arm:
                 raise ValueError(f"A share is above 0 and at most 1, not {share!r}.")
 
 
-DENSE_ARM = Arm("dense")
+DENSE_CONDITION = Condition("dense")
 
 
 @dataclass(frozen=True)

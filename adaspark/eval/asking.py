@@ -15,7 +15,7 @@ from adaspark.eval.arms import Clip
 from adaspark.mini.packing import IGNORE, Packer
 from adaspark.mini.sparse import LayerKeys, SparseForward
 
-MOST_NEW_TOKENS = 8
+MAX_NEW_TOKENS = 8
 
 
 @dataclass(frozen=True)
@@ -92,16 +92,16 @@ def _moved(rows: range, by: int) -> range:
 def greedy_answers(
     forward: SparseForward, past: list[LayerKeys], asked: Asked, states: Tensor, *, end_id: int
 ) -> list[list[list[int]]]:
-    """Greedy ids of each clip's questions: what generating word by word gives.
+    """Greedy ids of each clip's questions, equal to those of token-by-token generation.
 
     `states` are those of the expected answers: up to the prompt's end they are the same. Every
     further token takes one pass of all blocks over the prefix that is already read.
     """
-    size, prefix = forward.plan.block_tokens, forward.plan.shape.prefix_tokens
+    size, prefix = forward.geometry.block_tokens, forward.geometry.shape.prefix_tokens
     ids = asked.ids.clone()
     written: list[list[list[int]]] = [[[] for _ in spans] for spans in asked.spans]
     going = [(c, q) for c, spans in enumerate(asked.spans) for q in range(len(spans))]
-    for step in range(MOST_NEW_TOKENS):
+    for step in range(MAX_NEW_TOKENS):
         if not going:
             break
         if step:

@@ -1,8 +1,8 @@
 """`adaspark eval attention`: how concentrated attention is, and how steadily the FFN moves video.
 
-Asks what the paper's Fig. 1 asks, at small scale, of the dense model: which share of the video
-tokens holds most of a query's attention on video, layer by layer; and how |FFN(x)| / |x| varies
-among text and among video tokens.
+The paper's Fig. 1 at small scale, on the dense model: which share of the video tokens holds most of
+a query's attention on video, layer by layer; and how |FFN(x)| / |x| varies among text and among
+video tokens.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import torch
 from torch import Tensor
 
 from adaspark.config import DENSE
-from adaspark.eval.arms import Arm
+from adaspark.eval.arms import Condition
 from adaspark.eval.attention_report import SHARES, draw, summarise
 from adaspark.eval.clipwise import ClipPlan, batches
 from adaspark.eval.context import Context
 from adaspark.eval.rows import Rows, kinds_of, rows_of
-from adaspark.eval.runner import Heard, Record
+from adaspark.eval.runner import Record, RecordedBatch
 
 __all__ = ["Plan", "draw", "run", "summarise"]
 
-BY_TOKEN = Arm("dense", replace(DENSE, cube=(1, 1, 1)))
+BY_TOKEN = Condition("dense", replace(DENSE, cube=(1, 1, 1)))
 """Cubes of one token: what is recorded of cubes is then known of tokens."""
 
 
@@ -42,18 +42,18 @@ def run(plan: Plan, context: Context) -> None:
     """Read every clip densely, and add one item a clip."""
     for length, clips in batches(context, plan):
 
-        def hear(heard: Heard, length: str = length) -> None:
-            for row, clip in enumerate(heard.clips):
-                kinds = kinds_of(heard, row)
+        def receive(recorded: RecordedBatch, length: str = length) -> None:
+            for row, clip in enumerate(recorded.clips):
+                kinds = kinds_of(recorded, row)
                 context.results.add(
                     length,
                     clip.seed,
-                    attention={k: _attention(rows_of(heard, row, kinds[k])) for k in kinds},
-                    ffn=_ffn(heard, row),
+                    attention={k: _attention(rows_of(recorded, row, kinds[k])) for k in kinds},
+                    ffn=_ffn(recorded, row),
                 )
 
-        record = Record(hear, mass=True, norms=True, video_rows=plan.video_rows)
-        context.runner.listen(clips, BY_TOKEN, record)
+        record = Record(receive, mass=True, norms=True, video_rows=plan.video_rows)
+        context.runner.observe(clips, BY_TOKEN, record)
 
 
 def tokens_to_mass(mass: Tensor, shares: Iterable[float]) -> list[Tensor]:
@@ -77,18 +77,18 @@ def _attention(rows: Rows) -> dict[str, Any]:
     return {"on_video": rows.mass.sum(-1).mean((1, 2)).tolist(), "tokens": held}
 
 
-def _ffn(heard: Heard, clip: int) -> dict[str, dict[str, list[float]]]:
+def _ffn(recorded: RecordedBatch, clip: int) -> dict[str, dict[str, list[float]]]:
     """Mean and variance of |FFN(x)| / |x| per layer, among the questions' text and all video."""
-    plan, kinds = heard.plan, kinds_of(heard, clip)
+    geometry, kinds = recorded.geometry, kinds_of(recorded, clip)
     places = {
         "text": [*kinds["question"], *kinds["answer"]],
-        "video": list(range(plan.video.start, plan.video.stop)),
+        "video": list(range(geometry.video.start, geometry.video.stop)),
     }
     found = {}
     for kind, rows in places.items():
-        at = torch.tensor(rows, device=plan.layout.device)
+        at = torch.tensor(rows, device=geometry.layout.device)
         ratios = []
-        for layer in heard.decisions.layers:
+        for layer in recorded.decisions.layers:
             assert layer.ffn_in is not None and layer.ffn_out is not None, "norms were asked for"
             ratios.append(layer.ffn_out[clip, at] / layer.ffn_in[clip, at])
         ratio = torch.stack(ratios).double()

@@ -29,7 +29,7 @@ Items = Sequence[dict[str, Any]]
 Floats = NDArray[np.float64]
 
 SHARES = ("0.5", "0.8", "0.9", "0.95")
-"""of a query's attention on video: the most of it that few tokens may hold"""
+"""Shares of a query's attention on video; the fewest tokens that hold each are counted."""
 QUOTED = Table(
     "Quoted (Q): peers on the same question, with other models and another count",
     {"source": "text", "what": "text", "figure": "text"},
@@ -98,7 +98,7 @@ def findings(items: Items) -> Iterator[str]:
 
 
 def failures(items: Items) -> Iterator[str]:
-    """Where the paper's two observations do not show."""
+    """Lengths at which the paper's two observations do not show."""
     for length, mine in reversed(lengths_of(items).items()):
         for kind in KINDS:
             held = over_layers([item["attention"][kind]["tokens"]["0.95"] for item in mine])

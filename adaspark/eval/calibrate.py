@@ -1,10 +1,10 @@
 """`adaspark calibrate`: the thresholds that meet a budget of FLOPs at the least loss.
 
-Beyond the paper, which leaves both p to be set by hand. A survey of two clips tells how dense each
-p makes its half; for every `ffn_top_p`, arithmetic then gives the `attn_top_p` that spends the
-budget. These pairs answer the same questions as dense; of those that keep the score within a
-point, the one that loses the least logprob of right answers is the default to set. On scenes apart
-from those of every evaluation. With `per_layer` a greedy search goes on from each budget's pair to
+Beyond the paper, which leaves both p to be set by hand. A survey of two clips measures the density
+at each p; for every `ffn_top_p`, arithmetic then gives the `attn_top_p` that spends the budget.
+These pairs answer the same questions as dense; of those that keep the score within a point, the one
+that loses the least logprob of right answers is recommended as the default. The scenes are held out
+from every evaluation. With `per_layer` a greedy search goes on from each budget's pair to
 thresholds by layer, and both answer as many clips again that neither was chosen on.
 """
 
@@ -19,9 +19,9 @@ import numpy as np
 from adaspark.config import AdaSparkConfig, Cube
 from adaspark.cost import flops
 from adaspark.errors import UserError
-from adaspark.eval.arms import DENSE_ARM, Arm, Clip
-from adaspark.eval.armwise import Arms, Items, answer, jobs
-from adaspark.eval.calibrate_layers import Search, arm_of, ladders
+from adaspark.eval.arms import DENSE_CONDITION, Clip, Condition
+from adaspark.eval.armwise import Conditions, Items, answer, jobs
+from adaspark.eval.calibrate_layers import Search, condition_of, ladders
 from adaspark.eval.calibrate_report import draw, summarise
 from adaspark.eval.calibrate_settings import (
     UNSEEN,
@@ -55,14 +55,14 @@ class Plan:
     budget: tuple[float, ...] = option(
         (0.43,), "FLOPs of the language model's prefill, as shares of dense"
     )
-    frames: int = option(148, "of a clip, at 4 a second")
-    size: int = option(224, "pixels, square")
+    frames: int = option(148, "frames of a clip, at 4 a second")
+    size: int = option(224, "pixels of a side, square")
     cubes: tuple[str, ...] = option((OWN,), "cubes to try as T,H,W; own is the model's")
     ffn_ps: tuple[float, ...] = option((0.25, 0.375, 0.5, 0.625, 0.75), "values of ffn_top_p")
     clips: int = option(8, "clips that every setting answers")
     questions: int = option(4, "questions of each family a clip")
     per_layer: bool = option(False, "search thresholds by layer from each budget's pair")
-    rounds: int = option(2, "of the search by layer, at most")
+    rounds: int = option(2, "rounds of the search by layer, at most")
 
     def __post_init__(self) -> None:
         if not all(0 < budget < 1 for budget in self.budget):
@@ -92,7 +92,7 @@ class Plan:
 def run(plan: Plan, context: Context) -> None:
     """Answer all clips densely and under every setting, and write the points of least loss.
 
-    Raises UserError where a search by layer is wanted of a model with one layer.
+    Raises UserError if a search by layer is asked for and the model has one layer.
     """
     layers = context.loaded.model.config.text_config.num_hidden_layers
     if plan.per_layer and layers < 2:
@@ -105,7 +105,7 @@ def run(plan: Plan, context: Context) -> None:
     if not points:
         context.say("No setting meets a budget: name a larger one.")
         return
-    told = {
+    calibration = {
         "points": points,
         "model": context.loaded.name,
         "cube": points[0]["cube"],
@@ -114,8 +114,8 @@ def run(plan: Plan, context: Context) -> None:
     if plan.per_layer:
         _search_layers(plan, context, clips, layers)
         _answer_unseen(plan, context, both[plan.clips :])
-        told["points_by_layer"] = points_by_layer(context.results.items, plan.budget, layers)
-    text = json.dumps(told, indent=1)
+        calibration["points_by_layer"] = points_by_layer(context.results.items, plan.budget, layers)
+    text = json.dumps(calibration, indent=1)
     write(context.results.folder / FILE, text.encode() + b"\n")
     context.say(f"{context.results.folder / FILE}:\n{text}")
 
@@ -133,22 +133,24 @@ def _clips(plan: Plan, context: Context) -> list[Clip]:
 
 def _search_pairs(plan: Plan, context: Context, clips: list[Clip]) -> None:
     """Survey a few of the clips, then answer all densely and with the pairs that spend a budget."""
-    arms, few = [DENSE_ARM], clips[:SURVEY_CLIPS]
+    conditions, few = [DENSE_CONDITION], clips[:SURVEY_CLIPS]
     for cube in plan.cubes:
         config = replace(context.config, cube=_cube(cube, context.config))
         surveyed = list(_survey(plan, config))
         answer_all(context, str(plan.length), few, surveyed)
-        arms += _settings(plan, context, config, surveyed, Arms(_items_on(context, few)))
-    answer_all(context, str(plan.length), clips, arms)
+        conditions += _settings(
+            plan, context, config, surveyed, Conditions(_items_on(context, few))
+        )
+    answer_all(context, str(plan.length), clips, conditions)
 
 
 def _search_layers(plan: Plan, context: Context, clips: list[Clip], layers: int) -> None:
     """Search thresholds by layer from each budget's pair; half the clips are the survey's."""
     few = clips[: max(SURVEY_CLIPS, len(clips) // 2)]
 
-    def ask(arms: Sequence[Arm], surveys: bool) -> Items:
+    def ask(conditions: Sequence[Condition], surveys: bool) -> Items:
         shown = few if surveys else clips
-        answer_all(context, str(plan.length), shown, arms, apart=surveys)
+        answer_all(context, str(plan.length), shown, conditions, apart=surveys)
         return _items_on(context, shown)
 
     pairs = chosen_pairs(settings(context.results.items), plan.budget)
@@ -160,13 +162,13 @@ def _search_layers(plan: Plan, context: Context, clips: list[Clip], layers: int)
 def _answer_unseen(plan: Plan, context: Context, clips: list[Clip]) -> None:
     """Ask dense, the pairs and what was found better by layer on clips of their own."""
     found = settings(context.results.items)
-    arms = {DENSE_ARM.name: DENSE_ARM}
+    conditions = {DENSE_CONDITION.name: DENSE_CONDITION}
     for budget, pair in chosen_pairs(found, plan.budget).items():
         better = best_by_layer(found, pair, budget)
         if better is not pair:
-            arms |= {setting.name: arm_of(setting.config) for setting in (pair, better)}
-    if len(arms) > 1:
-        answer_all(context, UNSEEN, clips, list(arms.values()))
+            conditions |= {setting.name: condition_of(setting.config) for setting in (pair, better)}
+    if len(conditions) > 1:
+        answer_all(context, UNSEEN, clips, list(conditions.values()))
 
 
 def _items_on(context: Context, clips: Sequence[Clip]) -> Items:
@@ -178,30 +180,34 @@ def answer_all(
     context: Context,
     length: str,
     clips: Sequence[Clip],
-    arms: Sequence[Arm],
+    conditions: Sequence[Condition],
     *,
     apart: bool = False,
 ) -> None:
-    """Batch by batch, so that a clip's features serve all arms, as long as the budget lasts.
+    """Batch by batch, so that a clip's features serve all conditions, as long as the budget lasts.
 
-    The budget may end between batches, and between arms where they are of use `apart`.
+    The budget may end between batches, and between conditions if each is of use alone (`apart`).
     """
     has = context.results.has
-    left = [clip for clip in clips if not all(has(length, arm.name, clip.seed) for arm in arms)]
-    parts = [[arm] for arm in arms] if apart else [arms]
+    left = [
+        clip
+        for clip in clips
+        if not all(has(length, condition.name, clip.seed) for condition in conditions)
+    ]
+    parts = [[condition] for condition in conditions] if apart else [conditions]
     todo = [(batch, part) for _, batch in jobs(context, length, left) for part in parts]
     for batch, part in context.in_time(todo, name=lambda _: length):
         answer(context, length, batch, part)
 
 
-def _survey(plan: Plan, config: AdaSparkConfig) -> Iterator[Arm]:
-    """Every `ffn_top_p` and every survey's `attn_top_p` once or more, in as few settings as can be:
-    the more the one drops, the less the other.
+def _survey(plan: Plan, config: AdaSparkConfig) -> Iterator[Condition]:
+    """Every `ffn_top_p` and every `attn_top_p` of the survey at least once, in the fewest settings:
+    the more one half drops, the less the other does.
     """
     count = max(len(plan.ffn_ps), len(SURVEY_PS))
     surveyed = zip(_spread(sorted(plan.ffn_ps), count), _spread(SURVEY_PS, count), strict=True)
     for ffn, attention in surveyed:
-        yield arm_of(replace(config, attn_top_p=attention, ffn_top_p=ffn))
+        yield condition_of(replace(config, attn_top_p=attention, ffn_top_p=ffn))
 
 
 def _spread(values: Sequence[float], count: int) -> list[float]:
@@ -210,31 +216,38 @@ def _spread(values: Sequence[float], count: int) -> list[float]:
 
 
 def _settings(
-    plan: Plan, context: Context, config: AdaSparkConfig, surveyed: list[Arm], found: Arms
-) -> list[Arm]:
-    """For each budget and `ffn_top_p` the `attn_top_p` that spends it, where one does, by what the
-    survey `found`.
+    plan: Plan,
+    context: Context,
+    config: AdaSparkConfig,
+    surveyed: list[Condition],
+    found: Conditions,
+) -> list[Condition]:
+    """For each budget and `ffn_top_p`, the `attn_top_p` that spends it, if there is one,
+    interpolated from what the survey `found`.
     """
-    if any(arm.name not in found.by_arm for arm in surveyed):
+    if any(condition.name not in found.by_condition for condition in surveyed):
         return []
-    known = sorted((found.mean(arm.name, "attention"), arm.config.attn_top_p) for arm in surveyed)
+    known = sorted(
+        (found.mean(condition.name, "attention"), condition.config.attn_top_p)
+        for condition in surveyed
+    )
     densities, ps = zip(*known, strict=True)
-    settings: dict[str, Arm] = {}
-    by_ffn = {arm.config.ffn_top_p: arm for arm in surveyed}
+    settings: dict[str, Condition] = {}
+    by_ffn = {condition.config.ffn_top_p: condition for condition in surveyed}
     for budget in plan.budget:
-        for arm in by_ffn.values():
-            ffn = found.mean(arm.name, "ffn")
+        for condition in by_ffn.values():
+            ffn = found.mean(condition.name, "ffn")
             density = attention_left(plan, context, config.cube, budget=budget - AIM, ffn=ffn)
             if density >= densities[0]:
                 p = float(np.interp(density, [*densities, 1.0], [*ps, 1.0]))
-                setting = arm_of(replace(arm.config, attn_top_p=round(p, 3)))
+                setting = condition_of(replace(condition.config, attn_top_p=round(p, 3)))
                 settings[setting.name] = setting
     return list(settings.values())
 
 
 def attention_left(plan: Plan, context: Context, cube: Cube, *, budget: float, ffn: float) -> float:
     """The attention density at which an FFN density of `ffn` spends `budget`: FLOPs are linear in
-    both. Below 0 where none does; above 1 where all of it can be afforded.
+    both. Below 0 if no density does; above 1 if full attention fits.
     """
     shape = language_shape(context.runner.model.config.text_config)
     side = plan.size // 28

@@ -1,9 +1,9 @@
 """Thresholds by layer within a budget of FLOPs: a greedy search that starts from the best pair.
 
 A round surveys some of the clips: what one threshold of one layer, moved a rung up or down its
-ladder, changes in FLOPs and loss. Taken to add up, these tell which move (a rung, or an exchange of
-two) promises the least loss within the budget. It answers all clips, and is kept only where the
-measured loss falls and the measured FLOPs fit. No threshold moves twice in a round.
+ladder, changes in FLOPs and loss. Assumed to add up, these changes predict which move (a rung, or
+an exchange of two) has the least loss within the budget. It answers all clips, and is kept only if
+the measured loss falls and the measured FLOPs fit. No threshold moves twice in a round.
 """
 
 from __future__ import annotations
@@ -13,23 +13,25 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from adaspark.config import AdaSparkConfig, as_typed
-from adaspark.eval.arms import Arm
-from adaspark.eval.armwise import Arms, Items
+from adaspark.eval.arms import Condition
+from adaspark.eval.armwise import Conditions, Items
 from adaspark.eval.calibrate_settings import Setting, improves, settings, spread
 from adaspark.eval.tables import written
 
 HALVES = ("attn_top_p", "ffn_top_p")
 DOUBLINGS = 4
-"""Rungs of `attn_top_p` to either side of where it starts."""
-LEAST_MISSED = 1 / 128
-"""What a start at 1 counts as missing, so that its ladder has rungs."""
+"""Rungs of `attn_top_p` on either side of its starting value."""
+MIN_MISSED = 1 / 128
+"""The missed mass, 1 - p, assumed for a start at p = 1, so that its ladder has rungs."""
 
 Place = tuple[str, int]
 """A threshold: which half, and the layer."""
 Ladders = Mapping[str, Sequence[float]]
 """By half, the values that its thresholds may take, rising."""
-Ask = Callable[[Sequence[Arm], bool], Items]
-"""Have arms answer all clips, or (True) those of the survey, and give all items on those clips."""
+Ask = Callable[[Sequence[Condition], bool], Items]
+"""Have conditions answer all clips, or (True) those of the survey, and give all items on those
+clips.
+"""
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,10 @@ class Move:
         return AdaSparkConfig.from_dict(dials)
 
 
-def arm_of(config: AdaSparkConfig) -> Arm:
+def condition_of(config: AdaSparkConfig) -> Condition:
     """Named by its three dials."""
     sides = "x".join(map(str, config.cube))
-    return Arm(f"{sides} {as_typed(config.attn_top_p)} {as_typed(config.ffn_top_p)}", config)
+    return Condition(f"{sides} {as_typed(config.attn_top_p)} {as_typed(config.ffn_top_p)}", config)
 
 
 def ladders(pair: AdaSparkConfig, ffn_ps: Sequence[float]) -> dict[str, list[float]]:
@@ -71,7 +73,7 @@ def ladders(pair: AdaSparkConfig, ffn_ps: Sequence[float]) -> dict[str, list[flo
     rungs alike in density; `ffn_top_p` is nearly its density and takes the values that were tried.
     """
     attn, ffn = (float(getattr(pair, half)) for half in HALVES)
-    missed = (1 - attn) or LEAST_MISSED
+    missed = (1 - attn) or MIN_MISSED
     rungs = [1 - missed * 2.0**k for k in range(-DOUBLINGS, DOUBLINGS + 1)]
     attn_ps = {attn, *(round(p, 3) for p in rungs if p >= 0)}
     tried = (float(as_typed(p)) for p in ffn_ps)  # as items keep them
@@ -79,7 +81,7 @@ def ladders(pair: AdaSparkConfig, ffn_ps: Sequence[float]) -> dict[str, list[flo
 
 
 def steps(config: AdaSparkConfig, rungs: Ladders) -> Iterator[Move]:
-    """Every threshold by layer a rung down, and a rung up, where there is one."""
+    """Every threshold by layer moved a rung down, and a rung up, if there is one."""
     for half in HALVES:
         for layer, p in enumerate(getattr(config, half)):
             at = rungs[half].index(p)
@@ -88,8 +90,8 @@ def steps(config: AdaSparkConfig, rungs: Ladders) -> Iterator[Move]:
                     yield Move({(half, layer): rungs[half][other]})
 
 
-def most_promising(surveyed: Sequence[Move], room: float) -> Move | None:
-    """The move, or exchange of two, of least loss for no more than `room` FLOPs; None where none
+def best_move(surveyed: Sequence[Move], room: float) -> Move | None:
+    """The move, or exchange of two, of least loss for no more than `room` FLOPs; None if none
     promises to lose less.
     """
     exchanges = (a + b for a, b in combinations(surveyed, 2) if not a.touches(b))
@@ -99,10 +101,10 @@ def most_promising(surveyed: Sequence[Move], room: float) -> Move | None:
 
 @dataclass(frozen=True)
 class Search:
-    """One budget's search in a model of `layers` layers; `say` tells what is kept.
+    """One budget's search in a model of `layers` layers; `say` reports each move that is kept.
 
-    All that it measures are items, so that a search which is run again takes the same way and asks
-    only what is missing. It ends where `ask` cannot answer all, as when a budget of time is spent.
+    All measurements are items, so a search that is run again takes the same steps and asks only
+    what is missing. It ends when `ask` cannot answer all, as when a time budget is spent.
     """
 
     budget: float
@@ -112,7 +114,7 @@ class Search:
     say: Callable[[str], None] = print
 
     def run(self, pair: Setting, rounds: int) -> Setting:
-        """What improves on the pair after so many rounds at most; the pair where nothing does."""
+        """The best setting after at most `rounds` rounds; the pair if nothing improves on it."""
         current = pair
         for _ in range(rounds):
             found = self._round(current)
@@ -123,8 +125,8 @@ class Search:
 
     def _round(self, current: Setting) -> Setting:
         left = self._surveyed(current)
-        while move := most_promising(left, self.budget - current.flops):
-            new = self._answered(arm_of(move.made(spread(current.config, self.layers))))
+        while move := best_move(left, self.budget - current.flops):
+            new = self._answered(condition_of(move.made(spread(current.config, self.layers))))
             if new is None:
                 break
             left = [other for other in left if not other.touches(move)]
@@ -137,20 +139,20 @@ class Search:
     def _surveyed(self, current: Setting) -> list[Move]:
         """All steps from a setting with what they change on the survey's clips."""
         config = spread(current.config, self.layers)
-        arms = {arm_of(step.made(config)): step for step in steps(config, self.rungs)}
-        found = Arms(self.ask(list(arms), True))
-        before = found.by_arm[current.name].keys()
+        conditions = {condition_of(step.made(config)): step for step in steps(config, self.rungs)}
+        found = Conditions(self.ask(list(conditions), True))
+        before = found.by_condition[current.name].keys()
         return [
             Move(
                 step.to,
-                found.mean(arm.name, "flops") - found.mean(current.name, "flops"),
-                found.lost(arm.name, current.name).value,
+                found.mean(condition.name, "flops") - found.mean(current.name, "flops"),
+                found.lost(condition.name, current.name).value,
             )
-            for arm, step in arms.items()
-            if found.by_arm.get(arm.name, {}).keys() == before
+            for condition, step in conditions.items()
+            if found.by_condition.get(condition.name, {}).keys() == before
         ]
 
-    def _answered(self, arm: Arm) -> Setting | None:
-        """An arm on all clips; None where they were not all answered."""
-        found = settings(self.ask([arm], False))
-        return next((setting for setting in found if setting.name == arm.name), None)
+    def _answered(self, condition: Condition) -> Setting | None:
+        """A condition on all clips; None if they were not all answered."""
+        found = settings(self.ask([condition], False))
+        return next((setting for setting in found if setting.name == condition.name), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from adaspark.config import AdaSparkConfig, as_typed
-from adaspark.eval.armwise import Arms, Items
+from adaspark.eval.armwise import Conditions, Items
 from adaspark.eval.calibrate_settings import (
     UNSEEN,
     Setting,
@@ -18,11 +18,11 @@ from adaspark.eval.results import Figure
 from adaspark.eval.tables import written
 
 Chosen = tuple[float, Setting, Setting]
-"""A budget, its pair, and what is best by layer: the pair again where nothing improves on it."""
+"""A budget, its pair, and what is best by layer: the pair again if nothing improves on it."""
 
 
 def chosen(items: Items, budgets: Sequence[float]) -> list[Chosen]:
-    """What each budget that a pair meets comes to; empty where no layer was tried on its own."""
+    """The result for each budget that a pair meets; empty if no thresholds by layer were tried."""
     if not any(AdaSparkConfig.from_dict(item["config"]).layers for item in items):
         return []
     found = settings(items)
@@ -31,7 +31,7 @@ def chosen(items: Items, budgets: Sequence[float]) -> list[Chosen]:
 
 
 def findings(items: Items, budgets: Sequence[float]) -> Iterator[str]:
-    """What thresholds by layer gain over the pair, where they do."""
+    """What thresholds by layer gain over the pair, if they gain anything."""
     for budget, pair, setting in chosen(items, budgets):
         if setting is pair:
             continue
@@ -45,17 +45,17 @@ def findings(items: Items, budgets: Sequence[float]) -> Iterator[str]:
             f"{written(setting.comparison.treated, 'percent')} right answers, the pair "
             f"{written(pair.comparison.treated, 'percent')}."
         )
-        yield from _said_unseen(Arms.at(UNSEEN, items), budget, pair, setting)
+        yield from _said_unseen(Conditions.at(UNSEEN, items), budget, pair, setting)
 
 
 def failures(items: Items, budgets: Sequence[float]) -> Iterator[str]:
-    """Where thresholds by layer gain nothing, or only on the clips that they were chosen on."""
-    unseen = Arms.at(UNSEEN, items)
+    """Budgets at which thresholds by layer gain nothing, or only on the clips of the search."""
+    unseen = Conditions.at(UNSEEN, items)
     for budget, pair, setting in chosen(items, budgets):
         share = written(budget, "percent")
         if setting is pair:
             yield f"Within {share}, no thresholds by layer that were tried improve on the pair."
-        elif setting.name not in unseen.by_arm:
+        elif setting.name not in unseen.by_condition:
             yield f"Within {share}, thresholds by layer met no clip but those they were chosen on."
         elif unseen.lost(setting.name, pair.name).value >= 0:
             yield (
@@ -82,19 +82,22 @@ def figures(items: Items, budgets: Sequence[float]) -> Iterator[Figure]:
             range(layers), series, title=title, xlabel="layer", ylabel="threshold",
             limits=(0.0, 1.02), note="Small model, synthetic video.",
         )  # fmt: skip
-        told = "; ".join(f"{name}: {as_typed(ps)}" for name, ps in series.items())
-        yield Figure(f"calibrate_layers_{100 * budget:g}", picture, title, f"{told}.")
+        listed = "; ".join(f"{name}: {as_typed(ps)}" for name, ps in series.items())
+        yield Figure(f"calibrate_layers_{100 * budget:g}", picture, title, f"{listed}.")
 
 
-def _said_unseen(unseen: Arms, budget: float, pair: Setting, setting: Setting) -> Iterator[str]:
-    """The same two on clips that neither was chosen on, where those were answered."""
-    if setting.name not in unseen.by_arm:
+def _said_unseen(
+    unseen: Conditions, budget: float, pair: Setting, setting: Setting
+) -> Iterator[str]:
+    """The same two on clips that neither was chosen on, if those were answered."""
+    if setting.name not in unseen.by_condition:
         return
     lost, before = (unseen.lost(s.name).value for s in (setting, pair))
     flops = unseen.mean(setting.name, "flops")
+    clips = len(unseen.by_condition[setting.name])
     change = unseen.lost(setting.name, pair.name)
     yield (
-        f"Within {written(budget, 'percent')}, on {len(unseen.by_arm[setting.name])} clips that "
+        f"Within {written(budget, 'percent')}, on {clips} clips that "
         f"neither was chosen on: by layer {written(flops, 'percent')} of FLOPs and "
         f"{written(lost, 'number')} nats lost, the pair "
         f"{written(unseen.mean(pair.name, 'flops'), 'percent')} and {written(before, 'number')}; "

@@ -42,14 +42,14 @@ def _table(title: str, found: Sequence[Setting], thresholds: Kind) -> Table:
         "worst family": "text",
         "its change, points": "points",
     }
-    told = as_typed if thresholds == "text" else one_number
+    shown = as_typed if thresholds == "text" else one_number
     rows: list[list[Cell]] = []
     for setting in found:
-        arms, name, config = setting.arms, setting.name, setting.config
+        conditions, name, config = setting.conditions, setting.name, setting.config
         comparison = setting.comparison
-        dials: list[Cell] = [setting.sides, told(config.attn_top_p), told(config.ffn_top_p)]
-        shares = [arms.mean(name, figure) for figure in ("flops", "attention", "ffn")]
-        scores: list[Cell] = [arms.lost(name), comparison.treated, comparison.difference]
+        dials: list[Cell] = [setting.sides, shown(config.attn_top_p), shown(config.ffn_top_p)]
+        shares = [conditions.mean(name, figure) for figure in ("flops", "attention", "ffn")]
+        scores: list[Cell] = [conditions.lost(name), comparison.treated, comparison.difference]
         worst: list[Cell] = [setting.worst, setting.changes[setting.worst]]
         rows.append([*dials, *shares, *scores, *worst])
     note = (
@@ -81,7 +81,7 @@ def draw(results: Results) -> None:
 
 
 def findings(found: Sequence[Setting], budget: float) -> Iterator[str]:
-    """What a budget buys."""
+    """What the best setting within a budget reaches."""
     setting = best(found, budget)
     if setting is None:
         return
@@ -98,14 +98,14 @@ def findings(found: Sequence[Setting], budget: float) -> Iterator[str]:
 
 
 def failures(found: Sequence[Setting], budget: float) -> Iterator[str]:
-    """What a budget does not reach."""
+    """Budgets that no setting meets, and what is lost within a budget."""
     share, setting = written(budget, "percent"), best(found, budget)
     if setting is None:
         yield f"No setting that was tried stays within {share} of the dense FLOPs."
         return
     if not setting.keeps:
         yield f"Within {share} no setting keeps the score within a point of dense."
-    asked = Counter(setting.arms.families(setting.name))
+    asked = Counter(setting.conditions.families(setting.name))
     below = [
         f"{family} {written(change, 'points')} ({asked[family]} questions)"
         for family, change in setting.changes.items()
@@ -126,10 +126,10 @@ def _figure(found: Sequence[Setting], budgets: Sequence[float]) -> Figure:
     series: dict[str, list[tuple[float, ...]]] = {}
     for setting in found:
         budget = min((b for b in budgets if setting.flops <= b), default=None)
-        told = "over budget" if budget is None else f"{100 * budget:g} %"
-        name = f"{told}, {setting.sides}"
+        share = "over budget" if budget is None else f"{100 * budget:g} %"
+        name = f"{share}, {setting.sides}"
         line = series.setdefault(name, [(math.nan, math.nan, math.nan)] * len(ps))
-        line[ps.index(one_number(setting.config.ffn_top_p))] = setting.arms.lost(setting.name)
+        line[ps.index(one_number(setting.config.ffn_top_p))] = setting.conditions.lost(setting.name)
     picture = charts.lines(
         ps,
         series,

@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from adaspark.config import AdaSparkConfig
-from adaspark.eval.arms import DENSE_ARM
-from adaspark.eval.armwise import CORRECT, Arms, Items
+from adaspark.eval.arms import DENSE_CONDITION
+from adaspark.eval.armwise import CORRECT, Conditions, Items
 from adaspark.eval.stats import MARGIN, Comparison
 
 UNSEEN = "unseen"
@@ -21,12 +21,12 @@ class Setting:
     """One setting on all clips against dense."""
 
     name: str
-    arms: Arms
+    conditions: Conditions
 
     @property
     def config(self) -> AdaSparkConfig:
         """Its dials."""
-        first = next(iter(self.arms.by_arm[self.name].values()))
+        first = next(iter(self.conditions.by_condition[self.name].values()))
         return AdaSparkConfig.from_dict(first["config"])
 
     @property
@@ -42,22 +42,22 @@ class Setting:
     @cached_property
     def flops(self) -> float:
         """FLOPs of the language model's prefill, share of dense."""
-        return self.arms.mean(self.name, "flops")
+        return self.conditions.mean(self.name, "flops")
 
     @cached_property
     def changes(self) -> dict[str, float]:
         """Change of the score by family."""
-        return self.arms.changes(self.name, CORRECT)
+        return self.conditions.changes(self.name, CORRECT)
 
     @cached_property
     def loss(self) -> float:
         """Nats of logprob of the right answer that are lost, mean over questions."""
-        return self.arms.lost(self.name).value
+        return self.conditions.lost(self.name).value
 
     @cached_property
     def comparison(self) -> Comparison:
         """Scores against dense."""
-        return self.arms.compared(self.name)
+        return self.conditions.compared(self.name)
 
     @property
     def worst(self) -> str:
@@ -71,13 +71,13 @@ class Setting:
 
 
 def settings(items: Items) -> list[Setting]:
-    """What answered as many clips as dense did, the cheapest first. A survey's arms did not."""
-    arms = Arms([item for item in items if item["key"][0] != UNSEEN])
-    dense = arms.by_arm.get(DENSE_ARM.name, {})
+    """What answered as many clips as dense did (a survey's conditions did not), cheapest first."""
+    conditions = Conditions([item for item in items if item["key"][0] != UNSEEN])
+    dense = conditions.by_condition.get(DENSE_CONDITION.name, {})
     found = [
-        Setting(name, arms)
-        for name, clips in arms.by_arm.items()
-        if name != DENSE_ARM.name and dense.keys() <= clips.keys() and dense
+        Setting(name, conditions)
+        for name, clips in conditions.by_condition.items()
+        if name != DENSE_CONDITION.name and dense.keys() <= clips.keys() and dense
     ]
     return sorted(found, key=lambda setting: setting.flops)
 
@@ -103,7 +103,7 @@ def chosen_pairs(found: Sequence[Setting], budgets: Sequence[float]) -> dict[flo
 
 
 def improves(new: Setting, old: Setting, budget: float) -> bool:
-    """Whether `new` meets the budget, loses less, and keeps the score where `old` does."""
+    """Whether `new` meets the budget, loses less, and keeps the score if `old` does."""
     return new.flops <= budget and new.loss < old.loss and new.keeps >= old.keeps
 
 
@@ -114,7 +114,7 @@ def best_by_layer(found: Sequence[Setting], pair: Setting, budget: float) -> Set
 
 
 def spread(config: AdaSparkConfig, layers: int) -> AdaSparkConfig:
-    """The same thresholds with one number for each of so many layers."""
+    """The same thresholds, one number for each of `layers` layers."""
     attn, ffn = (p if isinstance(p, tuple) else (p,) * layers for p in _thresholds(config))
     return replace(config, attn_top_p=attn, ffn_top_p=ffn)
 
@@ -126,7 +126,7 @@ def chosen_points(items: Items, budgets: Sequence[float]) -> list[dict[str, Any]
 
 
 def points_by_layer(items: Items, budgets: Sequence[float], layers: int) -> list[dict[str, Any]]:
-    """JSON-ready: of the same budgets what is best by layer, in lists of so many thresholds."""
+    """JSON-ready: the best setting by layer for each of these budgets, one threshold a layer."""
     found = settings(items)
     points = []
     for budget, pair in chosen_pairs(found, budgets).items():

@@ -1,9 +1,9 @@
 """`adaspark eval case`: which cubes a word chooses, drawn on the frames beside the truth.
 
-Asks what the paper's Fig. 5 asks, at small scale. Two words of each question are looked at: its key
-word, the last that names a look of the object asked about ("circle", "red", "striped") or an end
-("first"), and the row that gives the answer's first word. The truth is known token by token: where
-the object is that is asked about. Which cases are drawn follows from a rule, not from their looks.
+The paper's Fig. 5 at small scale. Two words of each question are looked at: its key word, the last
+that names a look of the object asked about ("circle", "red", "striped") or an end ("first"), and
+the row that gives the answer's first word. Which tokens hold the object that is asked about is
+known. A fixed rule picks the cases that are drawn.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from adaspark.errors import UserError
-from adaspark.eval.arms import Arm
+from adaspark.eval.arms import Condition
 from adaspark.eval.asking import Span
 from adaspark.eval.case_frames import packed
 from adaspark.eval.case_report import draw, summarise
@@ -25,7 +25,7 @@ from adaspark.eval.clips import Length, mixed_clips
 from adaspark.eval.context import Context, option
 from adaspark.eval.outcomes import Outcome
 from adaspark.eval.rows import rows_of
-from adaspark.eval.runner import Heard, Record
+from adaspark.eval.runner import Record, RecordedBatch
 from adaspark.mini.packing import Packer
 from adaspark.mini.tasks import check_family
 from adaspark.mini.world import Event
@@ -40,7 +40,7 @@ class Plan:
     items: int = option(40, "questions of each family")
     length: str = option("64x224", "frames at 4 a second, x, pixels square")
     families: tuple[str, ...] = option(
-        ("needle", "lookalike", "order", "motion", "spatial"), "which are asked"
+        ("needle", "lookalike", "order", "motion", "spatial"), "families that are asked"
     )
 
     def __post_init__(self) -> None:
@@ -58,16 +58,16 @@ class Plan:
 
 def run(plan: Plan, context: Context) -> None:
     """Ask all questions under AdaSpark, and add an item for each word that is looked at."""
-    arm = Arm("AdaSpark", context.config)
+    condition = Condition("AdaSpark", context.config)
     clips = mixed_clips(
         Length.parse(plan.length), items=plan.items, families=plan.families, seed=context.seed
     )
     for batch in context.in_time(context.runner.batches(clips), name=lambda _: plan.length):
-        heard: list[Heard] = []
-        outcomes = context.runner.run(batch, arm, record=Record(heard.append))
+        recorded: list[RecordedBatch] = []
+        outcomes = context.runner.run(batch, condition, record=Record(recorded.append))
         for row, clip in enumerate(batch):
             for index, outcome in enumerate(outcomes[row]):
-                words = _words(context.runner.packer, heard[0], row, index)
+                words = _words(context.runner.packer, recorded[0], row, index)
                 for kind, word, choice in words:
                     if not context.results.has(clip.seed, index, kind):
                         values = {**_asked(outcome), "word": word, **choice}
@@ -103,31 +103,31 @@ def fit(chosen: Tensor, truth: Tensor) -> dict[str, list[float]]:
 
 
 def _words(
-    packer: Packer, heard: Heard, clip: int, index: int
+    packer: Packer, recorded: RecordedBatch, clip: int, index: int
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Kind, word and choice of each word of one question that is looked at."""
-    question, span = heard.clips[clip].questions[index], heard.spans[clip][index]
+    question, span = recorded.clips[clip].questions[index], recorded.spans[clip][index]
     if question.event is None:
         return
-    truth = heard.truth[clip, :, question.event].cpu()
-    key = key_word(question.text, heard.clips[clip].scene.events[question.event])
+    truth = recorded.truth[clip, :, question.event].cpu()
+    key = key_word(question.text, recorded.clips[clip].scene.events[question.event])
     if not truth.any():
         return
     if key is not None:
         row = key_row(packer, question.text, key.end(), span)
-        yield "key", key[0].lower(), _choice(heard, clip, row, truth)
-    yield "answer", question.answer.split()[0], _choice(heard, clip, span.asked.stop - 1, truth)
+        yield "key", key[0].lower(), _choice(recorded, clip, row, truth)
+    yield "answer", question.answer.split()[0], _choice(recorded, clip, span.asked.stop - 1, truth)
 
 
-def _choice(heard: Heard, clip: int, row: int, truth: Tensor) -> dict[str, Any]:
-    """What a row chose, layer by layer: a cube counts where half of the heads or more kept it.
+def _choice(recorded: RecordedBatch, clip: int, row: int, truth: Tensor) -> dict[str, Any]:
+    """What a row chose, layer by layer: a cube counts if half of the heads or more kept it.
 
     `cubes` are bits, lowest cube first, in hexadecimal; `ceiling` is the IoU of all cubes that hold
-    some of the truth: no choice of whole cubes that covers it fits better.
+    some of the truth, the best that whole cubes covering it can reach.
     """
-    kept = rows_of(heard, clip, [row]).kept[:, :, 0].cpu()  # [L, H, C]
+    kept = rows_of(recorded, clip, [row]).kept[:, :, 0].cpu()  # [L, H, C]
     cubes = kept.double().mean(1) >= 0.5
-    layout = heard.plan.layout
+    layout = recorded.geometry.layout
     cube_from_token = layout.cube_from_token.cpu()
     holding = torch.zeros(layout.cubes).index_add(0, cube_from_token, truth.float()) > 0
     return {

@@ -21,7 +21,7 @@ from adaspark.eval.tables import Cell, Kind, Table, written
 
 KINDS = {"key": "the key word", "answer": "the row that answers"}
 COVERED = 0.5
-"""A case is a hit where this share of the object's tokens is chosen, a miss where none is."""
+"""A case is a hit if this share of the object's tokens is chosen, a miss if none is."""
 DRAWN = 4
 """cases in a picture: more would not fit on a page"""
 
@@ -47,7 +47,7 @@ def draw(results: Results) -> None:
 
 def findings(items: Items) -> Iterator[str]:
     """How well the choices of each kind of word fit, in the layer that fits best."""
-    for kind, told in KINDS.items():
+    for kind, words in KINDS.items():
         mine = of_kind(items, kind)
         if not mine:
             continue
@@ -55,7 +55,7 @@ def findings(items: Items) -> Iterator[str]:
         recall, share, iou = (mean_of(mine, name, layer) for name in ("recall", "share", "iou"))
         more = lift(mine, layer)
         yield (
-            f"Of {told}, layer {layer} fits best: its cubes cover {written(recall, 'percent')} of "
+            f"Of {words}, layer {layer} fits best: its cubes cover {written(recall, 'percent')} of "
             f"the object's tokens in {written(share, 'percent')} of the video, "
             f"{written(more, 'points')} points more than cubes drawn by lot would; IoU "
             f"{written(iou, 'percent')} of at most {written(_ceiling(mine), 'percent')} for whole "
@@ -64,8 +64,8 @@ def findings(items: Items) -> Iterator[str]:
 
 
 def failures(items: Items) -> Iterator[str]:
-    """Words and families whose choices fit no better than by lot, and what is not chosen."""
-    for kind, told in KINDS.items():
+    """Words and families whose choices fit no better than random cubes, and missed objects."""
+    for kind, words in KINDS.items():
         mine = of_kind(items, kind)
         if not mine:
             continue
@@ -73,14 +73,14 @@ def failures(items: Items) -> Iterator[str]:
         blind = [family for family, own in families(mine).items() if lift(own, layer).low <= 0]
         if blind:
             yield (
-                f"Of {told}, layer {layer}: not shown to find the object better than by lot in "
+                f"Of {words}, layer {layer}: not shown to find the object better than by lot in "
                 f"{', '.join(blind)}."
             )
         missed = sum(item["recall"][layer] == 0 for item in mine)
         right = sum(item["recall"][layer] == 0 and item["correct"] == 1 for item in mine)
         if missed:
             yield (
-                f"Of {told}, layer {layer} chooses nothing of the object in {missed} of "
+                f"Of {words}, layer {layer} chooses nothing of the object in {missed} of "
                 f"{len(mine)} questions; {right} of them are answered right all the same, by way "
                 "of other layers, heads or words."
             )
@@ -102,9 +102,7 @@ def mean_of(items: Items, name: str, layer: int) -> stats.Estimate:
 
 
 def lift(items: Items, layer: int) -> stats.Estimate:
-    """Share of the truth that is chosen, less the share of the video: 0 where cubes are drawn by
-    lot.
-    """
+    """Share of the truth that is chosen, less the share of the video: 0 for random cubes."""
     more = [item["recall"][layer] - item["share"][layer] for item in items]
     return stats.bootstrap_mean(more, [item["key"][0] for item in items])
 
@@ -143,11 +141,11 @@ def _by_layer(items: Items) -> Table:
         "highest IoU of cubes": "percent",
     }
     rows: list[list[Cell]] = []
-    for kind, told in KINDS.items():
+    for kind, words in KINDS.items():
         mine = of_kind(items, kind)
         for layer in range(len(mine[0]["iou"]) if mine else 0):
             recall, share, iou = (mean_of(mine, name, layer) for name in ("recall", "share", "iou"))
-            rows.append([told, layer, recall, share, lift(mine, layer), iou, _ceiling(mine)])
+            rows.append([words, layer, recall, share, lift(mine, layer), iou, _ceiling(mine)])
     note = (
         "A cube counts where half of the heads or more kept it. Tokens; means over questions with "
         "a 95 % interval, bootstrapped by video."
@@ -168,7 +166,7 @@ def _by_family(items: Items) -> Table:
         "misses": "count",
     }
     rows: list[list[Cell]] = []
-    for kind, told in KINDS.items():
+    for kind, words in KINDS.items():
         mine = of_kind(items, kind)
         layer = best_layer(mine) if mine else 0
         for family, own in families(mine).items():
@@ -176,7 +174,7 @@ def _by_family(items: Items) -> Table:
             right = stats.wilson(sum(item["correct"] == 1 for item in own), len(own))
             shares: list[Cell] = [mean_of(own, "recall", layer), lift(own, layer), right]
             counts: list[Cell] = [int((recalls >= COVERED).sum()), int((recalls == 0).sum())]
-            rows.append([told, family, len(own), layer, *shares, *counts])
+            rows.append([words, family, len(own), layer, *shares, *counts])
     note = "In the layer that fits best. Hit: half of the object or more is chosen; miss: nothing."
     return Table("Chosen and true tokens by family", columns, rows, note)
 
@@ -186,14 +184,14 @@ def _figures(results: Results) -> Iterator[Figure]:
     from adaspark.eval import charts
 
     clips = {clip.seed: clip for clip in clips_of(results)}
-    for kind, told in KINDS.items():
+    for kind, words in KINDS.items():
         mine = of_kind(results.items, kind)
         if not mine:
             continue
         layer = best_layer(mine)
         for name, found in zip(("hits", "misses"), cases(mine, layer), strict=True):
             if found:
-                title = f"{name.capitalize()} of {told}, layer {layer}"
+                title = f"{name.capitalize()} of {words}, layer {layer}"
                 drawn = [
                     case_of(clips[i["key"][0]], i, layer, results.config["cube"]) for i in found
                 ]

@@ -1,4 +1,4 @@
-"""`adaspark eval NAME` and `adaspark calibrate`: one way to run, take up, and redraw them all.
+"""`adaspark eval NAME` and `adaspark calibrate`: one way to run, resume and redraw them all.
 
 A command is a module of this package with a `Plan` (frozen; its defaults are the full run,
 `quick()` the one that ends within three minutes on two CPU cores), `run(plan, context)`, which adds
@@ -29,11 +29,11 @@ COMMANDS = {
     "niah": "Fig. 3: a needle in a haystack, frames by depth, four ways of choosing",
     "case": "Fig. 5: chosen cubes on the frames, for chosen words",
     "ablation": "ablations: halves, rules, shapes and sizes of cubes, compensation",
-    "pareto": "beyond the paper: accuracy against FLOPs, with rivals from outside the method",
+    "pareto": "beyond the paper: accuracy against FLOPs, with baselines from outside the method",
 }
 """Name of the module, and what it asks."""
 QUICK_SECS = 150.0
-"""after which a quick run begins nothing more, so that even a slow machine ends in 3 minutes"""
+"""after which a quick run starts nothing new, so that even a slow machine ends in 3 minutes"""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -42,8 +42,8 @@ def main(arguments: Sequence[str]) -> int:
         return run_command(arguments[0], arguments[1:])
     parser = Parser(prog="adaspark eval", description="The paper's questions at small scale.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, told in COMMANDS.items():
-        commands.add_parser(name, help=told)
+    for name, purpose in COMMANDS.items():
+        commands.add_parser(name, help=purpose)
     parser.parse_args(arguments)
     return 0
 
@@ -66,7 +66,7 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
         print(f"See {results.folder / 'index.html'}")
     else:
         results.save(module.summarise(results.items))
-        print(f"Where matplotlib is installed, --redraw {results.folder} draws it.")
+        print(f"With matplotlib installed, --redraw {results.folder} draws it.")
     for table in results.tables:
         print(f"\n{table.plain()}")
     return 0
@@ -78,11 +78,13 @@ def command_parser(name: str, plan: Any) -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="a small plan, for 3 minutes on a CPU")
     parser.add_argument("--model", default="mini", metavar="mini|mini-sparse|FOLDER")
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
-    parser.add_argument("--out", metavar="FOLDER", help="results; takes up those it holds")
-    parser.add_argument("--seed", type=whole, default=0, metavar="N", help="other scenes")
+    parser.add_argument(
+        "--out", metavar="FOLDER", help="folder of results; items in it are not computed again"
+    )
+    parser.add_argument("--seed", type=whole, default=0, metavar="N", help="seed of the scenes")
     parser.add_argument(
         "--budget-secs", type=number, metavar="S",
-        help=f"begin nothing after this ({QUICK_SECS:g} with --quick)",
+        help=f"start nothing new after this ({QUICK_SECS:g} with --quick)",
     )  # fmt: skip
     parser.add_argument("--redraw", metavar="FOLDER", help="draw saved results, without a model")
     add_dials(parser)
@@ -145,7 +147,7 @@ def _computed(
 
 
 def _what(arguments: Sequence[str]) -> list[str]:
-    """The options without --out: where results lie is not part of what they are."""
+    """The options without --out: the results' folder is not part of what they are."""
     kept = list(arguments)
     while "--out" in kept:
         at = kept.index("--out")

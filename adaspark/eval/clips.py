@@ -23,7 +23,7 @@ _FRUITLESS = 500  # scenes in a row
 class Length:
     """How long and how large clips are: `frames` at 4 a second, `side` pixels square.
 
-    Raises UserError where the model cannot be shown such clips.
+    Raises UserError if the model cannot be shown such clips.
     """
 
     frames: int
@@ -74,8 +74,9 @@ def mixed_clips(
 ) -> list[Clip]:
     """Clips whose questions are `items` of each family, one of a family a clip.
 
-    Scenes are drawn for the family that is furthest from its number, then asked all that they can
-    answer and that is still wanted. Raises UserError for a family that such clips cannot answer.
+    Scenes are drawn for the family that is furthest from its number, then asked every question that
+    they can answer and that is still missing. Raises UserError for a family that such clips cannot
+    answer.
     """
     asked: Counter[str] = Counter(dict.fromkeys(families, 0))
     clips: list[Clip] = []
@@ -105,7 +106,8 @@ def busy_clips(
     seed: int = 0,
     purpose: Purpose = "evaluation",
 ) -> list[Clip]:
-    """Few clips, each asked as much as it can answer: up to so many questions of every family.
+    """Few clips, each asked up to `questions_a_family` questions of every family that it can
+    answer.
 
     A clip is read once for all its questions, so this is how to ask much in little time; intervals
     must resample clips. Scenes are drawn for the family that was asked least so far.

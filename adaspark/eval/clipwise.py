@@ -18,7 +18,7 @@ Job = tuple[str, list[Clip]]
 class ClipPlan:
     """`items` questions of each family at each length, `video_rows` video queries a clip.
 
-    Raises UserError where nothing would be asked or a length cannot be shown.
+    Raises UserError if nothing would be asked or a length cannot be shown.
     """
 
     items: int = option(40, "questions of each family at each length")

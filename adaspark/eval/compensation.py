@@ -1,4 +1,4 @@
-"""What skipping tokens costs the FFN: the error of the mean, and of doing nothing, per layer.
+"""The FFN's error from skipping tokens, per layer: with the cube's mean, and with nothing instead.
 
 Axes: L layers, B clips, V video tokens, C cubes, h hidden size.
 """
@@ -36,17 +36,17 @@ class Branches:
 
 
 @contextmanager
-def listening(model: Any) -> Iterator[Branches]:
-    """Inside, the language model's FFNs are heard."""
-    heard, hooks = Branches(), []
+def recording_branches(model: Any) -> Iterator[Branches]:
+    """Record the language model's FFN calls inside the block."""
+    branches, hooks = Branches(), []
     for layer in model.model.language_model.layers:
         norm, mlp = layer.post_attention_layernorm, layer.mlp
         hooks += [
-            norm.register_forward_pre_hook(lambda _, given: heard.inputs.append(given[0])),
-            mlp.register_forward_hook(lambda _, __, output: heard.outputs.append(output)),
+            norm.register_forward_pre_hook(lambda _, given: branches.inputs.append(given[0])),
+            mlp.register_forward_hook(lambda _, __, output: branches.outputs.append(output)),
         ]
     try:
-        yield heard
+        yield branches
     finally:
         for hook in hooks:
             hook.remove()
@@ -56,7 +56,7 @@ def listening(model: Any) -> Iterator[Branches]:
 class SkipErrors:
     """Per layer and clip, fp64 [L, B]: the share of video tokens that pass, and root mean square
     errors of the skipped ones, relative to the FFN's own output (`branch`; bypass errs by 1 there)
-    and to the block's output x + FFN(x) (`mean`, `bypass`). NaN where nothing is skipped.
+    and to the block's output x + FFN(x) (`mean`, `bypass`). NaN if nothing is skipped.
     """
 
     passed: Tensor

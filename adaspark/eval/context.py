@@ -18,16 +18,16 @@ from adaspark.eval.runner import Runner
 Job = TypeVar("Job")
 Value = TypeVar("Value")
 
-_TELL_SECS = 10.0
+_PROGRESS_SECS = 10.0
 
 
-def option(default: Value, told: str) -> Value:
-    """A field of a `Plan` that the command line can set; `told` is its help.
+def option(default: Value, help_text: str) -> Value:
+    """A field of a `Plan` that the command line can set; `help_text` is its help.
 
     `items_a_family: int = option(500, "...")` becomes `--items-a-family N`; a tuple takes one value
     or more, of the kind of its first. The plan's `__post_init__` raises UserError for a bad value.
     """
-    made: Value = field(default=default, metadata={"help": told})
+    made: Value = field(default=default, metadata={"help": help_text})
     return made
 
 
@@ -36,7 +36,7 @@ class Context:
     """One run of one command.
 
     `config` is the checkpoint's own, with the dials that were typed. `seed` moves all scenes.
-    `deadline` is on the clock of `time.monotonic`; `say` tells progress.
+    `deadline` is on the clock of `time.monotonic`; `say` reports progress.
     """
 
     loaded: Checkpoint
@@ -52,14 +52,14 @@ class Context:
         return Runner(self.loaded)
 
     def in_time(self, jobs: Sequence[Job], name: Callable[[Job], str] = str) -> Iterator[Job]:
-        """The jobs as long as the budget lasts; the others are written down as left out.
+        """The jobs, while the budget lasts; the rest are recorded as left out.
 
         A job that began is finished. Put first what must not be missing.
         """
-        told = time.monotonic()
+        reported = time.monotonic()
         for index, job in enumerate(jobs):
-            if time.monotonic() - told > _TELL_SECS:
-                told = time.monotonic()
+            if time.monotonic() - reported > _PROGRESS_SECS:
+                reported = time.monotonic()
                 self.say(f"{index} of {len(jobs)} done; {name(job)} …")
             if self.deadline is not None and time.monotonic() >= self.deadline:
                 left = [name(job) for job in jobs[index:]]

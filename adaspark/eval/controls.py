@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 
-from adaspark.eval.arms import Arm, Clip
+from adaspark.eval.arms import Clip, Condition
 from adaspark.eval.shown import shown_times
 from adaspark.mini.model import FPS
 from adaspark.mini.tasks import Question
 from adaspark.mini.world import COLORS
 
-BLIND, SHUFFLED = Arm("blind", control="blind"), Arm("shuffled", control="shuffled")
+BLIND, SHUFFLED = Condition("blind", control="blind"), Condition("shuffled", control="shuffled")
 
 
 def as_shown(clip: Clip, question: Question) -> float | None:
-    """How right an answer is that is read off the shuffled frames; None where order is not asked.
+    """Score of an answer read off the shuffled frames in the order shown; None if the question is
+    not about order.
 
-    What is long in sight begins early, in a true order and in a random one, so this is more than
-    guessing. Of a motion the axis stays, and of its two directions one is right.
+    It exceeds chance: what is in sight for long begins early in any order. Shuffling keeps the axis
+    of a motion, so one of its two directions is right.
     """
     if question.form == "motion":
         return None if question.answer == "still" else 0.5

@@ -5,26 +5,26 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_FEWEST = 3
-"""pairs; of two any correlation is perfect"""
+_MIN_PAIRS = 3
+"""Any two pairs correlate perfectly."""
 
 
 def correlation(a: Tensor, b: Tensor) -> Tensor:
     """Pearson's, fp64 [...] of [..., N]; entries where either is not finite are left out.
 
-    NaN where fewer than three pairs are left or one side does not vary.
+    NaN if fewer than three pairs are left or one side does not vary.
     """
     known = a.isfinite() & b.isfinite()
     count = known.sum(-1)
     one, two = (_centred(values, known, count) for values in (a, b))
     scale = (one.square().sum(-1) * two.square().sum(-1)).sqrt()
-    return torch.where((count >= _FEWEST) & (scale > 0), (one * two).sum(-1) / scale, torch.nan)
+    return torch.where((count >= _MIN_PAIRS) & (scale > 0), (one * two).sum(-1) / scale, torch.nan)
 
 
 def rank_correlation(a: Tensor, b: Tensor, among: Tensor) -> Tensor:
     """Spearman's, fp64 [...] of [..., N] over the entries where `among`, bool [..., N], is true.
 
-    Equal values rank in their order, which matters little where few are equal.
+    Equal values rank in their order, which matters little if few are equal.
     """
     one, two = (_ranks(values, among) for values in (a, b))
     return correlation(one, two)

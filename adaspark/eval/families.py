@@ -1,8 +1,9 @@
-"""`adaspark eval families`: answers, densities and FLOPs per family of questions, arm by arm.
+"""`adaspark eval families`: answers, densities and FLOPs per family of questions, condition by
+condition.
 
-Asks what the paper's main tables ask, at small scale: ten families at three lengths, dense,
-AdaSpark and, where they are bundled, the weights tuned to sparsity. All arms answer identical
-questions. Controls, dense: grey pictures, and frames in a random order.
+The paper's main tables at small scale: ten families at three lengths, dense, AdaSpark and, if they
+are bundled, the weights tuned to sparsity. All conditions answer identical questions. Controls,
+dense: grey pictures, and frames in a random order.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 from adaspark import checkpoint
 from adaspark.checkpoint import BUNDLED, BUNDLED_FOLDER, BUNDLED_SPARSE
 from adaspark.errors import UserError
-from adaspark.eval.arms import DENSE_ARM, Arm, Clip
+from adaspark.eval.arms import DENSE_CONDITION, Clip, Condition
 from adaspark.eval.clips import Length, mixed_clips
 from adaspark.eval.context import Context, option
 from adaspark.eval.controls import BLIND, SHUFFLED, as_shown
@@ -40,12 +41,12 @@ class Plan:
     lengths: tuple[str, ...] = option(
         ("148x224", "64x224", "16x112"), "frames at 4 a second, x, pixels square"
     )
-    families: tuple[str, ...] = option(tuple(FAMILIES), "which are asked")
+    families: tuple[str, ...] = option(tuple(FAMILIES), "families that are asked")
     control_clips: int = option(200, "clips that are asked again blind and shuffled")
 
     def __post_init__(self) -> None:
         if self.items < 1 or self.control_clips < 0:
-            raise UserError("Ask at least 1 item of a family, and no fewer than 0 clips again.")
+            raise UserError("Ask at least 1 item of a family; --control-clips is 0 or more.")
         for family in self.families:
             check_family(family)
         for length in self.lengths:
@@ -58,11 +59,14 @@ class Plan:
 
 
 def run(plan: Plan, context: Context) -> None:
-    """Ask every clip of the plan, all arms of a batch together, and add an item a question."""
-    arms = list(_arms(context))
+    """Ask every clip of the plan under all conditions, batch by batch; add an item a question."""
+    conditions = list(_conditions(context))
     for length, clips, controls in context.in_time(_jobs(plan, context), name=lambda job: job[0]):
-        answers = {name: runner.run(clips, arm) for name, runner, arm in arms}
-        again = {arm.name: context.runner.run(controls, arm) for arm in (BLIND, SHUFFLED)}
+        answers = {name: runner.run(clips, condition) for name, runner, condition in conditions}
+        again = {
+            condition.name: context.runner.run(controls, condition)
+            for condition in (BLIND, SHUFFLED)
+        }
         for row, clip in enumerate(clips):
             for index, question in enumerate(clip.questions):
                 if context.results.has(length, clip.seed, index):
@@ -73,7 +77,7 @@ def run(plan: Plan, context: Context) -> None:
                     "question": question.text,
                     "expected": question.answer,
                 }
-                item |= {name: _told(name, found[row][index]) for name, found in answers.items()}
+                item |= {name: _fields(name, found[row][index]) for name, found in answers.items()}
                 if row < len(controls):
                     item |= _controls(clip, question, {n: o[row][index] for n, o in again.items()})
                 context.results.add(length, clip.seed, index, **item)
@@ -84,15 +88,15 @@ def summarise(items: Items) -> list[Table]:
     return tables(study(items))
 
 
-def _arms(context: Context) -> Iterator[tuple[str, Runner, Arm]]:
-    """Name, model and configuration of each arm."""
-    yield DENSE_ARM.name, context.runner, DENSE_ARM
-    yield "AdaSpark", context.runner, Arm("AdaSpark", context.config)
+def _conditions(context: Context) -> Iterator[tuple[str, Runner, Condition]]:
+    """Name, model and configuration of each condition."""
+    yield DENSE_CONDITION.name, context.runner, DENSE_CONDITION
+    yield "AdaSpark", context.runner, Condition("AdaSpark", context.config)
     if context.loaded.name == BUNDLED and SPARSE_WEIGHTS.is_file():
         tuned = checkpoint.load(BUNDLED_SPARSE, device=context.loaded.device.type)
         typed = context.config != context.loaded.config
         config = context.config if typed else tuned.config
-        yield "AdaSpark, tuned", Runner(tuned), Arm("AdaSpark, tuned", config)
+        yield "AdaSpark, tuned", Runner(tuned), Condition("AdaSpark, tuned", config)
 
 
 def _jobs(plan: Plan, context: Context) -> list[tuple[str, Sequence[Clip], Sequence[Clip]]]:
@@ -114,11 +118,11 @@ def _jobs(plan: Plan, context: Context) -> list[tuple[str, Sequence[Clip], Seque
     return found
 
 
-def _told(name: str, outcome: Outcome) -> dict[str, Any]:
-    """What is kept of an arm's outcome, in three decimals; dense alone has no choices to tell."""
+def _fields(name: str, outcome: Outcome) -> dict[str, Any]:
+    """What an item keeps of an outcome, in three decimals; the dense one made no choices."""
     score = {"answer": outcome.answer, "correct": round(outcome.correct, 3)}
     score["logprob"] = round(outcome.logprob, 3)
-    if name == DENSE_ARM.name:
+    if name == DENSE_CONDITION.name:
         return score
     density, cost = outcome.density, outcome.flops
     whole = (cost["sparse"] + cost["vision"]) / (cost["dense"] + cost["vision_dense"])
@@ -135,9 +139,12 @@ def _told(name: str, outcome: Outcome) -> dict[str, Any]:
 
 
 def _controls(clip: Clip, question: Question, again: dict[str, Outcome]) -> dict[str, Any]:
-    """Answers without a picture; and where order is what is asked, out of order."""
-    told = {n: {"answer": o.answer, "correct": round(o.correct, 3)} for n, o in again.items()}
-    luck = as_shown(clip, question)
-    if luck is None:
-        return {"blind": told["blind"]}
-    return {"blind": told["blind"], "shuffled": {**told["shuffled"], "as_shown": round(luck, 3)}}
+    """Answers without a picture and, if the question is about order, out of order."""
+    fields = {n: {"answer": o.answer, "correct": round(o.correct, 3)} for n, o in again.items()}
+    order_score = as_shown(clip, question)
+    if order_score is None:
+        return {"blind": fields["blind"]}
+    return {
+        "blind": fields["blind"],
+        "shuffled": {**fields["shuffled"], "as_shown": round(order_score, 3)},
+    }

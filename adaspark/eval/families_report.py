@@ -39,15 +39,15 @@ def draw(results: Results) -> None:
 
 def findings(answers: Answers) -> Iterator[str]:
     """What the numbers of one length say."""
-    for arm in answers.compared:
-        yield _overall(answers, arm)
-        yield _worst(answers, arm)
-    for control, told in _controls(answers, better=False).items():
-        yield f"{answers.title}, {control}, not shown to be better than luck: {told}."
+    for condition in answers.compared:
+        yield _overall(answers, condition)
+        yield _worst(answers, condition)
+    for control, listed in _controls(answers, better=False).items():
+        yield f"{answers.title}, {control}, not shown to be better than luck: {listed}."
 
 
 def failures(answers: Answers) -> Iterator[str]:
-    """What one length did not reach, lost, or gave away."""
+    """Targets missed, families that lose, and controls better than chance, at one length."""
     below = [
         f"{family} {_percent(found.value)} of {_percent(TARGETS[family])}"
         for family, found in answers.accuracies["dense"].items()
@@ -55,27 +55,29 @@ def failures(answers: Answers) -> Iterator[str]:
     ]
     if below:
         yield f"{answers.title}: the dense model misses its target in {'; '.join(below)}."
-    for arm, rows in answers.compared.items():
+    for condition, rows in answers.compared.items():
         for family, row in rows.items():
             if row.verdict == "worse" or row.difference.value < -row.margin:
-                yield f"{answers.title}, {arm}, {family}. {row.sentence}"
-    for control, told in _controls(answers, better=True).items():
+                yield f"{answers.title}, {condition}, {family}. {row.sentence}"
+    for control, listed in _controls(answers, better=True).items():
         yield (
             f"{answers.title}, {control}, better than luck, so that these questions give something "
-            f"away: {told}."
+            f"away: {listed}."
         )
 
 
-def _overall(answers: Answers, arm: str) -> str:
-    found = answers.compared[arm]
+def _overall(answers: Answers, condition: str) -> str:
+    found = answers.compared[condition]
     verdicts: dict[str, list[str]] = {}
     for family in answers.families:
         verdicts.setdefault(found[family].verdict, []).append(family)
     listed = "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in verdicts.items())
     total = found["all"]
-    flops, attention, ffn = (mean(answers.items, arm, n) for n in ("flops", "attention", "ffn"))
+    flops, attention, ffn = (
+        mean(answers.items, condition, n) for n in ("flops", "attention", "ffn")
+    )
     return (
-        f"{answers.title}: {arm} scores {_percent(total.treated)}, dense "
+        f"{answers.title}: {condition} scores {_percent(total.treated)}, dense "
         f"{_percent(total.baseline)} on {total.items:,} questions. {total.sentence} The prefill "
         f"costs {_percent(flops)} of its dense FLOPs, at attention density "
         f"{written(attention, 'share')} and FFN density {written(ffn, 'share')}. By family, "
@@ -83,9 +85,9 @@ def _overall(answers: Answers, arm: str) -> str:
     )
 
 
-def _worst(answers: Answers, arm: str) -> str:
-    right = {family: found.value for family, found in answers.accuracies[arm].items()}
-    lost = {f: answers.compared[arm][f].difference.value for f in answers.families}
+def _worst(answers: Answers, condition: str) -> str:
+    right = {family: found.value for family, found in answers.accuracies[condition].items()}
+    lost = {f: answers.compared[condition][f].difference.value for f in answers.families}
     lowest, most = min(right, key=right.__getitem__), min(lost, key=lost.__getitem__)
     against = (
         f"against dense, {most} loses most ({written(lost[most], 'points')} points)"
@@ -93,23 +95,25 @@ def _worst(answers: Answers, arm: str) -> str:
         else "no family loses against dense"
     )
     return (
-        f"{answers.title}: the worst family of {arm} is {lowest} ({_percent(right[lowest])}); "
-        f"{against}."
+        f"{answers.title}: the worst family of {condition} is {lowest} "
+        f"({_percent(right[lowest])}); {against}."
     )
 
 
 def _controls(answers: Answers, *, better: bool) -> dict[str, str]:
-    """By control: the families whose interval lies above luck, or those whose does not."""
-    told: dict[str, list[str]] = {"grey pictures": [], "frames shuffled": []}
+    """By control: the families whose interval lies above chance (`better`), or the others."""
+    listed: dict[str, list[str]] = {"grey pictures": [], "frames shuffled": []}
     for family, mine in by_family([item for item in answers.items if "blind" in item]).items():
         mixed = [item for item in mine if "shuffled" in item]
         found = {"grey pictures": (accuracy(mine, "blind"), chance(mine))}
         if mixed:
             found["frames shuffled"] = (accuracy(mixed, "shuffled"), by_order(mixed))
-        for control, (right, luck) in found.items():
-            if family != "absent" and (right.low > luck) == better:
-                told[control].append(f"{family} {_percent(right.value)} (luck {_percent(luck)})")
-    return {control: ", ".join(families) for control, families in told.items() if families}
+        for control, (right, chance_score) in found.items():
+            if family != "absent" and (right.low > chance_score) == better:
+                listed[control].append(
+                    f"{family} {_percent(right.value)} (luck {_percent(chance_score)})"
+                )
+    return {control: ", ".join(families) for control, families in listed.items() if families}
 
 
 def _bars(answers: Answers) -> Figure:
@@ -118,7 +122,7 @@ def _bars(answers: Answers) -> Figure:
     title = f"Right answers by family, {answers.title}"
     picture = charts.bars_with_intervals(
         list(answers.families),
-        {arm: list(found.values()) for arm, found in answers.accuracies.items()},
+        {condition: list(found.values()) for condition, found in answers.accuracies.items()},
         title=title,
         ylabel="right answers",
         chance=[chance(mine) for mine in answers.families.values()],
@@ -126,10 +130,13 @@ def _bars(answers: Answers) -> Figure:
     )
     said = "; ".join(
         f"{family} "
-        + ", ".join(_percent(answers.accuracies[arm][family].value) for arm in answers.arms)
+        + ", ".join(
+            _percent(answers.accuracies[condition][family].value)
+            for condition in answers.conditions
+        )
         for family in answers.families
     )
-    alt = f"Bars of {', '.join(answers.arms)} by family: {said}."
+    alt = f"Bars of {', '.join(answers.conditions)} by family: {said}."
     return Figure(f"families_{answers.length}", picture, title, alt)
 
 
@@ -142,8 +149,8 @@ def _by_length(studied: Sequence[Answers]) -> Iterator[Figure]:
     tokens = [answers.length.tokens for answers in studied]
     names = {"attention": "attention density", "ffn": "FFN density", "flops": "FLOPs"}
     series = {
-        told: [mean(answers.items, "AdaSpark", name) for answers in studied]
-        for name, told in names.items()
+        label: [mean(answers.items, "AdaSpark", name) for answers in studied]
+        for name, label in names.items()
     }
     title = "What AdaSpark computes, by length"
     picture = charts.lines(
@@ -158,7 +165,7 @@ def _by_length(studied: Sequence[Answers]) -> Iterator[Figure]:
         note="Prefill of the language model; FLOPs by arithmetic.",
     )
     said = "; ".join(
-        f"{told} {', '.join(map(_percent, values))}" for told, values in series.items()
+        f"{label} {', '.join(map(_percent, values))}" for label, values in series.items()
     )
     yield Figure("families_cost", picture, title, f"Lines at {tokens} video tokens: {said}.")
 

@@ -27,8 +27,8 @@ TARGETS = {
     "aggregate": 0.85,
     "absent": 0.9,
 }
-"""What the dense model was to reach, fixed before it was trained; grounding in mIoU."""
-ARMS = ("dense", "AdaSpark", "AdaSpark, tuned")
+"""Targets of the dense model, fixed before it was trained; grounding in mIoU."""
+CONDITIONS = ("dense", "AdaSpark", "AdaSpark, tuned")
 NAMED = {"order_pair": 2, "beside": 2, "above": 2, "where": 4}
 """Forms whose possible answers are named or known: how many."""
 
@@ -50,9 +50,11 @@ class Answers:
         return f"{of.frames} frames of {of.side} px ({of.tokens:,} video tokens)"
 
     @cached_property
-    def arms(self) -> list[str]:
-        """The arms that all items have."""
-        return [arm for arm in ARMS if all(arm in item for item in self.items)]
+    def conditions(self) -> list[str]:
+        """The conditions that all items have."""
+        return [
+            condition for condition in CONDITIONS if all(condition in item for item in self.items)
+        ]
 
     @cached_property
     def families(self) -> dict[str, Items]:
@@ -61,19 +63,21 @@ class Answers:
 
     @cached_property
     def accuracies(self) -> dict[str, dict[str, stats.Estimate]]:
-        """By arm and family."""
+        """By condition and family."""
         return {
-            arm: {family: accuracy(mine, arm) for family, mine in self.families.items()}
-            for arm in self.arms
+            condition: {family: accuracy(mine, condition) for family, mine in self.families.items()}
+            for condition in self.conditions
         }
 
     @cached_property
     def compared(self) -> dict[str, dict[str, stats.Comparison]]:
-        """By arm and family: sparse arms against dense on the same items; "all" at the end."""
+        """By condition and family: sparse conditions against dense on the same items; "all" at the
+        end.
+        """
         groups = {**self.families, "all": self.items}
         return {
-            arm: {name: _compared(mine, arm) for name, mine in groups.items()}
-            for arm in self.arms[1:]
+            condition: {name: _compared(mine, condition) for name, mine in groups.items()}
+            for condition in self.conditions[1:]
         }
 
 
@@ -91,7 +95,7 @@ def tables(studied: Sequence[Answers]) -> list[Table]:
     found = []
     for answers in studied:
         found.append(_answers(answers))
-        found += [_comparisons(answers, arm) for arm in answers.compared]
+        found += [_comparisons(answers, condition) for condition in answers.compared]
     return [*found, _cost(studied), _graded(studied), _controls(studied)] if studied else []
 
 
@@ -101,17 +105,17 @@ def by_family(items: Items) -> dict[str, Items]:
     return {family: mine for family, mine in found.items() if mine}
 
 
-def accuracy(items: Items, arm: str) -> stats.Estimate:
-    """Share of right answers with Wilson's interval; mIoU, bootstrapped, where all are spans."""
-    scores = _scores(items, arm)
+def accuracy(items: Items, condition: str) -> stats.Estimate:
+    """Share of right answers with Wilson's interval; mIoU, bootstrapped, if all are spans."""
+    scores = _scores(items, condition)
     if all(item["family"] == "grounding" for item in items):
         return stats.bootstrap_mean(scores, _videos(items))
     return stats.wilson(sum(score >= stats.RIGHT for score in scores), len(scores))
 
 
 def chance(items: Items) -> float:
-    """What one gets who knows the questions alone: the best constant answer to each form, or one
-    of the answers that the question names. NaN for what is never there.
+    """Chance score from the questions alone: the best constant answer to each form, or one of the
+    answers that the question names. NaN for `absent`, whose objects are never there.
     """
     if items[0]["family"] == "absent":
         return float("nan")
@@ -122,7 +126,7 @@ def chance(items: Items) -> float:
 
 
 def _by_luck(form: str, expected: list[str]) -> float:
-    """How many of the answers to one form the best luck gets right, spans by their overlap."""
+    """How many answers to one form the best guess gets right; spans count by their overlap."""
     if form in NAMED:
         return len(expected) / NAMED[form]
     if form != "grounding":
@@ -137,25 +141,30 @@ def by_order(items: Items) -> float:
     return float(np.mean([item["shuffled"]["as_shown"] for item in items]))
 
 
-def mean(items: Items, arm: str, name: str) -> float | None:
-    """Mean of a figure of an arm over the items that have it."""
-    known = [item[arm][name] for item in items if item[arm][name] is not None]
+def mean(items: Items, condition: str, name: str) -> float | None:
+    """Mean of a figure of a condition over the items that have it."""
+    known = [item[condition][name] for item in items if item[condition][name] is not None]
     return float(np.mean(known)) if known else None
 
 
-def _compared(items: Items, arm: str) -> stats.Comparison:
-    return stats.compare(_scores(items, arm), _scores(items, "dense"), _videos(items))
+def _compared(items: Items, condition: str) -> stats.Comparison:
+    return stats.compare(_scores(items, condition), _scores(items, "dense"), _videos(items))
 
 
 def _answers(answers: Answers) -> Table:
-    sparse = answers.arms[1:]
-    shares = ["target", *answers.arms, *(f"hit rate, {arm}" for arm in sparse), "chance"]
+    sparse = answers.conditions[1:]
+    shares = [
+        "target",
+        *answers.conditions,
+        *(f"hit rate, {condition}" for condition in sparse),
+        "chance",
+    ]
     columns: dict[str, Kind] = {"family": "text", "items": "count"}
     columns.update((name, "percent") for name in shares)
     rows: list[list[Cell]] = []
     for family, mine in answers.families.items():
-        right = [answers.accuracies[arm][family] for arm in answers.arms]
-        found = [mean(mine, arm, "hit_last") for arm in sparse]
+        right = [answers.accuracies[condition][family] for condition in answers.conditions]
+        found = [mean(mine, condition, "hit_last") for condition in sparse]
         rows.append([family, len(mine), TARGETS[family], *right, *found, chance(mine)])
     note = (
         "Exact answers with Wilson's 95 % interval; grounding is mIoU, bootstrapped by video. Hit "
@@ -165,13 +174,13 @@ def _answers(answers: Answers) -> Table:
     return Table(f"Answers, {answers.title}", columns, rows, note)
 
 
-def _comparisons(answers: Answers, arm: str) -> Table:
+def _comparisons(answers: Answers, condition: str) -> Table:
     note = (
         "Identical questions; difference with a 95 % interval, bootstrapped by video; non-inferior "
         "where it excludes a loss of 1 point. Grounding flips at an IoU of 0.5."
     )
-    title = f"{arm} against dense, {answers.title}"
-    return comparisons(title, answers.compared[arm], note=note)
+    title = f"{condition} against dense, {answers.title}"
+    return comparisons(title, answers.compared[condition], note=note)
 
 
 def _cost(studied: Sequence[Answers]) -> Table:
@@ -186,9 +195,9 @@ def _cost(studied: Sequence[Answers]) -> Table:
     }
     names = ("attention", "rows", "ffn", "flops", "with_vision")
     rows: list[list[Cell]] = [
-        [str(answers.length), arm, *(mean(answers.items, arm, name) for name in names)]
+        [str(answers.length), condition, *(mean(answers.items, condition, name) for name in names)]
         for answers in studied
-        for arm in answers.arms[1:]
+        for condition in answers.conditions[1:]
     ]
     note = "FLOPs of the language model's prefill by arithmetic (label A), choosing included."
     return Table("Cost", columns, rows, note)
@@ -204,12 +213,12 @@ def _graded(studied: Sequence[Answers]) -> Table:
         spans = answers.families.get("grounding", [])
         counts = answers.families.get("count", [])
         true = [float(item["expected"]) for item in counts]
-        for arm in answers.arms:
-            overlaps = stats.grounding(_scores(spans, arm), _videos(spans))
-            said = [_number(item[arm]["answer"]) for item in counts]
+        for condition in answers.conditions:
+            overlaps = stats.grounding(_scores(spans, condition), _videos(spans))
+            said = [_number(item[condition]["answer"]) for item in counts]
             relative = stats.relative_accuracy(said, true)
             counted = stats.bootstrap_mean(relative, _videos(counts))
-            rows.append([str(answers.length), arm, *overlaps.values(), counted])
+            rows.append([str(answers.length), condition, *overlaps.values(), counted])
     return Table("Graded scores", columns, rows, "MRA: mean relative accuracy, as in VSI-Bench.")
 
 
@@ -241,8 +250,8 @@ def _controls(studied: Sequence[Answers]) -> Table:
     return Table("Controls", columns, rows, note)
 
 
-def _scores(items: Items, arm: str) -> list[float]:
-    return [item[arm]["correct"] for item in items]
+def _scores(items: Items, condition: str) -> list[float]:
+    return [item[condition]["correct"] for item in items]
 
 
 def _videos(items: Items) -> list[int]:

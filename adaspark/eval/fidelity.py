@@ -2,7 +2,7 @@
 
 Beyond the paper, at small scale. On one dense run: how much of the attention the chosen cubes hold,
 against other choices as dense; how well the router's weights rank and promise it; what skipping
-tokens costs the FFN. Against it, AdaSpark's answers: divergence and flips.
+tokens costs the FFN. AdaSpark's answers against the dense ones: divergence and flips.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from torch import Tensor
 from adaspark.config import DENSE, AdaSparkConfig
 from adaspark.errors import UserError
 from adaspark.eval import recall as choice
-from adaspark.eval.arms import Arm, Clip
+from adaspark.eval.arms import Clip, Condition
 from adaspark.eval.clipwise import ClipPlan, batches
-from adaspark.eval.compensation import listening, skip_errors
+from adaspark.eval.compensation import recording_branches, skip_errors
 from adaspark.eval.context import Context, option
 from adaspark.eval.correlation import rank_correlation
 from adaspark.eval.fidelity_report import draw, summarise
 from adaspark.eval.layerwise import rounded
 from adaspark.eval.rows import Rows, kinds_of, rows_of
-from adaspark.eval.runner import Heard, Record, Runner
+from adaspark.eval.runner import Record, RecordedBatch, Runner
 
 __all__ = ["Plan", "draw", "run", "summarise"]
 
@@ -57,7 +57,7 @@ class Plan(ClipPlan):
 def run(plan: Plan, context: Context) -> None:
     """Read every clip densely and sparsely, and add one item a clip.
 
-    Raises UserError where thresholds differ by layer.
+    Raises UserError if thresholds differ by layer.
     """
     attn, ffn = _own_ps(context.config)
     for length, clips in batches(context, plan):
@@ -78,14 +78,14 @@ def _own_ps(config: AdaSparkConfig) -> tuple[float, float]:
     return attn, ffn
 
 
-def sparse_arms(config: AdaSparkConfig) -> list[Arm]:
+def sparse_conditions(config: AdaSparkConfig) -> list[Condition]:
     """AdaSpark and its parts, each compared with dense answers."""
     ffn_only = replace(config, attn_top_p=1.0)
     return [
-        Arm("AdaSpark", config),
-        Arm("attention only", replace(config, ffn_top_p=1.0)),
-        Arm("FFN only", ffn_only),
-        Arm("FFN only, bypass", replace(ffn_only, ffn_skipped="bypass")),
+        Condition("AdaSpark", config),
+        Condition("attention only", replace(config, ffn_top_p=1.0)),
+        Condition("FFN only", ffn_only),
+        Condition("FFN only, bypass", replace(ffn_only, ffn_skipped="bypass")),
     ]
 
 
@@ -93,14 +93,16 @@ def _dense(plan: Plan, context: Context, clips: Sequence[Clip]) -> list[dict[str
     """What one dense run says of every choice, clip by clip."""
     runner, config = context.runner, context.config
     record = {"mass": True, "video_rows": plan.video_rows}
-    with listening(runner.model) as branches:
-        cubes = _heard(runner, clips, Arm("dense", replace(DENSE, cube=config.cube)), **record)
-    video = cubes.plan.video
+    with recording_branches(runner.model) as branches:
+        cubes = _recorded(
+            runner, clips, Condition("dense", replace(DENSE, cube=config.cube)), **record
+        )
+    video = cubes.geometry.video
     inputs, outputs = (part[:, :, video] for part in branches.take(len(cubes.decisions.layers)))
     attn_p, ffn_p = _own_ps(config)
     ps = sorted({*plan.ps, ffn_p})
-    ffn = {p: skip_errors(inputs, outputs, cubes.plan.layout, p) for p in ps}
-    runs = _heard(runner, clips, Arm("dense", DENSE, runs=prod(config.cube)), **record)
+    ffn = {p: skip_errors(inputs, outputs, cubes.geometry.layout, p) for p in ps}
+    runs = _recorded(runner, clips, Condition("dense", DENSE, runs=prod(config.cube)), **record)
     found = []
     for clip in range(len(clips)):
         by_kind = {
@@ -116,8 +118,8 @@ def _dense(plan: Plan, context: Context, clips: Sequence[Clip]) -> list[dict[str
 
 
 def _choices(rows: Rows, runs: Rows, plan: Plan, own_p: float) -> dict[str, Any]:
-    """Recall of every choice at every p, by layer at `own_p`, and the router's rank correlation
-    and promise kept.
+    """Recall of every choice at every p, by layer at `own_p`, and the router's rank correlation and
+    the mass its promises deliver.
     """
     by_p: dict[str, Any] = {}
     by_layer: dict[str, Any] = {}
@@ -151,20 +153,20 @@ def _caught(rows: Rows, kept: Tensor) -> dict[str, float | None]:
 
 
 def _answers(context: Context, clips: Sequence[Clip]) -> list[dict[str, Any]]:
-    """How each sparse arm's answers differ from the dense ones, clip by clip."""
+    """How each sparse condition's answers differ from the dense ones, clip by clip."""
     runner = context.runner
-    dense = _heard(runner, clips, Arm("dense"))
+    dense = _recorded(runner, clips, Condition("dense"))
     found: list[dict[str, Any]] = [
         {"questions": [{"family": question.family, "arms": {}} for question in clip.questions]}
         for clip in clips
     ]
-    for arm in sparse_arms(context.config):
-        sparse = _heard(runner, clips, arm)
+    for condition in sparse_conditions(context.config):
+        sparse = _recorded(runner, clips, condition)
         for row, clip in enumerate(clips):
             for index, question in enumerate(clip.questions):
                 expected = [*runner.packer.encode(question.answer), runner.packer.end_id]
                 pair = dense.log_probs[row][index], sparse.log_probs[row][index]
-                found[row]["questions"][index]["arms"][arm.name] = divergence(*pair, expected)
+                found[row]["questions"][index]["arms"][condition.name] = divergence(*pair, expected)
     return found
 
 
@@ -186,9 +188,11 @@ def divergence(dense: Tensor, sparse: Tensor, expected: Sequence[int]) -> dict[s
     }
 
 
-def _heard(runner: Runner, clips: Sequence[Clip], arm: Arm, **wanted: Any) -> Heard:
-    """What is heard of clips that are one of the runner's batches."""
-    heard: list[Heard] = []
-    runner.listen(clips, arm, Record(heard.append, **wanted))
-    (batch,) = heard
+def _recorded(
+    runner: Runner, clips: Sequence[Clip], condition: Condition, **wanted: Any
+) -> RecordedBatch:
+    """What is recorded of clips that are one of the runner's batches."""
+    recorded: list[RecordedBatch] = []
+    runner.observe(clips, condition, Record(recorded.append, **wanted))
+    (batch,) = recorded
     return batch

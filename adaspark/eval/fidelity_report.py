@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from adaspark.eval.fidelity_tables import (
+    BASELINES,
     CHOICES,
-    RIVALS,
     Items,
     ahead,
     answer,
-    arms_of,
     caught,
+    conditions_of,
     gained,
     own_p,
     ps_of,
@@ -59,7 +59,7 @@ def findings(items: Items) -> Iterator[str]:
     for length, mine in reversed(lengths_of(items).items()):
         for kind in KINDS:
             yield f"{length}, {kind} queries: {_said_recall(mine, kind)}"
-            better = [r for r in RIVALS if r != RUNS and _lead(mine, kind, r).low > 0]
+            better = [r for r in BASELINES if r != RUNS and _lead(mine, kind, r).low > 0]
             if better:
                 yield (
                     f"{length}, {kind} queries: at equal density top-p catches more than "
@@ -77,20 +77,20 @@ def findings(items: Items) -> Iterator[str]:
 
 
 def failures(items: Items) -> Iterator[str]:
-    """Rivals that are not beaten, promises that are not kept."""
+    """Baselines that are not beaten, promises that are not kept."""
     for length, mine in reversed(lengths_of(items).items()):
         for kind in KINDS:
-            leads = {rival: _lead(mine, kind, rival) for rival in RIVALS if rival != RUNS}
-            level = [rival for rival, lead in leads.items() if lead.low <= 0 <= lead.high]
-            behind = [rival for rival, lead in leads.items() if lead.high < 0]
-            for rivals, said in (
+            leads = {name: _lead(mine, kind, name) for name in BASELINES if name != RUNS}
+            level = [name for name, lead in leads.items() if lead.low <= 0 <= lead.high]
+            behind = [name for name, lead in leads.items() if lead.high < 0]
+            for baselines, said in (
                 (behind, "less than"),
                 (level, "as much as, not clearly more than"),
             ):
-                if rivals:
+                if baselines:
                     yield (
                         f"{length}, {kind} queries: at equal density top-p catches {said} "
-                        f"{_listed(mine, kind, rivals)}."
+                        f"{_listed(mine, kind, baselines)}."
                     )
             runs = _lead(mine, kind, RUNS)
             if runs.low <= 0:
@@ -114,8 +114,8 @@ def failures(items: Items) -> Iterator[str]:
             )
 
 
-def _lead(items: Items, kind: str, rival: str) -> Estimate:
-    return ahead(items, kind, own_p(items), rival)
+def _lead(items: Items, kind: str, baseline: str) -> Estimate:
+    return ahead(items, kind, own_p(items), baseline)
 
 
 def _said_recall(items: Items, kind: str) -> str:
@@ -142,15 +142,15 @@ def _said_runs(items: Items, kind: str) -> str:
 
 def _said_answers(items: Items) -> str:
     parts = [
-        f"{arm} {written(answer(items, arm, 'kl'), 'number')} nats and "
-        f"{written(answer(items, arm, 'first'), 'percent')}"
-        for arm in arms_of(items)
+        f"{condition} {written(answer(items, condition, 'kl'), 'number')} nats and "
+        f"{written(answer(items, condition, 'first'), 'percent')}"
+        for condition in conditions_of(items)
     ]
     return f"divergence from dense answers, and first tokens that change: {'; '.join(parts)}."
 
 
-def _listed(items: Items, kind: str, rivals: list[str]) -> str:
-    leads = [f"{r} ({written(_lead(items, kind, r), 'points')} points)" for r in rivals]
+def _listed(items: Items, kind: str, baselines: list[str]) -> str:
+    leads = [f"{r} ({written(_lead(items, kind, r), 'points')} points)" for r in baselines]
     return ", ".join(leads)
 
 

@@ -18,7 +18,7 @@ Items = Sequence[dict[str, Any]]
 Floats = NDArray[np.float64]
 
 CHOICES = (*RULES, RUNS)
-RIVALS = tuple(name for name in CHOICES if name not in ("top-p", "oracle"))
+BASELINES = tuple(name for name in CHOICES if name not in ("top-p", "oracle"))
 
 
 def summarise(items: Items) -> list[Table]:
@@ -48,13 +48,13 @@ def caught(items: Items, kind: str, p: str, rule: str, what: str = "mean") -> Fl
     return np.array(found, np.float64)
 
 
-def ahead(items: Items, kind: str, p: str, rival: str) -> Estimate:
-    """Recall of top-p less a rival's on the same rows, paired by clip."""
-    return mean_of(caught(items, kind, p, "top-p") - caught(items, kind, p, rival))
+def ahead(items: Items, kind: str, p: str, baseline: str) -> Estimate:
+    """Recall of top-p less a baseline's on the same rows, paired by clip."""
+    return mean_of(caught(items, kind, p, "top-p") - caught(items, kind, p, baseline))
 
 
 def realised(items: Items, kind: str, p: str) -> Estimate:
-    """Share of the true mass that top-p catches where p was promised."""
+    """Share of the true mass that top-p covers when its router promises p."""
     return over_layers([item["attention"][kind]["realised"][p] for item in items])
 
 
@@ -69,14 +69,16 @@ def gained(items: Items) -> list[Estimate]:
     return by_layer((_skipped(items, "bypass", own) - _skipped(items, "mean", own)).tolist())
 
 
-def answer(items: Items, arm: str, what: str) -> Estimate:
+def answer(items: Items, condition: str, what: str) -> Estimate:
     """Mean over questions of `kl`, `first`, `any` or `lost`, bootstrapped by clip."""
-    found = [(item["key"][1], q["arms"][arm][what]) for item in items for q in item["questions"]]
+    found = [
+        (item["key"][1], q["arms"][condition][what]) for item in items for q in item["questions"]
+    ]
     return bootstrap_mean([float(value) for _, value in found], [clip for clip, _ in found])
 
 
-def arms_of(items: Items) -> list[str]:
-    """Names of the sparse arms."""
+def conditions_of(items: Items) -> list[str]:
+    """Names of the sparse conditions."""
     return next((list(q["arms"]) for item in items for q in item["questions"]), [])
 
 
@@ -97,12 +99,12 @@ def _answers(items: Items) -> Table:
     rows: list[list[Cell]] = [
         [
             length,
-            arm,
+            condition,
             sum(len(item["questions"]) for item in mine),
-            *(answer(mine, arm, what) for what in ("kl", "first", "any", "lost")),
+            *(answer(mine, condition, what) for what in ("kl", "first", "any", "lost")),
         ]
         for length, mine in lengths_of(items).items()
-        for arm in arms_of(mine)
+        for condition in conditions_of(mine)
     ]
     note = (
         "Distributions over the vocabulary under the expected answer, dense against sparse: KL is "

@@ -25,19 +25,19 @@ OWN_FIELDS = frozenset({"plan", "commit", "seconds", "key"})
 
 @dataclass
 class ItemLog:
-    """The items in `folder`. All methods raise OSError where the disk refuses."""
+    """The items in `folder`. All methods raise OSError if the disk refuses."""
 
     folder: Path
     _is_whole: bool = field(default=False, init=False)
 
     @property
     def open_file(self) -> Path:
-        """Where items are appended."""
+        """The file that items are appended to."""
         return self.folder / "items.jsonl"
 
     @property
     def packed_file(self) -> Path:
-        """Where `pack` keeps them."""
+        """The file that `pack` writes."""
         return self.folder / "items.jsonl.gz"
 
     def read(self) -> list[dict[str, Any]]:

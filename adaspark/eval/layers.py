@@ -1,8 +1,8 @@
-"""`adaspark eval layers`: how many cubes and tokens each layer keeps, for whom, and for what.
+"""`adaspark eval layers`: how many cubes and tokens each layer keeps, by query and question.
 
-Asks what the paper's Fig. 4 asks, at small scale: kept cubes by layer, by kind of query and by
-family of question; kept FFN tokens by layer; and whether a question about the whole clip keeps
-more than one about a single object of the same clip.
+The paper's Fig. 4 at small scale: kept cubes by layer, by kind of query and by family of question;
+kept FFN tokens by layer; and whether a question about the whole clip keeps more than one about a
+single object of the same clip.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from adaspark.eval.arms import Arm, Clip
+from adaspark.eval.arms import Clip, Condition
 from adaspark.eval.asking import Span
 from adaspark.eval.clipwise import ClipPlan, batches
 from adaspark.eval.context import Context, option
@@ -21,7 +21,7 @@ from adaspark.eval.correlation import correlation
 from adaspark.eval.layers_report import draw, summarise
 from adaspark.eval.layerwise import rounded
 from adaspark.eval.rows import Rows, kinds_of, rows_of, text_rows
-from adaspark.eval.runner import Heard, Record
+from adaspark.eval.runner import Record, RecordedBatch
 from adaspark.mini.tasks import question_stream, questions
 from adaspark.selection import normalised_entropy
 
@@ -42,18 +42,18 @@ class Plan(ClipPlan):
 
 def run(plan: Plan, context: Context) -> None:
     """Answer every clip sparsely, and add one item a clip."""
-    arm = Arm("AdaSpark", context.config)
+    condition = Condition("AdaSpark", context.config)
     for length, clips in batches(context, plan, changed=with_needle):
 
-        def hear(heard: Heard, length: str = length) -> None:
-            for row, clip in enumerate(heard.clips):
-                context.results.add(length, clip.seed, **_item(heard, row))
+        def receive(recorded: RecordedBatch, length: str = length) -> None:
+            for row, clip in enumerate(recorded.clips):
+                context.results.add(length, clip.seed, **_item(recorded, row))
 
-        context.runner.listen(clips, arm, Record(hear, video_rows=plan.video_rows))
+        context.runner.observe(clips, condition, Record(receive, video_rows=plan.video_rows))
 
 
 def with_needle(clip: Clip) -> Clip:
-    """The clip, asked for a needle too where it is asked for the most common: then the two kinds of
+    """The clip, asked for a needle too if it is asked for the most common: then the two kinds of
     question can be compared on one video.
     """
     asked = {question.family for question in clip.questions}
@@ -64,27 +64,29 @@ def with_needle(clip: Clip) -> Clip:
 
 
 def kept_shares(rows: Rows) -> Tensor:
-    """Kept cubes / candidates: double [L, H, S], NaN where a row has no candidate."""
+    """Kept cubes / candidates: double [L, H, S], NaN if a row has no candidate."""
     shares: Tensor = rows.kept.sum(-1).double() / rows.candidates.sum(-1)
     return shares
 
 
-def _item(heard: Heard, clip: int) -> dict[str, Any]:
-    kinds = kinds_of(heard, clip)
-    passed = [layer.ffn_kept for layer in heard.decisions.layers]
+def _item(recorded: RecordedBatch, clip: int) -> dict[str, Any]:
+    kinds = kinds_of(recorded, clip)
+    passed = [layer.ffn_kept for layer in recorded.decisions.layers]
     return {
-        "kinds": {kind: _kept(rows_of(heard, clip, rows)) for kind, rows in kinds.items()},
+        "kinds": {kind: _kept(rows_of(recorded, clip, rows)) for kind, rows in kinds.items()},
         "ffn": rounded([kept[clip].double().mean() for kept in passed if kept is not None]),
         "questions": [
-            {"family": question.family, **_by_rows(heard, clip, span)}
-            for question, span in zip(heard.clips[clip].questions, heard.spans[clip], strict=True)
+            {"family": question.family, **_by_rows(recorded, clip, span)}
+            for question, span in zip(
+                recorded.clips[clip].questions, recorded.spans[clip], strict=True
+            )
         ],
     }
 
 
 def _kept(rows: Rows) -> dict[str, list[float | None]]:
     """Per layer: share of candidate cubes and of visible video tokens that a row reads; CV of the
-    first among rows and heads; the router's entropy; and how entropy and share go together.
+    first among rows and heads; the router's entropy; and the correlation of entropy and share.
     """
     shares = kept_shares(rows).flatten(1)  # [L, H x S]
     read = ((rows.kept | rows.own) * rows.visible).sum((-1, 1))  # [L, S]
@@ -101,12 +103,12 @@ def _kept(rows: Rows) -> dict[str, list[float | None]]:
     }
 
 
-def _by_rows(heard: Heard, clip: int, span: Span) -> dict[str, list[float | None]]:
+def _by_rows(recorded: RecordedBatch, clip: int, span: Span) -> dict[str, list[float | None]]:
     """Per layer: the share of cubes that one question's rows keep; `last` is the row that gives
     the answer's first token.
     """
     rows: dict[str, Sequence[int]] = {**text_rows([span]), "last": span.asked[-1:]}
     return {
-        name: rounded(kept_shares(rows_of(heard, clip, each)).nanmean((1, 2)))
+        name: rounded(kept_shares(rows_of(recorded, clip, each)).nanmean((1, 2)))
         for name, each in rows.items()
     }

@@ -78,13 +78,13 @@ def findings(items: Items) -> Iterator[str]:
 
 
 def failures(items: Items) -> Iterator[str]:
-    """Where a question about the whole clip does not keep more than one about an object."""
+    """Lengths at which questions about a whole clip do not keep more than those about an object."""
     for length, mine in reversed(lengths_of(items).items()):
         yield from adaptivity.failed(length, mine)
 
 
 def _said_families(items: Items) -> str:
-    """The families that keep least and most where the answer is decided."""
+    """The families that keep least and most in the row that decides the answer."""
     kept = {family: _of_family(items, family, "last") for family in FAMILIES}
     found = {family: over_layers(shares) for family, shares in kept.items() if shares}
     low = min(found, key=lambda family: found[family].value)

@@ -1,4 +1,4 @@
-"""What is known layer by layer of many clips: means with intervals, and words for layers."""
+"""Figures by layer over many clips: means with intervals, and layers in words."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adaspark.eval.clips import Length
-from adaspark.eval.stats import CONFIDENCE, FEWEST_VIDEOS, Estimate, bootstrap_mean
+from adaspark.eval.stats import CONFIDENCE, MIN_VIDEOS, Estimate, bootstrap_mean
 from adaspark.eval.tables import Kind, written
 from adaspark.summary import finite_or_none
 
 Layers = Sequence[float | None]
-"""One clip's figure of each layer; None where a layer has none."""
+"""One clip's figure of each layer; None if a layer has none."""
 
 
 def rounded(figures: Tensor | Sequence[Any]) -> list[float | None]:
@@ -26,7 +26,7 @@ def rounded(figures: Tensor | Sequence[Any]) -> list[float | None]:
 
 
 def table_of(clips: Sequence[Layers]) -> NDArray[np.float64]:
-    """Figures of clips as [clips, L], NaN where there is none."""
+    """Figures of clips as [clips, L], NaN for None."""
     return np.array(clips, np.float64).reshape(len(clips), -1)
 
 
@@ -79,9 +79,9 @@ def lengths_of(items: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]
 def few_clips(items: Sequence[dict[str, Any]]) -> Iterator[str]:
     """A sentence about lengths with too few clips to decide anything."""
     for length, mine in lengths_of(items).items():
-        if len(mine) < FEWEST_VIDEOS:
+        if len(mine) < MIN_VIDEOS:
             yield (
-                f"{length}: {len(mine)} clips alone, {FEWEST_VIDEOS} are needed: what is said of "
+                f"{length}: {len(mine)} clips alone, {MIN_VIDEOS} are needed: what is said of "
                 "them is undecided."
             )
 
@@ -91,5 +91,7 @@ def said_left_out(data: dict[str, Any]) -> Iterator[str]:
     left = data.get("left_out", [])
     if left:
         counts = {name: left.count(name) for name in dict.fromkeys(left)}
-        told = ", ".join(f"{n} batches of {name}" if n > 1 else name for name, n in counts.items())
-        yield f"The budget ended before all was computed; left out: {told}."
+        listed = ", ".join(
+            f"{n} batches of {name}" if n > 1 else name for name, n in counts.items()
+        )
+        yield f"The budget ended before all was computed; left out: {listed}."

@@ -1,7 +1,7 @@
 """Qwen2.5-VL with AdaSpark as a model of lmms-eval, with real weights on its benchmarks.
 
 lmms-eval samples and shows the video; this class takes its own arguments, sparsifies what the
-parent has loaded and, where asked, writes what each request was counted to cost.
+parent has loaded and, if asked, writes the counted cost of each request.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class AdaSparkQwen2_5_VL(Qwen2_5_VL):  # type: ignore[misc]
     (`cube=[4,8,8],attn_top_p=0.9`), and `costs`, a file to which each request adds one line of
     JSON: densities and counted FLOPs. Recording takes memory and time: leave it out to time a run.
 
-    Raises UserError where one of them cannot be used.
+    Raises UserError if one of them cannot be used.
     """
 
     is_simple = False

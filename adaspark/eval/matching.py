@@ -1,4 +1,4 @@
-"""Rivals at equal cost: the share or threshold at which an arm is as dense as another."""
+"""Baselines at equal cost: the share or threshold at which a condition is as dense as another."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from adaspark.config import AdaSparkConfig
-from adaspark.eval.arms import Arm, Clip
+from adaspark.eval.arms import Clip, Condition
 from adaspark.eval.runner import Runner
 
 _TRIES = 8
@@ -14,28 +14,30 @@ _CLOSE = 0.01
 """of the target: nearer needs no further try"""
 
 
-def attention_density(runner: Runner, clips: Sequence[Clip], arm: Arm) -> float:
-    """Mean attention density of an arm over all questions of clips of one shape."""
-    found = [o.density["attention"] for row in runner.run(clips, arm) for o in row]
+def attention_density(runner: Runner, clips: Sequence[Clip], condition: Condition) -> float:
+    """Mean attention density of a condition over all questions of clips of one shape."""
+    found = [o.density["attention"] for row in runner.run(clips, condition) for o in row]
     return sum(found) / len(found)
 
 
-def matched(runner: Runner, clips: Sequence[Clip], arm: Arm, target: float) -> Arm:
-    """`arm` with the share, or with top-p the threshold, that brings its attention density on
+def matched(
+    runner: Runner, clips: Sequence[Clip], condition: Condition, target: float
+) -> Condition:
+    """`condition` with the share, or with top-p the threshold, that brings its attention density on
     `clips` nearest to `target`.
 
-    The density grows with either, from little at 0 to 1 at 1; the false position between the two
-    is halved on the side that stays (the Illinois method). Few clips are enough: the density
-    hardly depends on them. (`scipy.optimize` stops by how near the share is, not by how near the
-    density is; each try answers all clips, so this takes the few that it needs.)
+    The density grows with either, from little at 0 to 1 at 1; the false position between the two is
+    halved on the side that stays (the Illinois method). Few clips are enough: the density hardly
+    depends on them. (`scipy.optimize` stops by the tolerance of the share, not of the density;
+    every try answers all clips, so this stops as soon as the density is close.)
     """
-    dial = "attn_top_p" if arm.config.attn_rule == "top_p" else "attn_keep"
+    dial = "attn_top_p" if condition.config.attn_rule == "top_p" else "attn_keep"
     low, high = (0.0, -target), (1.0, 1.0 - target)
-    nearest, miss = arm, float("inf")
+    nearest, miss = condition, float("inf")
     for _ in range(_TRIES):
         share = low[0] - low[1] * (high[0] - low[0]) / (high[1] - low[1])
-        config = AdaSparkConfig.from_dict({**asdict(arm.config), dial: share})
-        tried = replace(arm, config=config)
+        config = AdaSparkConfig.from_dict({**asdict(condition.config), dial: share})
+        tried = replace(condition, config=config)
         error = attention_density(runner, clips, tried) - target
         if abs(error) < miss:
             nearest, miss = tried, abs(error)

@@ -1,8 +1,8 @@
 """`adaspark eval niah`: a needle in a haystack, by length of the clip and depth of the needle.
 
-Asks what the paper's Fig. 3 asks, at small scale. The needle is one brief object, unique in colour
-and shape, or one whose shape comes again with the other fill (look-alikes). Dense, AdaSpark, and
-the rules top-k and uniform, which keep the share of cubes at which they are as dense as AdaSpark.
+The paper's Fig. 3 at small scale. The needle is one brief object, unique in colour and shape, or
+one whose shape comes again with the other fill (look-alikes). Compared are dense, AdaSpark, and the
+rules top-k and uniform at AdaSpark's density.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from statistics import mean
 from typing import Any
 
 from adaspark.errors import UserError
-from adaspark.eval.arms import DENSE_ARM, Arm, Clip
+from adaspark.eval.arms import DENSE_CONDITION, Clip, Condition
 from adaspark.eval.clips import SEEDS_A_RUN, Length
 from adaspark.eval.context import Context, option
 from adaspark.eval.matching import matched
@@ -38,13 +38,13 @@ class Plan:
     `depths` counts the depths from 0 to 1 at which the needle's middle lies, evenly.
     """
 
-    items: int = option(24, "clips a cell")
+    items: int = option(24, "clips per length, depth and variant")
     lengths: tuple[str, ...] = option(
         ("148x224", "128x224", "64x224", "32x224", "16x224", "256x112", "384x112"),
         "frames at 4 a second, x, pixels square",
     )
     depths: int = option(6, "depths, evenly from the start to the end")
-    needle_secs: float = option(1.0, "how long the needle is there")
+    needle_secs: float = option(1.0, "seconds that the needle is shown")
     variants: tuple[str, ...] = option(VARIANTS, "needle (alone of its kind), lookalike")
 
     def __post_init__(self) -> None:
@@ -52,7 +52,7 @@ class Plan:
             raise UserError("Take 1 clip a cell or more, 2 depths or more, needles of 0 to 4 s.")
         if unknown := set(self.variants) - set(VARIANTS):
             raise UserError(
-                f"There is no variant {min(unknown)!r}; choose of {', '.join(VARIANTS)}."
+                f"There is no variant {min(unknown)!r}; choose from {', '.join(VARIANTS)}."
             )
         for length in self.lengths:
             Length.parse(length)
@@ -64,7 +64,7 @@ class Plan:
 
 
 def run(plan: Plan, context: Context) -> None:
-    """Ask for every needle under all arms, and add an item a needle."""
+    """Ask for every needle under all conditions, and add an item a needle."""
     jobs = list(product(plan.variants, plan.lengths))
     for variant, length in context.in_time(jobs, name=" ".join):
         needles = haystack(plan, variant, length, context.seed)
@@ -73,9 +73,12 @@ def run(plan: Plan, context: Context) -> None:
             continue
         answers = _answers(context, [clip for _, clip in needles])
         for row, (key, (_, clip)) in enumerate(zip(keys, needles, strict=True)):
-            told = {arm.name: _told(arm, found[row]) for arm, found in answers.items()}
+            by_condition = {
+                condition.name: _fields(condition, found[row])
+                for condition, found in answers.items()
+            }
             question = clip.questions[0]
-            values = {"question": question.text, "expected": question.answer, **told}
+            values = {"question": question.text, "expected": question.answer, **by_condition}
             if not context.results.has(*key):
                 context.results.add(*key, **values)
 
@@ -93,7 +96,7 @@ def with_twin(scene: Scene) -> Scene | None:
 
 
 def haystack(plan: Plan, variant: str, length: str, seed: int) -> list[tuple[float, Clip]]:
-    """Depth and clip, `items` of each depth; the depths take turns. Evaluation scenes."""
+    """(depth, clip) pairs of evaluation scenes, `items` of each depth; the depths alternate."""
     depths = [index / (plan.depths - 1) for index in range(plan.depths)]
     cells = []
     for cell, depth in enumerate(depths):
@@ -119,34 +122,32 @@ def _about_needle(scene: Scene, family: str) -> Question | None:
     return next((question for question in drawn if question.event == scene.needle), None)
 
 
-def _answers(context: Context, clips: Sequence[Clip]) -> dict[Arm, list[Outcome]]:
-    """Each arm's outcomes; the rules at the share of cubes at which they are as dense as AdaSpark
-    is on these very clips.
-    """
-    arms = [DENSE_ARM, Arm(ADASPARK, context.config)]
-    found = _outcomes(context.runner, clips, arms)
-    target = mean(outcome.density["attention"] for outcome in found[arms[1]])
-    rivals = [
-        Arm(name, replace(context.config, attn_rule=rule, attn_keep=target))
+def _answers(context: Context, clips: Sequence[Clip]) -> dict[Condition, list[Outcome]]:
+    """Each condition's outcomes, the rules at AdaSpark's density on these same clips."""
+    conditions = [DENSE_CONDITION, Condition(ADASPARK, context.config)]
+    found = _outcomes(context.runner, clips, conditions)
+    target = mean(outcome.density["attention"] for outcome in found[conditions[1]])
+    baselines = [
+        Condition(name, replace(context.config, attn_rule=rule, attn_keep=target))
         for name, rule in RULES.items()
     ]
     few = clips[:_CLIPS_TO_MATCH]
-    rivals = [matched(context.runner, few, rival, target) for rival in rivals]
-    return found | _outcomes(context.runner, clips, rivals)
+    baselines = [matched(context.runner, few, baseline, target) for baseline in baselines]
+    return found | _outcomes(context.runner, clips, baselines)
 
 
 def _outcomes(
-    runner: Runner, clips: Sequence[Clip], arms: Sequence[Arm]
-) -> dict[Arm, list[Outcome]]:
-    """One outcome a clip, all arms of a batch together."""
-    found: dict[Arm, list[Outcome]] = {arm: [] for arm in arms}
+    runner: Runner, clips: Sequence[Clip], conditions: Sequence[Condition]
+) -> dict[Condition, list[Outcome]]:
+    """One outcome a clip, all conditions of a batch together."""
+    found: dict[Condition, list[Outcome]] = {condition: [] for condition in conditions}
     for batch in runner.batches(clips):
-        for arm in arms:
-            found[arm] += [outcomes[0] for outcomes in runner.run(batch, arm)]
+        for condition in conditions:
+            found[condition] += [outcomes[0] for outcomes in runner.run(batch, condition)]
     return found
 
 
-def _told(arm: Arm, outcome: Outcome) -> dict[str, Any]:
+def _fields(condition: Condition, outcome: Outcome) -> dict[str, Any]:
     """What is kept of an outcome, in three decimals."""
     numbers = {
         "correct": outcome.correct,
@@ -155,7 +156,7 @@ def _told(arm: Arm, outcome: Outcome) -> dict[str, Any]:
         "hit_last": outcome.hit_last,
         "attention": outcome.density["attention"],
         "rows": outcome.density["question"],
-        "keep": arm.config.attn_keep,
+        "keep": condition.config.attn_keep,
     }
     known = {name: round(n, 3) for name, n in numbers.items() if n is not None}
     return {"answer": outcome.answer, **known}

@@ -19,8 +19,8 @@ from adaspark.eval.tables import Cell, Kind, Table, written
 
 ADASPARK = "AdaSpark"
 RULES = {"top-k": "top_k", "uniform": "uniform"}
-"""Rivals by name: their rule."""
-ARMS = ("dense", ADASPARK, *RULES)
+"""Baselines by name: their rule."""
+CONDITIONS = ("dense", ADASPARK, *RULES)
 VARIANTS = ("needle", "lookalike")
 TITLES = {"needle": "A needle in a haystack", "lookalike": "A needle with a look-alike"}
 
@@ -49,12 +49,14 @@ class Haystack:
         """The items of one length."""
         return [item for item in self.items if item["key"][1] == str(length)]
 
-    def grid(self, arm: str, name: str) -> NDArray[np.float64]:
-        """[depths, lengths]: mean of a figure of an arm in each cell; NaN where it is empty."""
+    def grid(self, condition: str, name: str) -> NDArray[np.float64]:
+        """[depths, lengths]: mean of a condition's figure in each cell; NaN if it is empty."""
         cells = np.full((len(self.depths), len(self.lengths)), np.nan)
         for column, length in enumerate(self.lengths):
             for row, depth in enumerate(self.depths):
-                values = _known([i for i in self.of(length) if i["key"][2] == depth], arm, name)
+                values = _known(
+                    [i for i in self.of(length) if i["key"][2] == depth], condition, name
+                )
                 cells[row, column] = np.mean(values) if values else np.nan
         return cells
 
@@ -66,8 +68,8 @@ def study(items: Items) -> list[Haystack]:
 
 
 def summarise(items: Items) -> list[Table]:
-    """Each variant by length and arm, and AdaSpark against every other arm."""
-    return [table(haystack) for haystack in study(items) for table in (_arms, _against)]
+    """Each variant by length and condition, and AdaSpark against every other condition."""
+    return [table(haystack) for haystack in study(items) for table in (_conditions, _against)]
 
 
 def draw(results: Results) -> None:
@@ -91,31 +93,31 @@ def findings(haystack: Haystack) -> Iterator[str]:
     """What the numbers of one variant say."""
     title = TITLES[haystack.variant]
     found = "; ".join(
-        f"{arm} {written(_accuracy(haystack.items, arm), 'percent')} (lowest cell "
-        f"{written(_lowest(haystack, arm), 'percent')})"
-        for arm in ARMS
+        f"{condition} {written(_accuracy(haystack.items, condition), 'percent')} (lowest cell "
+        f"{written(_lowest(haystack, condition), 'percent')})"
+        for condition in CONDITIONS
     )
     yield f"{title}, {len(haystack.items):,} clips: {found}."
     chosen = "; ".join(
-        f"{arm} {written(_mean(haystack.items, arm, 'hit_last'), 'percent')} at density "
-        f"{written(_mean(haystack.items, arm, 'attention'), 'share')}"
-        for arm in ARMS[1:]
+        f"{condition} {written(_mean(haystack.items, condition, 'hit_last'), 'percent')} at "
+        f"density {written(_mean(haystack.items, condition, 'attention'), 'share')}"
+        for condition in CONDITIONS[1:]
     )
     yield f"{title}: share of layers and heads that choose the needle's cube: {chosen}."
-    for rival in RULES:
-        row = compared(haystack.items, rival)
+    for baseline in RULES:
+        row = compared(haystack.items, baseline)
         if row.difference.low > 0:
-            yield f"{title}: AdaSpark beats {rival} at equal density. {_difference(row)}"
+            yield f"{title}: AdaSpark beats {baseline} at equal density. {_difference(row)}"
 
 
 def failures(haystack: Haystack) -> Iterator[str]:
     """What one variant does not show, or shows against the method."""
     title = TITLES[haystack.variant]
-    for rival in RULES:
-        row = compared(haystack.items, rival)
+    for baseline in RULES:
+        row = compared(haystack.items, baseline)
         if row.difference.low <= 0:
             yield (
-                f"{title}: AdaSpark is not shown to beat {rival} at equal density. "
+                f"{title}: AdaSpark is not shown to beat {baseline} at equal density. "
                 f"{_difference(row)}"
             )
     row = compared(haystack.items, "dense")
@@ -123,10 +125,12 @@ def failures(haystack: Haystack) -> Iterator[str]:
         yield f"{title}, AdaSpark against dense. {row.sentence}"
 
 
-def compared(items: Items, rival: str) -> stats.Comparison:
-    """AdaSpark against another arm on the same needles."""
-    treated, baseline = ([item[arm]["correct"] for item in items] for arm in (ADASPARK, rival))
-    return stats.compare(treated, baseline, [item["key"][3] for item in items])
+def compared(items: Items, baseline: str) -> stats.Comparison:
+    """AdaSpark against another condition on the same needles."""
+    treated, others = (
+        [item[condition]["correct"] for item in items] for condition in (ADASPARK, baseline)
+    )
+    return stats.compare(treated, others, [item["key"][3] for item in items])
 
 
 def _difference(row: stats.Comparison) -> str:
@@ -136,7 +140,7 @@ def _difference(row: stats.Comparison) -> str:
     )
 
 
-def _arms(haystack: Haystack) -> Table:
+def _conditions(haystack: Haystack) -> Table:
     columns: dict[str, Kind] = {
         "length": "text",
         "arm": "text",
@@ -151,12 +155,12 @@ def _arms(haystack: Haystack) -> Table:
     rows: list[list[Cell]] = []
     for column, length in enumerate(haystack.lengths):
         mine = haystack.of(length)
-        for arm in ARMS:
-            lowest = float(np.nanmin(haystack.grid(arm, "correct")[:, column]))
+        for condition in CONDITIONS:
+            lowest = float(np.nanmin(haystack.grid(condition, "correct")[:, column]))
             names = ("hit_last", "attention", "rows", "keep")
-            means = [_mean(mine, arm, name) for name in names]
+            means = [_mean(mine, condition, name) for name in names]
             name = str(length) if length.is_trained else f"{length}, longer than trained"
-            rows.append([name, arm, len(mine), _accuracy(mine, arm), lowest, *means])
+            rows.append([name, condition, len(mine), _accuracy(mine, condition), lowest, *means])
     note = (
         "Wilson's 95 % interval. Hit rate: share of layers and heads in which the prompt's last "
         "row chose a cube of the needle. Top-k and uniform keep the share of cubes at which their "
@@ -178,21 +182,24 @@ def _against(haystack: Haystack) -> Table:
         "verdict": "text",
     }
     rows: list[list[Cell]] = []
-    for rival in ("dense", *RULES):
-        row = compared(haystack.items, rival)
+    for baseline in ("dense", *RULES):
+        row = compared(haystack.items, baseline)
         shares: list[Cell] = [row.treated, row.baseline, row.difference]
-        rows.append([rival, row.items, *shares, row.gained, row.lost, row.p_value, row.verdict])
+        rows.append([baseline, row.items, *shares, row.gained, row.lost, row.p_value, row.verdict])
     note = "Identical clips of all lengths; a 95 % interval, bootstrapped by video."
     return Table(f"{TITLES[haystack.variant]}, paired", columns, rows, note)
 
 
 def _figures(haystack: Haystack) -> Iterator[Figure]:
     title = f"{TITLES[haystack.variant]}: found, by frames and depth"
-    panels = {arm: haystack.grid(arm, "correct") for arm in ARMS}
+    panels = {condition: haystack.grid(condition, "correct") for condition in CONDITIONS}
     yield _panels(haystack, f"niah_{haystack.variant}", title, panels)
     title = f"{TITLES[haystack.variant]}: density, and how often its cube is chosen"
     panels = {"attention density, AdaSpark": haystack.grid(ADASPARK, "attention")}
-    panels |= {f"hit rate, {arm}": haystack.grid(arm, "hit_last") for arm in ARMS[1:]}
+    panels |= {
+        f"hit rate, {condition}": haystack.grid(condition, "hit_last")
+        for condition in CONDITIONS[1:]
+    }
     yield _panels(haystack, f"niah_{haystack.variant}_hits", title, panels)
 
 
@@ -217,22 +224,22 @@ def _panels(
     return Figure(name, picture, title, f"Heat maps of depth by frames. Means: {said}.")
 
 
-def _accuracy(items: Items, arm: str) -> stats.Estimate:
-    return stats.wilson(sum(int(item[arm]["correct"]) for item in items), len(items))
+def _accuracy(items: Items, condition: str) -> stats.Estimate:
+    return stats.wilson(sum(int(item[condition]["correct"]) for item in items), len(items))
 
 
-def _lowest(haystack: Haystack, arm: str) -> float:
-    return float(np.nanmin(haystack.grid(arm, "correct")))
+def _lowest(haystack: Haystack, condition: str) -> float:
+    return float(np.nanmin(haystack.grid(condition, "correct")))
 
 
 def _average(grid: NDArray[np.float64]) -> float:
     return float(np.nanmean(grid))
 
 
-def _known(items: Items, arm: str, name: str) -> list[float]:
-    return [item[arm][name] for item in items if name in item[arm]]
+def _known(items: Items, condition: str, name: str) -> list[float]:
+    return [item[condition][name] for item in items if name in item[condition]]
 
 
-def _mean(items: Items, arm: str, name: str) -> float | None:
-    values = _known(items, arm, name)
+def _mean(items: Items, condition: str, name: str) -> float | None:
+    values = _known(items, condition, name)
     return float(np.mean(values)) if values else None

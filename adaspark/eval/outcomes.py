@@ -1,5 +1,5 @@
-"""One question's outcome under one arm: answer, certainty, density, FLOPs, and whether the cubes
-of what was asked about were chosen.
+"""One question's outcome under one condition: answer, certainty, density, FLOPs, and whether the
+cubes of what was asked about were chosen.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from adaspark.config import AdaSparkConfig
 from adaspark.cost import Counts, flops, flops_of
 from adaspark.eval.asking import Span
 from adaspark.mini.decisions import Decisions
-from adaspark.mini.plan import Plan
+from adaspark.mini.plan import PackedGeometry
 from adaspark.mini.tasks import Question
 
 
@@ -28,7 +28,7 @@ class Outcome:
 
     `hit`: share of (layer, head) pairs in which at least one row of the question or the answer
     chose a cube that holds what was asked about; `hit_any`: whether any did; `hit_last`: the share
-    for the prompt's last row alone, which gives the answer's first token; None where the question
+    for the prompt's last row alone, which gives the answer's first token; None if the question
     is about no single object. `density`: computed / causal pairs of the question's own
     prompt (`attention`), of its rows by kind (`video`, `question`, `answer`), and the FFN's.
     `flops`: `dense` and `sparse` prefill of the language model, `reduction` = 1 - sparse / dense,
@@ -58,7 +58,7 @@ class Tally:
 
     def __init__(
         self,
-        plan: Plan,
+        geometry: PackedGeometry,
         decisions: Decisions,
         config: AdaSparkConfig,
         shape: Mapping[str, int],
@@ -66,19 +66,19 @@ class Tally:
         video_tokens: int,
         vision: tuple[float, float],
     ) -> None:
-        self._plan, self._config, self._shape = plan, config, shape
+        self._geometry, self._config, self._shape = geometry, config, shape
         self._video_tokens, self._vision = video_tokens, vision
         layers = decisions.layers
         copies = len(layers) * shape["heads"]
         self._pairs: NDArray[np.int64] = sum(layer.pairs for layer in layers).cpu().numpy()  # type: ignore[union-attr]
-        self._causal = copies * plan.visible_of_row.cpu().numpy()
-        self._weighed = copies * plan.candidates_of_row.cpu().numpy()
+        self._causal = copies * geometry.visible_of_row.cpu().numpy()
+        self._weighed = copies * geometry.candidates_of_row.cpu().numpy()
         kept = torch.stack([layer.ffn_kept for layer in layers if layer.ffn_kept is not None])
         self._passed = kept.sum((0, 2)).cpu().numpy()
 
     def density(self, clip: int, span: Span) -> dict[str, float]:
         """Densities of one question's own prompt, over all layers and heads."""
-        video = range(self._plan.video.start, self._plan.video.stop)
+        video = range(self._geometry.video.start, self._geometry.video.stop)
         rows = {
             "attention": self._prompt(span),
             "video": np.array(video),
@@ -95,7 +95,7 @@ class Tally:
     def flops(self, clip: int, span: Span) -> dict[str, float]:
         """FLOPs of one question's own prompt."""
         rows = self._prompt(span)
-        text = len(rows) - self._plan.layout.tokens
+        text = len(rows) - self._geometry.layout.tokens
         counts = Counts(
             tokens=len(rows),
             text_tokens=text,
@@ -118,22 +118,26 @@ class Tally:
 
     def _prompt(self, span: Span) -> NDArray[np.int64]:
         """Rows of the prompt that asks this question alone."""
-        return np.array([*range(self._plan.shape.prefix_tokens), *span.asked])
+        return np.array([*range(self._geometry.shape.prefix_tokens), *span.asked])
 
 
 def hits(
-    plan: Plan, decisions: Decisions, truth: Tensor, wanted: Tensor, spans: list[list[Span]]
+    geometry: PackedGeometry,
+    decisions: Decisions,
+    truth: Tensor,
+    wanted: Tensor,
+    spans: list[list[Span]],
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Whether a question's rows chose a cube of what it asks about: bool [L, B, H, Q] of all its
     rows, and of the prompt's last row.
 
-    `truth` bool [B, V, K] tells which token holds which event, `wanted` bool [B, Q, K] which
-    event each question is about.
+    `truth` bool [B, V, K] says which token holds which event, `wanted` bool [B, Q, K] which event
+    each question is about.
     """
     held = torch.einsum("bvk,bqk->bqv", truth.float(), wanted.float()) > 0
-    cubes = torch.zeros(*held.shape[:2], plan.layout.cubes, device=held.device)
-    cubes = cubes.index_add(-1, plan.layout.cube_from_token, held.float()) > 0  # [B, Q, C]
-    rows = torch.zeros(2, *held.shape[:2], plan.block_tokens, dtype=torch.bool)
+    cubes = torch.zeros(*held.shape[:2], geometry.layout.cubes, device=held.device)
+    cubes = cubes.index_add(-1, geometry.layout.cube_from_token, held.float()) > 0  # [B, Q, C]
+    rows = torch.zeros(2, *held.shape[:2], geometry.block_tokens, dtype=torch.bool)
     for clip, questions in enumerate(spans):
         for index, span in enumerate(questions):
             first = span.asked.start
@@ -142,8 +146,8 @@ def hits(
     rows, blocks = rows.to(held.device), held.shape[1]
     found = []
     for layer in decisions.layers:
-        kept = layer.kept[:, :, -blocks * plan.block_tokens :]
-        kept = kept.reshape(*kept.shape[:2], blocks, plan.block_tokens, -1)
+        kept = layer.kept[:, :, -blocks * geometry.block_tokens :]
+        kept = kept.reshape(*kept.shape[:2], blocks, geometry.block_tokens, -1)
         chose = (kept & cubes[:, None, :, None]).any(-1)  # [B, H, Q, L]
         found.append((chose & rows[:, :, None]).any(-1))
     whole, last = torch.stack(found, dim=1).cpu().numpy()

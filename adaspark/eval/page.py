@@ -1,4 +1,5 @@
-"""One self-contained HTML page for an evaluation: what was asked, seen and missed; how to rerun it.
+"""One self-contained HTML page for an evaluation: its question, findings and failures, and how to
+rerun it.
 
 It loads nothing and links nowhere; its own policy forbids it any request. Everything that a run
 says is escaped.
@@ -17,7 +18,7 @@ from adaspark.eval.tables import Table
 from viz.markup import tag, text
 from viz.palette import colours
 
-MOST_BYTES = 1_500_000
+MAX_BYTES = 1_500_000
 """of a page, pictures included"""
 
 NOTES: dict[Label, str] = {
@@ -82,11 +83,11 @@ def write_page(
 ) -> Path:
     """Write `page(...)` as `index.html` beside the results, and say where.
 
-    Raises ValueError for a page over `MOST_BYTES`; UserError where the disk refuses.
+    Raises ValueError for a page over `MAX_BYTES`; UserError if the disk refuses.
     """
     content = page(results, title=title, paper=paper, seen=seen, failed=failed).encode()
-    if len(content) > MOST_BYTES:
-        raise ValueError(f"A page has at most {MOST_BYTES:,} bytes, got {len(content):,}.")
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"A page has at most {MAX_BYTES:,} bytes, got {len(content):,}.")
     path = results.folder / "index.html"
     write(path, content)
     return path

@@ -1,8 +1,8 @@
-"""`adaspark eval pareto`: answers against FLOPs, over the grid of both p, with rivals from outside.
+"""`adaspark eval pareto`: answers against FLOPs, over the grid of both p, beside baselines.
 
-Beyond the paper, at small scale. The rivals spend less by seeing less: frames sampled evenly from
-the clip, and video tokens of small norm pruned after the vision tower. Both lose for good what they
-drop, whatever the question.
+Beyond the paper, at small scale. The baselines come from outside the method and spend less by
+seeing less: frames sampled evenly from the clip, and video tokens of small norm pruned after the
+vision tower. Both lose for good what they drop, whatever the question.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from itertools import product
 
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
-from adaspark.eval.arms import DENSE_ARM, Arm
+from adaspark.eval.arms import DENSE_CONDITION, Condition
 from adaspark.eval.armwise import answer, jobs
 from adaspark.eval.clips import Length, busy_clips
 from adaspark.eval.context import Context, option
@@ -59,17 +59,19 @@ def run(plan: Plan, context: Context) -> None:
         seed=context.seed,
     )
     batches = [batch for _, batch in jobs(context, plan.length, clips)]
-    for arm in context.in_time(arms(plan, context.config), name=lambda arm: arm.name):
+    for condition in context.in_time(
+        conditions(plan, context.config), name=lambda condition: condition.name
+    ):
         for batch in batches:
-            answer(context, plan.length, batch, [arm])
+            answer(context, plan.length, batch, [condition])
 
 
-def arms(plan: Plan, config: AdaSparkConfig) -> list[Arm]:
-    """Dense and the rivals, then the grid."""
+def conditions(plan: Plan, config: AdaSparkConfig) -> list[Condition]:
+    """Dense and the baselines, then the grid."""
     grid = [
-        Arm(f"{ADASPARK} {a:g} {f:g}", replace(config, attn_top_p=a, ffn_top_p=f))
+        Condition(f"{ADASPARK} {a:g} {f:g}", replace(config, attn_top_p=a, ffn_top_p=f))
         for a, f in product(plan.attn_ps, plan.ffn_ps)
     ]
-    pruned = [Arm(f"{PRUNED} {share:g}", prune=share) for share in plan.prune]
-    sampled = [Arm(f"{FRAMES} {share:g}", frames=share) for share in plan.frames]
-    return [DENSE_ARM, *pruned, *sampled, *grid]
+    pruned = [Condition(f"{PRUNED} {share:g}", prune=share) for share in plan.prune]
+    sampled = [Condition(f"{FRAMES} {share:g}", frames=share) for share in plan.frames]
+    return [DENSE_CONDITION, *pruned, *sampled, *grid]

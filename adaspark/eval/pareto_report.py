@@ -9,11 +9,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from adaspark.eval.arms import DENSE_ARM
-from adaspark.eval.armwise import CORRECT, Arms, Items
+from adaspark.eval.arms import DENSE_CONDITION
+from adaspark.eval.armwise import CORRECT, Conditions, Items
 from adaspark.eval.page import write_page
 from adaspark.eval.results import Figure, Results
-from adaspark.eval.stats import CONFIDENCE, FEWEST_VIDEOS, MARGIN, Estimate
+from adaspark.eval.stats import CONFIDENCE, MARGIN, MIN_VIDEOS, Estimate
 from adaspark.eval.tables import Cell, Kind, Table, written
 
 ADASPARK, FRAMES, PRUNED = "AdaSpark", "fewer frames", "pruned tokens"
@@ -25,52 +25,54 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Series:
-    """The settings of one way to save, that answered every clip."""
+    """The settings of one method of saving FLOPs that answered every clip."""
 
     name: str
-    arms: Arms
+    conditions: Conditions
 
     @cached_property
     def names(self) -> list[str]:
         """Its settings, the cheapest first."""
-        dense = self.arms.by_arm[DENSE_ARM.name].keys()
-        mine = [n for n, clips in self.arms.by_arm.items() if n.startswith(f"{self.name} ")]
-        whole = [n for n in mine if dense <= self.arms.by_arm[n].keys()]
-        return sorted(whole, key=lambda name: self.arms.mean(name, "flops"))
+        dense = self.conditions.by_condition[DENSE_CONDITION.name].keys()
+        mine = [
+            n for n, clips in self.conditions.by_condition.items() if n.startswith(f"{self.name} ")
+        ]
+        whole = [n for n in mine if dense <= self.conditions.by_condition[n].keys()]
+        return sorted(whole, key=lambda name: self.conditions.mean(name, "flops"))
 
     @cached_property
     def costs(self) -> Floats:
         """[settings]: FLOPs of the language model's prefill, share of dense."""
-        return np.array([self.arms.mean(name, "flops") for name in self.names])
+        return np.array([self.conditions.mean(name, "flops") for name in self.names])
 
     @cached_property
     def by_clip(self) -> Floats:
         """[settings, clips]: sums of scores."""
-        return np.array([_sums(self.arms, name) for name in self.names])
+        return np.array([_sums(self.conditions, name) for name in self.names])
 
-    def volume(self, weights: Floats, least: float) -> Floats:
-        """[draws]: hypervolume where clip c counts `weights` [draws, clips] times."""
-        scores = weights @ self.by_clip.T / (weights @ _counts(self.arms))[:, None]
-        return np.array([hypervolume(self.costs, row, least) for row in scores])
+    def volume(self, weights: Floats, min_budget: float) -> Floats:
+        """[draws]: hypervolume if clip c counts `weights` [draws, clips] times."""
+        scores = weights @ self.by_clip.T / (weights @ _counts(self.conditions))[:, None]
+        return np.array([hypervolume(self.costs, row, min_budget) for row in scores])
 
 
-def hypervolume(costs: Floats, scores: Floats, least: float = 0.0) -> float:
-    """Area below the front: the best score within a budget, averaged over budgets from `least` to
-    that of dense.
+def hypervolume(costs: Floats, scores: Floats, min_budget: float = 0.0) -> float:
+    """Area below the front: the best score within a budget, averaged over budgets from `min_budget`
+    to that of dense.
 
-    A budget that no setting meets scores 0. `costs` [N] rising, `scores` [N]; `least` below 1.
+    A budget that no setting meets scores 0. `costs` [N] rising, `scores` [N]; `min_budget` below 1.
     """
     reached = np.maximum.accumulate(np.clip(scores, 0.0, None))
-    ends = np.append(costs, 1.0).clip(least, 1.0)
-    return float((np.diff(ends) * reached).sum() / (1 - least))
+    ends = np.append(costs, 1.0).clip(min_budget, 1.0)
+    return float((np.diff(ends) * reached).sum() / (1 - min_budget))
 
 
 def study(items: Items) -> list[Series]:
     """The series that answered anything, AdaSpark first."""
-    arms = Arms(items)
-    if DENSE_ARM.name not in arms.by_arm:
+    conditions = Conditions(items)
+    if DENSE_CONDITION.name not in conditions.by_condition:
         return []
-    return [series for name in SERIES if (series := Series(name, arms)).names]
+    return [series for name in SERIES if (series := Series(name, conditions)).names]
 
 
 def shared(found: Sequence[Series]) -> float:
@@ -78,16 +80,16 @@ def shared(found: Sequence[Series]) -> float:
     return min(max(float(series.costs[0]) for series in found), 1.0 - 1e-6)
 
 
-def volumes(found: Sequence[Series], least: float) -> dict[str, tuple[Estimate, Estimate]]:
-    """Hypervolume of each series from the budget `least` on, and how far it lies above the first
-    one's; clips resampled.
+def volumes(found: Sequence[Series], min_budget: float) -> dict[str, tuple[Estimate, Estimate]]:
+    """Hypervolume of each series from the budget `min_budget` on, and how far it lies above the
+    first one's; clips resampled.
     """
     if not found:
         return {}
-    clips = len(_counts(found[0].arms))
+    clips = len(_counts(found[0].conditions))
     drawn = np.random.default_rng(0).multinomial(clips, np.full(clips, 1 / clips), size=_DRAWS)
     weights = np.concatenate([np.ones((1, clips)), drawn])
-    all_of = {series.name: series.volume(weights, least) for series in found}
+    all_of = {series.name: series.volume(weights, min_budget) for series in found}
     first = all_of[found[0].name]
     return {name: (_estimate(v), _estimate(v - first)) for name, v in all_of.items()}
 
@@ -111,36 +113,37 @@ def draw(results: Results) -> None:
 
 
 def findings(found: Sequence[Series]) -> Iterator[str]:
-    """What each way to save keeps, and which keeps more."""
+    """What each method of saving FLOPs keeps, and which keeps more."""
     for series in found:
         cheapest = _cheapest(series)
         if cheapest:
             yield (
                 f"{series.name}: the cheapest setting within a point of dense, "
                 f"{cheapest.removeprefix(series.name).strip()}, spends "
-                f"{written(series.arms.mean(cheapest, 'flops'), 'percent')} of the dense FLOPs. "
-                f"{series.arms.compared(cheapest).sentence}"
+                f"{written(series.conditions.mean(cheapest, 'flops'), 'percent')} of the dense "
+                f"FLOPs. {series.conditions.compared(cheapest).sentence}"
             )
     for series, above in _against(found):
         if above.high < 0 and _are_enough(series):
-            yield f"AdaSpark's front lies above that of {series.name}. {_told(series, above)}"
+            yield f"AdaSpark's front lies above that of {series.name}. {_lead(series, above)}"
 
 
 def failures(found: Sequence[Series]) -> Iterator[str]:
-    """Fronts that AdaSpark's does not beat, and ways that keep dense answers nowhere."""
+    """Fronts that AdaSpark's does not beat, and methods that match dense at no setting."""
     for series, above in _against(found):
         if above.low > 0 and _are_enough(series):
-            yield f"The front of {series.name} lies above AdaSpark's. {_told(series, above)}"
+            yield f"The front of {series.name} lies above AdaSpark's. {_lead(series, above)}"
         elif above.high >= 0 or not _are_enough(series):
             yield (
                 f"AdaSpark's front is not shown to lie above that of {series.name}. "
-                f"{_told(series, above)}"
+                f"{_lead(series, above)}"
             )
         if series.costs[0] < found[0].costs[0]:
+            accuracy = series.conditions.accuracy(series.names[0]).value
             yield (
                 f"Below {written(found[0].costs[0], 'percent')} of the dense FLOPs AdaSpark has no "
                 f"setting here; {series.name} goes down to {written(series.costs[0], 'percent')}, "
-                f"with {written(series.arms.accuracy(series.names[0]).value, 'percent')} right."
+                f"with {written(accuracy, 'percent')} right."
             )
     for series in found:
         if _cheapest(series) is None:
@@ -148,19 +151,19 @@ def failures(found: Sequence[Series]) -> Iterator[str]:
 
 
 def _against(found: Sequence[Series]) -> Iterator[tuple[Series, Estimate]]:
-    """Every rival, and how far its hypervolume lies above AdaSpark's where both have settings."""
+    """Each baseline, and how far its hypervolume lies above AdaSpark's over budgets of both."""
     if found and found[0].name == ADASPARK:
-        for rival in found[1:]:
-            pair = [found[0], rival]
-            yield rival, volumes(pair, shared(pair))[rival.name][1]
+        for baseline in found[1:]:
+            pair = [found[0], baseline]
+            yield baseline, volumes(pair, shared(pair))[baseline.name][1]
 
 
 def _are_enough(series: Series) -> bool:
-    return len(_counts(series.arms)) >= FEWEST_VIDEOS
+    return len(_counts(series.conditions)) >= MIN_VIDEOS
 
 
-def _told(series: Series, above: Estimate) -> str:
-    few = f" from {len(_counts(series.arms))} clips; {FEWEST_VIDEOS} are needed to decide"
+def _lead(series: Series, above: Estimate) -> str:
+    few = f" from {len(_counts(series.conditions))} clips; {MIN_VIDEOS} are needed to decide"
     return (
         f"Over the budgets that both meet, the rival's hypervolume lies "
         f"{written(above, 'points')} points above{'' if _are_enough(series) else few}."
@@ -169,8 +172,8 @@ def _told(series: Series, above: Estimate) -> str:
 
 def _cheapest(series: Series) -> str | None:
     """The first setting whose score lies at most a point below dense."""
-    dense = series.arms.accuracy(DENSE_ARM.name).value
-    scores = series.by_clip.sum(1) / _counts(series.arms).sum()
+    dense = series.conditions.accuracy(DENSE_CONDITION.name).value
+    scores = series.by_clip.sum(1) / _counts(series.conditions).sum()
     kept = np.flatnonzero(scores >= dense - MARGIN)
     return series.names[kept[0]] if len(kept) else None
 
@@ -180,7 +183,7 @@ def _volumes(found: Sequence[Series]) -> Table:
     ranges = {"all budgets": 0.0, "budgets that all meet": shared(found)}
     for name in ranges:
         columns |= {f"hypervolume, {name}": "percent", f"{name}, difference": "points"}
-    by_range = [volumes(found, least) for least in ranges.values()]
+    by_range = [volumes(found, min_budget) for min_budget in ranges.values()]
     rows: list[list[Cell]] = []
     for series in found:
         row: list[Cell] = [series.name, len(series.names), float(series.costs[0])]
@@ -210,12 +213,12 @@ def _settings(series: Series) -> Table:
     }
     rows: list[list[Cell]] = []
     for name in series.names:
-        arms = series.arms
+        conditions = series.conditions
         figures = ("flops", "with_vision", "attention", "ffn")
-        shares = [arms.mean(name, figure) for figure in figures]
-        change = arms.compared(name).difference
+        shares = [conditions.mean(name, figure) for figure in figures]
+        change = conditions.compared(name).difference
         setting = name.removeprefix(series.name).strip()
-        rows.append([setting, *shares, arms.accuracy(name), change, arms.lost(name)])
+        rows.append([setting, *shares, conditions.accuracy(name), change, conditions.lost(name)])
     what = {
         ADASPARK: "attn_top_p and ffn_top_p",
         FRAMES: "share of frames, evenly sampled",
@@ -229,12 +232,12 @@ def _figure(found: Sequence[Series]) -> Figure:
     from adaspark.eval import charts
 
     title = "Right answers against FLOPs"
-    arms = found[0].arms
+    conditions = found[0].conditions
     points = {
-        series.name: [(arms.mean(n, "flops"), arms.accuracy(n)) for n in series.names]
+        series.name: [(conditions.mean(n, "flops"), conditions.accuracy(n)) for n in series.names]
         for series in found
     }
-    dense = (1.0, arms.accuracy(DENSE_ARM.name))
+    dense = (1.0, conditions.accuracy(DENSE_CONDITION.name))
     picture = charts.pareto(
         points,
         title=title,
@@ -254,15 +257,17 @@ def _figure(found: Sequence[Series]) -> Figure:
     return Figure("pareto", picture, title, alt)
 
 
-def _sums(arms: Arms, name: str) -> list[float]:
-    """Sum of an arm's scores in each clip that dense answered."""
-    clips = arms.by_arm[DENSE_ARM.name]
-    return [sum(row[CORRECT] for row in arms.by_arm[name][s]["questions"]) for s in clips]
+def _sums(conditions: Conditions, name: str) -> list[float]:
+    """Sum of a condition's scores in each clip that dense answered."""
+    clips = conditions.by_condition[DENSE_CONDITION.name]
+    return [
+        sum(row[CORRECT] for row in conditions.by_condition[name][s]["questions"]) for s in clips
+    ]
 
 
-def _counts(arms: Arms) -> Floats:
+def _counts(conditions: Conditions) -> Floats:
     """[clips]: questions."""
-    clips = arms.by_arm[DENSE_ARM.name].values()
+    clips = conditions.by_condition[DENSE_CONDITION.name].values()
     return np.array([len(clip["questions"]) for clip in clips], np.float64)
 
 

@@ -1,7 +1,7 @@
-"""What a choice of cubes catches of the dense attention, and what other choices would have.
+"""Recall: how much of the dense attention a choice of cubes covers, and what other choices would.
 
-All on one dense run's queries and keys, so choices differ in nothing but the choice. Axes: L
-layers, H query heads, S rows, C cubes.
+All use one dense run's queries and keys, so they differ in the choice alone. Axes: L layers, H
+query heads, S rows, C cubes.
 """
 
 from __future__ import annotations
@@ -64,13 +64,13 @@ def tokens_read(rows: Rows, kept: Tensor) -> Tensor:
 
 
 def density(rows: Rows, kept: Tensor) -> float:
-    """Those, as a share of the video tokens that the rows may see, over all rows together."""
+    """Video tokens read, as a share of those that the rows may see, over all rows together."""
     copies = kept.shape[:2].numel()
     return int(tokens_read(rows, kept).sum()) / (copies * int(rows.visible.sum()))
 
 
 def realised(rows: Rows, p: float) -> Tensor:
-    """Share of the candidates' true mass that top-p catches, where the router promised `p` of it:
+    """Share of the candidates' true mass that top-p covers when the router promised `p` of it:
     fp32 [L, H, S], NaN for a row without candidates.
     """
     kept = keep_cubes(rows.probs, rows.candidates, top_p(p))

@@ -1,8 +1,8 @@
 """The files of one evaluation: `results.json`, its items and its PNGs, in one folder.
 
-Items (see `ItemLog`) are added as they are computed, so that a run which stopped goes on where it
-was, and are kept, so that pictures can be drawn anew without the model. Runs go to
-`runs/eval/NAME`; those that the README shows are committed in `assets/results/NAME`.
+Items (see `ItemLog`) are added as they are computed, so that a stopped run can resume, and are
+kept, so that pictures can be drawn anew without the model. Runs go to `runs/eval/NAME`; those that
+the README shows are committed in `assets/results/NAME`.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Results:
     holds what pictures need beyond items and tables. `setting` (hardware, versions, commit) is
     taken from this machine unless given; `device` is where the model runs.
 
-    Raises UserError where the folder cannot be used.
+    Raises UserError if the folder cannot be used.
     """
 
     folder: Path
@@ -102,14 +102,14 @@ class Results:
         return sorted({item["commit"] for item in self.items}) or [self.setting["commit"]]
 
     def has(self, *key: str | float) -> bool:
-        """Whether the item of that key, such as (seed, family, arm), has been computed."""
+        """Whether the item of that key, such as (seed, family, condition), has been computed."""
         return _key(key) in self._keys
 
     def add(self, *key: str | float, **values: Any) -> None:
         """Append an item to the file. Arrays become lists, NaN null; six figures are kept.
 
         Raises ValueError for a key that is there or a value called plan, commit, seconds or key;
-        UserError where the disk refuses.
+        UserError if the disk refuses.
         """
         if self.has(*key):
             raise ValueError(f"There is an item {key} already: ask `has` before computing it.")
@@ -134,7 +134,7 @@ class Results:
     def save(self, tables: Sequence[Table], figures: Sequence[Figure] = ()) -> None:
         """Write `results.json` and the figures, in place of what an earlier run left; pack items.
 
-        Raises UserError where the disk refuses.
+        Raises UserError if the disk refuses.
         """
         self.tables, self.figures = list(tables), list(figures)
         text = json.dumps(_plain(self.to_dict()), indent=1, ensure_ascii=False, allow_nan=False)
@@ -170,7 +170,7 @@ class Results:
 def load(folder: str | Path) -> Results:
     """What a finished evaluation left, for drawing it anew: items, data and tables, no figures.
 
-    Raises UserError where there is none, or one that this version cannot read.
+    Raises UserError if there is none, or one that this version cannot read.
     """
     path = Path(folder) / "results.json"
     try:
@@ -200,7 +200,7 @@ def fingerprint(path: str | Path) -> str:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all. Raises UserError where the disk refuses."""
+    """Write a file whole or not at all. Raises UserError if the disk refuses."""
     try:
         write_whole(path, lambda draft: draft.write_bytes(content))
     except OSError as error:

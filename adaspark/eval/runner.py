@@ -1,7 +1,7 @@
-"""Evaluation at speed: each clip's video is read once an arm, all its questions behind it.
+"""Evaluation at speed: a clip's video is read once per condition, all its questions behind it.
 
-The packed masked forward answers what the product answers (tested), in batches and on any device;
-it saves no time by being sparse, so nothing here is timed. Label S.
+The packed masked forward gives the product's answers (tested), in batches and on any device;
+sparsity saves it no time, so nothing here is timed. Its figures carry the label S.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from torch import Tensor
 
 from adaspark.checkpoint import Checkpoint
 from adaspark.cost import vision_flops
-from adaspark.eval.arms import DENSE_ARM, Arm, Clip
+from adaspark.eval.arms import DENSE_CONDITION, Clip, Condition
 from adaspark.eval.asking import (
-    MOST_NEW_TOKENS,
+    MAX_NEW_TOKENS,
     Asked,
     Span,
     ask,
@@ -29,21 +29,21 @@ from adaspark.eval.asking import (
     narrowed,
 )
 from adaspark.eval.outcomes import Outcome, Tally, asked_events, hits
-from adaspark.eval.shown import Shown, plan_for, show
+from adaspark.eval.shown import Shown, geometry_for, show
 from adaspark.mini.decisions import Decisions
 from adaspark.mini.packing import IGNORE, Packer, answer_places
-from adaspark.mini.plan import Plan
+from adaspark.mini.plan import PackedGeometry
 from adaspark.mini.sparse import LayerKeys, SparseForward
 from adaspark.mini.tasks import Question, score
 from adaspark.qwen import language_shape, restore
 
 TOKENS_AT_ONCE = {"cuda": 2**16, "cpu": 2**13}
-_KEPT_FEATURES = 4  # batches whose features stay, for the next arm
+_KEPT_FEATURES = 4  # batches whose features stay, for the next condition
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
-    """One batch's decisions, for whoever wants more than outcomes.
+class RecordedBatch:
+    """One batch's decisions, for evaluations that need more than outcomes.
 
     `decisions` has the sampled video rows first, then all text rows of the blocks (see its `rows`);
     `truth` bool [B, V, K]; `log_probs` by clip and question: fp32 [answer tokens, vocabulary] under
@@ -51,7 +51,7 @@ class Heard:
     """
 
     clips: Sequence[Clip]
-    plan: Plan
+    geometry: PackedGeometry
     decisions: Decisions
     spans: list[list[Span]]
     truth: Tensor
@@ -60,11 +60,11 @@ class Heard:
 
 @dataclass(frozen=True)
 class Record:
-    """Ask for decisions: `hear` is called once a batch. `mass`, `norms` as in `Decisions`;
+    """Ask for decisions: `receive` is called once a batch. `mass`, `norms` as in `Decisions`;
     `video_rows` evenly spaced video tokens are recorded beside the text.
     """
 
-    hear: Callable[[Heard], None]
+    receive: Callable[[RecordedBatch], None]
     mass: bool = False
     norms: bool = False
     video_rows: int = 0
@@ -74,7 +74,7 @@ class Record:
 class _Reading:
     """One batch, read once under the expected answers."""
 
-    plan: Plan
+    geometry: PackedGeometry
     shown: Shown
     asked: Asked
     decisions: Decisions
@@ -98,36 +98,38 @@ class Runner:
         self._shape = language_shape(self.model.config.text_config)
         self._shown: OrderedDict[Any, Shown] = OrderedDict()
 
-    def features(self, clips: Sequence[Clip], arm: Arm = DENSE_ARM) -> Shown:
-        """What `arm` shows of clips of one shape; the last few are kept for the next arm."""
+    def features(self, clips: Sequence[Clip], condition: Condition = DENSE_CONDITION) -> Shown:
+        """What `condition` shows of clips of one shape; the last few are kept for the next
+        condition.
+        """
         scenes = tuple((clip.scene, clip.frames, clip.size) for clip in clips)
-        key = (scenes, arm.frames, arm.control)
+        key = (scenes, condition.frames, condition.control)
         if key not in self._shown:
-            self._shown[key] = show(self.model, clips, arm)
+            self._shown[key] = show(self.model, clips, condition)
         self._shown.move_to_end(key)
         while len(self._shown) > _KEPT_FEATURES:
             self._shown.popitem(last=False)
         return self._shown[key]
 
     def run(
-        self, clips: Sequence[Clip], arm: Arm, *, record: Record | None = None
+        self, clips: Sequence[Clip], condition: Condition, *, record: Record | None = None
     ) -> list[list[Outcome]]:
         """Outcomes by clip and question; the clips must be of one length and size."""
         parts = self.batches(clips)
-        return [outcomes for part in parts for outcomes in self._run(part, arm, record)]
+        return [outcomes for part in parts for outcomes in self._run(part, condition, record)]
 
-    def listen(self, clips: Sequence[Clip], arm: Arm, record: Record) -> None:
+    def observe(self, clips: Sequence[Clip], condition: Condition, record: Record) -> None:
         """Read clips under the expected answers, for `record` alone: nothing is decoded, which is
-        most of the work where answers are wrong.
+        most of the work if answers are wrong.
         """
         for part in self.batches(clips):
             if any(clip.questions for clip in part):
-                self._read(part, arm, record)
+                self._read(part, condition, record)
 
     def batches(self, clips: Sequence[Clip]) -> list[Sequence[Clip]]:
         """Clips of one shape as they are run at once.
 
-        To compare arms, run all of them on a batch before the next: its features are kept.
+        To compare conditions, run all of them on a batch before the next: its features are kept.
         """
         if not clips:
             return []
@@ -139,31 +141,35 @@ class Runner:
         return [clips[first : first + count] for first in range(0, len(clips), count)]
 
     @torch.inference_mode()
-    def _read(self, clips: Sequence[Clip], arm: Arm, record: Record | None) -> _Reading:
+    def _read(self, clips: Sequence[Clip], condition: Condition, record: Record | None) -> _Reading:
         packer = self._packer(clips)
         blocks = max(len(clip.questions) for clip in clips)
-        plan, shown = plan_for(self.features(clips, arm), packer, blocks, arm)
-        asked = ask(packer, clips, plan.shape.prefix_tokens, self.device)
-        decisions = _decisions(plan, record)
-        forward = SparseForward(self.model, plan, arm.config, arm.oracle, decisions)
+        geometry, shown = geometry_for(self.features(clips, condition), packer, blocks, condition)
+        asked = ask(packer, clips, geometry.shape.prefix_tokens, self.device)
+        decisions = _decisions(geometry, record)
+        forward = SparseForward(self.model, geometry, condition.config, condition.oracle, decisions)
         past = forward.prefix(shown.features)
         states = forward.text(asked.ids, past)
         log_probs = _log_probs(forward, states, asked)
         if record is not None:
-            record.hear(Heard(clips, plan, decisions, asked.spans, shown.truth, log_probs))
-        return _Reading(plan, shown, asked, decisions, past, states, log_probs)
+            record.receive(
+                RecordedBatch(clips, geometry, decisions, asked.spans, shown.truth, log_probs)
+            )
+        return _Reading(geometry, shown, asked, decisions, past, states, log_probs)
 
     @torch.inference_mode()
-    def _run(self, clips: Sequence[Clip], arm: Arm, record: Record | None) -> list[list[Outcome]]:
+    def _run(
+        self, clips: Sequence[Clip], condition: Condition, record: Record | None
+    ) -> list[list[Outcome]]:
         if not any(clip.questions for clip in clips):
             return [[] for _ in clips]
-        read = self._read(clips, arm, record)
-        plan, asked, log_probs = read.plan, read.asked, read.log_probs
-        answers = self._answers(clips, arm, read)
-        tally = self._tally(clips[0], plan, read.decisions, arm, read.shown)
+        read = self._read(clips, condition, record)
+        geometry, asked, log_probs = read.geometry, read.asked, read.log_probs
+        answers = self._answers(clips, condition, read)
+        tally = self._tally(clips[0], geometry, read.decisions, condition, read.shown)
         truth = read.shown.truth
         wanted = asked_events([c.questions for c in clips], asked.ids.shape[1], truth.shape[-1])
-        chosen = hits(plan, read.decisions, truth, wanted.to(self.device), asked.spans)
+        chosen = hits(geometry, read.decisions, truth, wanted.to(self.device), asked.spans)
         return [
             [
                 _outcome(clip, i, answers[row, i], log_probs[row][i], tally, asked, chosen, row)
@@ -173,11 +179,11 @@ class Runner:
         ]
 
     def _answers(
-        self, clips: Sequence[Clip], arm: Arm, read: _Reading
+        self, clips: Sequence[Clip], condition: Condition, read: _Reading
     ) -> dict[tuple[int, int], str]:
         """Greedy answers by (clip, question).
 
-        Where every token of the expected answer is the first choice, its end included, greedy
+        If every token of the expected answer is the first choice, its end included, greedy
         decoding gives that answer; the others are decoded.
         """
         answers: dict[tuple[int, int], str] = {}
@@ -193,8 +199,10 @@ class Runner:
             return answers
         few, states = narrowed(read.asked, read.states, wrong)
         blocks = few.ids.shape[1]
-        plan, _ = plan_for(self.features(clips, arm), self._packer(clips), blocks, arm)
-        forward = SparseForward(self.model, plan, arm.config, arm.oracle)
+        geometry, _ = geometry_for(
+            self.features(clips, condition), self._packer(clips), blocks, condition
+        )
+        forward = SparseForward(self.model, geometry, condition.config, condition.oracle)
         written = greedy_answers(forward, read.past, few, states, end_id=self.packer.end_id)
         for row, indices in enumerate(wrong):
             for index, ids in zip(indices, written[row], strict=True):
@@ -204,15 +212,22 @@ class Runner:
 
     def _packer(self, clips: Sequence[Clip]) -> Packer:
         """Blocks that hold every question of the clips and any answer."""
-        return self.packer.fitting(_questions(clips), answer_tokens=MOST_NEW_TOKENS)
+        return self.packer.fitting(_questions(clips), answer_tokens=MAX_NEW_TOKENS)
 
-    def _tally(self, clip: Clip, plan: Plan, decisions: Decisions, arm: Arm, shown: Shown) -> Tally:
+    def _tally(
+        self,
+        clip: Clip,
+        geometry: PackedGeometry,
+        decisions: Decisions,
+        condition: Condition,
+        shown: Shown,
+    ) -> Tally:
         slices, rows, columns = clip.frames // 2, clip.size[0] // 28, clip.size[1] // 28
         tower = self.model.config.vision_config
         return Tally(
-            plan,
+            geometry,
             decisions,
-            arm.config,
+            condition.config,
             self._shape,
             video_tokens=slices * rows * columns,
             vision=(
@@ -258,14 +273,14 @@ def _questions(clips: Sequence[Clip]) -> list[Question]:
     return [question for clip in clips for question in clip.questions]
 
 
-def _decisions(plan: Plan, record: Record | None) -> Decisions:
-    """All text rows, and evenly spaced video rows where they are asked for."""
+def _decisions(geometry: PackedGeometry, record: Record | None) -> Decisions:
+    """All text rows, and evenly spaced video rows if they are asked for."""
     if record is None:
         return Decisions()
-    video = plan.video
+    video = geometry.video
     count = min(record.video_rows, video.stop - video.start)
     sampled = [video.start + i * (video.stop - video.start) // count for i in range(count)]
-    text = range(plan.shape.prefix_tokens, plan.tokens)
+    text = range(geometry.shape.prefix_tokens, geometry.tokens)
     return Decisions([*sampled, *text], record.mass, record.norms)
 
 

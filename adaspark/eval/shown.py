@@ -1,4 +1,4 @@
-"""Clips as the language model is shown them: features, positions, and where each object is."""
+"""Clips as the language model gets them: features, positions, and the tokens of each object."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adaspark.eval.arms import Arm, Clip
+from adaspark.eval.arms import Clip, Condition
 from adaspark.layout import Grid
 from adaspark.mini.forward import encode_clips, patchify
 from adaspark.mini.model import FPS, MERGE, PATCH, POSITION_STEP, TEMPORAL_PATCH
 from adaspark.mini.packing import Geometry, Packer, geometry
-from adaspark.mini.plan import Plan, cube_layout
+from adaspark.mini.plan import PackedGeometry, cube_layout
 from adaspark.mini.render import render_table
 from adaspark.mini.table import tabulate
 from adaspark.mini.truth import token_truth
@@ -39,21 +39,21 @@ class Shown:
 
 
 @torch.inference_mode()
-def show(model: Any, clips: Sequence[Clip], arm: Arm) -> Shown:
-    """Render and encode clips of one shape, as `arm` wants them, on the model's device."""
+def show(model: Any, clips: Sequence[Clip], condition: Condition) -> Shown:
+    """Render and encode clips of one shape, as `condition` wants them, on the model's device."""
     frames, size, device = clips[0].frames, clips[0].size, model.device
     if any((clip.frames, clip.size) != (frames, size) for clip in clips):
         raise ValueError("Clips that are run together must be of one length and size.")
     shown = frames
-    if arm.frames is not None:
-        shown = TEMPORAL_PATCH * max(1, round(frames * arm.frames / TEMPORAL_PATCH))
-    apart = frames / shown  # sampled evenly: further apart in time, and told so
+    if condition.frames is not None:
+        shown = TEMPORAL_PATCH * max(1, round(frames * condition.frames / TEMPORAL_PATCH))
+    apart = frames / shown  # evenly sampled: the positions follow the longer steps
     times = torch.tensor(
-        [shown_times(clip, shown, apart / FPS, arm) for clip in clips], device=device
+        [shown_times(clip, shown, apart / FPS, condition) for clip in clips], device=device
     )
     table = {name: rows.to(device) for name, rows in tabulate([c.scene for c in clips]).items()}
     pictures = render_table(table, times, size)
-    if arm.control == "blind":
+    if condition.control == "blind":
         pictures.fill_(_GREY)
     grid = (shown // TEMPORAL_PATCH, size[0] // _TOKEN, size[1] // _TOKEN)
     features = encode_clips(model.model.visual, patchify(pictures), grid[1], grid[2])
@@ -61,34 +61,36 @@ def show(model: Any, clips: Sequence[Clip], arm: Arm) -> Shown:
     return Shown(features, truth, grid, POSITION_STEP * apart)
 
 
-def shown_times(clip: Clip, frames: int, step_secs: float, arm: Arm) -> list[float]:
+def shown_times(clip: Clip, frames: int, step_secs: float, condition: Condition) -> list[float]:
     """When each shown frame was taken, in seconds, in the order in which they are shown."""
     times = [index * step_secs for index in range(frames)]
-    if arm.control == "shuffled":
+    if condition.control == "shuffled":
         random.Random(clip.seed).shuffle(times)
     return times
 
 
-def plan_for(shown: Shown, packer: Packer, blocks: int, arm: Arm) -> tuple[Plan, Shown]:
+def geometry_for(
+    shown: Shown, packer: Packer, blocks: int, condition: Condition
+) -> tuple[PackedGeometry, Shown]:
     """The packed sequence of shown clips with `blocks` questions each, on their device.
 
     Pruned clips come back with the features and the truth of the tokens that are left.
     """
     shape = geometry(packer, shown.grid, blocks, position_step=shown.position_step)
     shape = shape.to(shown.features.device)
-    if arm.prune is None:
-        layout = cube_layout(shown.grid, arm.config.cube, arm.runs)
-        return Plan.build(shape, layout, packer.block_tokens), shown
-    count = max(1, round(shown.features.shape[1] * arm.prune))
+    if condition.prune is None:
+        layout = cube_layout(shown.grid, condition.config.cube, condition.runs)
+        return PackedGeometry.build(shape, layout, packer.block_tokens), shown
+    count = max(1, round(shown.features.shape[1] * condition.prune))
     kept = shown.features.float().norm(dim=-1).topk(count, dim=-1).indices.sort(dim=-1).values
     features, truth = (
         values.gather(1, kept[..., None].expand(-1, -1, values.shape[-1]))
         for values in (shown.features, shown.truth)
     )
-    layout = cube_layout((1, 1, count), arm.config.cube, runs=count)
+    layout = cube_layout((1, 1, count), condition.config.cube, runs=count)
     pruned = _pruned(shape, kept, len(packer.before))
     left = Shown(features, truth, shown.grid, shown.position_step)
-    return Plan.build(pruned, layout, packer.block_tokens), left
+    return PackedGeometry.build(pruned, layout, packer.block_tokens), left
 
 
 def _pruned(shape: Geometry, kept: Tensor, before: int) -> Geometry:

@@ -20,7 +20,7 @@ CONFIDENCE = 0.95
 DRAWS = 5_000
 MARGIN = 0.01
 """One point: the loss that counts as none, fixed before anything was measured."""
-FEWEST_VIDEOS = 20
+MIN_VIDEOS = 20
 """With fewer clusters a bootstrap interval is too narrow to decide anything."""
 RIGHT = 0.5
 """The score from which an item counts as right; for grounding this is R@0.5."""
@@ -64,10 +64,10 @@ def bootstrap_mean(
     """Mean of `scores` [N] with the percentile interval of a bootstrap over `videos` [N].
 
     Without `videos` every item is a cluster of its own. Without items everything is NaN.
-    (`scipy.stats.bootstrap` draws indices of single items, with other random numbers: the intervals
-    that were published could not be had again.)
+    (`scipy.stats.bootstrap` draws indices of single items, with other random numbers: published
+    intervals could not be reproduced.)
 
-    Raises ValueError where the lengths differ or a score is not finite.
+    Raises ValueError if the lengths differ or a score is not finite.
     """
     values = _checked(scores)
     sums, counts = _per_video(values, videos)
@@ -117,7 +117,7 @@ def mcnemar(gained: int, lost: int) -> float:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A sparse arm against the dense one on identical items.
+    """A sparse condition against the dense one on identical items.
 
     `gained` items were wrong and became right, `lost` ones the reverse; `p_value` is McNemar's.
     Means and the difference are shares, not points.
@@ -140,8 +140,8 @@ class Comparison:
         value, low, high = (_signed(100 * number) for number in self.difference)
         found = f"{value} points (95 % interval {low} to {high})"
         margin = f"{100 * self.margin:g}"
-        if self.videos < FEWEST_VIDEOS:
-            return f"Undecided: {found}, from {self.videos} videos; {FEWEST_VIDEOS} are needed."
+        if self.videos < MIN_VIDEOS:
+            return f"Undecided: {found}, from {self.videos} videos; {MIN_VIDEOS} are needed."
         return {
             "better": f"Better: {found}.",
             "non-inferior": f"Non-inferior: {found}; a loss of {margin} or more is excluded.",
@@ -157,7 +157,7 @@ def compare(
     *,
     margin: float = MARGIN,
 ) -> Comparison:
-    """Difference, flips and the non-inferiority verdict of two arms; scores are [N].
+    """Difference, flips and the non-inferiority verdict of two conditions; scores are [N].
 
     Non-inferior: the whole 95 % interval of the difference lies above -margin.
     """
@@ -176,7 +176,7 @@ def compare(
         lost=lost,
         p_value=mcnemar(gained, lost),
         margin=margin,
-        verdict=_verdict(difference, margin) if number >= FEWEST_VIDEOS else "undecided",
+        verdict=_verdict(difference, margin) if number >= MIN_VIDEOS else "undecided",
     )
 
 

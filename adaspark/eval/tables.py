@@ -11,7 +11,7 @@ from adaspark.eval.stats import Comparison
 
 Kind = Literal["text", "count", "percent", "points", "share", "number", "p"]
 Cell = str | float | tuple[float, float, float] | list[float] | None
-"""Text, a number, (value, low, high), or None where there is nothing to say."""
+"""Text, a number, (value, low, high), or None if there is nothing to say."""
 
 MISSING = "–"  # noqa: RUF001
 
@@ -82,7 +82,7 @@ class Table:
 
 
 def comparisons(title: str, rows: Mapping[str, Comparison], *, note: str = "") -> Table:
-    """The table of sparse against dense on identical items: one row a family, length or arm."""
+    """Sparse against dense on identical items: one row for each family, length or condition."""
     columns: dict[str, Kind] = {
         "": "text",
         "items": "count",

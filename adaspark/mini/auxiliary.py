@@ -18,11 +18,11 @@ _ASIDE = 0.06  # shares of the picture; objects nearer to each other's middle li
 
 
 def token_labels(table: Table, times_secs: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
-    """Labels of merged tokens, int64 [B, V] each; 0 where a token holds no object.
+    """Labels of merged tokens, int64 [B, V] each; 0 if a token holds no object.
 
     `color` (at the end of the token's slice), `shape`, `fill`, `direction`: index + 1 of the object
-    in the token; `beside` and `above`: 1 where that object is left of (above) the middle of the
-    others that are there, 2 where right (below); `begun`: how many objects have appeared up to the
+    in the token; `beside` and `above`: 1 if that object is left of (above) the middle of the
+    others that are there, 2 if right (below); `begun`: how many objects have appeared up to the
     end of the slice; `second`: the whole seconds from the clip's start to the slice's, whatever the
     token holds; `row`, `column`: in which eighth of the picture the token's middle lies.
     """
@@ -52,8 +52,8 @@ def token_labels(table: Table, times_secs: Tensor, size: tuple[int, int]) -> dic
 
 
 def _sides(table: Table, times_secs: Tensor) -> Tensor:
-    """int64 [B, F, MAX_EVENTS, 2]: 1 where an object is left of (above) the middle of the others
-    that are there, 2 where right (below), 0 where it is neither, alone or not there.
+    """int64 [B, F, MAX_EVENTS, 2]: 1 if an object is left of (above) the middle of the others
+    that are there, 2 if right (below), 0 if it is neither, alone or not there.
     """
     states = object_states(table, times_secs)
     there = (states[..., 2:3] > 0).float()
@@ -117,8 +117,8 @@ def number_labels(ids: Tensor, digit_ids: Tensor) -> Tensor:
 class NumberHead(nn.Module):
     """A linear reading of an early layer of the language model, at the digits of questions.
 
-    Tokens of the vocabulary are single digits. Without this task the model read a second's last
-    digit alone: what stands before it was not in its row before the last layer.
+    Tokens of the vocabulary are single digits. Without this task the model read the last digit of a
+    number of seconds alone: the digits before it reached its row only in the last layer.
     """
 
     def __init__(self, hidden: int) -> None:
@@ -126,7 +126,7 @@ class NumberHead(nn.Module):
         self.reading = nn.Linear(hidden, NUMBERS)
 
     def forward(self, states: Tensor, labels: Tensor) -> Tensor:
-        """Mean cross-entropy over the digits; 0 where there is none. `states` [..., hidden]."""
+        """Mean cross-entropy over the digits; 0 if there is none. `states` [..., hidden]."""
         read = self.reading(F.rms_norm(states, states.shape[-1:])).float()
         loss = F.cross_entropy(read.flatten(0, -2), labels.flatten(), reduction="sum")
         return loss / (labels >= 0).sum().clamp(min=1)

@@ -1,4 +1,4 @@
-"""Training batches as a pure function of stage, seed and step; pictures come later."""
+"""Training batches as a pure function of stage, seed and step, without the rendered pictures."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Batch:
     """Clips of one shape with their questions.
 
     `table` as `render.tabulate` gives it; `times_secs` float32 [B, F]; `ids` and `labels` int64
-    [B, Q, L]; `families` int64 [B, Q] (-1 where a block is empty).
+    [B, Q, L]; `families` int64 [B, Q] (-1 if a block is empty).
     """
 
     table: dict[str, Tensor]
@@ -53,8 +53,8 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class BatchPlan:
-    """How large batches are: about `tokens` tokens a batch, `asked` questions a clip or, where its
+class BatchSpec:
+    """How large batches are: about `tokens` tokens a batch, `asked` questions a clip or, if its
     kind says so, several times as many.
     """
 
@@ -72,22 +72,22 @@ class BatchPlan:
         return self.asked * clips.more
 
 
-def training_batch(packer: Packer, stage: Stage, plan: BatchPlan, step: int) -> Batch:
+def training_batch(packer: Packer, stage: Stage, spec: BatchSpec, step: int) -> Batch:
     """The batch of one training step."""
-    rng = random.Random(f"{plan.seed}-{stage.name}-{step}")
+    rng = random.Random(f"{spec.seed}-{stage.name}-{step}")
     clips = rng.choices(stage.clips, [c.weight for c in stage.clips])[0]
-    count = plan.clips_in(clips, packer.block_tokens)
+    count = spec.clips_in(clips, packer.block_tokens)
     # Python hashes text seeds with SHA-512: no two steps share a scene in practice.
     seeds = [rng.randrange(HELD_OUT_SEED) for _ in range(count)]
     pace = rng.choice(stage.position_steps)
-    asked = plan.asked_of(clips)
+    asked = spec.asked_of(clips)
     return make_batch(packer, clips, stage, seeds, asked=asked, position_step=pace)
 
 
-def held_out_batch(packer: Packer, stage: Stage, plan: BatchPlan, index: int, count: int) -> Batch:
+def held_out_batch(packer: Packer, stage: Stage, spec: BatchSpec, index: int, count: int) -> Batch:
     """Test clips of a stage, from seeds that training never draws, asked in full as at run time."""
     seeds = [held_out_seed("test", index * count + offset) for offset in range(count)]
-    asked = plan.asked_of(stage.test)
+    asked = spec.asked_of(stage.test)
     return make_batch(packer, stage.test, stage, seeds, asked=asked, held_out=True)
 
 
@@ -159,20 +159,20 @@ def _long(question: Question) -> bool:
 
 
 class _Steps(Dataset[Batch]):
-    def __init__(self, packer: Packer, stage: Stage, plan: BatchPlan, steps: range) -> None:
-        self.packer, self.stage, self.plan, self.steps = packer, stage, plan, steps
+    def __init__(self, packer: Packer, stage: Stage, spec: BatchSpec, steps: range) -> None:
+        self.packer, self.stage, self.spec, self.steps = packer, stage, spec, steps
 
     def __len__(self) -> int:
         return len(self.steps)
 
     def __getitem__(self, index: int) -> Batch:
-        return training_batch(self.packer, self.stage, self.plan, self.steps[index])
+        return training_batch(self.packer, self.stage, self.spec, self.steps[index])
 
 
 def batches(
-    packer: Packer, stage: Stage, plan: BatchPlan, steps: range, *, workers: int
+    packer: Packer, stage: Stage, spec: BatchSpec, steps: range, *, workers: int
 ) -> Iterator[Batch]:
     """The training batches of `steps`, in order, made by `workers` processes (0: in this one)."""
-    data = _Steps(packer, stage, plan, steps)
+    data = _Steps(packer, stage, spec, steps)
     extra: dict[str, Any] = {"prefetch_factor": 4} if workers else {}
     return iter(DataLoader(data, batch_size=None, num_workers=workers, **extra))

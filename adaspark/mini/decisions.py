@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from adaspark.mini.plan import Chunk, Plan
+from adaspark.mini.plan import Chunk, PackedGeometry
 
 
 @dataclass(eq=False)
@@ -19,9 +19,10 @@ class LayerDecisions:
 
     `kept` bool [B, H, S, C] and `probs` fp32 likewise, of the recorded rows (own cube not
     included); `mass` fp32 likewise: the share of a row's dense attention that each cube holds (own
-    cube included; what is missing to one is on text), given this run's queries and keys. `pairs`
-    int64 [B, N]: keys that each row read, summed over heads. `ffn_kept` bool [B, V]. `ffn_in` and
-    `ffn_out` fp32 [B, N]: norms of the residual stream before the FFN and of the branch's output.
+    cube included; the rest of the sum to one is on text), given this run's queries and keys.
+    `pairs` int64 [B, N]: keys that each row read, summed over heads. `ffn_kept` bool [B, V].
+    `ffn_in` and `ffn_out` fp32 [B, N]: norms of the residual stream before the FFN and of the
+    branch's output.
     """
 
     kept: Tensor
@@ -46,21 +47,21 @@ class Decisions:
     norms: bool = False
     layers: list[LayerDecisions] = field(default_factory=list)
 
-    def layer(self, index: int, plan: Plan, clips: int, heads: int) -> LayerDecisions:
-        """Where the layer's decisions go; the first call for it makes room."""
+    def layer(self, index: int, geometry: PackedGeometry, clips: int, heads: int) -> LayerDecisions:
+        """The layer's record; the first call for a layer allocates it."""
         if self.rows is None:
-            self.rows = list(range(plan.shape.prefix_tokens, plan.tokens))
+            self.rows = list(range(geometry.shape.prefix_tokens, geometry.tokens))
         if index == len(self.layers):
-            device, cubes = plan.layout.device, plan.layout.cubes
+            device, cubes = geometry.layout.device, geometry.layout.cubes
             table = torch.zeros(clips, heads, len(self.rows), cubes, device=device)
             self.layers.append(
                 LayerDecisions(
                     kept=table.bool(),
                     probs=table,
-                    pairs=torch.zeros(clips, plan.tokens, dtype=torch.long, device=device),
+                    pairs=torch.zeros(clips, geometry.tokens, dtype=torch.long, device=device),
                     mass=torch.zeros_like(table) if self.mass else None,
-                    ffn_in=table.new_zeros(clips, plan.tokens) if self.norms else None,
-                    ffn_out=table.new_zeros(clips, plan.tokens) if self.norms else None,
+                    ffn_in=table.new_zeros(clips, geometry.tokens) if self.norms else None,
+                    ffn_out=table.new_zeros(clips, geometry.tokens) if self.norms else None,
                 )
             )
         return self.layers[index]

@@ -73,7 +73,7 @@ def draw_distractors(
 def draw_occluder(
     rng: random.Random, events: Sequence[Event], settings: SceneSettings
 ) -> Occluder | None:
-    """None, or a pillar where it leaves every object clear enough to be asked about."""
+    """A pillar, or None if it would hide an object too much to be asked about."""
     if rng.random() >= settings.occluder:
         return None
     return fit_occluder(rng, events, settings.secs, settings.size)
@@ -103,7 +103,7 @@ def turn_one(
 def fade_one(
     rng: random.Random, events: list[Event], needle: int | None, settings: SceneSettings
 ) -> None:
-    """Make the needle pale, or any object where there is no needle."""
+    """Make the needle pale, or any object if there is no needle."""
     if rng.random() < settings.pale and events:
         index = rng.randrange(len(events)) if needle is None else needle
         events[index] = replace(events[index], pale=True)

@@ -40,8 +40,8 @@ def evaluate(
     """Mean score per family over `items` clips, one question of each family a clip.
 
     Clips come from the stage tests' seeds, which training never draws, and are drawn for the
-    families by turns. With `blind` the pictures are grey: what is then answered right was guessed.
-    A family that a clip cannot answer is skipped for that clip.
+    families by turns. With `blind` the pictures are grey, which measures guessing. A family that a
+    clip cannot answer is skipped for that clip.
     """
     right: dict[str, float] = dict.fromkeys(families, 0.0)
     total: Counter[str] = Counter()
@@ -92,8 +92,8 @@ class Reader:
         self._shared = 0
 
     @torch.no_grad()
-    def answer(self, question: str, *, most_tokens: int = 8) -> str:
-        """The greedy answer to one question, at most `most_tokens` tokens long."""
+    def answer(self, question: str, *, max_tokens: int = 8) -> str:
+        """The greedy answer to one question, at most `max_tokens` tokens long."""
         prompt = build_prompt(self.tokenizer, question, self.grid, position_step=self.position_step)
         embeds = self._embed(prompt)
         positions = prompt.position_ids.to(embeds.device)
@@ -101,7 +101,7 @@ class Reader:
             self._cache.crop(self._shared - self._cache.get_seq_length())
             embeds, positions = embeds[:, self._shared :], positions[..., self._shared :]
         ids: list[int] = []
-        for index in range(most_tokens):
+        for index in range(max_tokens):
             token = self._step(embeds, positions)
             if int(token) == self.model.generation_config.eos_token_id:
                 break

@@ -71,7 +71,7 @@ def _patch_places(rows: int, columns: int) -> Tensor:
 
 
 def _same_window(rows: int, columns: int, side: int, device: torch.device) -> Tensor | None:
-    """Which patches share a window of `side` patches: bool [P, P]; None where all do."""
+    """Which patches share a window of `side` patches: bool [P, P]; None if all do."""
     window = _patch_places(rows, columns) // side
     same = (window[:, None] == window[None]).all(dim=-1)
     return None if bool(same.all()) else same.to(device)
@@ -151,7 +151,7 @@ def packed_states(model: Any, blocks: Tensor, features: Tensor, shape: Geometry)
 
 
 def prefix_embeds(model: Any, features: Tensor, shape: Geometry) -> Tensor:
-    """What the language model is shown before the blocks: [B, P, hidden]."""
+    """Input embeddings of template and video, before the blocks: [B, P, hidden]."""
     before = shape.prefix[: shape.prefix_tokens - features.shape[1]]
     start = model.model.language_model.embed_tokens(before).expand(len(features), -1, -1)
     return torch.cat([start, features.to(start.dtype)], dim=1)

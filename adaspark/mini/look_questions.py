@@ -29,7 +29,7 @@ def _plain_shape(ask: Asker, index: int) -> bool:
 
 
 def lookalike(ask: Asker) -> Question | None:
-    """The colour of the striped one, or of the solid one, where its shape comes in both fills."""
+    """The colour of the striped one, or of the solid one, if its shape comes in both fills."""
     events = ask.scene.events
     index = ask.pick(lambda i: not ask.own_shape(i) and ask.own_fill(i) and events[i].turns is None)
     if index is None:
@@ -76,7 +76,7 @@ def count(ask: Asker) -> Question | None:
 
 
 def aggregate(ask: Asker) -> Question | None:
-    """The most common colour or shape, where one is ahead of all others."""
+    """The most common colour or shape, if one is ahead of all others."""
     kinds = {"shape": ask.shapes} if ask.turns else {"shape": ask.shapes, "color": ask.colors}
     leaders = {kind: _leader(values) for kind, values in kinds.items()}
     fits = [(kind, leader) for kind, leader in leaders.items() if leader is not None]
@@ -88,7 +88,7 @@ def aggregate(ask: Asker) -> Question | None:
 
 
 def _leader(values: Sequence[str]) -> str | None:
-    """The value that comes most often, None where two share the lead or there is only one."""
+    """The value that comes most often, None if two share the lead or there is only one."""
     ranked = Counter(values).most_common()
     return ranked[0][0] if len(ranked) > 1 and ranked[0][1] > ranked[1][1] else None
 

@@ -82,7 +82,7 @@ class Packer:
 class Geometry:
     """What all packed sequences of one shape share; N = prefix + blocks x block tokens.
 
-    `positions` is int64 [3, N], or [3, B, N] where clips differ; `text_mask` is bool [blocks x
+    `positions` is int64 [3, N], or [3, B, N] if clips differ; `text_mask` is bool [blocks x
     block tokens, N], True where a text token may look; `prefix` int64 [prefix_tokens] are the ids
     that all share, plainly causal.
     """

@@ -38,7 +38,7 @@ def fit_event(
     moving: float,
     camera: Camera,
 ) -> Event | None:
-    """Place one object where it touches no other while both are there, or give up.
+    """Place one object so that it touches no other while both are there, or give up.
 
     `span` is start and end in seconds, `size` (H, W) in pixels, `moving` the chance of motion.
     """

@@ -1,4 +1,4 @@
-"""Who may choose what in a packed sequence: the sparse counterpart of `packing.Geometry`.
+"""Which cubes each row of a packed sequence may choose: the sparse side of `packing.Geometry`.
 
 Axes: N tokens = X template + V video + R text rows of the blocks, C cubes, n rows of a chunk, e
 keys that a chunk may see.
@@ -19,15 +19,15 @@ from adaspark.mini.packing import Geometry
 from adaspark.sequence import SequenceMap
 
 CHUNK_ROWS = {"cuda": 1024, "cpu": 128}
-"""What a processor works on should fit in its cache."""
+"""Rows of a chunk, so that its working set fits in the processor's cache."""
 CHUNK_PAIRS = 2**28
 """(clip, head, row, key) entries of a chunk: bounds its masks to about a gigabyte."""
 
 
 def cube_layout(grid: Sequence[int], cube: Cube, runs: int | None = None) -> CubeLayout:
-    """Cubes of a (T, H, W) grid, or, where `runs` is given, runs of so many tokens in raster order.
+    """Cubes of a (T, H, W) grid or, if `runs` is given, runs of `runs` tokens in raster order.
 
-    Runs know no rows and no slices: the rival at equal volume that ignores the video's shape.
+    Runs ignore rows and slices: the baseline of equal volume that ignores the video's shape.
     """
     if runs is None:
         return CubeLayout([grid], cube)
@@ -45,7 +45,7 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PackedGeometry:
     """A packed sequence with its cubes. `layout` is on the geometry's device."""
 
     shape: Geometry
@@ -53,7 +53,7 @@ class Plan:
     block_tokens: int
 
     @classmethod
-    def build(cls, shape: Geometry, layout: CubeLayout, block_tokens: int) -> Plan:
+    def build(cls, shape: Geometry, layout: CubeLayout, block_tokens: int) -> PackedGeometry:
         """`layout` of the geometry's video, on any device."""
         device = shape.prefix.device
         there = CubeLayout(layout.grids, layout.cube, device=device)
@@ -66,7 +66,7 @@ class Plan:
 
     @property
     def video(self) -> slice:
-        """Where the video stands."""
+        """The rows of the video."""
         prefix = self.shape.prefix_tokens
         return slice(prefix - self.layout.tokens, prefix)
 
@@ -93,7 +93,7 @@ class Plan:
 
     @cached_property
     def candidates_of_row(self) -> Tensor:
-        """int64 [N]: how many cubes each row weighs."""
+        """int64 [N]: how many candidate cubes each row has."""
         firsts = self.layout.first_token_from_cube.sort().values
         begun: Tensor = torch.searchsorted(firsts, self.video_before)
         return begun - (self.cube_from_row >= 0).long()
@@ -159,7 +159,7 @@ class Plan:
         return cubes == self.cube_from_row[chunk.start : chunk.end, None]
 
     def visible(self, chunk: Chunk) -> Tensor:
-        """bool [n, e]: who may see whom by order alone."""
+        """bool [n, e]: the causal mask of the chunk's rows."""
         if chunk.start >= self.shape.prefix_tokens:
             past = self.shape.prefix_tokens
             return self.shape.text_mask[chunk.start - past : chunk.end - past]

@@ -1,7 +1,8 @@
 """The packed prefix by the product's own attention: what is dropped is not computed.
 
 On a CPU the masks over every product take most of an evaluation's time; the compiled kernels need
-none. Exact like them, and like them without gradients. Axes as in `plan.py`; D head dimension.
+none. The result is as exact as with masks, without gradients. Axes as for `PackedGeometry`; D is
+the head dimension.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from adaspark.attention import Choice
 from adaspark.backend import sparse_attention
-from adaspark.mini.plan import Plan
+from adaspark.mini.plan import PackedGeometry
 from adaspark.rules import Rule
 from adaspark.sequence import Segment
 
@@ -22,7 +23,7 @@ def attend_prefix(
     key: Tensor,
     value: Tensor,
     means: Tensor,
-    plan: Plan,
+    geometry: PackedGeometry,
     *,
     rule: Rule,
     pairs: Tensor | None = None,
@@ -38,7 +39,7 @@ def attend_prefix(
         query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
     if rule.keeps_all:
         if pairs is not None:
-            pairs[:, :rows] = heads * plan.visible_of_row[:rows]
+            pairs[:, :rows] = heads * geometry.visible_of_row[:rows]
         return F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=True)
     mixed = []
     for clip in range(len(query)):
@@ -52,7 +53,7 @@ def attend_prefix(
                 query[clip],
                 key[clip],
                 value[clip],
-                plan.prefix_sequence,
+                geometry.prefix_sequence,
                 rule=rule,
                 scale=query.shape[-1] ** -0.5,
                 means=means[clip],

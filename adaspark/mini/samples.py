@@ -24,13 +24,13 @@ from adaspark.request import Result
 from adaspark.video import Sampling, patchify, read_clip
 
 FRAMES = 64
-LARGEST_BYTES = 300_000
-MOST_SEEDS = 500
+MAX_BYTES = 300_000
+MAX_SEEDS = 500
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A sample's file name, the family it is for, and its first question where that is fixed."""
+    """A sample's file name, the family it is for, and its first question if that is fixed."""
 
     name: str
     family: str
@@ -54,21 +54,21 @@ def make_samples(folder: Path, model: Any, tokenizer: Any, engine: Engine) -> di
 
 def _make(sample: Sample, folder: Path, model: Any, tokenizer: Any, engine: Engine) -> int:
     path = folder / f"{sample.name}.mp4"
-    start = SAMPLES.index(sample) * MOST_SEEDS  # else two families may share a scene
-    for seed in range(start, start + MOST_SEEDS):
+    start = SAMPLES.index(sample) * MAX_SEEDS  # else two families may share a scene
+    for seed in range(start, start + MAX_SEEDS):
         _, drawn = draw_world(sample.family, FRAMES, seed)
         if sample.first not in (None, drawn[0].text):
             continue
         items = make_world(sample.family, FRAMES, seed, path)["items"]
         expected = {item["question"]: item["answer"] for item in items}
-        small = path.stat().st_size < LARGEST_BYTES
+        small = path.stat().st_size < MAX_BYTES
         if (
             small
             and answers(path, list(expected), model, tokenizer) == expected
             and _said(engine, path, items[0]["question"]) == items[0]["answer"]
         ):
             return seed
-    raise UserError(f"The model answers none of {MOST_SEEDS} clips of {sample.family!r} in full.")
+    raise UserError(f"The model answers none of {MAX_SEEDS} clips of {sample.family!r} in full.")
 
 
 @torch.no_grad()

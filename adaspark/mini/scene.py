@@ -38,7 +38,7 @@ class Event:
 
     `x` and `y` are the centre at `start_secs` and `path` the distance travelled until `end_secs`,
     in shares of the frame's width and height; `radius` is in shares of the shorter side. `color`
-    holds until `turn_secs`, `turns` after it; both are None where the colour stays. A `pale`
+    holds until `turn_secs`, `turns` after it; both are None if the colour stays. A `pale`
     object is blended into what lies behind it.
     """
 

@@ -1,9 +1,9 @@
 """The packed forward with AdaSpark on: batched and differentiable, by masks.
 
-It computes every product and every FFN and masks what AdaSpark leaves out, so it shows what the
-method answers and lets gradients pass through what was chosen. Choices come from the functions
-that the product uses. It saves no time but for a prefix on a CPU without gradients. Axes as in
-`plan.py`; P = X + V tokens of the prefix, G KV heads, D head dimension, h hidden.
+It computes every product and every FFN and masks what AdaSpark drops, so it gives the method's
+answers and lets gradients pass through what was chosen. Choices come from the product's own
+functions. It saves time only for a prefix on a CPU without gradients. Axes as for `PackedGeometry`;
+P = X + V tokens of the prefix, G KV heads, D head dimension, h hidden.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from adaspark.ffn import choose_tokens, importance
 from adaspark.layout import kept_means
 from adaspark.mini.decisions import Decisions, LayerDecisions
 from adaspark.mini.forward import batch_positions, prefix_embeds
-from adaspark.mini.plan import Chunk, Plan
+from adaspark.mini.plan import Chunk, PackedGeometry
 from adaspark.mini.prefix import attend_prefix
 from adaspark.rules import Rule
 from adaspark.selection import keep_cubes
@@ -44,14 +44,15 @@ class LayerKeys:
 
 @dataclass(frozen=True)
 class SparseForward:
-    """A model with a plan and a configuration, whose cube is not read: `plan` holds the cubes.
+    """A model with a geometry and a configuration; the cubes are those of `geometry`, not of
+    `config`.
 
-    With `oracle` the rule weighs cubes by the dense attention mass that they hold, which nobody
-    knows without computing it. `decisions` hears every layer.
+    With `oracle` the rule weighs cubes by their dense attention mass, which only dense attention
+    can compute. `decisions` records every layer.
     """
 
     model: Any
-    plan: Plan
+    geometry: PackedGeometry
     config: AdaSparkConfig
     oracle: bool = False
     decisions: Decisions | None = None
@@ -67,8 +68,10 @@ class SparseForward:
         return self.text(blocks, self.prefix(features))
 
     def prefix(self, features: Tensor) -> list[LayerKeys]:
-        """Read template and video once; what each layer's text will read of them."""
-        embeds = prefix_embeds(self.model, features, self.plan.shape)
+        """Read template and video once; returns the keys and values that each layer's text will
+        read.
+        """
+        embeds = prefix_embeds(self.model, features, self.geometry.shape)
         past: list[LayerKeys] = []
         self._layers(embeds, 0, past)
         return past
@@ -76,13 +79,13 @@ class SparseForward:
     def text(self, blocks: Tensor, past: list[LayerKeys]) -> Tensor:
         """Last hidden states [B, R, h] of blocks behind a prefix that was read."""
         table = self.model.model.language_model.embed_tokens
-        return self._layers(table(blocks.flatten(1)), self.plan.shape.prefix_tokens, list(past))
+        return self._layers(table(blocks.flatten(1)), self.geometry.shape.prefix_tokens, list(past))
 
     def _layers(self, hidden: Tensor, start: int, past: list[LayerKeys]) -> Tensor:
         """Rows from `start` on through all layers; a prefix adds its keys to `past`."""
         language = self.model.model.language_model
         end = start + hidden.shape[1]
-        positions = batch_positions(self.plan.shape, len(hidden))[..., start:end]
+        positions = batch_positions(self.geometry.shape, len(hidden))[..., start:end]
         rotation = language.rotary_emb(hidden, positions)
         with _attention_by_call(language.config):
             for layer in language.layers:
@@ -113,65 +116,66 @@ class SparseForward:
         """
         clips, heads, count, _ = query.shape
         if start == 0:
-            means = mean_keys(key[:, :, self.plan.video], self.plan.layout)
+            means = mean_keys(key[:, :, self.geometry.video], self.geometry.layout)
             past.append(LayerKeys(key, value, means))
         else:
             key = torch.cat([past[index].keys, key], dim=2)
             value = torch.cat([past[index].values, value], dim=2)
-        means, heard = past[index].means, None
+        means, recorded = past[index].means, None
         rule = self.config.attention_in(index)
         if self.decisions is not None:
-            heard = self.decisions.layer(index, self.plan, clips, heads)
+            recorded = self.decisions.layer(index, self.geometry, clips, heads)
         share = heads // key.shape[1]
         keys, values = key.repeat_interleave(share, 1), value.repeat_interleave(share, 1)
         if start == 0 and _needs_no_masks(query) and not self.oracle:
-            pairs = None if heard is None else heard.pairs
-            if heard is not None:
-                self._tell_recorded(heard, query, means, keys, rule)
-            return attend_prefix(query, key, value, means, self.plan, rule=rule, pairs=pairs)
+            pairs = None if recorded is None else recorded.pairs
+            if recorded is not None:
+                self._record_rows(recorded, query, means, keys, rule)
+            return attend_prefix(query, key, value, means, self.geometry, rule=rule, pairs=pairs)
         parts = []
-        for chunk in self.plan.chunks(clips, heads):
+        for chunk in self.geometry.chunks(clips, heads):
             if not start <= chunk.start < start + count:
                 continue
             rows = query[:, :, chunk.start - start : chunk.end - start]
             seen = keys[:, :, : chunk.keys], values[:, :, : chunk.keys]
             with torch.no_grad(), torch.autocast(query.device.type, enabled=False):
                 probs, kept = self._choose(rows, means, seen[0], chunk, rule)
-                if heard is not None:
-                    self._tell(heard, rows, seen[0], probs, kept, chunk)
+                if recorded is not None:
+                    self._record(recorded, rows, seen[0], probs, kept, chunk)
             chosen = None if rule.keeps_all else kept
-            parts.append(_mixed(rows, *seen, chosen, self.plan, chunk))
+            parts.append(_mixed(rows, *seen, chosen, self.geometry, chunk))
         return torch.cat(parts, dim=2)
 
     def _choose(
         self, rows: Tensor, means: Tensor, keys: Tensor, chunk: Chunk, rule: Rule
     ) -> tuple[Tensor, Tensor]:
         """What a chunk's rows weigh and keep: fp32 and bool [B, H, n, C of the chunk]."""
-        candidates = self.plan.candidates(chunk)
+        candidates = self.geometry.candidates(chunk)
         if self.oracle:
-            held = _cube_mass(rows, keys, self.plan, chunk, self.plan.visible(chunk)) * candidates
+            visible = self.geometry.visible(chunk)
+            held = _cube_mass(rows, keys, self.geometry, chunk, visible) * candidates
             probs = held / held.sum(-1, keepdim=True).clamp_min(torch.finfo(held.dtype).tiny)
         else:
             scale = rows.shape[-1] ** -0.5
             probs = cube_probs(rows, means[..., : chunk.cubes, :], candidates, scale=scale)
-        places = self.plan.place_in_prompt[chunk.start : chunk.end]
+        places = self.geometry.place_in_prompt[chunk.start : chunk.end]
         return probs, keep_cubes(probs, candidates, rule, positions=places)
 
-    def _tell_recorded(
-        self, heard: LayerDecisions, query: Tensor, means: Tensor, keys: Tensor, rule: Rule
+    def _record_rows(
+        self, recorded: LayerDecisions, query: Tensor, means: Tensor, keys: Tensor, rule: Rule
     ) -> None:
         """Choose again for the recorded rows of a prefix, which are few, and write that down."""
         assert self.decisions is not None and self.decisions.rows is not None
         for row in self.decisions.rows:
             if row < query.shape[2]:
-                chunk, asked = self.plan.chunk(row, row + 1), query[:, :, row : row + 1]
+                chunk, asked = self.geometry.chunk(row, row + 1), query[:, :, row : row + 1]
                 seen = keys[:, :, : chunk.keys]
                 probs, kept = self._choose(asked, means, seen, chunk, rule)
-                self._tell(heard, asked, seen, probs, kept, chunk)
+                self._record(recorded, asked, seen, probs, kept, chunk)
 
-    def _tell(
+    def _record(
         self,
-        heard: LayerDecisions,
+        recorded: LayerDecisions,
         rows: Tensor,
         keys: Tensor,
         probs: Tensor,
@@ -180,30 +184,30 @@ class SparseForward:
     ) -> None:
         """Write down a chunk's choices."""
         assert self.decisions is not None
-        heard.pairs[:, chunk.start : chunk.end] = _pairs(kept, self.plan, chunk)
+        recorded.pairs[:, chunk.start : chunk.end] = _pairs(kept, self.geometry, chunk)
         places, local = self.decisions.places(chunk, rows.device)
-        heard.kept[:, :, places, : chunk.cubes] = kept[:, :, local]
-        heard.probs[:, :, places, : chunk.cubes] = probs[:, :, local]
-        if heard.mass is not None:
-            visible = self.plan.visible(chunk)[local]
-            mass = _cube_mass(rows[:, :, local], keys, self.plan, chunk, visible)
-            heard.mass[:, :, places, : chunk.cubes] = mass
+        recorded.kept[:, :, places, : chunk.cubes] = kept[:, :, local]
+        recorded.probs[:, :, places, : chunk.cubes] = probs[:, :, local]
+        if recorded.mass is not None:
+            visible = self.geometry.visible(chunk)[local]
+            mass = _cube_mass(rows[:, :, local], keys, self.geometry, chunk, visible)
+            recorded.mass[:, :, places, : chunk.cubes] = mass
 
     def _skip(self, index: int, hidden: Tensor, branch: Tensor, start: int) -> Tensor:
         """The FFN's output [B, rows, h], skipped video tokens moved by their cube's mean."""
-        layout, video, end = self.plan.layout, self.plan.video, start + hidden.shape[1]
-        heard = None if self.decisions is None else self.decisions.layers[index]
-        if heard is not None and heard.ffn_in is not None and heard.ffn_out is not None:
-            heard.ffn_in[:, start:end] = hidden.float().norm(dim=-1)
-            heard.ffn_out[:, start:end] = branch.float().norm(dim=-1)
+        layout, video, end = self.geometry.layout, self.geometry.video, start + hidden.shape[1]
+        recorded = None if self.decisions is None else self.decisions.layers[index]
+        if recorded is not None and recorded.ffn_in is not None and recorded.ffn_out is not None:
+            recorded.ffn_in[:, start:end] = hidden.float().norm(dim=-1)
+            recorded.ffn_out[:, start:end] = branch.float().norm(dim=-1)
         if start:
             return branch  # text always passes
         rule = self.config.ffn_in(index)
         with torch.no_grad(), torch.autocast(hidden.device.type, enabled=False):
             weights = importance(hidden[:, video].float().norm(dim=-1), layout)
             kept = choose_tokens(weights, layout, rule=rule)
-        if heard is not None:
-            heard.ffn_kept = kept
+        if recorded is not None:
+            recorded.ffn_kept = kept
         if rule.keeps_all:
             return branch
         values = branch[:, video].float()
@@ -238,50 +242,70 @@ def _call(
     return attention_mask(module.layer_idx, query, key, value).transpose(1, 2), None
 
 
-def _cube_mass(rows: Tensor, keys: Tensor, plan: Plan, chunk: Chunk, visible: Tensor) -> Tensor:
+def _cube_mass(
+    rows: Tensor, keys: Tensor, geometry: PackedGeometry, chunk: Chunk, visible: Tensor
+) -> Tensor:
     """Dense attention mass of each row on each cube: fp32 [B, H, n, C of the chunk]."""
     scores = rows.float() * rows.shape[-1] ** -0.5 @ keys[:, :, : chunk.keys].float().mT
     weights = scores.masked_fill(~visible, -torch.inf).softmax(-1)
     sums: Tensor = weights.new_zeros(*weights.shape[:-1], chunk.cubes + 1)
-    return sums.index_add(-1, plan.cube_from_key(chunk), weights)[..., : chunk.cubes]
+    return sums.index_add(-1, geometry.cube_from_key(chunk), weights)[..., : chunk.cubes]
 
 
 def _mixed(
-    rows: Tensor, keys: Tensor, values: Tensor, kept: Tensor | None, plan: Plan, chunk: Chunk
+    rows: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    kept: Tensor | None,
+    geometry: PackedGeometry,
+    chunk: Chunk,
 ) -> Tensor:
     """Softmax attention over what a chunk's rows may read: [B, H, n, D]; None keeps all.
 
     For gradients the mask is made again in the backward pass: those of all layers would not fit.
     """
     if not torch.is_grad_enabled():
-        return _mix(rows, keys, values, kept, plan, chunk)
+        return _mix(rows, keys, values, kept, geometry, chunk)
     mixed: Tensor = checkpoint(
-        _mix, rows, keys, values, kept, plan, chunk, use_reentrant=False, preserve_rng_state=False
+        _mix,
+        rows,
+        keys,
+        values,
+        kept,
+        geometry,
+        chunk,
+        use_reentrant=False,
+        preserve_rng_state=False,
     )
     return mixed
 
 
 def _mix(
-    rows: Tensor, keys: Tensor, values: Tensor, kept: Tensor | None, plan: Plan, chunk: Chunk
+    rows: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    kept: Tensor | None,
+    geometry: PackedGeometry,
+    chunk: Chunk,
 ) -> Tensor:
-    mask = plan.visible(chunk)
+    mask = geometry.visible(chunk)
     if kept is not None:
-        attended = F.pad(kept | plan.own(chunk), (0, 1), value=True)  # text is always read
-        cubes = plan.cube_from_key(chunk).expand(*attended.shape[:-1], -1)
-        # Summands, because that is what the product makes of truth values, at twice the time.
+        attended = F.pad(kept | geometry.own(chunk), (0, 1), value=True)  # text is always read
+        cubes = geometry.cube_from_key(chunk).expand(*attended.shape[:-1], -1)
+        # Added, because scaled_dot_product_attention turns truth values into summands, more slowly.
         mask = _summand(attended, rows.dtype).gather(-1, cubes) + _summand(mask, rows.dtype)
     return F.scaled_dot_product_attention(rows, keys, values, attn_mask=mask)
 
 
 def _summand(allowed: Tensor, dtype: torch.dtype) -> Tensor:
-    """0 where reading is allowed, minus infinity elsewhere."""
+    """0 if reading is allowed, minus infinity elsewhere."""
     return torch.where(allowed, 0.0, -torch.inf).to(dtype)
 
 
-def _pairs(kept: Tensor, plan: Plan, chunk: Chunk) -> Tensor:
+def _pairs(kept: Tensor, geometry: PackedGeometry, chunk: Chunk) -> Tensor:
     """Keys that each row reads, summed over heads: int64 [B, n]."""
-    visible = plan.visible(chunk).float()
+    visible = geometry.visible(chunk).float()
     in_cube = visible.new_zeros(len(visible), chunk.cubes + 1)
-    in_cube = in_cube.index_add(1, plan.cube_from_key(chunk), visible)
-    attended = F.pad(kept | plan.own(chunk), (0, 1), value=True).sum(1)
+    in_cube = in_cube.index_add(1, geometry.cube_from_key(chunk), visible)
+    attended = F.pad(kept | geometry.own(chunk), (0, 1), value=True).sum(1)
     return (attended * in_cube).sum(-1).long()

@@ -41,7 +41,7 @@ class Clips:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: it ends when every family of `test` passes `pass_mark`, or after `most_steps`.
+    """One stage: it ends when every family of `test` passes `pass_mark`, or after `max_steps`.
 
     `sentences` is the share of full sentences among the questions and `chat` the share inside the
     chat template; the rest end in their key, and the answer follows it at once. `scenes` holds the
@@ -57,8 +57,8 @@ class Stage:
     families: tuple[str, ...]
     sentences: float
     chat: float
-    most_steps: int
-    least_steps: int = 100
+    max_steps: int
+    min_steps: int = 100
     pass_mark: float = 0.9
     position_steps: tuple[float, ...] = (1.0,)
     scenes: SceneSettings = SceneSettings()
@@ -123,7 +123,7 @@ _LAST = Stage(
     LAST,
     sentences=0.95,
     chat=1.0,
-    most_steps=1700,
+    max_steps=1700,
     pass_mark=1.1,
     position_steps=_PACES,
     scenes=_REPEATS,
@@ -137,7 +137,7 @@ STAGES = (
         CORE,
         sentences=0.0,
         chat=0.3,
-        most_steps=1500,
+        max_steps=1500,
         scenes=_PLAIN,
     ),
     Stage(
@@ -147,7 +147,7 @@ STAGES = (
         MORE,
         sentences=0.6,
         chat=0.8,
-        most_steps=800,
+        max_steps=800,
         scenes=_SOME,
     ),
     Stage(
@@ -165,7 +165,7 @@ STAGES = (
         ALL,
         sentences=0.85,
         chat=0.95,
-        most_steps=900,
+        max_steps=900,
         scenes=_FULL,
     ),
     Stage(
@@ -191,7 +191,7 @@ STAGES = (
         ALL,
         sentences=0.95,
         chat=1.0,
-        most_steps=2900,
+        max_steps=2900,
         pass_mark=1.1,
         position_steps=_PACES,
         scenes=_FULL,
@@ -215,8 +215,8 @@ STAGES = (
         (*MORE, *PLACES, *SECONDS),
         sentences=0.8,
         chat=0.95,
-        most_steps=1200,
-        least_steps=600,
+        max_steps=1200,
+        min_steps=600,
         pass_mark=0.97,
         scenes=_REPEATS,
     ),
@@ -233,7 +233,7 @@ STAGES = (
         LAST,
         sentences=0.95,
         chat=1.0,
-        most_steps=3600,
+        max_steps=3600,
         pass_mark=1.1,
         position_steps=_PACES,
         scenes=_REPEATS,
@@ -252,7 +252,7 @@ STAGES = (
         (*["relation"] * 8, "spatial", "spatial", "order", "count", "needle", "motion"),
         sentences=0.3,
         chat=0.7,
-        most_steps=1000,
+        max_steps=1000,
         pass_mark=0.93,
         scenes=replace(_SOME, moving=0.3),
     ),
@@ -272,10 +272,10 @@ STAGES = (
         (*ALL, *["at_time"] * 20),
         sentences=0.6,
         chat=0.8,
-        most_steps=800,
-        least_steps=400,
+        max_steps=800,
+        min_steps=400,
         pass_mark=0.95,
         scenes=_REPEATS,
     ),
-    replace(_LAST, name="settled", most_steps=1500),
+    replace(_LAST, name="settled", max_steps=1500),
 )

@@ -37,10 +37,10 @@ def tabulate(scenes: Sequence[Scene]) -> Table:
     """Event logs as float32 tensors.
 
     `events` [B, MAX_EVENTS, 21], columns by `COLUMN`: seconds, shares (speeds in shares a second),
-    0 to 1 for red, green, blue, and indices for names; rows without object never start.
-    `backdrops` [B, 10]: wall and floor colours, horizon, light, phase, style index. `cameras`
-    [B, 4]: x, y, period, phase. `distractors` [B, MAX_DISTRACTORS, 6]: start, end, x, y, radius,
-    pattern index. `occluders` [B, 3]: left edge, right edge, grey; far to the right where none is.
+    0 to 1 for red, green, blue, and indices for names; rows without object never start. `backdrops`
+    [B, 10]: wall and floor colours, horizon, light, phase, style index. `cameras` [B, 4]: x, y,
+    period, phase. `distractors` [B, MAX_DISTRACTORS, 6]: start, end, x, y, radius, pattern index.
+    `occluders` [B, 3]: left edge, right edge, grey; if there is none, far to the right.
     """
     columns = {
         "events": [_event_rows(scene) for scene in scenes],

@@ -57,8 +57,8 @@ def questions(
 ) -> list[Question]:
     """Draw `count` questions that the scene answers without doubt.
 
-    Families are drawn evenly (a name that comes twice, twice as often) and skipped where the scene
-    cannot answer them, so the list is short only where the scene fits none of them. `loose` lets
+    Families are drawn evenly (a name that comes twice, twice as often) and skipped if the scene
+    cannot answer them, so the list is short only if the scene fits none of them. `loose` lets
     case, end mark and spacing vary the way people type. `frame_secs` is the time between two shown
     frames.
     """
@@ -84,7 +84,7 @@ def question_stream(scene: Scene) -> random.Random:
 def score(question: Question, answer: str) -> float:
     """How right an answer is, from 0 to 1.
 
-    Grounding: the temporal intersection over union of the two spans, 0 where the answer is no
+    Grounding: the temporal intersection over union of the two spans, 0 if the answer is no
     span "a to b". Other families: 1 for the very answer, whatever its case, and 0 else.
     """
     if question.family == "grounding":

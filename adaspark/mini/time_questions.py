@@ -117,7 +117,7 @@ def _relation_of(ask: Asker, family: str, one: int, two: int, axis: int) -> Ques
 
 
 def _side(ask: Asker, one: Event, two: Event, axis: int) -> int | None:
-    """0 where `one` is left of (above) `two`, 1 where right (below), None where not clear."""
+    """0 if `one` is left of (above) `two`, 1 if right (below), None if not clear."""
     (start1, end1), (start2, end2) = ask.span(one), ask.span(two)
     start, end = max(start1, start2), min(end1, end2)
     if end - start < 3 * ask.frame_secs:

@@ -39,7 +39,7 @@ def main(args: Any) -> int:
     weights to start from, or None), `stage` (to begin with; None: the first, or with `source` the
     last), `steps` (None: the usual number). Returns 0.
 
-    Raises UserError where these do not go together.
+    Raises UserError if these do not go together.
     """
     if args.steps is not None and not (args.sparse and args.steps >= 1):
         raise UserError("--steps is a whole number from 1 and goes with --sparse.")
@@ -67,12 +67,12 @@ def _stage_index(name: str) -> int:
 
 def sparse_trainer(config: TrainConfig, source: Path, *, steps: int) -> SparseTrainer:
     """Sparse tuning on the last stage's clips, from `source`, around the configuration of its
-    bundle (of the bundled one where it is a `weights.pt`). Counts, which suffer most, come often.
+    bundle (of the bundled one if it is a `weights.pt`). Counts, which suffer most, come often.
     """
     stage = replace(
         STAGES[-1],
         families=(*STAGES[-1].families, *["count"] * 10),
-        most_steps=steps,
+        max_steps=steps,
         pass_mark=math.inf,
     )
     config = replace(

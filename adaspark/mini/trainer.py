@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from adaspark.mini.augment import augment
 from adaspark.mini.auxiliary import NumberHead, TokenHeads, number_labels, token_labels
-from adaspark.mini.data import FAMILY_NAMES, Batch, BatchPlan, batches, held_out_batch
+from adaspark.mini.data import FAMILY_NAMES, Batch, BatchSpec, batches, held_out_batch
 from adaspark.mini.forward import encode_clips, packed_states, patchify, use_packed_attention
 from adaspark.mini.model import build_model, save_bundle
 from adaspark.mini.optimizer import build_optimizer, has_bfloat16
@@ -28,7 +28,7 @@ from adaspark.mini.trainconfig import TrainConfig
 from adaspark.mini.weights import read_start, read_tokenizer
 
 TOKEN_LAYER = 3  # the language layer whose output the late heads read
-NUMBER_LAYER = 1  # early: the numbers say where the layers after it should look
+NUMBER_LAYER = 1  # early, so that later layers can look where the numbers say
 
 
 class Trainer:
@@ -54,7 +54,7 @@ class Trainer:
         self.step, self.stage_index, self.stage_step = 0, config.first_stage, 0
         self.log = RunLog(config.folder)
         self.started = time.monotonic()
-        self.plan = BatchPlan(config.seed, config.tokens, config.asked)
+        self.spec = BatchSpec(config.seed, config.tokens, config.asked)
         self.bfloat16 = has_bfloat16(self.device)
         self._geometry: dict[tuple[float, ...], Geometry] = {}
         self._outputs: dict[int, Tensor] = {}
@@ -138,14 +138,14 @@ class Trainer:
     def test(self, stage: Stage) -> dict[str, float]:
         """Accuracy per family on held-out clips.
 
-        An answer counts when every one of its tokens, its end included, is the model's first
-        choice: exactly when greedy decoding would give it.
+        An answer counts if each of its tokens, its end included, is the model's first choice, which
+        is when greedy decoding would give it.
         """
         right, total = [0] * len(FAMILY_NAMES), [0] * len(FAMILY_NAMES)
-        room = self.plan.clips_in(stage.test, self.packer.block_tokens)
+        room = self.spec.clips_in(stage.test, self.packer.block_tokens)
         count = min(self.config.test_clips, room)
         for index in range(max(1, self.config.test_clips // count)):
-            batch = held_out_batch(self.packer, stage, self.plan, index, count)
+            batch = held_out_batch(self.packer, stage, self.spec, index, count)
             asked = answer_places(batch.labels).to(self.device)
             batch = batch.to(self.device)
             pictures = render_table(batch.table, batch.times_secs, batch.size)
@@ -172,17 +172,17 @@ class Trainer:
         return scores
 
     def _run_stage(self, stage: Stage) -> dict[str, float]:
-        steps = range(self.stage_step, stage.most_steps)
+        steps = range(self.stage_step, stage.max_steps)
         scores: dict[str, float] = {}
         for batch in _progress(
-            batches(self.packer, stage, self.plan, steps, workers=self.config.workers), stage, steps
+            batches(self.packer, stage, self.spec, steps, workers=self.config.workers), stage, steps
         ):
             losses = self.train_step(batch)
             self.step, self.stage_step = self.step + 1, self.stage_step + 1
             if self.stage_step % self.config.test_every == 0:
                 scores = self.test(stage)
                 self._write_log(stage, losses, scores)
-                if self.stage_step >= stage.least_steps and min(scores.values()) >= stage.pass_mark:
+                if self.stage_step >= stage.min_steps and min(scores.values()) >= stage.pass_mark:
                     break
             if self.step % self.config.save_every == 0:
                 self.save()
@@ -196,7 +196,7 @@ class Trainer:
 
     def _annealed_share(self) -> float:
         stage = self.config.stages[self.stage_index]
-        return self.stage_step / stage.most_steps if stage.anneals else 0.0
+        return self.stage_step / stage.max_steps if stage.anneals else 0.0
 
     def _learning_rate(self) -> float:
         """Linear warm-up, constant, cosine to 2 % over each stage that anneals."""
@@ -259,6 +259,6 @@ def _progress(steps: Iterator[Batch], stage: Stage, span: range) -> Iterator[Bat
         initial=span.start,
         total=span.stop,
         mininterval=10,
-        disable=None,  # silent where stderr is no terminal
+        disable=None,  # silent if stderr is no terminal
     )
     return iter(bar)

@@ -17,24 +17,24 @@ from torch import Tensor
 
 from adaspark.config import AdaSparkConfig, Cube
 from adaspark.mini.data import Batch
-from adaspark.mini.plan import Plan, cube_layout
+from adaspark.mini.plan import PackedGeometry, cube_layout
 from adaspark.mini.sparse import SparseForward
 from adaspark.mini.trainconfig import TrainConfig
 from adaspark.mini.trainer import Trainer, shape_key
 from adaspark.mini.weights import save_delta
 
-REACH = 0.25  # thresholds are drawn from as far around the bundle's own, the nearer the likelier
+REACH = 0.25  # thresholds are drawn this far around the bundle's own, near ones more often
 OTHER_CUBES: tuple[Cube, ...] = ((1, 2, 2), (2, 2, 2), (1, 4, 4), (2, 4, 4), (4, 4, 4))
 OTHER_CUBES_SHARE = 0.2
 
 
 class SparseTrainer(Trainer):
-    """A run that starts from a bundle and trains through the sparse forward, as `own` says."""
+    """A run that starts from a bundle and trains through the sparse forward, around `own`."""
 
     def __init__(self, config: TrainConfig, own: AdaSparkConfig) -> None:
         self.own = own
         super().__init__(config)
-        self._plans: dict[tuple[tuple[float, ...], Cube], Plan] = {}
+        self._packed_geometries: dict[tuple[tuple[float, ...], Cube], PackedGeometry] = {}
 
     @property
     def trained(self) -> set[str]:
@@ -60,12 +60,14 @@ class SparseTrainer(Trainer):
         )
 
     def forward(self, batch: Batch, pictures: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
-        """As `Trainer.forward`, sparse: in training by the step's draw, in tests as `own` says."""
+        """As `Trainer.forward`, sparse: with the step's drawn thresholds in training, `own` in
+        tests.
+        """
         with torch.no_grad():
             features = self.encode(batch, pictures)
         drawn = torch.is_grad_enabled()
         config = self.drawn() if drawn else self.own
-        forward = SparseForward(self.model, self._plan(batch, config.cube), config)
+        forward = SparseForward(self.model, self._packed_geometry(batch, config.cube), config)
         return self.logits(forward.states(batch.ids, features), asked), features
 
     def drawn(self) -> AdaSparkConfig:
@@ -75,20 +77,24 @@ class SparseTrainer(Trainer):
         cube = rng.choice(OTHER_CUBES) if other else self.own.cube
         return AdaSparkConfig(cube, _near(self.own.attn_top_p, rng), _near(self.own.ffn_top_p, rng))
 
-    def _plan(self, batch: Batch, cube: Cube) -> Plan:
+    def _packed_geometry(self, batch: Batch, cube: Cube) -> PackedGeometry:
         key = (shape_key(batch), cube)
-        if key not in self._plans:
+        if key not in self._packed_geometries:
             shape, grid = self._shape(batch), [int(n) for n in key[0][:3]]
             layout = cube_layout(grid, cube)
-            self._plans[key] = Plan.build(shape, layout, self.packer.block_tokens)
-        return self._plans[key]
+            self._packed_geometries[key] = PackedGeometry.build(
+                shape, layout, self.packer.block_tokens
+            )
+        return self._packed_geometries[key]
 
     def _losses(self, batch: Batch, pictures: Tensor, asked: Tensor) -> dict[str, Tensor]:
         logits, _ = self.forward(batch, pictures, asked)
         return {"answer": F.cross_entropy(logits, batch.labels.flatten()[asked])}
 
     def bundle(self, folder: Path) -> None:
-        """Write `delta.safetensors` beside where a whole bundle would lie."""
+        """Write `delta.safetensors` into the parent of `folder`, where a whole bundle would be
+        `folder`.
+        """
         facts = {"steps": self.step, "seed": self.config.seed, "cube": list(self.own.cube)}
         save_delta(self.model, self.trained, folder.parent / "delta.safetensors", facts)
 

@@ -15,7 +15,7 @@ from adaspark.mini.tokenizer import train_tokenizer
 
 
 def read_start(source: Path, device: torch.device) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Weights of the model and of the auxiliary heads (empty where there are none).
+    """Weights of the model and of the auxiliary heads (empty if there are none).
 
     `source` is the `weights.pt` of a run, or a bundle's folder. Raises UserError for neither.
     """
@@ -33,7 +33,7 @@ def _check_bundle(folder: Path) -> None:
 
 
 def _bundled(folder: Path) -> dict[str, Tensor]:
-    """By the names in the model: the files have those of an older class."""
+    """A bundle's weights by the model's parameter names; its files use those of an older class."""
     from transformers import Qwen2_5_VLForConditionalGeneration
 
     _check_bundle(folder)

@@ -1,4 +1,4 @@
-"""Bars with intervals: accuracy of several arms, group by group."""
+"""Bars with intervals: accuracy of several conditions, group by group."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from adaspark.eval.charts.style import (
     png,
 )
 
-MOST_LABELLED = 24
+MAX_LABELLED = 24
 """bars; more numbers than that could not be read"""
 
 
@@ -63,7 +63,7 @@ def bars_with_intervals(
                 elinewidth=1.1,
                 capsize=2.5,
             )
-            if len(groups) * len(series) <= MOST_LABELLED:
+            if len(groups) * len(series) <= MAX_LABELLED:
                 for x, number, top in zip(at, value, np.fmax(value, high), strict=True):
                     text = f"{100 * number:.0f}" if np.isfinite(number) else "–"  # noqa: RUF001
                     axes.annotate(

@@ -28,7 +28,7 @@ from adaspark.eval.charts.style import (
 from viz.palette import OVERLAY, rgb
 
 DIMMED = 0.45
-"""What remains of a frame where no chosen cube lies."""
+"""Share of a frame's brightness that is left outside the chosen cubes."""
 HEADING, GAP = 0.3, 0.08
 """inches: over a row of frames, and between two frames"""
 

@@ -161,11 +161,11 @@ def _axes(axes: Axes, x: Floats, xlabel: str, ylabel: str, *, log_x: bool = Fals
         axes.xaxis.set_major_locator(MaxNLocator(12, integer=True))
 
 
-def _decades(axes: Axes, told: Callable[[float, int], str]) -> None:
-    """A logarithmic axis of heights, which `told` writes."""
+def _decades(axes: Axes, label: Callable[[float, int], str]) -> None:
+    """A logarithmic axis of heights, which `label` writes."""
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(FuncFormatter(told))
+    axes.yaxis.set_major_formatter(FuncFormatter(label))
     axes.yaxis.set_minor_locator(NullLocator())
 
 

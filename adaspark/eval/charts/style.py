@@ -41,7 +41,7 @@ Value = float | Sequence[float] | None
 
 @dataclass(frozen=True)
 class Look:
-    """How one series is told from the others: by colour, and without colour."""
+    """How one series is distinguished from the others: by colour, and without colour."""
 
     colour: str
     marker: str
@@ -143,7 +143,7 @@ def png(figure: Figure, *, smooth: bool = False) -> bytes:
 
 
 def columns(values: Sequence[Value]) -> tuple[NDArray[np.float64], ...]:
-    """(value, low, high), each [N]; where there is no interval its ends are NaN."""
+    """(value, low, high), each [N]; without an interval its ends are NaN."""
     rows = [_triple(value) for value in values]
     table = np.array(rows, np.float64).reshape(-1, 3)
     return table[:, 0], table[:, 1], table[:, 2]
@@ -177,7 +177,7 @@ def level(axes: Axes, height: float, name: str) -> None:
 def end_labels(
     figure: Figure, axes: Axes, ends: Mapping[str, float], look: Mapping[str, Look]
 ) -> None:
-    """Name every line right of the height that it ends at, pushed apart where names would touch."""
+    """Name every line beside its end; names that would touch are pushed apart."""
     figure.draw_without_rendering()  # only now is the height of the axes known
     points = axes.get_window_extent().height / figure.dpi * 72
     names = [name for name, height in ends.items() if np.isfinite(height)]
