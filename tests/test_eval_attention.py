@@ -22,7 +22,7 @@ from adaspark.eval import attention
 from adaspark.eval.arms import Condition
 from adaspark.eval.attention_report import failures, findings
 from adaspark.eval.clips import Length, mixed_clips
-from adaspark.eval.compensation import listening
+from adaspark.eval.compensation import recording_branches
 from adaspark.eval.results import load
 from adaspark.eval.rows import KINDS, kinds_of, rows_of
 from adaspark.eval.runner import Record, RecordedBatch
@@ -79,7 +79,7 @@ def test_tokens_hold_what_their_cubes_hold() -> None:
 def test_what_the_ffn_moves_is_what_its_modules_return() -> None:
     running = context(folder(), PLAN)
     clips = mixed_clips(Length(16, 84), items=PLAN.items)
-    with listening(running.runner.model) as branches:
+    with recording_branches(running.runner.model) as branches:
         running.runner.observe(clips, attention.BY_TOKEN, Record(lambda _: None))
     inputs, outputs = branches.take(6)
     ratio = (outputs.norm(dim=-1) / inputs.norm(dim=-1))[:, :, -72:]  # the video ends the prefix
