@@ -8,10 +8,9 @@ import { showLink } from "./link.js";
 import { mountOutcome } from "./outcome.js";
 import { fittingFrames, isFirstUnanswered, mountPicker } from "./picker.js";
 import { ask, lost, mountViewer, opened, samplingTouched, settingsTouched, stop } from "./run.js";
-import { withWholeStreams } from "./stream.js";
+import { keepStreamsWhole } from "./stream.js";
 
-// eslint-disable-next-line no-restricted-syntax -- takes the place of what hangs there
-window.fetch = withWholeStreams(window.fetch.bind(window));
+keepStreamsWhole();
 
 /** The first card and the controls are in place. */
 function greeted() {

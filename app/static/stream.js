@@ -8,6 +8,13 @@
 /** The message's part of a stream, as an event stream writes it. */
 const END = "\n\n";
 
+/** What is to be done after a message. @typedef {(text: string) => "go on" | "end" | "read the next stream"} After */
+
+/** Do so in the page's `fetch`, which Gradio's client calls: it is replaced, and nothing is added to the window. */
+export function keepStreamsWhole() {
+  Object.assign(window, { fetch: withWholeStreams(window.fetch.bind(window)) });
+}
+
 /**
  * A `fetch` whose streams go on while an event that was sent by it is unanswered.
  * @param {typeof fetch} fetchOnce
@@ -18,13 +25,14 @@ export function withWholeStreams(fetchOnce) {
   const unanswered = new Set();
   let closing = Promise.resolve();
 
-  const passedOn = (/** @type {string} */ text) => {
+  /** @type {After} */
+  const after = (text) => {
     const { msg, event_id: event } = messageOf(text);
     if (msg === "process_completed") unanswered.delete(event);
-    if (msg !== "close_stream") return true;
-    if (unanswered.size) return false;
+    if (msg !== "close_stream") return "go on";
+    if (unanswered.size) return "read the next stream";
     closing = new Promise((go) => setTimeout(go)); // the client reads the message before anything else is answered
-    return true;
+    return "end";
   };
 
   return async (...request) => {
@@ -38,31 +46,38 @@ export function withWholeStreams(fetchOnce) {
     }
     if (!response.body) return response;
     return new Response(
-      continued(response.body, () => fetchOnce(...request), passedOn),
+      continued(response.body, () => fetchOnce(...request), after),
       response,
     );
   };
 }
 
 /**
- * The messages of a stream, and of the next ones for as long as a last message is not to be passed on.
+ * The messages of a stream, and in place of its last one those of the next stream if `after` says so.
  * @param {ReadableStream<Uint8Array>} first
  * @param {() => Promise<Response>} next
- * @param {(message: string) => boolean} passedOn
+ * @param {After} after
  * @returns {ReadableStream<Uint8Array>}
  */
-function continued(first, next, passedOn) {
+function continued(first, next, after) {
   const encoder = new TextEncoder();
   let messages = messagesOf(first);
+  const nextStep = async () => {
+    const { value, done } = await messages.next();
+    return { value, then: done ? "end" : after(value) };
+  };
   return new ReadableStream({
     async pull(controller) {
-      for (;;) {
-        const { value, done } = await messages.next();
-        if (done) return controller.close();
-        if (passedOn(value)) return controller.enqueue(encoder.encode(value));
+      let step = await nextStep();
+      while (step.then === "read the next stream") {
         await messages.return();
         messages = messagesOf((await next()).body);
+        step = await nextStep();
       }
+      if (step.value) controller.enqueue(encoder.encode(step.value));
+      if (step.then === "go on") return;
+      await messages.return();
+      controller.close();
     },
     cancel: async () => void (await messages.return()),
   });

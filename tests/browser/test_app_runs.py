@@ -76,6 +76,7 @@ window.fetch = async (...request) => {
       const ends = text.decode(chunk).includes("close_stream");
       if (ends) await new Promise((go) => setTimeout(go, 700));
       out.enqueue(chunk);
+      if (ends) out.terminate();
     },
   });
   const body = response.body.pipeThrough(late);
