@@ -71,7 +71,7 @@ def test_a_cube_counts_as_kept_in_both(runs: tuple[Trace, Trace, Any]) -> None:
 
 
 def test_a_time_falls_in_one_slice_in_both(runs: tuple[Trace, Trace, Any]) -> None:
-    starts = shares.slice_starts(runs[0])
+    starts = TraceView(runs[0]).slice_starts
     near = [0.0, 99.0, *(starts - 0.003), *(starts - 0.001), *(starts + 0.001)]
     assert runs[2]["slices"] == [slice_at(starts, float(time)) for time in near]
 
