@@ -25,7 +25,8 @@ from adaspark.swapped import Swapped, swap, swap_back
 IMPLEMENTATION = "adaspark"  # a name with "flash" in it would be taken for flash attention
 LAYER = "_adaspark_layer"
 _here = local()
-"""Between two modules of one layer: `attending` in its attention, `feeding` on to its FFN."""
+"""Between two modules of one layer: `attending` in its attention, `feeding` on to its FFN, `fed`
+from the FFN's call to its forward."""
 
 _Function = TypeVar("_Function")
 
@@ -109,17 +110,47 @@ class _Norm(Swapped):
         return super().__call__(*args, **kwargs)  # type: ignore[misc]
 
 
+class _Forward:
+    """`forward` of the FFN: its own, patched or not; inside a call that brings video, of the chosen
+    tokens alone. It stands before what the instance holds under that name.
+    """
+
+    def __get__(self, mlp: Any, kind: Any) -> Any:
+        if mlp is None:
+            return super(_MLP, kind).forward  # type: ignore[misc]
+        own = mlp.__dict__.get("forward") or super(_MLP, mlp).forward  # type: ignore[misc]
+        fed = getattr(_here, "fed", None)
+        if fed is None or fed[0] is not mlp:
+            return own
+        _, call, norms = fed
+
+        def of_the_chosen(hidden: Tensor, **given: Any) -> Tensor:
+            _here.fed = None
+            return feed(call, mlp.__dict__[LAYER], hidden, norms, lambda rows: own(rows, **given))
+
+        return of_the_chosen
+
+    def __set__(self, mlp: Any, forward: Any) -> None:
+        mlp.__dict__["forward"] = forward
+
+    def __delete__(self, mlp: Any) -> None:
+        del mlp.__dict__["forward"]
+
+
 class _MLP(Swapped):
-    """The FFN: inside a call that brings video, of the chosen tokens alone."""
+    """The FFN: its hooks see all tokens, as they do without us; its `forward` those computed."""
+
+    forward = _Forward()
 
     @uncompiled
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         feeding, _here.feeding = getattr(_here, "feeding", None), None
-        whole = super().__call__  # type: ignore[misc]
-        if not isinstance(feeding, tuple) or not args or feeding[1].shape != args[0].shape[:2]:
-            return whole(*args, **kwargs)
-        call, norms = feeding
-        return feed(call, self.__dict__[LAYER], args[0], norms, whole)
+        if isinstance(feeding, tuple) and args and feeding[1].shape == args[0].shape[:2]:
+            _here.fed = (self, *feeding)
+        try:
+            return super().__call__(*args, **kwargs)  # type: ignore[misc]
+        finally:
+            _here.fed = None
 
 
 _OF_LAYER = {"self_attn": _Attention, "post_attention_layernorm": _Norm, "mlp": _MLP}

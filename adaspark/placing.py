@@ -137,7 +137,7 @@ class Arguments:
         return sample if bool(sample[:, -1].any()) else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Shapes:
     """What tells the shape of one prompt's videos.
 

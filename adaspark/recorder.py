@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from adaspark.session import Session
 
 
-@dataclass
+@dataclass(eq=False)
 class Layer:
     """One layer's sums. Cube sums run over the queries of a cube, word lists over text tokens."""
 

@@ -18,7 +18,7 @@ from adaspark.layout import CubeLayout
 SEGMENT_QUERIES = 1024  # bounds the (head, query, cube) tables that are alive at one time
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Segment:
     """Queries that share one prefix of cubes and text: part of a slab, or a run of text.
 
@@ -89,7 +89,7 @@ class Segment:
         return ((tokens >= 0) & (tokens < self.video_before[:, None, None])).sum(-1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SequenceMap:
     """Where the video and the text of one sequence stand.
 

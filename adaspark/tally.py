@@ -15,7 +15,7 @@ from adaspark.attention import Choice, Observer
 from adaspark.sequence import Segment
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tally:
     """The choices of consecutive `segments`, those of text after those of video.
 

@@ -24,7 +24,7 @@ _PLAIN_PROFILES = {66, 77, 100}  # Baseline, Main, High
 _SQUARE, _EXTENDED_SHAPE = (0, 1), 255  # unstated, 1:1; spelled out
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PlainStream:
     """A plain stream's packets in file order: presentation times in its time base, int64 [F]."""
 

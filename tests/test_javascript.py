@@ -17,6 +17,7 @@ from viz import difference, shares
 from viz.film import slice_at
 from viz.packing import unpacked
 from viz.scene import scene
+from viz.shares import TraceView
 
 FOLDER = Path(__file__).parent / "js"
 VERSION = node_version()
@@ -56,7 +57,7 @@ def same(a: Trace, b: Trace, times: list[float]) -> Any:
 @pytest.fixture(scope="module", params=[{}, {"cube": (4, 2, 2)}, {"attn_top_p": 0.4}])
 def runs(request: pytest.FixtureRequest) -> tuple[Trace, Trace, Any]:
     a, b = run_of(1), run_of(2, **request.param)
-    starts = shares.slice_starts(a)
+    starts = TraceView(a).slice_starts
     near = [0.0, 99.0, *(starts - 0.003), *(starts - 0.001), *(starts + 0.001)]
     return a, b, same(a, b, [float(time) for time in near])
 
@@ -70,7 +71,7 @@ def test_a_cube_counts_as_kept_in_both(runs: tuple[Trace, Trace, Any]) -> None:
 
 
 def test_a_time_falls_in_one_slice_in_both(runs: tuple[Trace, Trace, Any]) -> None:
-    starts = shares.slice_starts(runs[0])
+    starts = TraceView(runs[0]).slice_starts
     near = [0.0, 99.0, *(starts - 0.003), *(starts - 0.001), *(starts + 0.001)]
     assert runs[2]["slices"] == [slice_at(starts, float(time)) for time in near]
 
