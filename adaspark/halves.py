@@ -11,6 +11,7 @@ from torch import Tensor
 from adaspark import attention, backend, ffn
 from adaspark.attention import Choice
 from adaspark.calls import Call
+from adaspark.kernels import gpu_loading
 from adaspark.recorder import Recorder
 from adaspark.rules import Rule
 from adaspark.sequence import Segment
@@ -130,6 +131,10 @@ def _observe_dense(
     sample = call.session.rows[0][0].on(query.device)
     sequence, asked = sample.sequence, query[0, :, sample.new_tokens]
     means = sample.mean_keys(layer, key[0, :, sample.tokens])
+    module = gpu_loading.for_attention(asked, key, key)
+    if module is not None and isinstance(observe, Listener):
+        module.listen_to_all(asked, means, sequence, observe, scale=scale)
+        return
     start = sequence.length - asked.shape[1]
     for segment in sequence.segments(start):
         rows, choice = attention.decide(asked, segment, means, start, rule=rule, scale=scale)

@@ -14,7 +14,7 @@ from models import prompt, tiny_model
 from adaspark import halves, record, sparsify
 from adaspark.backend import use_backend
 from adaspark.config import AdaSparkConfig
-from adaspark.kernels import gpu
+from adaspark.kernels import gpu, gpu_loading
 from adaspark.trace import Trace
 
 DEVICE = interpreted.DEVICE
@@ -50,20 +50,23 @@ def test_prefill_decode_and_trace_are_those_of_the_pytorch_path(
     assert (trace.executed_pairs >= trace.computed_pairs).all()
 
 
+@pytest.mark.parametrize("p", [0.6, 1.0])
 def test_a_layer_told_at_once_gives_the_trace_of_its_segments(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, p: float
 ) -> None:
     """In a prefill of several chunks, whose text is a question too, and in decoding."""
     model = sparsify(
-        tiny_model(heads=4, kv_heads=2, layers=1, head_dim=16), AdaSparkConfig((2, 2, 2), 0.6, 0.5)
+        tiny_model(heads=4, kv_heads=2, layers=1, head_dim=16), AdaSparkConfig((2, 2, 2), p, 0.5)
     )
     model.to(DEVICE)
     inputs = {name: value.to(DEVICE) for name, value in prompt([(3, 3, 2), (2, 2, 3)]).items()}
     monkeypatch.setattr(gpu, "FOLD_ROWS", 0)
     monkeypatch.setattr(gpu, "WISH_BYTES", 1)
+    monkeypatch.setattr(gpu_loading, "for_attention", lambda *_: gpu)
     with use_backend("gpu"):
         logits, trace = answered(model, inputs)
-        monkeypatch.setattr(halves, "Listener", lambda hear, add: hear)
+        usual = halves._observer
+        monkeypatch.setattr(halves, "_observer", lambda *given: usual(*given).hear)
         expected, plain = answered(model, inputs)
     assert torch.equal(logits, expected)
     for field in fields(Trace):

@@ -7,14 +7,12 @@ once a chunk: to hear how much is to be gathered. Axes as in `attention.py`.
 
 from __future__ import annotations
 
-from functools import partial
-from math import log
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
-from adaspark.attention import Choice, Observer, cube_probs
+from adaspark.attention import Observer, cube_probs
 from adaspark.kernels import gpu_decode, gpu_decode_attend, gpu_gate, gpu_route
 from adaspark.kernels.gpu_ffn import sparse_ffn
 from adaspark.kernels.gpu_plan import agreement
@@ -26,13 +24,13 @@ from adaspark.kernels.gpu_tables import (
     Source,
     chunks,
     pack,
-    unpack,
 )
-from adaspark.kernels.gpu_tally import tally
+from adaspark.kernels.gpu_tally import tally, write_entropies
+from adaspark.kernels.gpu_tell import tell, tell_new, words_of
 from adaspark.rules import Rule
 from adaspark.selection import entropy, keep_cubes
-from adaspark.sequence import Segment, SequenceMap
-from adaspark.tally import Listener, Tally
+from adaspark.sequence import SequenceMap
+from adaspark.tally import Listener
 
 WISH_BYTES = 2**27
 """Bounds the wishes of a chunk of queries, a bit a (head, row, cube)."""
@@ -41,7 +39,7 @@ FOLD_ROWS = 64
 ROWS_AT_ONCE = 1024
 """Rows that rules other than top-p choose for at a time."""
 
-__all__ = ["cube_means", "sparse_attention", "sparse_ffn", "try_one"]
+__all__ = ["cube_means", "listen_to_all", "sparse_attention", "sparse_ffn", "try_one"]
 
 _known: WeakKeyDictionary[SequenceMap, dict[tuple[int, int, int], list[Rows]]] = WeakKeyDictionary()
 
@@ -67,7 +65,7 @@ def sparse_attention(
             scores = gpu_decode.weigh(queries, means, scale=scale)
             wanted = gpu_decode.kept(scores, p=rule.amount)
             if observe is not None:
-                _report_new(observe, scores, wanted, sequence, len(means))
+                tell_new(observe, scores, wanted, sequence, len(means))
             return gpu_decode_attend.attend(queries, keys, values, sequence, wanted, scale=scale)
         heads, count, width = queries.shape
         share = heads // keys.shape[0]
@@ -83,11 +81,11 @@ def sparse_attention(
             wanted = choose(asked, means, blocks, rows, rule, scale, entropies)
             work = gpu_route.attend(asked, source, output, blocks, rows, wanted, scale)
             if listener is not None and entropies is not None:
-                words = _words(queries, means, start, rows, wanted, scale)
+                words = words_of(queries, means, start, rows, wanted, scale)
                 executed = work.executed(blocks, rows)
                 listener.add(tally(wanted, rows, sequence.layout, entropies, executed, words))
             elif observe is not None:
-                _report(observe, queries, means, start, blocks, rows, work, scale)
+                tell(observe, queries, means, start, blocks, rows, work, scale)
         return output.reshape(queries.shape)
 
 
@@ -147,62 +145,29 @@ def choose(
     return torch.cat(found, 1)
 
 
-def _words(
-    queries: Tensor, means: Tensor, start: int, rows: Rows, wanted: Tensor, scale: float
-) -> list[tuple[Segment, Tensor, Tensor]]:
-    """What each segment of text chose, and the probabilities, made for this: text is short."""
-    found, first = [], 0
-    for segment in rows.segments:
-        end = first + len(segment.positions)
-        if segment.is_text:
-            own = torch.arange(first, end, device=means.device)
-            kept = unpack(wanted, own)[..., : segment.end_cube]
-            asked = queries.index_select(1, segment.positions - start)
-            seen = means[:, : segment.end_cube]
-            found.append((segment, cube_probs(asked, seen, segment.candidates, scale=scale), kept))
-        first = end
-    return found
-
-
-def _report(
-    observe: Observer,
-    queries: Tensor,
-    means: Tensor,
-    start: int,
-    blocks: KeyBlocks,
-    rows: Rows,
-    work: gpu_route.Work,
-    scale: float,
+def listen_to_all(
+    queries: Tensor, means: Tensor, sequence: SequenceMap, listener: Listener, *, scale: float
 ) -> None:
-    """Tell of each segment's choice: what the kernels read, and probabilities made for this."""
-    heads = queries.shape[0]
-    executed = work.executed(blocks, rows).view(heads, -1)
-    share = heads // len(work.plan.wanted)
-    fold = torch.arange(share, device=means.device)[:, None] * executed.shape[1]
-    first = 0
-    for segment in rows.segments:
-        end = first + len(segment.positions)
-        own = torch.arange(first, end, device=means.device)
-        attended = unpack(work.plan.wanted, (fold + own).flatten())[..., : segment.end_cube]
-        kept = attended.view(heads, end - first, segment.end_cube) & ~segment.own_mask
-        asked = queries.index_select(1, segment.positions - start)
-        probs = cube_probs(asked, means[:, : segment.end_cube], segment.candidates, scale=scale)
-        observe(segment, Choice(probs, kept, int(executed[:, first:end].sum())))
-        first = end
-
-
-def _report_new(
-    observe: Observer, scores: Tensor, wanted: Tensor, sequence: SequenceMap, groups: int
-) -> None:
-    """Tell of the choice of new text: one segment, whose candidates are all the cubes."""
-    (segment,) = sequence.segments(sequence.length - scores.shape[1])
-    probs, kept = (scores * log(2)).softmax(-1), wanted.view(torch.bool)
-    pairs = partial(gpu_decode_attend.pairs, wanted, groups, sequence)
-    if isinstance(observe, Listener):
-        none = wanted.new_zeros(0, wanted.shape[2], dtype=torch.int32)
-        nothing = scores.new_zeros(len(scores), 0)
-        return observe.add(Tally([segment], 0, none, nothing, pairs, [(segment, probs, kept)]))
-    return observe(segment, Choice(probs, kept, int(pairs()[1])))
+    """Tell of the last queries of a sequence, [H, S, D], that attend to whatever they see: `means`
+    fp32 [G, C, D] say how evenly they would.
+    """
+    heads, count, _ = queries.shape
+    with torch.cuda.device_of(queries):
+        if gpu_decode.fits(queries, len(means), sequence):
+            scores = gpu_decode.weigh(queries, means, scale=scale)
+            every = torch.ones_like(scores, dtype=torch.uint8)
+            return tell_new(listener, scores, every, sequence, len(means))
+        start, terms = sequence.length - count, gpu_gate.mean_terms(means, queries.dtype)
+        blocks = KeyBlocks.of(sequence)
+        for rows in row_chunks(sequence, start, heads, 1):
+            entropies = means.new_zeros(heads, rows.count)
+            for scores, first, cubes in gpu_gate.scored(queries, terms, blocks, rows, scale=scale):
+                write_entropies(scores, first, cubes, entropies)
+            seen = blocks.first_tokens[: rows.end_cube] < rows.video_before[:, None]
+            words = words_of(queries, means, start, rows, pack(seen[None]), scale)
+            executed = (rows.video_before + rows.text_before).long()
+            heard = tally(pack(seen[None]), rows, sequence.layout, entropies, executed, words)
+            listener.add(heard)
 
 
 def try_one(device: torch.device) -> None:

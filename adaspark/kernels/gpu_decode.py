@@ -69,12 +69,16 @@ def _nucleus_kernel(scores, wanted, p, C, lowest, BLOCK_C: tl.constexpr):
 
 def serves(queries: Tensor, keys: Tensor, sequence: SequenceMap, rule: Rule) -> bool:
     """Whether these queries are all new text, few enough, and choose by mass alone."""
+    return rule.is_plain_nucleus and fits(queries, len(keys), sequence)
+
+
+def fits(queries: Tensor, groups: int, sequence: SequenceMap) -> bool:
+    """Whether these queries are all new text, and few enough."""
     heads, count, _ = queries.shape
     return (
         count <= sequence.added
-        and heads // keys.shape[0] * count <= MOST_ROWS
+        and heads // groups * count <= MOST_ROWS
         and 0 < sequence.layout.cubes <= MOST_CUBES
-        and rule.is_plain_nucleus
     )
 
 

@@ -7,6 +7,7 @@ D head dimension.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import e as EULER
 from math import log2
 
@@ -152,18 +153,27 @@ def choose(
     """
     heads = queries.shape[0]
     wanted = torch.zeros(heads, rows.words, rows.end_cube, dtype=torch.int32, device=queries.device)
-    # Cubes are numbered in the order of their first tokens: a row's candidates are a prefix.
-    seen = torch.searchsorted(blocks.first_tokens, rows.video_before, out_int32=True)
-    for part, cubes in rows.parts(most=SCORE_BYTES // (4 * heads)):
-        if cubes:
-            scores = _scores(queries, terms, rows, seen, part, cubes, scale)
-            _choose(scores, part.start, cubes, wanted, p)
-            if entropies is not None:
-                write_entropies(scores, part.start, cubes, entropies)
+    for scores, start, cubes in scored(queries, terms, blocks, rows, scale=scale):
+        _choose(scores, start, cubes, wanted, p)
+        if entropies is not None:
+            write_entropies(scores, start, cubes, entropies)
     if rows.end_cube:
         grid = (heads, triton.cdiv(rows.count, OWN_ROWS))
         _own_kernel[grid](rows.own_cube, wanted, rows.count, rows.words, rows.end_cube, OWN_ROWS)
     return wanted
+
+
+def scored(
+    queries: Tensor, terms: Tensor, blocks: KeyBlocks, rows: Rows, *, scale: float
+) -> Iterator[tuple[Tensor, int, int]]:
+    """Scores fp32 [H, n, line] of some rows at a time, as exponents of two, -inf for what is no
+    candidate; the first of these rows, and how many cubes they are of.
+    """
+    # Cubes are numbered in the order of their first tokens: a row's candidates are a prefix.
+    seen = torch.searchsorted(blocks.first_tokens, rows.video_before, out_int32=True)
+    for part, cubes in rows.parts(most=SCORE_BYTES // (4 * len(queries))):
+        if cubes:
+            yield _scores(queries, terms, rows, seen, part, cubes, scale), part.start, cubes
 
 
 def mean_terms(means: Tensor, dtype: torch.dtype) -> Tensor:

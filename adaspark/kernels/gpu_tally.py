@@ -138,7 +138,7 @@ def tally(
     """The sums of a chunk whose heads are not folded.
 
     `wanted` int32 [H, W, C] as from `gpu_gate.choose`, `entropies` fp32 [H, R], `executed` int64
-    [H, R] keys multiplied with each row.
+    [H, R] keys multiplied with each row. Wishes and keys of one head stand for those of all.
     """
     heads, groups, cubes = wanted.shape
     video = [segment for segment in rows.segments if not segment.is_text]
@@ -168,5 +168,8 @@ def tally(
         _partial_kernel[groups, heads](
             wanted, rows.whole_cubes, visible, pairs, rows.count, groups, cubes, span, BLOCK=16
         )
+    alike = len(entropies) // heads
+    if alike > 1:
+        attended, pairs = attended * alike, pairs * alike
     count = video_queries(rows.segments)
     return Tally(rows.segments, first, attended, entropies[:, :count], lambda: pairs, words)

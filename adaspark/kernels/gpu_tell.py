@@ -1,0 +1,77 @@
+"""What the GPU kernels tell whoever records: of each segment, or of text alone.
+
+Probabilities are made for this from the scores, or anew. Axes as in `gpu.py`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from math import log
+
+import torch
+from torch import Tensor
+
+from adaspark.attention import Choice, Observer, cube_probs
+from adaspark.kernels import gpu_decode_attend, gpu_route
+from adaspark.kernels.gpu_tables import KeyBlocks, Rows, unpack
+from adaspark.sequence import Segment, SequenceMap
+from adaspark.tally import Listener, Tally
+
+
+def words_of(
+    queries: Tensor, means: Tensor, start: int, rows: Rows, wanted: Tensor, scale: float
+) -> list[tuple[Segment, Tensor, Tensor]]:
+    """What each segment of text chose, and the probabilities, made for this: text is short."""
+    found, first = [], 0
+    for segment in rows.segments:
+        end = first + len(segment.positions)
+        if segment.is_text:
+            own = torch.arange(first, end, device=means.device)
+            kept = unpack(wanted, own)[..., : segment.end_cube]
+            asked = queries.index_select(1, segment.positions - start)
+            seen = means[:, : segment.end_cube]
+            probs = cube_probs(asked, seen, segment.candidates, scale=scale)
+            found.append((segment, probs, kept.expand_as(probs)))
+        first = end
+    return found
+
+
+def tell(
+    observe: Observer,
+    queries: Tensor,
+    means: Tensor,
+    start: int,
+    blocks: KeyBlocks,
+    rows: Rows,
+    work: gpu_route.Work,
+    scale: float,
+) -> None:
+    """Tell of each segment's choice: what the kernels read, and probabilities made for this."""
+    heads = queries.shape[0]
+    executed = work.executed(blocks, rows).view(heads, -1)
+    share = heads // len(work.plan.wanted)
+    fold = torch.arange(share, device=means.device)[:, None] * executed.shape[1]
+    first = 0
+    for segment in rows.segments:
+        end = first + len(segment.positions)
+        own = torch.arange(first, end, device=means.device)
+        attended = unpack(work.plan.wanted, (fold + own).flatten())[..., : segment.end_cube]
+        kept = attended.view(heads, end - first, segment.end_cube) & ~segment.own_mask
+        asked = queries.index_select(1, segment.positions - start)
+        probs = cube_probs(asked, means[:, : segment.end_cube], segment.candidates, scale=scale)
+        observe(segment, Choice(probs, kept, int(executed[:, first:end].sum())))
+        first = end
+
+
+def tell_new(
+    observe: Observer, scores: Tensor, wanted: Tensor, sequence: SequenceMap, groups: int
+) -> None:
+    """Tell of the choice of new text: one segment, whose candidates are all the cubes."""
+    (segment,) = sequence.segments(sequence.length - scores.shape[1])
+    probs, kept = (scores * log(2)).softmax(-1), wanted.view(torch.bool)
+    pairs = partial(gpu_decode_attend.pairs, wanted, groups, sequence)
+    if isinstance(observe, Listener):
+        none = wanted.new_zeros(0, wanted.shape[2], dtype=torch.int32)
+        nothing = scores.new_zeros(len(scores), 0)
+        return observe.add(Tally([segment], 0, none, nothing, pairs, [(segment, probs, kept)]))
+    return observe(segment, Choice(probs, kept, int(pairs()[1])))
