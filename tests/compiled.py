@@ -46,21 +46,21 @@ class Absent:
         return 0
 
 
-def listen() -> list[CompiledKernel]:
+def collect() -> list[CompiledKernel]:
     """Launches reach no device; the kernels they compiled are collected."""
-    heard: list[CompiledKernel] = []
+    compiled: list[CompiledKernel] = []
 
     def run(self: CompiledKernel) -> Any:
-        heard.append(self)
+        compiled.append(self)
         return lambda *_: None
 
     CompiledKernel.run = property(run)
     CompiledKernel.launch_metadata = lambda *_: None
-    return heard
+    return compiled
 
 
 def attend(sequence: SequenceMap, dtype: torch.dtype, width: int, **named: Any) -> None:
-    """Prefill, its last token alone, decoding, and what is gathered, whatever the wishes."""
+    """Prefill, its last token alone, decoding, and what is gathered, whatever is selected."""
     queries, keys, values = tensors(sequence, heads=7, groups=1, width=width, dtype=dtype)
     scale = width**-0.5
     gpu.sparse_attention(queries, keys, values, sequence, rule=top_p(0.5), scale=scale)
@@ -70,11 +70,11 @@ def attend(sequence: SequenceMap, dtype: torch.dtype, width: int, **named: Any) 
     blocks = gpu_tables.KeyBlocks.of(sequence)
     source = gpu_tables.Source.of(keys, values, blocks, queries=2**20)
     (rows,) = gpu.row_chunks(sequence, 0, 7, 1)
-    wanted = gpu.choose(
+    selected = gpu.choose(
         queries, gpu.cube_means(keys, sequence), blocks, rows, top_p(0.5), scale
     ).zero_()
     shape = gpu_tables.shape_for(dtype, 2**20)
-    work = gpu_plan.plan(wanted, blocks, rows, size=shape.rows, gather=False)
+    work = gpu_plan.plan(selected, blocks, rows, size=shape.rows, gather=False)
     tiles = slice(0, work.tiles)
     pairs = gpu_merge.gather(queries, source, blocks, rows, work, tiles, 1, scale=scale)
     output = torch.empty_like(queries)
@@ -116,8 +116,8 @@ def hopper() -> None:
         blocks = gpu_tables.KeyBlocks.of(scene)
         source = gpu_tables.Source.of(keys, values, blocks, queries=2**20)
         (rows,) = gpu.row_chunks(scene, 0, 7, 1)
-        wanted = torch.zeros(7, rows.words, rows.end_cube, dtype=torch.int32)
-        work = gpu_plan.plan(wanted, blocks, rows, size=gpu_hopper.ROWS, gather=False)
+        selected = torch.zeros(7, rows.words, rows.end_cube, dtype=torch.int32)
+        work = gpu_plan.plan(selected, blocks, rows, size=gpu_hopper.ROWS, gather=False)
         output = torch.empty_like(queries)
         gpu_hopper.attend(queries, source, output, blocks, rows, work, scale=0.1)
 
@@ -169,14 +169,14 @@ def products(kernel: CompiledKernel) -> dict[str, int]:
 
 
 def main() -> None:
-    heard = listen()
+    compiled = collect()
     driver.set_active(Absent(int(sys.argv[1])))
     own = "--hopper" in sys.argv
     if own:
         hopper()
     else:
         usual() if "--usual" in sys.argv else everything()
-    for kernel in {id(kernel): kernel for kernel in heard}.values():
+    for kernel in {id(kernel): kernel for kernel in compiled}.values():
         if own and kernel.name != "_tile_kernel":
             continue
         line = {"kernel": kernel.name, "shared": kernel.metadata.shared, **usage(kernel)}

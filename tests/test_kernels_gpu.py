@@ -34,13 +34,13 @@ def poison(request: pytest.FixtureRequest) -> None:
 
 @dataclass
 class Ran:
-    """One call: what went in, what came out, what was heard."""
+    """One call: what went in, what came out, what was recorded."""
 
     sequence: SequenceMap
     qkv: tuple[Tensor, Tensor, Tensor]
     rule: Rule
     output: Tensor
-    heard: list[tuple[Segment, Choice]]
+    recorded: list[tuple[Segment, Choice]]
 
     @property
     def scale(self) -> float:
@@ -57,7 +57,7 @@ class Ran:
 
     def allowed(self) -> Tensor:
         """bool [H, S, N]."""
-        return allowed_mask(self.sequence, self.heard, self.qkv[0].shape[1])
+        return allowed_mask(self.sequence, self.recorded, self.qkv[0].shape[1])
 
     def check(self) -> None:
         """The output is that of plain attention given the choice; the choice is a nucleus."""
@@ -79,7 +79,7 @@ class Ran:
             1,
         ).repeat_interleave(queries.shape[0] // keys.shape[0], 0)
         wrong = 0
-        for segment, choice in self.heard:
+        for segment, choice in self.recorded:
             if not segment.end_cube:
                 continue
             scores = queries[:, segment.positions - start] @ means[:, : segment.end_cube].mT
@@ -118,7 +118,7 @@ def run(
             sequence,
             rule=rule,
             scale=ran.scale,
-            observe=lambda segment, choice: ran.heard.append((segment, choice)),
+            observe=lambda segment, choice: ran.recorded.append((segment, choice)),
         )
     return ran
 
@@ -150,7 +150,7 @@ def test_other_rules_choose_as_everywhere(name: str) -> None:
     ran.check()
     queries, keys, _ = ran.qkv
     means = attention.cube_means(keys, ran.sequence)
-    for segment, choice in ran.heard:
+    for segment, choice in ran.recorded:
         _, expected = attention.decide(queries, segment, means, 0, rule=ran.rule, scale=ran.scale)
         assert torch.equal(choice.kept, expected.kept)
 
@@ -194,20 +194,20 @@ def test_keys_that_are_copied_cube_by_cube(monkeypatch: pytest.MonkeyPatch, scen
 
 @pytest.mark.usefixtures("poison")
 @pytest.mark.parametrize(
-    "scene, most_pairs, splits",
+    "scene, max_pairs, splits",
     [(BIG, 1, 1), (BIG, 2**21, 2), (ODD["ragged"], 1, 2), (ODD["ragged"], 2**21, 1)],
     ids=["big cubes, tile by tile", "big cubes, shared", "ragged, shared", "ragged, at once"],
 )
-def test_what_few_rows_want_may_be_gathered(
-    monkeypatch: pytest.MonkeyPatch, scene: Scene, most_pairs: int, splits: int
+def test_what_few_rows_selected_may_be_gathered(
+    monkeypatch: pytest.MonkeyPatch, scene: Scene, max_pairs: int, splits: int
 ) -> None:
     """Some tiles at a time, each by one program or shared: no row of another tile is touched."""
     monkeypatch.setattr(gpu_union, "_splits", lambda *_: splits)
     monkeypatch.setattr(gpu_route, "GATHER_FROM", 1)
     monkeypatch.setattr(gpu_route, "GATHER_SLOTS", 1)
-    monkeypatch.setattr(gpu_route, "MOST_PAIRS", most_pairs)
+    monkeypatch.setattr(gpu_route, "MAX_PAIRS", max_pairs)
     monkeypatch.setattr(gpu_plan, "PAIR_KEYS", 16)
-    monkeypatch.setattr(gpu_plan, "LEAST_GAIN", -1.0)
+    monkeypatch.setattr(gpu_plan, "MIN_GAIN", -1.0)
     pairs = 0
     usual = gpu_merge.gather
 
@@ -226,7 +226,7 @@ def test_what_few_rows_want_may_be_gathered(
 @pytest.mark.usefixtures("poison")
 @pytest.mark.parametrize("step", [1, 2])
 @pytest.mark.parametrize("splits", [1, 3])
-def test_cubes_may_be_met_two_at_a_time(
+def test_blocks_may_be_added_two_at_a_time(
     monkeypatch: pytest.MonkeyPatch, step: int, splits: int
 ) -> None:
     """Odd numbers of blocks included: the last one has no second."""
@@ -239,7 +239,7 @@ def test_cubes_may_be_met_two_at_a_time(
 @pytest.mark.usefixtures("poison")
 def test_small_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run(SMALL, heads=2)
-    monkeypatch.setattr(gpu, "WISH_BYTES", 1)
+    monkeypatch.setattr(gpu, "SELECTION_BYTES", 1)
     parts = run(SMALL, heads=2)
     assert torch.equal(parts.allowed(), whole.allowed())
     parts.check()
@@ -267,31 +267,31 @@ def test_recording_changes_no_bit() -> None:
 def test_executed_pairs_count_what_the_tiles_multiply(
     monkeypatch: pytest.MonkeyPatch, gathers: bool
 ) -> None:
-    """Every row of a tile meets the union of its cubes, padded, and the text up to its last row."""
+    """Every row of a tile multiplies the union of its cubes, padded, and text to its last row."""
     if gathers:
         monkeypatch.setattr(gpu_route, "GATHER_FROM", 1)
         monkeypatch.setattr(gpu_route, "GATHER_SLOTS", 1)
         monkeypatch.setattr(gpu_plan, "PAIR_KEYS", 16)
-        monkeypatch.setattr(gpu_plan, "LEAST_GAIN", -1.0)
+        monkeypatch.setattr(gpu_plan, "MIN_GAIN", -1.0)
     ran = run(SMALL, heads=2, groups=1)
     blocks = gpu_tables.KeyBlocks.of(ran.sequence)
     size = gpu_tables.shape_for(torch.float32, ran.sequence.length).rows
-    wishes = torch.cat(
+    selected = torch.cat(
         [
             torch.nn.functional.pad(c.kept | s.own_mask, (0, blocks.cubes - s.end_cube))
-            for s, c in ran.heard
+            for s, c in ran.recorded
         ],
         1,
     )
-    text = torch.cat([torch.full_like(s.positions, s.end_text) for s, _ in ran.heard])
-    fewest = size * blocks.slots // (blocks.slots + 16) if gathers else 1
+    text = torch.cat([torch.full_like(s.positions, s.end_text) for s, _ in ran.recorded])
+    enough = size * blocks.slots // (blocks.slots + 16) if gathers else 1
     expected = 0
-    for tile, seen in zip(wishes.split(size, 1), text.split(size), strict=True):
-        agree = tile.sum(1)
-        met = (agree >= fewest).sum() * tile.shape[1] + (agree * (agree < fewest)).sum()
+    for tile, seen in zip(selected.split(size, 1), text.split(size), strict=True):
+        rows = tile.sum(1)
+        multiplied = (rows >= enough).sum() * tile.shape[1] + (rows * (rows < enough)).sum()
         padded = -(-int(seen.max()) // blocks.block) * blocks.block
-        expected += int(met) * blocks.slots + 2 * tile.shape[1] * padded
-    assert sum(choice.executed_pairs for _, choice in ran.heard) == expected
+        expected += int(multiplied) * blocks.slots + 2 * tile.shape[1] * padded
+    assert sum(choice.executed_pairs for _, choice in ran.recorded) == expected
 
 
 @pytest.mark.gpu

@@ -82,7 +82,7 @@ def test_decoding_is_what_the_general_kernels_compute(
     general = run(sequence, last=3)
     mine.check()
     general.check()
-    ((segment, choice),), ((_, other),) = mine.heard, general.heard
+    ((segment, choice),), ((_, other),) = mine.recorded, general.recorded
     assert torch.equal(choice.kept, other.kept) and segment.is_text
     assert choice.executed_pairs >= int(choice.kept.sum())
 
@@ -126,7 +126,7 @@ def test_a_step_of_decoding_never_waits_for_the_device(monkeypatch: pytest.Monke
     monkeypatch.setattr(gpu_decode, "_weigh_kernel", Unlaunched())
     monkeypatch.setattr(gpu_decode, "_nucleus_kernel", Unlaunched())
     monkeypatch.setattr(gpu_decode_attend, "_attend_kernel", Unlaunched())
-    monkeypatch.setattr(gpu_decode_attend, "_join_kernel", Unlaunched())
+    monkeypatch.setattr(gpu_decode_attend, "_combine_kernel", Unlaunched())
     with AsksNothing():
         assert not sequence.has_video_from(sequence.length)
         step = sequence.continued(sequence.length, 1)

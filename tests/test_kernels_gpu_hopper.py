@@ -64,13 +64,13 @@ def test_where_it_does_not_load_the_others_take_its_place(
     monkeypatch.setattr(gpu_hopper_loading, "load", uncached)
     loaded = gpu_loading.load.__wrapped__(torch.device("cuda", 0))
     assert loaded.gpu is gpu and loaded.hopper is (None if fails else gpu_hopper)
-    told = "without Hopper's own kernel: no such instruction" if fails else "with Hopper's own"
-    assert told in loaded.why and "\n" not in loaded.why
+    expected = "without Hopper's own kernel: no such instruction" if fails else "with Hopper's own"
+    assert expected in loaded.why and "\n" not in loaded.why
 
 
 @pytest.fixture
 def its_tiles(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """It computes whatever it can, in any number of rows and any cubes; hears of its launches."""
+    """It computes whatever it can, in any number of rows and any cubes; records its launches."""
     module = gpu_loading.load(torch.device("cuda", torch.cuda.current_device())).hopper
     launches: list[Any] = []
     usual = module.attend

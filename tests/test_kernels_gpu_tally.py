@@ -28,17 +28,17 @@ SCENES = {name: ODD[name] for name in NAMES} | {
 
 @dataclass
 class Both:
-    """One call told twice: by segments, and in sums."""
+    """One call reported twice: by segments, and in sums."""
 
     sequence: SequenceMap
-    heard: list[tuple[Segment, Choice]]
+    recorded: list[tuple[Segment, Choice]]
     tallies: list[Tally]
 
     def attended(self) -> torch.Tensor:
         """int64 [C, C] by query cube, from the segments."""
         cubes = self.sequence.layout.cubes
         found = torch.zeros(cubes, cubes, dtype=torch.long, device=DEVICE)
-        for segment, choice in self.heard:
+        for segment, choice in self.recorded:
             for row, own in enumerate(segment.own_cube.tolist()):
                 if own >= 0:
                     chosen = choice.kept[:, row] | segment.own_mask[row]
@@ -48,21 +48,21 @@ class Both:
     def pairs(self) -> tuple[int, int]:
         """Keys of cubes that are attended to, one by one; and what was multiplied."""
         layout, chosen = self.sequence.layout, 0
-        for segment, choice in self.heard:
+        for segment, choice in self.recorded:
             seen = layout.cube_from_token < segment.end_cube
             attended = (choice.kept | segment.own_mask)[..., layout.cube_from_token[seen]]
             token = torch.arange(int(seen.sum()), device=DEVICE)
             chosen += int((attended & (token < segment.video_before[:, None])).sum())
-        return chosen, sum(choice.executed_pairs for _, choice in self.heard)
+        return chosen, sum(choice.executed_pairs for _, choice in self.recorded)
 
 
-def told(scene: Scene, rule: Rule, **drawn: Any) -> Both:
+def reported(scene: Scene, rule: Rule, **drawn: Any) -> Both:
     sequence = on_device(scene)
     qkv = [t.to(DEVICE) for t in tensors(sequence, heads=4, groups=2, width=16, **drawn)]
     both = Both(sequence, [], [])
     ways = (
-        lambda *one: both.heard.append(one),
-        Listener(lambda *one: pytest.fail("told by segments"), both.tallies.append),
+        lambda *one: both.recorded.append(one),
+        Listener(lambda *one: pytest.fail("reported by segments"), both.tallies.append),
     )
     for observe in ways:
         gpu.sparse_attention(*qkv, sequence, rule=rule, scale=0.25, observe=observe)
@@ -78,12 +78,12 @@ def check(both: Both) -> None:
     assert torch.equal(attended, both.attended())
     pairs = torch.stack([tally.pairs() for tally in both.tallies]).sum(0).tolist()
     assert tuple(pairs) == both.pairs()
-    expected = [entropy(choice.probs) for segment, choice in both.heard if not segment.is_text]
+    expected = [entropy(choice.probs) for segment, choice in both.recorded if not segment.is_text]
     found = torch.cat([tally.entropies for tally in both.tallies], 1)
     expected = torch.cat(expected or [found[:, :0]], 1)
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
     words = [one for tally in both.tallies for one in tally.words]
-    text = [one for one in both.heard if one[0].is_text]
+    text = [one for one in both.recorded if one[0].is_text]
     for (_, choice), (_, probs, kept) in zip(text, words, strict=True):
         assert torch.equal(kept, choice.kept)
         torch.testing.assert_close(probs, choice.probs)
@@ -92,21 +92,21 @@ def check(both: Both) -> None:
 @pytest.mark.usefixtures("poison")
 @pytest.mark.parametrize("name", SCENES)
 def test_sums_are_those_of_the_segments(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "FOLD_ROWS", 0)
-    check(told(SCENES[name], top_p(0.6)))
+    monkeypatch.setattr(gpu, "GROUPED_ROWS", 0)
+    check(reported(SCENES[name], top_p(0.6)))
 
 
 @pytest.mark.usefixtures("poison")
 def test_sums_of_other_rules(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "FOLD_ROWS", 0)
-    check(told(SCENES["ragged"], Rule("uniform", 0.4)))
+    monkeypatch.setattr(gpu, "GROUPED_ROWS", 0)
+    check(reported(SCENES["ragged"], Rule("uniform", 0.4)))
 
 
 @pytest.mark.usefixtures("poison")
 def test_sums_of_any_number_of_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "FOLD_ROWS", 0)
-    monkeypatch.setattr(gpu, "WISH_BYTES", 1)
+    monkeypatch.setattr(gpu, "GROUPED_ROWS", 0)
+    monkeypatch.setattr(gpu, "SELECTION_BYTES", 1)
     monkeypatch.setattr(gpu_gate, "SCORE_BYTES", 1)
-    both = told(SCENES["two videos, text between"], top_p(0.6))
+    both = reported(SCENES["two videos, text between"], top_p(0.6))
     assert len(both.tallies) > 3
     check(both)

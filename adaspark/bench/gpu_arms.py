@@ -30,7 +30,7 @@ TOP_P = 0.9
 FFN_SHARE = 0.5
 GATHER_TOKENS = 32768
 """Beyond it, gathering every pair would take longer than it teaches."""
-Wishes = Sequence[tuple[gpu_tables.Rows, Tensor]]
+Selections = Sequence[tuple[gpu_tables.Rows, Tensor]]
 BACKENDS = {"flash": SDPBackend.FLASH_ATTENTION, "cudnn": SDPBackend.CUDNN_ATTENTION}
 
 
@@ -100,7 +100,7 @@ class Arena:
         return scaled_dot_product_attention(queries, keys, values, is_causal=True, enable_gqa=True)
 
     def choosing(self, cube: int, repeats: int) -> float:
-        """Means, scores, nucleus: everything up to the wishes."""
+        """Means, scores, nucleus: everything up to the selected-block mask."""
         sequence = self._sequence(cube)
         blocks = gpu_tables.KeyBlocks.of(sequence)
 
@@ -112,9 +112,9 @@ class Arena:
         return seconds(work, repeats)
 
     def planted(self, cube: int, density: float, inflation: float, repeats: int) -> dict[str, Any]:
-        """`attending` on planted wishes."""
+        """`attending` on planted selections."""
         sequence = self._sequence(cube)
-        drawn = Planted.draw(sequence, HEADS, density, inflation, most_bytes=gpu.WISH_BYTES)
+        drawn = Planted.draw(sequence, HEADS, density, inflation, max_bytes=gpu.SELECTION_BYTES)
         return {
             "tokens": self.tokens,
             "cube": cube,
@@ -122,25 +122,25 @@ class Arena:
         }
 
     def attending(
-        self, sequence: SequenceMap, wishes: Wishes, pairs: int, repeats: int
+        self, sequence: SequenceMap, selections: Selections, pairs: int, repeats: int
     ) -> dict[str, Any]:
-        """Planning and attending on wishes of `pairs` (query, key) pairs; by each path alone."""
+        """Plan for `selections` of `pairs` (query, key) pairs and attend; by each path alone too."""
         output = torch.empty_like(self.queries)
         blocks = gpu_tables.KeyBlocks.of(sequence)
         works: list[gpu_route.Work] = []
         copied = gpu_tables.Source.of(self.keys, self.values, blocks, queries=self.tokens)
 
         def planning() -> None:
-            for rows, wanted in wishes:
+            for rows, selected in selections:
                 hopper = gpu_route.on_hopper(self.queries, copied, blocks, rows)
-                gpu_route.planned(hopper, self.queries, blocks, rows, wanted)
+                gpu_route.planned(hopper, self.queries, blocks, rows, selected)
 
         def attend() -> None:
             works.clear()
             source = gpu_tables.Source.of(self.keys, self.values, blocks, queries=self.tokens)
-            for rows, wanted in wishes:
+            for rows, selected in selections:
                 works.append(
-                    gpu_route.attend(self.queries, source, output, blocks, rows, wanted, SCALE)
+                    gpu_route.attend(self.queries, source, output, blocks, rows, selected, SCALE)
                 )
 
         torch.cuda.reset_peak_memory_stats()
@@ -154,7 +154,7 @@ class Arena:
             "gathered": _gathered(works),
             "plan": planned,
             "attend": whole - planned,
-            "workspace": workspace + wishes[-1][1].nbytes,
+            "workspace": workspace + selections[-1][1].nbytes,
         }
         with routed(gpu_route, "GATHER_FROM", 2**62), routed(gpu_route, "HOPPER_WAVES", 2**62):
             row["union"] = seconds(attend, repeats) - planned
@@ -162,7 +162,7 @@ class Arena:
             with (
                 routed(gpu_route, "HOPPER_WAVES", 2**62),
                 routed(gpu_route, "GATHER_SLOTS", 0),
-                routed(gpu_plan, "LEAST_GAIN", -(2.0**62)),
+                routed(gpu_plan, "MIN_GAIN", -(2.0**62)),
                 routed(gpu_plan, "PAIR_KEYS", 0),
             ):
                 row["gather"] = seconds(attend, repeats) - planned
@@ -192,15 +192,17 @@ def _flash_attn() -> Callable[..., Tensor] | None:
 
 
 def _inflation(works: list[gpu_route.Work]) -> float:
-    """(row, cube) pairs of whole unions over those that were asked for."""
-    asked = sum(int(work.plan.agree.sum()) for work in works)
-    return sum(int((work.plan.agree > 0).sum()) * work.plan.size for work in works) / max(asked, 1)
+    """(row, cube) pairs of whole unions over those that were selected."""
+    selected = sum(int(work.plan.attending_rows.sum()) for work in works)
+    return sum(int((work.plan.attending_rows > 0).sum()) * work.plan.size for work in works) / max(
+        selected, 1
+    )
 
 
 def _gathered(works: list[gpu_route.Work]) -> float:
-    """The share of the pairs asked for that was gathered."""
-    asked = sum(int(work.plan.agree.sum()) for work in works)
-    return sum(int(pairs.sum()) for work in works for _, pairs in work.gathered) / max(asked, 1)
+    """The share of the selected pairs that was gathered."""
+    selected = sum(int(work.plan.attending_rows.sum()) for work in works)
+    return sum(int(pairs.sum()) for work in works for _, pairs in work.gathered) / max(selected, 1)
 
 
 def ffn(tokens: int, repeats: int, device: torch.device) -> dict[str, Any]:

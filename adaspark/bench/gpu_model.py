@@ -1,7 +1,7 @@
 """What `adaspark bench gpu --parts model` times: prefill of a random 7B language model.
 
-Its weights mean nothing, so the choice is planted: cubes are chosen as always, and the wishes that
-come of it are replaced by others of a set density.
+Its weights mean nothing, so the choice is planted: cubes are chosen as always, and the result is
+replaced by selections of a set density.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _sparse(
     found: dict[str, Any] = {"ffn only ms": seconds(prefill, repeats) * 1e3}
     for inflation in INFLATIONS:
         heads, length = model.config.text_config.num_attention_heads, sequence.length
-        planted = Planted.draw(sequence, heads, DENSITY, inflation, most_bytes=gpu.WISH_BYTES)
+        planted = Planted.draw(sequence, heads, DENSITY, inflation, max_bytes=gpu.SELECTION_BYTES)
         found["attention density"] = planted.pairs / (heads * length * (length + 1) / 2)
         for name in ("attention only", "both"):
             sparsify(model, AdaSparkConfig(CUBES[cube], **ARMS[name]))

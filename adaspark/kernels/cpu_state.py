@@ -21,7 +21,7 @@ PANEL = 64
 """Most keys of a panel."""
 TILE_ROWS = 512
 BATCH = 48
-"""Rows that meet a panel at once: their scores and the panel stay in the first cache."""
+"""Rows multiplied with a panel at once: their scores and the panel fit the first-level cache."""
 POSITION, VIDEO_BEFORE, TEXT_BEFORE, OWN_CUBE = range(4)
 ZERO, ONE = np.float32(0), np.float32(1)
 _TALL, _SLIM = 6, 8
@@ -95,11 +95,12 @@ class Tile(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """A thread's memory. By row: what it asks, its query, its mix so far, its peak and sum. By
-    chunk: masses and what is wanted. By panel: the rows that meet it and their scores.
+    """A thread's memory. By row: its scaled query, the index of that query, and of its softmax so
+    far the weighted sum, peak and sum. By chunk: masses and selected cubes. By panel: the rows
+    that attend to it and their scores.
     """
 
-    asked: Floats
+    queries: Floats
     query_from_row: Ints
     mixed: Floats
     peaks: Floats
@@ -108,11 +109,11 @@ class Scratch(NamedTuple):
     mass: Floats
     mass_sums: Floats
     mass_logs: Floats
-    wanted: NDArray[np.uint8]
-    wants: NDArray[np.uint8]
-    who: Ints
+    selected: NDArray[np.uint8]
+    attends: NDArray[np.uint8]
+    rows_here: Ints
     scores: Floats
-    asked_rows: Ints
+    query_rows: Ints
     score_rows: Ints
     mixed_rows: Ints
     mean_rows: Ints

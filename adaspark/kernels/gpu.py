@@ -2,7 +2,7 @@
 
 The same signature and result as `backend.sparse_attention`, for inference. The scores of all
 queries against all cubes are never in memory together, and the host waits for the device at most
-once a chunk: to hear how much is to be gathered. Axes as in `attention.py`.
+once a chunk: to learn how much is to be gathered. Axes as in `attention.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 from adaspark.attention import Observer, cube_probs
 from adaspark.kernels import gpu_decode, gpu_decode_attend, gpu_gate, gpu_route
 from adaspark.kernels.gpu_ffn import sparse_ffn
-from adaspark.kernels.gpu_plan import agreement
+from adaspark.kernels.gpu_plan import count_attending
 from adaspark.kernels.gpu_tables import (
     NO_TOKEN,
     WORD,
@@ -32,9 +32,9 @@ from adaspark.selection import entropy, keep_cubes
 from adaspark.sequence import SequenceMap
 from adaspark.tally import Listener
 
-WISH_BYTES = 2**27
-"""Bounds the wishes of a chunk of queries, a bit a (head, row, cube)."""
-FOLD_ROWS = 64
+SELECTION_BYTES = 2**27
+"""Bounds the selected-block mask of a chunk of queries, a bit a (head, row, cube)."""
+GROUPED_ROWS = 64
 """Up to as many rows, the heads of a KV group are rows of one tile: keys are read once for all."""
 ROWS_AT_ONCE = 1024
 """Rows that rules other than top-p choose for at a time."""
@@ -63,27 +63,27 @@ def sparse_attention(
         means = cube_means(keys, sequence) if means is None else means
         if gpu_decode.serves(queries, keys, sequence, rule):
             scores = gpu_decode.weigh(queries, means, scale=scale)
-            wanted = gpu_decode.kept(scores, p=rule.amount)
+            selected = gpu_decode.kept(scores, p=rule.amount)
             if observe is not None:
-                tell_new(observe, scores, wanted, sequence, len(means))
-            return gpu_decode_attend.attend(queries, keys, values, sequence, wanted, scale=scale)
+                tell_new(observe, scores, selected, sequence, len(means))
+            return gpu_decode_attend.attend(queries, keys, values, sequence, selected, scale=scale)
         heads, count, width = queries.shape
         share = heads // keys.shape[0]
-        folds = count * share <= FOLD_ROWS
-        asked = queries.reshape(-1, share * count, width) if folds else queries
+        grouped = count * share <= GROUPED_ROWS
+        asked = queries.reshape(-1, share * count, width) if grouped else queries
         output = torch.zeros_like(asked)
         blocks = KeyBlocks.of(sequence)
         source = Source.of(keys, values, blocks, queries=count)
         start = sequence.length - count
-        listener = observe if isinstance(observe, Listener) and not folds else None
-        for rows in row_chunks(sequence, start, heads, share if folds else 1):
+        listener = observe if isinstance(observe, Listener) and not grouped else None
+        for rows in row_chunks(sequence, start, heads, share if grouped else 1):
             entropies = None if listener is None else means.new_zeros(heads, rows.count)
-            wanted = choose(asked, means, blocks, rows, rule, scale, entropies)
-            work = gpu_route.attend(asked, source, output, blocks, rows, wanted, scale)
+            selected = choose(asked, means, blocks, rows, rule, scale, entropies)
+            work = gpu_route.attend(asked, source, output, blocks, rows, selected, scale)
             if listener is not None and entropies is not None:
-                words = words_of(queries, means, start, rows, wanted, scale)
+                words = words_of(queries, means, start, rows, selected, scale)
                 executed = work.executed(blocks, rows)
-                listener.add(tally(wanted, rows, sequence.layout, entropies, executed, words))
+                listener.add(tally(selected, rows, sequence.layout, entropies, executed, words))
             elif observe is not None:
                 tell(observe, queries, means, start, blocks, rows, work, scale)
         return output.reshape(queries.shape)
@@ -110,8 +110,10 @@ def row_chunks(sequence: SequenceMap, start: int, heads: int, share: int) -> lis
     count = sequence.length - start
     found = _known.setdefault(sequence, {})
     if (start, heads, share) not in found:
-        parts = chunks(sequence.segments(start), heads=heads, most_bytes=WISH_BYTES)
-        found[start, heads, share] = [Rows.of(part, start).folded(share, count) for part in parts]
+        parts = chunks(sequence.segments(start), heads=heads, max_bytes=SELECTION_BYTES)
+        found[start, heads, share] = [
+            Rows.of(part, start).grouped_heads(share, count) for part in parts
+        ]
     return found[start, heads, share]
 
 
@@ -126,7 +128,7 @@ def choose(
 ) -> Tensor:
     """int32 [H, W, C]: the cubes that each row attends to, its own too, as in `gpu_gate.choose`."""
     cubes = rows.end_cube
-    if rule.is_plain_nucleus and cubes <= gpu_gate.MOST_CUBES:
+    if rule.is_plain_nucleus and cubes <= gpu_gate.MAX_CUBES:
         terms = gpu_gate.mean_terms(means, queries.dtype)
         return gpu_gate.choose(
             queries, terms, blocks, rows, p=rule.amount, scale=scale, entropies=entropies
@@ -172,6 +174,6 @@ def listen_to_all(
 
 def try_one(device: torch.device) -> None:
     """Compile and run a small kernel; raises whatever keeps it from running."""
-    wishes = pack(torch.ones(1, WORD, 1, dtype=torch.bool, device=device))
-    if int(agreement(wishes, size=WORD)) != WORD:
+    everything = pack(torch.ones(1, WORD, 1, dtype=torch.bool, device=device))
+    if int(count_attending(everything, size=WORD)) != WORD:
         raise RuntimeError(f"a kernel that counts {WORD} rows counts otherwise")

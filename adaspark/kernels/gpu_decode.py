@@ -15,12 +15,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from adaspark.kernels.gpu_gate import MOST_CUBES, lowest_bits
+from adaspark.kernels.gpu_gate import MAX_CUBES, lowest_bits
 from adaspark.kernels.gpu_nucleus import nucleus
 from adaspark.rules import Rule
 from adaspark.sequence import SequenceMap
 
-MOST_ROWS = 64
+MAX_ROWS = 64
 """Rows of a KV group that still fit a tile."""
 MEANS_AT_ONCE = 32
 """Cubes that a program weighs."""
@@ -57,14 +57,14 @@ def _weigh_kernel(
 
 
 @triton.jit(do_not_specialize=["C", "lowest"])
-def _nucleus_kernel(scores, wanted, p, C, lowest, BLOCK_C: tl.constexpr):
+def _nucleus_kernel(scores, selected, p, C, lowest, BLOCK_C: tl.constexpr):
     """The nucleus of one row: every cube is a candidate."""
     cubes = tl.arange(0, BLOCK_C)[None, :]
     at = tl.program_id(0).to(tl.int64) * C + cubes
     known = tl.load(scores + at, mask=cubes < C, other=-float("inf"))
     none = tl.zeros([1], tl.float32)
-    bits, least, _, _ = nucleus(known, none + 1.0 / C, none, p, lowest)
-    tl.store(wanted + at, (bits >= least[:, None]).to(tl.uint8), mask=cubes < C)
+    bits, threshold, _, _ = nucleus(known, none + 1.0 / C, none, p, lowest)
+    tl.store(selected + at, (bits >= threshold[:, None]).to(tl.uint8), mask=cubes < C)
 
 
 def serves(queries: Tensor, keys: Tensor, sequence: SequenceMap, rule: Rule) -> bool:
@@ -77,8 +77,8 @@ def fits(queries: Tensor, groups: int, sequence: SequenceMap) -> bool:
     heads, count, _ = queries.shape
     return (
         count <= sequence.added
-        and heads // groups * count <= MOST_ROWS
-        and 0 < sequence.layout.cubes <= MOST_CUBES
+        and heads // groups * count <= MAX_ROWS
+        and 0 < sequence.layout.cubes <= MAX_CUBES
     )
 
 
@@ -113,15 +113,15 @@ def weigh(queries: Tensor, means: Tensor, *, scale: float) -> Tensor:
 def kept(scores: Tensor, *, p: float) -> Tensor:
     """uint8 [H, S, C]: the nucleus of each row of scores."""
     heads, count, cubes = scores.shape
-    wanted = torch.empty(heads, count, cubes, dtype=torch.uint8, device=scores.device)
+    selected = torch.empty(heads, count, cubes, dtype=torch.uint8, device=scores.device)
     block = triton.next_power_of_2(cubes)
     _nucleus_kernel[(heads * count,)](
         scores,
-        wanted,
+        selected,
         p,
         cubes,
         lowest_bits(p, block),
         BLOCK_C=block,
         num_warps=min(16, max(1, block // WARP_SCORES)),
     )
-    return wanted
+    return selected

@@ -1,6 +1,6 @@
-"""Attention of a few new text tokens: programs share the keys of a KV group, then join.
+"""Attention of a few new text tokens: programs share the keys of a KV group, then combine.
 
-The rows of a group read together what any of them wants: a key is read once for all its heads.
+The rows of a group read together what any of them selected: a key is read once for all heads.
 Axes: H heads, G KV heads, R rows of a group (its query heads times its queries), C cubes, X text
 keys, S splits of the keys, D head dimension.
 """
@@ -16,15 +16,15 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from adaspark.kernels.gpu_device import NOTHING, fold, load_block
+from adaspark.kernels.gpu_device import NOTHING, load_block, online_softmax_update
 from adaspark.kernels.gpu_tables import KeyBlocks
 from adaspark.sequence import SequenceMap
 
-LEAST_ROWS = 16
-"""Rows that matrix units multiply at least."""
+MIN_ROWS = 16
+"""The fewest rows that matrix units multiply."""
 PROGRAMS_PER_UNIT = 4
 """Programs that share the keys, for each multiprocessor: as many as its registers hold."""
-MOST_SPLITS = 128
+MAX_SPLITS = 128
 """Most programs that share the keys of one KV head."""
 
 
@@ -33,7 +33,7 @@ def _attend_kernel(
     queries,
     keys,
     values,
-    wanted,
+    selected,
     parts,
     log_sums,
     positions,
@@ -57,7 +57,7 @@ def _attend_kernel(
     BLOCK_C: tl.constexpr,
     RAGGED: tl.constexpr,
 ):
-    """One group, every S-th cube that any of its rows wants, and every S-th block of text."""
+    """One group, every S-th cube that any of its rows selected, and every S-th block of text."""
     group, part = tl.program_id(0), tl.program_id(1)
     splits = tl.num_programs(1)
     row = tl.arange(0, ROWS)
@@ -73,10 +73,10 @@ def _attend_kernel(
     total = tl.zeros([ROWS], tl.float32)
     top = tl.full([ROWS], NOTHING, tl.float32)
 
-    line = wanted + (group * rows + row).to(tl.int64) * C
+    line = selected + (group * rows + row).to(tl.int64) * C
     cubes = part + tl.arange(0, BLOCK_C) * splits
-    asked = inside[:, None] & (cubes[None, :] < C)
-    taken = tl.max(tl.load(line[:, None] + cubes[None, :], mask=asked, other=0).to(tl.int32), 0)
+    within = inside[:, None] & (cubes[None, :] < C)
+    taken = tl.max(tl.load(line[:, None] + cubes[None, :], mask=within, other=0).to(tl.int32), 0)
     turn = tl.where(taken > 0, tl.cumsum(taken, 0) - 1, -1)
     BLOCKS: tl.constexpr = SLOTS // KEYS
     for i in range(tl.sum(taken, 0) * BLOCKS):
@@ -85,12 +85,12 @@ def _attend_kernel(
         key, value = load_block(
             keys, values, key_row, value_row, positions, slot, width, KEYS, True
         )
-        wants = tl.load(line + cube, mask=inside, other=0) > 0
+        attends = tl.load(line + cube, mask=inside, other=0) > 0
         scores = tl.dot(query, key, input_precision="ieee")
         if RAGGED:
             token = tl.load(tokens + slot + tl.arange(0, KEYS))
             scores = tl.where((token < 0x7FFFFFFF)[None, :], scores, -float("inf"))
-        acc, top, total = fold(acc, top, total, scores, scale, value, wants)
+        acc, top, total = online_softmax_update(acc, top, total, scores, scale, value, attends)
 
     before = text_keys - count + row % count + 1
     for start in range(part * KEYS, text_keys, splits * KEYS):
@@ -102,17 +102,17 @@ def _attend_kernel(
         seen = inside[:, None] & (key_index[None, :] < before[:, None])
         scores = tl.dot(query, key, input_precision="ieee")
         scores = tl.where(seen, scores, -float("inf"))
-        acc, top, total = fold(acc, top, total, scores, scale, value, inside)
+        acc, top, total = online_softmax_update(acc, top, total, scores, scale, value, inside)
 
-    met = total > 0
-    total = tl.where(met, total, 1.0)
+    has_keys = total > 0
+    total = tl.where(has_keys, total, 1.0)
     into = (part * tl.num_programs(0) + group).to(tl.int64) * rows + row
     tl.store(parts + into[:, None] * D + width[None, :], acc / total[:, None], mask=inside[:, None])
-    tl.store(log_sums + into, tl.where(met, top + tl.log2(total), -float("inf")), mask=inside)
+    tl.store(log_sums + into, tl.where(has_keys, top + tl.log2(total), -float("inf")), mask=inside)
 
 
 @triton.jit(do_not_specialize=["splits", "count"])
-def _join_kernel(
+def _combine_kernel(
     parts,
     log_sums,
     output,
@@ -143,11 +143,11 @@ def attend(
     keys: Tensor,
     values: Tensor,
     sequence: SequenceMap,
-    wanted: Tensor,
+    selected: Tensor,
     *,
     scale: float,
 ) -> Tensor:
-    """Softmax attention [H, S, D] to all text, and to the cubes `wanted`, uint8 [H, S, C]."""
+    """Softmax attention [H, S, D] to all text, and to the cubes `selected`, uint8 [H, S, C]."""
     blocks = KeyBlocks.of_video(sequence)
     heads, count, width = queries.shape
     groups, text = keys.shape[0], len(sequence.text_positions)
@@ -160,7 +160,7 @@ def attend(
         queries,
         keys,
         values,
-        wanted,
+        selected,
         parts,
         log_sums,
         blocks.positions,
@@ -176,13 +176,13 @@ def attend(
         SHARE=share,
         SLOTS=blocks.slots,
         KEYS=blocks.block,
-        ROWS=max(LEAST_ROWS, triton.next_power_of_2(share * count)),
+        ROWS=max(MIN_ROWS, triton.next_power_of_2(share * count)),
         D=width,
         BLOCK_C=triton.next_power_of_2(triton.cdiv(blocks.cubes, splits)),
         RAGGED=blocks.ragged,
         num_stages=1 if queries.dtype == torch.float32 else 2,
     )
-    _join_kernel[heads, count](
+    _combine_kernel[heads, count](
         parts,
         log_sums,
         output,
@@ -196,22 +196,22 @@ def attend(
     return output
 
 
-def pairs(wanted: Tensor, groups: int, sequence: SequenceMap) -> Tensor:
+def pairs(selected: Tensor, groups: int, sequence: SequenceMap) -> Tensor:
     """int64 [2]: (row, key) pairs of all heads, in cubes that are attended to, and multiplied: a
-    group's rows meet what any of them wants, and all text.
+    group's rows multiply what any of them selected, and all text.
     """
     blocks = KeyBlocks.of_video(sequence)
-    heads, count, cubes = wanted.shape
-    chosen = (wanted.sum((0, 1)) * sequence.layout.cube_sizes).sum()
-    met = wanted.view(groups, -1, cubes).amax(1).sum() * blocks.slots * (heads // groups)
+    heads, count, cubes = selected.shape
+    chosen = (selected.sum((0, 1)) * sequence.layout.cube_sizes).sum()
+    multiplied = selected.view(groups, -1, cubes).amax(1).sum() * blocks.slots * (heads // groups)
     text = triton.cdiv(len(sequence.text_positions), blocks.block) * blocks.block
-    return torch.stack([chosen, (met + text * heads) * count])
+    return torch.stack([chosen, (multiplied + text * heads) * count])
 
 
-def _splits(groups: int, most: int, device: torch.device) -> int:
+def _splits(groups: int, max_splits: int, device: torch.device) -> int:
     """Programs that share the keys of a group, none of them without any."""
-    wished = PROGRAMS_PER_UNIT * _units(device) // groups
-    return max(1, min(wished, most, MOST_SPLITS))
+    enough = PROGRAMS_PER_UNIT * _units(device) // groups
+    return max(1, min(enough, max_splits, MAX_SPLITS))
 
 
 @cache

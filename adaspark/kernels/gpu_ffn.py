@@ -22,7 +22,7 @@ from adaspark.sequence import SequenceMap
 
 BUCKET = 128
 """The branch computes a multiple of as many rows, so that products of few shapes are asked for."""
-MOST_ROWS = 2**16
+MAX_ROWS = 2**16
 """Rows that the branch computes at a time: what it holds between its products stays small."""
 
 
@@ -99,8 +99,8 @@ def sparse_ffn(
 
 
 def _in_parts(branch: Callable[[Tensor], Tensor], hidden: Tensor, index: Tensor) -> Tensor:
-    """The branch of the rows at `index`, MOST_ROWS at a time."""
-    parts = [branch(hidden.index_select(0, part)) for part in index.split(MOST_ROWS)]
+    """The branch of the rows at `index`, MAX_ROWS at a time."""
+    parts = [branch(hidden.index_select(0, part)) for part in index.split(MAX_ROWS)]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
@@ -114,12 +114,12 @@ def _count(kept: Tensor, layout: CubeLayout, rule: Rule) -> int:
 
 def _spread(computed: Tensor, output: Tensor, place: Tensor, slot: Tensor, *, mean: bool) -> None:
     """Rows of `computed` by `slot` [C, M] to rows of `output` by `place`; -1: there is none."""
-    cubes, most = slot.shape
+    cubes, slots = slot.shape
     if not cubes:
         return
     width = output.shape[1]
     block = min(256, triton.next_power_of_2(width))
     with torch.cuda.device_of(computed):  # Triton launches where torch is
         _spread_kernel[cubes, triton.cdiv(width, block)](
-            computed, output, place, slot, most, width, MEAN=mean, ROWS=32, BLOCK=block
+            computed, output, place, slot, slots, width, MEAN=mean, ROWS=32, BLOCK=block
         )

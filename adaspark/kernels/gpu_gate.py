@@ -21,7 +21,7 @@ from adaspark.kernels.gpu_nucleus import nucleus
 from adaspark.kernels.gpu_tables import WORD, KeyBlocks, Rows
 from adaspark.kernels.gpu_tally import write_entropies
 
-MOST_CUBES = 2**15
+MAX_CUBES = 2**15
 """Most cubes whose scores for one row fit the registers of a program."""
 SCORE_BYTES = 2**29
 """Bounds the scores in memory: enough rows that all multiprocessors choose for a while."""
@@ -41,7 +41,7 @@ OWN_ROWS = 1024
 SCORE_REGISTERS = 128
 """Registers of a thread that scores: two programs then share a multiprocessor, which takes 14 %
 off the time although some registers wait in the cache (H200)."""
-MOST_REGISTERS = 96
+MAX_REGISTERS = 96
 """Registers of a thread that chooses: what the search does not touch may wait in the cache."""
 
 
@@ -92,7 +92,7 @@ def _scores_kernel(
 @triton.jit(do_not_specialize=["R", "W", "all_cubes", "first_row", "lowest"])
 def _choose_kernel(
     scores,
-    wanted,
+    selected,
     p,
     first_row,
     R,
@@ -104,10 +104,10 @@ def _choose_kernel(
     BLOCK_R: tl.constexpr,
     BLOCK_C: tl.constexpr,
 ):
-    """One head, ROWS rows from `first_row` on: their wishes for every cube but their own."""
+    """One head, ROWS rows from `first_row` on: the cubes that they select, but for their own."""
     head, group = tl.program_id(0), tl.program_id(1)
     cubes = tl.arange(0, BLOCK_C)
-    wishes = tl.zeros([BLOCK_C], tl.int32)
+    words = tl.zeros([BLOCK_C], tl.int32)
     near = tl.zeros([BLOCK_R], tl.float32) + 1.0 / line
     pace = tl.zeros([BLOCK_R], tl.float32)
     for start in range(0, tl.minimum(ROWS, R - group * ROWS), BLOCK_R):
@@ -116,23 +116,23 @@ def _choose_kernel(
         inside = (row < R) & (bit < ROWS)
         at = scores + (head.to(tl.int64) * R + tl.where(inside, row, 0)[:, None]) * line
         known = tl.load(at + cubes[None, :], mask=cubes[None, :] < line, other=-float("inf"))
-        bits, least, near, pace = nucleus(known, near, pace, p, lowest)
+        bits, threshold, near, pace = nucleus(known, near, pace, p, lowest)
         mark = tl.where(inside, 1 << bit, 0)
-        wishes |= tl.xor_sum((least[:, None] - 1 - bits) >> 31 & mark[:, None], 0)
+        words |= tl.xor_sum((threshold[:, None] - 1 - bits) >> 31 & mark[:, None], 0)
     group += first_row // ROWS
     PARTS: tl.constexpr = 32 // ROWS
     word = (head * W + group // PARTS).to(tl.int64) * all_cubes
-    into = wanted + (word + cubes) * PARTS + group % PARTS
-    tl.store(into, wishes.to(wanted.dtype.element_ty), mask=cubes < all_cubes)
+    into = selected + (word + cubes) * PARTS + group % PARTS
+    tl.store(into, words.to(selected.dtype.element_ty), mask=cubes < all_cubes)
 
 
 @triton.jit(do_not_specialize=["R", "W", "C"])
-def _own_kernel(own_cube, wanted, R, W, C, BLOCK_R: tl.constexpr):
-    """The wish of every row for its own cube."""
+def _own_kernel(own_cube, selected, R, W, C, BLOCK_R: tl.constexpr):
+    """Every row selects its own cube."""
     head = tl.program_id(0).to(tl.int64)
     row = tl.program_id(1) * BLOCK_R + tl.arange(0, BLOCK_R)
     own = tl.load(own_cube + row, mask=row < R, other=-1)
-    tl.atomic_or(wanted + (head * W + row // 32) * C + own, 1 << row % 32, mask=own >= 0)
+    tl.atomic_or(selected + (head * W + row // 32) * C + own, 1 << row % 32, mask=own >= 0)
 
 
 def choose(
@@ -148,19 +148,21 @@ def choose(
     """int32 [H, W, C]: bit i of word w says whether row 32 w + i attends to a cube, its own too.
 
     `queries` [H, S, D] hold the rows at their places; `terms` [1 to 3, G, C_all, D] as from
-    `mean_terms`; 0 < p < 1; C is the rows' `end_cube`, MOST_CUBES at most. Scores and sums are
+    `mean_terms`; 0 < p < 1; C is the rows' `end_cube`, MAX_CUBES at most. Scores and sums are
     fp32. Writes to `entropies` fp32 [H, R], where given, of rows that may choose.
     """
     heads = queries.shape[0]
-    wanted = torch.zeros(heads, rows.words, rows.end_cube, dtype=torch.int32, device=queries.device)
+    selected = torch.zeros(
+        heads, rows.words, rows.end_cube, dtype=torch.int32, device=queries.device
+    )
     for scores, start, cubes in scored(queries, terms, blocks, rows, scale=scale):
-        _choose(scores, start, cubes, wanted, p)
+        _choose(scores, start, cubes, selected, p)
         if entropies is not None:
             write_entropies(scores, start, cubes, entropies)
     if rows.end_cube:
         grid = (heads, triton.cdiv(rows.count, OWN_ROWS))
-        _own_kernel[grid](rows.own_cube, wanted, rows.count, rows.words, rows.end_cube, OWN_ROWS)
-    return wanted
+        _own_kernel[grid](rows.own_cube, selected, rows.count, rows.words, rows.end_cube, OWN_ROWS)
+    return selected
 
 
 def scored(
@@ -171,7 +173,7 @@ def scored(
     """
     # Cubes are numbered in the order of their first tokens: a row's candidates are a prefix.
     seen = torch.searchsorted(blocks.first_tokens, rows.video_before, out_int32=True)
-    for part, cubes in rows.parts(most=SCORE_BYTES // (4 * len(queries))):
+    for part, cubes in rows.parts(max_scores=SCORE_BYTES // (4 * len(queries))):
         if cubes:
             yield _scores(queries, terms, rows, seen, part, cubes, scale), part.start, cubes
 
@@ -230,25 +232,25 @@ def _scores(
     return scores
 
 
-def _choose(scores: Tensor, start: int, cubes: int, wanted: Tensor, p: float) -> None:
+def _choose(scores: Tensor, start: int, cubes: int, selected: Tensor, p: float) -> None:
     heads, count, line = scores.shape
     width = triton.next_power_of_2(cubes)
     few = heads * count < MANY_ROWS
     at_once = BYTE if few else WORD
     _choose_kernel[heads, triton.cdiv(count, at_once)](
         scores,
-        wanted.view(torch.uint8) if few else wanted,
+        selected.view(torch.uint8) if few else selected,
         p,
         start,
         count,
         line,
-        *wanted.shape[1:],
+        *selected.shape[1:],
         lowest_bits(p, width),
         ROWS=at_once,
         BLOCK_R=min(BYTE, max(1, SHORT_SCORES // width)),
         BLOCK_C=width,
         num_warps=min(16, max(1, width // WARP_SCORES)),
-        maxnreg=MOST_REGISTERS,
+        maxnreg=MAX_REGISTERS,
     )
 
 

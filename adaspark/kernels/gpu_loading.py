@@ -14,7 +14,7 @@ from adaspark.kernels.gpu_hopper_loading import first_line
 WIDTHS = (16, 32, 64, 128)
 """Head dimensions that the kernels are made for."""
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)
-LEAST_CAPABILITY = (8, 0)
+MIN_CAPABILITY = (8, 0)
 """CUDA compute capability from which on there are the instructions that the kernels need."""
 
 
@@ -52,8 +52,8 @@ def load(device: torch.device) -> Loaded:
     """Import the kernels and try one on a CUDA `device`: seconds, the first time on a machine."""
     capability = torch.cuda.get_device_capability(device)
     number = ".".join(map(str, capability))
-    if capability < LEAST_CAPABILITY:
-        needed = ".".join(map(str, LEAST_CAPABILITY))
+    if capability < MIN_CAPABILITY:
+        needed = ".".join(map(str, MIN_CAPABILITY))
         return Loaded(None, f"compute capability {number}, and the kernels need {needed}")
     try:
         import triton

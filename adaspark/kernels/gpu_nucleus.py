@@ -11,13 +11,13 @@ import triton.language as tl
 
 ABOVE_ONE: tl.constexpr = tl.constexpr(0x3F800001)
 """The bits that follow those of 1.0, the heaviest weight of every row."""
-MOST_ASIDE: tl.constexpr = tl.constexpr(0.15)
+MAX_ASIDE: tl.constexpr = tl.constexpr(0.15)
 """How far beside the expected crossing to look, at most, as a share of what is left."""
 ASIDE: tl.constexpr = tl.constexpr(0.7)
 """The same by the number of weights that are left, times its root: what that guess misses by."""
 FEW: tl.constexpr = tl.constexpr(16)
 """With fewer weights between two bounds, their mass says little of how dense weights are there."""
-MOST_LEAPS: tl.constexpr = tl.constexpr(3)
+MAX_LEAPS: tl.constexpr = tl.constexpr(3)
 """How often to look as far away as the density of weights in a row like these suggests."""
 
 
@@ -61,7 +61,7 @@ def nucleus(scores, near, pace, p, lowest):
         rate = (high - low).to(tl.float32) / between
         bounded = (low > lowest) & (high < ABOVE_ONE)
         pace = tl.where(bounded & (between > FEW * least), rate, pace)
-        leaps = (bounded == 0) & (pace > 0) & (tries < MOST_LEAPS)
+        leaps = (bounded == 0) & (pace > 0) & (tries < MAX_LEAPS)
         tries += 1
         leap = _far(middle, mass - goal, pace, tries)
         share = tl.where((high - low) * 2 > before, 0.5, _share(between, heavy - goal, least))
@@ -81,7 +81,7 @@ def _share(between, above, least):
     """Where to look between two bounds, as a share of the way: beside where the threshold would be
     crossed if the mass were spread evenly, on the far side, so that most of it falls away."""
     crossing = above / between
-    aside = tl.minimum(ASIDE * tl.sqrt(least / between), MOST_ASIDE)
+    aside = tl.minimum(ASIDE * tl.sqrt(least / between), MAX_ASIDE)
     return tl.where(crossing < 0.5, crossing + aside, crossing - aside)
 
 

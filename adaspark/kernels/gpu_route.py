@@ -1,4 +1,4 @@
-"""From wishes to output: which kernel computes which entries of a chunk of rows.
+"""From the selected-block mask to output: which kernel computes which entries of a chunk of rows.
 
 Axes: H heads, R rows, T tiles, C cubes, D head dimension.
 """
@@ -13,18 +13,18 @@ import torch
 from torch import Tensor
 
 from adaspark.kernels import gpu_hopper_loading, gpu_merge, gpu_union
-from adaspark.kernels.gpu_plan import Plan, plan
+from adaspark.kernels.gpu_plan import TilePlan, plan
 from adaspark.kernels.gpu_tables import KeyBlocks, Rows, Source, shape_for
 
 GATHER_FROM = 2048
-"""Rows of a chunk from which on what few rows of a tile want may be gathered."""
+"""Rows of a chunk from which on cubes that few rows of a tile selected may be gathered."""
 GATHER_SLOTS = 128
 """Slots of a cube from which on it may: with fewer a tile costs less than to ask (7 % of attending
 at 128K tokens on an H200) unless hardly a row in eight agrees."""
 HOPPER_WAVES = 8
 """Tiles for each multiprocessor from which on Hopper's kernel is used: with 14 (8K tokens) it is
 the faster one on an H200, fewer were not timed."""
-MOST_PAIRS = 2**21
+MAX_PAIRS = 2**21
 """Bounds the partial results in memory."""
 
 
@@ -34,12 +34,12 @@ def attend(
     output: Tensor,
     blocks: KeyBlocks,
     rows: Rows,
-    wanted: Tensor,
+    selected: Tensor,
     scale: float,
 ) -> Work:
     """Write the output of `rows`."""
     hopper = on_hopper(queries, source, blocks, rows)
-    work = planned(hopper, queries, blocks, rows, wanted)
+    work = planned(hopper, queries, blocks, rows, selected)
     if hopper is not None:
         hopper.attend(queries, source, output, blocks, rows, work, scale=scale)
         return Work(work, [])
@@ -71,12 +71,14 @@ def on_hopper(queries: Tensor, source: Source, blocks: KeyBlocks, rows: Rows) ->
     return module if tiles >= HOPPER_WAVES * units else None
 
 
-def planned(hopper: Any, queries: Tensor, blocks: KeyBlocks, rows: Rows, wanted: Tensor) -> Plan:
+def planned(
+    hopper: Any, queries: Tensor, blocks: KeyBlocks, rows: Rows, selected: Tensor
+) -> TilePlan:
     """The plan of `rows`; Hopper's tiles are too fast for gathering to pay."""
     if hopper is not None:
-        return plan(wanted, blocks, rows, size=hopper.ROWS, gather=False)
+        return plan(selected, blocks, rows, size=hopper.ROWS, gather=False)
     size = shape_for(queries.dtype, rows.count).rows
-    return plan(wanted, blocks, rows, size=size, gather=may_gather(rows, blocks))
+    return plan(selected, blocks, rows, size=size, gather=may_gather(rows, blocks))
 
 
 def may_gather(rows: Rows, blocks: KeyBlocks) -> bool:
@@ -84,11 +86,11 @@ def may_gather(rows: Rows, blocks: KeyBlocks) -> bool:
     return rows.count >= GATHER_FROM and blocks.slots >= GATHER_SLOTS
 
 
-def _parts(work: Plan) -> list[tuple[slice, int]]:
+def _parts(work: TilePlan) -> list[tuple[slice, int]]:
     """Runs of tiles whose gathered pairs fit the memory meant for them, and how many those are."""
     found: list[tuple[slice, int]] = []
     for tile, pairs in enumerate(gpu_merge.pairs_of_tiles(work).tolist()):  # waits for the device
-        if found and found[-1][1] + pairs <= MOST_PAIRS:
+        if found and found[-1][1] + pairs <= MAX_PAIRS:
             run, before = found.pop()
             found.append((slice(run.start, tile + 1), before + pairs))
         else:
@@ -100,7 +102,7 @@ def _parts(work: Plan) -> list[tuple[slice, int]]:
 class Work:
     """What was planned for a chunk, and by first row the number of pairs gathered of each row."""
 
-    plan: Plan
+    plan: TilePlan
     gathered: list[tuple[int, Tensor]]
 
     def executed(self, blocks: KeyBlocks, rows: Rows) -> Tensor:

@@ -22,7 +22,7 @@ from adaspark.layout import CubeLayout
 from adaspark.sequence import Segment, SequenceMap
 
 WORD = 32
-"""Rows whose wishes share one machine word."""
+"""Rows whose bits of the selected-block mask share one machine word."""
 BLOCK_COST = {16: 2.2, 32: 1.3, 64: 1.0}
 """Time of a key slot by the size of its block, against the largest: small products feed badly."""
 FEW_CUBES = 256
@@ -70,10 +70,10 @@ class KeyBlocks:
     def _build(cls, sequence: SequenceMap) -> KeyBlocks:
         layout = sequence.layout
         sizes = layout.host_sizes
-        least, most = (int(sizes.min()), int(sizes.max())) if layout.cubes else (1, 1)
-        block = _block_for(most)
-        slots = ceil(most / block) * block
-        table = pad(layout.tokens_from_cube, (0, slots - most), value=-1).flatten()
+        smallest, largest = (int(sizes.min()), int(sizes.max())) if layout.cubes else (1, 1)
+        block = _block_for(largest)
+        slots = ceil(largest / block) * block
+        table = pad(layout.tokens_from_cube, (0, slots - largest), value=-1).flatten()
         video = sequence.video_positions
         places = video[table.clamp_min(0)] if layout.tokens else table
         places = places.where(table >= 0, 0)
@@ -84,7 +84,7 @@ class KeyBlocks:
             cubes=layout.cubes,
             block=block,
             slots=slots,
-            ragged=least < slots,
+            ragged=smallest < slots,
         )
 
     @property
@@ -153,10 +153,10 @@ class Rows:
 
     @property
     def words(self) -> int:
-        """Groups of rows whose wishes share a word."""
+        """Groups of rows whose bits share a word."""
         return ceil(self.count / WORD)
 
-    def folded(self, share: int, queries: int) -> Rows:
+    def grouped_heads(self, share: int, queries: int) -> Rows:
         """The `share` heads of a KV group as rows of one head, with `queries` places a head."""
         if share == 1:
             return self
@@ -178,25 +178,26 @@ class Rows:
     def _parted(self) -> dict[int, list[tuple[slice, int]]]:
         return {}
 
-    def parts(self, *, most: int) -> list[tuple[slice, int]]:
+    def parts(self, *, max_scores: int) -> list[tuple[slice, int]]:
         """Runs of rows, whole words each, and the cubes that they may choose from.
 
-        Rows times cubes are `most` at most, though a single word may be more. Beyond FEW_CUBES a
-        run does not mix rows that see up to twice as much as others: widths are powers of two.
+        Rows times cubes are `max_scores` at most, though a single word may be more. Beyond
+        FEW_CUBES a run does not mix rows that see up to twice as much as others: widths are powers
+        of two.
         """
-        if most not in self._parted:
+        if max_scores not in self._parted:
             found: list[tuple[slice, int]] = []
             for word, cubes in enumerate(self._end_cubes):
                 start, stop = word * WORD, min((word + 1) * WORD, self.count)
                 run, width = found[-1] if found else (slice(0, 0), 0)
                 few = max(cubes, width) <= FEW_CUBES
                 alike = few or (cubes - 1).bit_length() == (width - 1).bit_length()
-                if found and alike and (stop - run.start) * max(width, cubes) <= most:
+                if found and alike and (stop - run.start) * max(width, cubes) <= max_scores:
                     found[-1] = (slice(run.start, stop), max(width, cubes))
                 else:
                     found.append((slice(start, stop), cubes))
-            self._parted[most] = found
-        return self._parted[most]
+            self._parted[max_scores] = found
+        return self._parted[max_scores]
 
     @cached_property
     def partly_visible(self) -> Tensor:
@@ -222,20 +223,20 @@ class Rows:
         return self._tiled[size]
 
 
-def pack(wishes: Tensor) -> Tensor:
-    """int32 [H, W, C]: bit i of word w is row 32 w + i of `wishes`, bool [H, R, C]."""
-    wishes = pad(wishes, (0, 0, 0, -wishes.shape[1] % WORD)).unflatten(1, (-1, WORD))
-    bit = torch.arange(WORD, dtype=torch.int32, device=wishes.device)
-    return (wishes.int() << bit[:, None]).sum(2, dtype=torch.int32)
+def pack(selected: Tensor) -> Tensor:
+    """int32 [H, W, C]: bit i of word w is row 32 w + i of `selected`, bool [H, R, C]."""
+    selected = pad(selected, (0, 0, 0, -selected.shape[1] % WORD)).unflatten(1, (-1, WORD))
+    bit = torch.arange(WORD, dtype=torch.int32, device=selected.device)
+    return (selected.int() << bit[:, None]).sum(2, dtype=torch.int32)
 
 
 def unpack(words: Tensor, rows: Tensor) -> Tensor:
-    """bool [H, n, C]: the wishes of `rows`, int64 [n], in `words` as from `pack`."""
+    """bool [H, n, C]: the cubes that `rows`, int64 [n], selected, from `words` as from `pack`."""
     return ((words[:, rows // WORD] >> (rows % WORD).int()[:, None]) & 1).bool()
 
 
-def chunks(segments: Sequence[Segment], *, heads: int, most_bytes: int) -> list[list[Segment]]:
-    """Consecutive segments whose wishes, a bit a (head, row, cube), take `most_bytes` at most.
+def chunks(segments: Sequence[Segment], *, heads: int, max_bytes: int) -> list[list[Segment]]:
+    """Consecutive segments whose masks, a bit a (head, row, cube), take `max_bytes` at most.
 
     A segment that is larger alone still makes a chunk.
     """
@@ -243,7 +244,7 @@ def chunks(segments: Sequence[Segment], *, heads: int, most_bytes: int) -> list[
     rows = cubes = 0
     for segment in segments:
         rows, cubes = rows + len(segment.positions), max(cubes, segment.end_cube)
-        if not found or heads * rows * cubes / 8 > most_bytes:
+        if not found or heads * rows * cubes / 8 > max_bytes:
             found.append([])
             rows, cubes = len(segment.positions), segment.end_cube
         found[-1].append(segment)

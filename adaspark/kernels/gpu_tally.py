@@ -1,4 +1,4 @@
-"""Sums over what a chunk of rows attends to, made on the device from the bits of its wishes.
+"""Sums over what a chunk of rows attends to, made on the device from its selected-block mask.
 
 Axes: H heads, R rows, W groups of 32 rows, C cubes, Q query cubes.
 """
@@ -26,7 +26,7 @@ SCORES_AT_ONCE = 2048
 
 @triton.jit(do_not_specialize=["R", "W", "first_cube"])
 def _whole_kernel(
-    wanted,
+    selected,
     own_cube,
     whole_cubes,
     sizes,
@@ -39,7 +39,7 @@ def _whole_kernel(
     C,
     BLOCK_C: tl.constexpr,
 ):
-    """A word of rows and some cubes: who attends to them by query cube, and the keys of those
+    """A word of rows and some cubes: how many attend to them by query cube, and the keys of those
     cubes that all come before the row."""
     group = tl.program_id(0)
     cubes = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
@@ -53,7 +53,7 @@ def _whole_kernel(
     keys = tl.zeros([BLOCK_C], tl.int64)
     for head in range(H):
         line = (head * W + group).to(tl.int64) * C
-        word = tl.load(wanted + line + cubes, mask=cubes < C, other=0)
+        word = tl.load(selected + line + cubes, mask=cubes < C, other=0)
         keys += popcount(word & before)
     tl.atomic_add(pairs, tl.sum(keys * size, 0))
     first = tl.min(tl.where(own >= 0, own, NO_CUBE), 0)
@@ -62,14 +62,14 @@ def _whole_kernel(
         count = tl.zeros([BLOCK_C], tl.int32)
         for head in range(H):
             line = (head * W + group).to(tl.int64) * C
-            word = tl.load(wanted + line + cubes, mask=cubes < C, other=0)
+            word = tl.load(selected + line + cubes, mask=cubes < C, other=0)
             count += popcount(word & mine)
         into = attended + (cube - first_cube).to(tl.int64) * C
         tl.atomic_add(into + cubes, count, mask=cubes < C)
 
 
 @triton.jit(do_not_specialize=["R", "W", "SPAN"])
-def _partial_kernel(wanted, whole_cubes, visible, pairs, R, W, C, SPAN, BLOCK: tl.constexpr):
+def _partial_kernel(selected, whole_cubes, visible, pairs, R, W, C, SPAN, BLOCK: tl.constexpr):
     """A word of rows, one head: the keys of the cubes that rows see in part."""
     group, head = tl.program_id(0), tl.program_id(1)
     bit = tl.arange(0, 32)
@@ -81,7 +81,7 @@ def _partial_kernel(wanted, whole_cubes, visible, pairs, R, W, C, SPAN, BLOCK: t
         at = (start + tl.arange(0, BLOCK))[None, :]
         inside = (row < R) & (at < SPAN) & (whole + at < C)
         seen = tl.load(visible + row.to(tl.int64) * SPAN + at, mask=inside, other=0)
-        word = tl.load(wanted + line + whole + at, mask=inside, other=0)
+        word = tl.load(selected + line + whole + at, mask=inside, other=0)
         keys += (word >> bit[:, None] & 1) * seen
     tl.atomic_add(pairs, tl.sum(tl.sum(keys, 1), 0))
 
@@ -90,7 +90,7 @@ def _partial_kernel(wanted, whole_cubes, visible, pairs, R, W, C, SPAN, BLOCK: t
 def _entropy_kernel(
     scores, entropies, first_row, R, line, all_rows, BLOCK_R: tl.constexpr, BLOCK_C: tl.constexpr
 ):
-    """One head, some rows from `first_row` on: the entropy of their weights in nats."""
+    """One head, some rows from `first_row` on: the entropy of their weights, in nats."""
     head = tl.program_id(0).to(tl.int64)
     row = tl.program_id(1) * BLOCK_R + tl.arange(0, BLOCK_R)
     cubes = tl.arange(0, BLOCK_C)
@@ -128,29 +128,29 @@ def write_entropies(scores: Tensor, first_row: int, cubes: int, entropies: Tenso
 
 
 def tally(
-    wanted: Tensor,
+    selected: Tensor,
     rows: Rows,
     layout: CubeLayout,
     entropies: Tensor,
     executed: Tensor,
     words: Sequence[tuple[Segment, Tensor, Tensor]],
 ) -> Tally:
-    """The sums of a chunk whose heads are not folded.
+    """The sums of a chunk whose heads are not grouped_heads.
 
-    `wanted` int32 [H, W, C] as from `gpu_gate.choose`, `entropies` fp32 [H, R], `executed` int64
-    [H, R] keys multiplied with each row. Wishes and keys of one head stand for those of all.
+    `selected` int32 [H, W, C] as from `gpu_gate.choose`, `entropies` fp32 [H, R], `executed` int64
+    [H, R] keys multiplied with each row. Selections and keys of one head stand for those of all.
     """
-    heads, groups, cubes = wanted.shape
+    heads, groups, cubes = selected.shape
     video = [segment for segment in rows.segments if not segment.is_text]
     first = video[0].partial_cube if video else 0
     end = max((segment.end_cube for segment in video), default=0)
-    attended = torch.zeros(end - first, cubes, dtype=torch.int32, device=wanted.device)
-    pairs = torch.zeros(2, dtype=torch.int64, device=wanted.device)
+    attended = torch.zeros(end - first, cubes, dtype=torch.int32, device=selected.device)
+    pairs = torch.zeros(2, dtype=torch.int64, device=selected.device)
     pairs[1] = executed.sum()
     if cubes:
         block = min(256, triton.next_power_of_2(max(cubes, 16)))
         _whole_kernel[groups, triton.cdiv(cubes, block)](
-            wanted,
+            selected,
             rows.own_cube,
             rows.whole_cubes,
             layout.cube_sizes,
@@ -166,7 +166,7 @@ def tally(
         visible = rows.partly_visible
         span = visible.shape[1]
         _partial_kernel[groups, heads](
-            wanted, rows.whole_cubes, visible, pairs, rows.count, groups, cubes, span, BLOCK=16
+            selected, rows.whole_cubes, visible, pairs, rows.count, groups, cubes, span, BLOCK=16
         )
     alike = len(entropies) // heads
     if alike > 1:

@@ -19,7 +19,7 @@ from adaspark.tally import Listener, Tally
 
 
 def words_of(
-    queries: Tensor, means: Tensor, start: int, rows: Rows, wanted: Tensor, scale: float
+    queries: Tensor, means: Tensor, start: int, rows: Rows, selected: Tensor, scale: float
 ) -> list[tuple[Segment, Tensor, Tensor]]:
     """What each segment of text chose, and the probabilities, made for this: text is short."""
     found, first = [], 0
@@ -27,7 +27,7 @@ def words_of(
         end = first + len(segment.positions)
         if segment.is_text:
             own = torch.arange(first, end, device=means.device)
-            kept = unpack(wanted, own)[..., : segment.end_cube]
+            kept = unpack(selected, own)[..., : segment.end_cube]
             asked = queries.index_select(1, segment.positions - start)
             seen = means[:, : segment.end_cube]
             probs = cube_probs(asked, seen, segment.candidates, scale=scale)
@@ -49,13 +49,13 @@ def tell(
     """Tell of each segment's choice: what the kernels read, and probabilities made for this."""
     heads = queries.shape[0]
     executed = work.executed(blocks, rows).view(heads, -1)
-    share = heads // len(work.plan.wanted)
+    share = heads // len(work.plan.selected)
     fold = torch.arange(share, device=means.device)[:, None] * executed.shape[1]
     first = 0
     for segment in rows.segments:
         end = first + len(segment.positions)
         own = torch.arange(first, end, device=means.device)
-        attended = unpack(work.plan.wanted, (fold + own).flatten())[..., : segment.end_cube]
+        attended = unpack(work.plan.selected, (fold + own).flatten())[..., : segment.end_cube]
         kept = attended.view(heads, end - first, segment.end_cube) & ~segment.own_mask
         asked = queries.index_select(1, segment.positions - start)
         probs = cube_probs(asked, means[:, : segment.end_cube], segment.candidates, scale=scale)
@@ -64,14 +64,14 @@ def tell(
 
 
 def tell_new(
-    observe: Observer, scores: Tensor, wanted: Tensor, sequence: SequenceMap, groups: int
+    observe: Observer, scores: Tensor, selected: Tensor, sequence: SequenceMap, groups: int
 ) -> None:
     """Tell of the choice of new text: one segment, whose candidates are all the cubes."""
     (segment,) = sequence.segments(sequence.length - scores.shape[1])
-    probs, kept = (scores * log(2)).softmax(-1), wanted.view(torch.bool)
-    pairs = partial(gpu_decode_attend.pairs, wanted, groups, sequence)
+    probs, kept = (scores * log(2)).softmax(-1), selected.view(torch.bool)
+    pairs = partial(gpu_decode_attend.pairs, selected, groups, sequence)
     if isinstance(observe, Listener):
-        none = wanted.new_zeros(0, wanted.shape[2], dtype=torch.int32)
+        none = selected.new_zeros(0, selected.shape[2], dtype=torch.int32)
         nothing = scores.new_zeros(len(scores), 0)
         return observe.add(Tally([segment], 0, none, nothing, pairs, [(segment, probs, kept)]))
     return observe(segment, Choice(probs, kept, int(pairs()[1])))

@@ -1,6 +1,7 @@
-"""Attention by tiles of rows: one pass over text and the cubes that any row of the tile wants.
+"""Attention by tiles of rows: one pass over text and the cubes that any row of the tile selected.
 
-A row that does not want a cube shifts its exponents to nothing there, which costs nothing a key.
+The weights of a row in a cube that it did not select are exactly 0: its scores are shifted by
+infinity, which costs nothing a key.
 Axes: H heads, G KV heads, R rows, T tiles, C cubes, M key slots of a cube, X text keys, P gathered
 pairs, D head dimension.
 """
@@ -15,11 +16,17 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from adaspark.kernels.gpu_device import NOTHING, fold, fold_two, meet_block, meet_pairs
-from adaspark.kernels.gpu_plan import Plan
+from adaspark.kernels.gpu_device import (
+    NOTHING,
+    merge_partials,
+    online_softmax_update,
+    online_softmax_update_two,
+    score_block,
+)
+from adaspark.kernels.gpu_plan import TilePlan
 from adaspark.kernels.gpu_tables import KeyBlocks, Pairs, Rows, Shape, Source
 
-MOST_SPLITS = 64
+MAX_SPLITS = 64
 """Most programs that share the keys of one tile where tiles are few."""
 
 
@@ -36,7 +43,7 @@ def _union_kernel(
     video_before,
     text_before,
     text_seen,
-    wanted,
+    selected,
     cubes,
     counts,
     pair_results,
@@ -94,7 +101,9 @@ def _union_kernel(
             mine = head.to(tl.int64) * pair_rows + rows - first_tile * ROWS
             first = tl.load(pair_first + mine, mask=inside, other=0)
             count = tl.load(pair_count + mine, mask=inside, other=0)
-            acc, top, total = meet_pairs(acc, top, total, pair_results, pair_sums, first, count, D)
+            acc, top, total = merge_partials(
+                acc, top, total, pair_results, pair_sums, first, count, D
+            )
         before = tl.load(text_before + rows, mask=inside, other=0)
         for start in range(0, tl.load(text_seen + tile), KEYS):
             real = start + offset < text_keys
@@ -109,46 +118,46 @@ def _union_kernel(
             scores = tl.dot(query, key, input_precision="ieee")
             seen = start + offset[None, :] < before[:, None]
             scores = tl.where(seen, scores, -float("inf"))
-            acc, top, total = fold(acc, top, total, scores, scale, value, inside)
+            acc, top, total = online_softmax_update(acc, top, total, scores, scale, value, inside)
 
     line = (head * T + tile).to(tl.int64)
     whole, count = tl.load(counts + line * 2), tl.load(counts + line * 2 + 1)
     begin = part * tl.cdiv(count, SPLITS)
     end = tl.minimum(begin + tl.cdiv(count, SPLITS), count)
     cubes += line * C
-    # Rows outside have no wishes, in the last word or beyond: they may read those of another.
-    word = wanted + (head.to(tl.int64) * W + tl.minimum(rows // 32, W - 1)) * C
+    # Rows outside select nothing, in the last word or beyond: they may read the word of others.
+    word = selected + (head.to(tl.int64) * W + tl.minimum(rows // 32, W - 1)) * C
     bit = rows % 32
     before = tl.load(video_before + rows, mask=inside, other=0)
     BLOCKS: tl.constexpr = SLOTS // KEYS
     last = tl.minimum(whole, end) * BLOCKS
     for i in range(begin * BLOCKS, last, STEP):
-        scores, value, wants = meet_block(
+        scores, value, attends = score_block(
             query, keys, values, key_row, value_row, positions, tokens, cubes, word, bit, before,
             i, last, SLOTS, KEYS, D, GATHER, RAGGED, False,
         )  # fmt: skip
         if STEP == 1:
-            acc, top, total = fold(acc, top, total, scores, scale, value, wants)
+            acc, top, total = online_softmax_update(acc, top, total, scores, scale, value, attends)
         else:
-            scores2, value2, wants2 = meet_block(
+            scores2, value2, attends2 = score_block(
                 query, keys, values, key_row, value_row, positions, tokens, cubes, word, bit,
                 before, i + 1, last, SLOTS, KEYS, D, GATHER, RAGGED, False,
             )  # fmt: skip
-            acc, top, total = fold_two(
-                acc, top, total, scores, value, wants, scores2, value2, wants2, scale
+            acc, top, total = online_softmax_update_two(
+                acc, top, total, scores, value, attends, scores2, value2, attends2, scale
             )
     for i in range(tl.maximum(whole, begin) * BLOCKS, end * BLOCKS):
-        scores, value, wants = meet_block(
+        scores, value, attends = score_block(
             query, keys, values, key_row, value_row, positions, tokens, cubes, word, bit, before,
             i, end * BLOCKS, SLOTS, KEYS, D, GATHER, RAGGED, True,
         )  # fmt: skip
-        acc, top, total = fold(acc, top, total, scores, scale, value, wants)
+        acc, top, total = online_softmax_update(acc, top, total, scores, scale, value, attends)
 
-    met = total > 0
-    acc = acc / tl.where(met, total, 1.0)[:, None]
+    has_keys = total > 0
+    acc = acc / tl.where(has_keys, total, 1.0)[:, None]
     if SPLITS > 1:
         at = (part * tl.num_programs(0) + head).to(tl.int64) * part_rows + rows - first_tile * ROWS
-        log_sum = tl.where(met, top + tl.log2(tl.where(met, total, 1.0)), -float("inf"))
+        log_sum = tl.where(has_keys, top + tl.log2(tl.where(has_keys, total, 1.0)), -float("inf"))
         tl.store(log_sums + at, log_sum, mask=inside)
         into = output + at[:, None] * D
     else:
@@ -162,7 +171,7 @@ def attend(
     output: Tensor,
     blocks: KeyBlocks,
     rows: Rows,
-    plan: Plan,
+    plan: TilePlan,
     tiles: slice,
     *,
     scale: float,
@@ -175,7 +184,7 @@ def attend(
     whose rows begin with those of the first tile.
     """
     heads, _, width = queries.shape
-    words, cubes = plan.wanted.shape[1:]
+    words, cubes = plan.selected.shape[1:]
     _, text_seen = rows.tiles(plan.size)
     count = tiles.stop - tiles.start
     mine = slice(tiles.start * plan.size, min(tiles.stop * plan.size, rows.count))
@@ -198,7 +207,7 @@ def attend(
         rows.video_before,
         rows.text_before,
         text_seen,
-        plan.wanted,
+        plan.selected,
         plan.cubes,
         plan.counts,
         given.results,
@@ -233,7 +242,7 @@ def attend(
         num_stages=shape.stages,
     )
     if splits > 1:
-        output[:, rows.places[mine].long()] = _joined(target, log_sums).to(output.dtype)
+        output[:, rows.places[mine].long()] = _combined(target, log_sums).to(output.dtype)
 
 
 def _splits(programs: int, device: torch.device) -> int:
@@ -241,10 +250,10 @@ def _splits(programs: int, device: torch.device) -> int:
     if device.type != "cuda":
         return 1
     units = torch.cuda.get_device_properties(device).multi_processor_count
-    return int(min(MOST_SPLITS, triton.next_power_of_2(triton.cdiv(units, programs))))
+    return int(min(MAX_SPLITS, triton.next_power_of_2(triton.cdiv(units, programs))))
 
 
-def _joined(parts: Tensor, log_sums: Tensor) -> Tensor:
+def _combined(parts: Tensor, log_sums: Tensor) -> Tensor:
     """[H, R, D] from the parts [S, H, R, D] of each row's keys and their base-2 log-sums."""
     weights = torch.softmax(log_sums * log2(EULER) ** -1, 0)
     return (parts * weights[..., None]).sum(0)
