@@ -68,21 +68,19 @@ def attend(sequence: SequenceMap, dtype: torch.dtype, width: int, **named: Any) 
     step = sequence.continued(sequence.length - 1, 1)
     gpu.sparse_attention(queries[:, -1:], keys, values, step, rule=top_p(0.5), scale=scale)
     blocks = gpu_tables.KeyBlocks.of(sequence)
-    source = gpu_tables.Source.of(keys, values, blocks, queries=2**20)
+    source = gpu_tables.Source.of(keys, values, blocks, copied=True)
     (rows,) = gpu.row_chunks(sequence, 0, 7, 1)
-    selected = gpu.choose(
+    selected = gpu.choose_cubes(
         queries, gpu.cube_means(keys, sequence), blocks, rows, top_p(0.5), scale
     ).zero_()
     shape = gpu_tables.shape_for(dtype, 2**20)
-    work = gpu_plan.plan(selected, blocks, rows, size=shape.rows, gather=False)
+    work = gpu_plan.plan(selected, blocks, rows, size=shape.rows)
     tiles = slice(0, work.tiles)
     pairs = gpu_merge.gather(queries, source, blocks, rows, work, tiles, 1, scale=scale)
     output = torch.empty_like(queries)
     given = (queries, source, output, blocks, rows, work, tiles)
     gpu_union.attend(*given, scale=scale, shape=shape, pairs=pairs)
-    gpu_union._splits, usual = (lambda *_: 2), gpu_union._splits
-    gpu_union.attend(*given, scale=scale, shape=shape, pairs=pairs)
-    gpu_union._splits = usual
+    gpu_union.attend(*given, scale=scale, shape=shape, pairs=pairs, splits=2)
 
 
 def usual() -> None:
@@ -114,10 +112,10 @@ def hopper() -> None:
     ):
         queries, keys, values = tensors(scene, heads=7, groups=1, width=width, dtype=dtype)
         blocks = gpu_tables.KeyBlocks.of(scene)
-        source = gpu_tables.Source.of(keys, values, blocks, queries=2**20)
+        source = gpu_tables.Source.of(keys, values, blocks, copied=True)
         (rows,) = gpu.row_chunks(scene, 0, 7, 1)
         selected = torch.zeros(7, rows.words, rows.end_cube, dtype=torch.int32)
-        work = gpu_plan.plan(selected, blocks, rows, size=gpu_hopper.ROWS, gather=False)
+        work = gpu_plan.plan(selected, blocks, rows, size=gpu_hopper.ROWS)
         output = torch.empty_like(queries)
         gpu_hopper.attend(queries, source, output, blocks, rows, work, scale=0.1)
 

@@ -17,6 +17,7 @@ from adaspark.bench.planted import TILE, Planted, video_sequence
 from adaspark.bench.prompts import bundled
 from adaspark.errors import UserError
 from adaspark.kernels import gpu_plan, gpu_tables, gpu_union
+from adaspark.kernels.gpu_thresholds import MEASURED
 from adaspark.rules import top_p
 
 DEVICE = torch.device(interpreted.DEVICE)
@@ -95,7 +96,7 @@ def test_gathering_pays_where_tiles_disagree() -> None:
         drawn = Planted.draw(sequence, 1, 0.2, inflation, max_bytes=2**30)
         ((_, words),) = drawn.chunks
         attending_rows = gpu_plan.count_attending(words, size=TILE)
-        assert bool((gpu_plan._min_rows(attending_rows, TILE, 256) > 1).all()) == gathers
+        assert bool((gpu_plan._min_rows(attending_rows, TILE, 256, MEASURED) > 1).all()) == gathers
 
 
 def test_speed_is_against_the_best_dense_backend() -> None:

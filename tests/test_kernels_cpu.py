@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from numba import njit
 from adaspark import attention, reference
 from adaspark.attention import Choice
 from adaspark.backend import sparse_attention
-from adaspark.kernels import cpu, cpu_loading, cpu_state, cpu_tables, cpu_vector
+from adaspark.kernels import cpu, cpu_loading, cpu_state, cpu_vector
 from adaspark.rules import Rule, top_p
 from adaspark.selection import entropy, nucleus
 from adaspark.sequence import Segment, SequenceMap
@@ -189,16 +190,14 @@ def two_threads() -> Iterator[None]:
 
 @pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize("rule", [top_p(0.7), Rule("uniform", 0.4)])
-def test_who_listens_threads_and_memory_change_no_bit(
-    monkeypatch: pytest.MonkeyPatch, rule: Rule
-) -> None:
+def test_who_listens_threads_and_memory_change_no_bit(rule: Rule) -> None:
     sequence = LONG.build()
     qkv = tensors(sequence, heads=4, groups=2)
     silent = cpu.sparse_attention(*qkv, sequence, rule=rule, scale=8**-0.5)
     observed, recorded = run(cpu.sparse_attention, sequence, qkv, rule)
     torch.set_num_threads(1)
-    monkeypatch.setattr(cpu_tables, "MAX_BYTES", 1)
-    pieces, again = run(cpu.sparse_attention, sequence, qkv, rule)
+    by_segment = partial(cpu.sparse_attention, choice_bytes=1)
+    pieces, again = run(by_segment, sequence, qkv, rule)
     assert torch.equal(silent, observed) and torch.equal(observed, pieces)
     for (_, choice), (_, other) in zip(recorded, again, strict=True):
         assert torch.equal(choice.probs, other.probs) and torch.equal(choice.kept, other.kept)

@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from adaspark import attention
 from adaspark.kernels import gpu, gpu_decode, gpu_decode_attend
+from adaspark.kernels.gpu_thresholds import Thresholds
 from adaspark.rules import top_p
 from adaspark.selection import nucleus
 from adaspark.sequence import SequenceMap
@@ -47,12 +48,10 @@ def test_new_text_attends_exactly_to_what_it_chose(name: str, count: int) -> Non
 @pytest.mark.usefixtures("poison")
 @pytest.mark.parametrize("splits", [1, 2, 5, 99])
 @pytest.mark.parametrize("p", [0.01, 0.5, 0.999])
-def test_keys_are_shared_by_any_number_of_programs(
-    monkeypatch: pytest.MonkeyPatch, splits: int, p: float
-) -> None:
+def test_keys_are_shared_by_any_number_of_programs(splits: int, p: float) -> None:
     """More than there are cubes too: a program without a key weighs nothing."""
-    monkeypatch.setattr(gpu_decode_attend, "_splits", lambda *_: splits)
-    decoded(continued("ragged", 1), 1, heads=7, groups=1, rule=p).check()
+    thresholds = Thresholds(splits=splits)
+    decoded(continued("ragged", 1), 1, heads=7, groups=1, rule=p, thresholds=thresholds).check()
 
 
 @pytest.mark.usefixtures("poison")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import interpreted
@@ -12,9 +14,10 @@ import torch
 from models import prompt, tiny_model
 
 from adaspark import halves, record, sparsify
-from adaspark.backend import use_backend
+from adaspark.backend import Implementation, use_backend
 from adaspark.config import AdaSparkConfig
 from adaspark.kernels import gpu, gpu_loading
+from adaspark.kernels.gpu_thresholds import Thresholds
 from adaspark.trace import Trace
 
 DEVICE = interpreted.DEVICE
@@ -60,10 +63,12 @@ def test_a_layer_reported_at_once_gives_the_trace_of_its_segments(
     )
     model.to(DEVICE)
     inputs = {name: value.to(DEVICE) for name, value in prompt([(3, 3, 2), (2, 2, 3)]).items()}
-    monkeypatch.setattr(gpu, "GROUPED_ROWS", 0)
-    monkeypatch.setattr(gpu, "SELECTION_BYTES", 1)
-    monkeypatch.setattr(gpu_loading, "for_attention", lambda *_: gpu)
-    with use_backend("gpu"):
+    small = Thresholds(grouped_rows=0, selection_bytes=1)
+    listen = partial(gpu.listen_to_all, thresholds=small)
+    module = SimpleNamespace(listen_to_all=listen)
+    monkeypatch.setattr(gpu_loading, "for_attention", lambda *_: module)
+    attend = partial(gpu.sparse_attention, thresholds=small)
+    with use_backend(Implementation(attend, gpu.sparse_ffn)):
         logits, trace = answered(model, inputs)
         usual = halves._observer
         monkeypatch.setattr(halves, "_observer", lambda *given: usual(*given).hear)

@@ -39,7 +39,7 @@ def chosen(sequence: SequenceMap, scores: torch.Tensor, p: float) -> list[torch.
 
 
 @pytest.mark.parametrize("p", [0.05, 0.5, 0.75, 0.999])
-def test_ties_go_to_the_lower_cube(monkeypatch: pytest.MonkeyPatch, p: float) -> None:
+def test_ties_go_to_the_lower_cube(p: float) -> None:
     """Few levels that sum exactly: the kept set must be that of a stable sort, member by member."""
     sequence = on_device(SMALL)
     cubes = sequence.layout.cubes
@@ -187,9 +187,7 @@ def test_parts_of_rows_hold_each_row_once_and_all_that_it_may_choose_from(
     sequence: SequenceMap = scene.build()  # type: ignore[attr-defined]
     rows = gpu_tables.Rows.of(sequence.segments(0), 0)
     ends = [segment.end_cube for segment in rows.segments for _ in segment.positions]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gpu_tables, "FEW_CUBES", few)
-        parts = rows.parts(max_scores=most)
+    parts = rows.parts(max_scores=most, merged_cubes=few)
     assert [part.start for part, _ in parts] == [0, *(part.stop for part, _ in parts[:-1])]
     assert parts[-1][0].stop == rows.count
     for part, cubes in parts:
@@ -242,7 +240,7 @@ def test_the_ffn_keeps_the_dtype_and_computes_only_a_bucket(dtype: torch.dtype) 
     assert seen == [ceil(computed / gpu_ffn.BUCKET) * gpu_ffn.BUCKET]
 
 
-def test_the_ffn_computes_some_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_ffn_computes_some_rows_at_a_time() -> None:
     sequence = on_device(ODD["ragged"])
     hidden = torch.randn(sequence.length, 16, generator=torch.Generator().manual_seed(3)).to(DEVICE)
     seen: list[int] = []
@@ -253,6 +251,5 @@ def test_the_ffn_computes_some_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -
 
     inputs = (hidden, hidden.norm(dim=-1), sequence, branch)
     whole, _, _ = gpu_ffn.sparse_ffn(*inputs, rule=Rule("top_k", 0.5))
-    monkeypatch.setattr(gpu_ffn, "MAX_ROWS", 50)
-    parts, _, _ = gpu_ffn.sparse_ffn(*inputs, rule=Rule("top_k", 0.5))
+    parts, _, _ = gpu_ffn.sparse_ffn(*inputs, rule=Rule("top_k", 0.5), rows_at_once=50)
     assert torch.equal(parts, whole) and max(seen[1:]) == 50 and sum(seen[1:]) == seen[0]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import interpreted
 import pytest
@@ -12,13 +11,15 @@ from geometry import ODD, Scene, tensors
 from test_kernels_gpu import BIG, on_device, poison  # noqa: F401
 
 from adaspark.attention import Choice
-from adaspark.kernels import gpu, gpu_gate
+from adaspark.kernels import gpu
+from adaspark.kernels.gpu_thresholds import Thresholds
 from adaspark.rules import Rule, top_p
 from adaspark.selection import entropy
 from adaspark.sequence import Segment, SequenceMap
 from adaspark.tally import Listener, Tally
 
 DEVICE = interpreted.DEVICE
+UNGROUPED = Thresholds(grouped_rows=0)
 NAMES = ("ragged", "padded", "smaller than a cube", "two videos, text between", "no video")
 SCENES = {name: ODD[name] for name in NAMES} | {
     "big cubes": BIG,
@@ -56,16 +57,18 @@ class Both:
         return chosen, sum(choice.executed_pairs for _, choice in self.recorded)
 
 
-def reported(scene: Scene, rule: Rule, **drawn: Any) -> Both:
+def reported(scene: Scene, rule: Rule, thresholds: Thresholds = UNGROUPED) -> Both:
     sequence = on_device(scene)
-    qkv = [t.to(DEVICE) for t in tensors(sequence, heads=4, groups=2, width=16, **drawn)]
+    qkv = [t.to(DEVICE) for t in tensors(sequence, heads=4, groups=2, width=16)]
     both = Both(sequence, [], [])
     ways = (
         lambda *one: both.recorded.append(one),
         Listener(lambda *one: pytest.fail("reported by segments"), both.tallies.append),
     )
     for observe in ways:
-        gpu.sparse_attention(*qkv, sequence, rule=rule, scale=0.25, observe=observe)
+        gpu.sparse_attention(
+            *qkv, sequence, rule=rule, scale=0.25, observe=observe, thresholds=thresholds
+        )
     return both
 
 
@@ -91,22 +94,18 @@ def check(both: Both) -> None:
 
 @pytest.mark.usefixtures("poison")
 @pytest.mark.parametrize("name", SCENES)
-def test_sums_are_those_of_the_segments(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "GROUPED_ROWS", 0)
+def test_sums_are_those_of_the_segments(name: str) -> None:
     check(reported(SCENES[name], top_p(0.6)))
 
 
 @pytest.mark.usefixtures("poison")
-def test_sums_of_other_rules(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "GROUPED_ROWS", 0)
+def test_sums_of_other_rules() -> None:
     check(reported(SCENES["ragged"], Rule("uniform", 0.4)))
 
 
 @pytest.mark.usefixtures("poison")
-def test_sums_of_any_number_of_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "GROUPED_ROWS", 0)
-    monkeypatch.setattr(gpu, "SELECTION_BYTES", 1)
-    monkeypatch.setattr(gpu_gate, "SCORE_BYTES", 1)
-    both = reported(SCENES["two videos, text between"], top_p(0.6))
+def test_sums_of_any_number_of_chunks() -> None:
+    small = replace(UNGROUPED, selection_bytes=1, score_bytes=1)
+    both = reported(SCENES["two videos, text between"], top_p(0.6), small)
     assert len(both.tallies) > 3
     check(both)

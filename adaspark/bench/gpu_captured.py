@@ -42,7 +42,7 @@ def captured(tokens: int, repeats: int, device: torch.device) -> Iterator[dict[s
             blocks = gpu_tables.KeyBlocks.of(sequence)
             means = gpu.cube_means(moved_keys, sequence)
             for rows in gpu.row_chunks(sequence, 0, HEADS, 1):
-                words = gpu.choose(moved_queries, means, blocks, rows, rule, scale)
+                words = gpu.choose_cubes(moved_queries, means, blocks, rows, rule, scale)
                 words = words.repeat_interleave(HEADS // len(words), 0)
                 selections.append((rows, words))
                 pairs += pairs_of(rows, words, blocks)

@@ -16,8 +16,9 @@ from torch.nn.attention.flex_attention import BlockMask, flex_attention
 from adaspark.bench.gpu_arms import HEADS, SCALE, Arena, seconds
 from adaspark.bench.planted import Planted, video_sequence
 from adaspark.errors import UserError
-from adaspark.kernels import gpu, gpu_plan, gpu_route, gpu_tables
+from adaspark.kernels import gpu_plan, gpu_route, gpu_tables
 from adaspark.kernels.gpu_tables import WORD, KeyBlocks, Rows
+from adaspark.kernels.gpu_thresholds import MEASURED
 
 BLOCK = 128
 CUBE_TOKENS, DENSITIES, INFLATIONS = 128, (0.1, 0.3), (1.0, 2.0)
@@ -36,7 +37,9 @@ def flex(tokens: int, repeats: int, device: torch.device) -> list[dict[str, Any]
     found = []
     for density in DENSITIES:
         for inflation in INFLATIONS:
-            drawn = Planted.draw(sequence, HEADS, density, inflation, max_bytes=gpu.SELECTION_BYTES)
+            drawn = Planted.draw(
+                sequence, HEADS, density, inflation, max_bytes=MEASURED.selection_bytes
+            )
             if len(drawn.chunks) > 1:
                 raise UserError(f"{tokens} tokens are too many for one block mask: give fewer.")
             ((rows, selected),) = drawn.chunks
@@ -108,7 +111,7 @@ def _compare(
     arena: Arena, blocks: KeyBlocks, rows: Rows, selected: Tensor, theirs: Tensor, places: Tensor
 ) -> None:
     ours = torch.zeros_like(arena.queries)
-    source = gpu_tables.Source.of(arena.keys, arena.values, blocks, queries=arena.tokens)
+    source = gpu_tables.Source.of(arena.keys, arena.values, blocks, copied=True)
     gpu_route.attend(arena.queries, source, ours, blocks, rows, selected, SCALE)
     error = (ours[:, places].float() - theirs.float()).square().mean().sqrt()
     share = float(error / theirs.float().square().mean().sqrt())

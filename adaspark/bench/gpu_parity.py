@@ -10,9 +10,9 @@ from torch import Tensor
 
 from adaspark import attention, ffn
 from adaspark.attention import Choice
-from adaspark.bench.gpu_arms import routed
 from adaspark.bench.planted import Planted
 from adaspark.kernels import gpu, gpu_ffn, gpu_loading, gpu_route, gpu_tables
+from adaspark.kernels.gpu_thresholds import Thresholds
 from adaspark.rules import top_p
 from adaspark.sequence import Segment, SequenceMap
 
@@ -87,14 +87,12 @@ def _planted(
     blocks = gpu_tables.KeyBlocks.of(sequence)
     planted = Planted.draw(sequence, HEADS, 0.2, inflation, max_bytes=2**30)
     ((rows, selected),) = planted.chunks
+    thresholds = Thresholds(hopper_waves=hopper_waves, gather_rows=1, gather_slots=1)
     output = torch.zeros_like(qkv[0])
-    source = gpu_tables.Source.of(qkv[1], qkv[2], blocks, queries=rows.count)
-    with (
-        routed(gpu_route, "HOPPER_WAVES", hopper_waves),
-        routed(gpu_route, "GATHER_FROM", 1),
-        routed(gpu_route, "GATHER_SLOTS", 1),
-    ):
-        gpu_route.attend(qkv[0], source, output, blocks, rows, selected, WIDTH**-0.5)
+    source = gpu_tables.Source.of(
+        qkv[1], qkv[2], blocks, copied=rows.count >= thresholds.copy_queries
+    )
+    gpu_route.attend(qkv[0], source, output, blocks, rows, selected, WIDTH**-0.5, thresholds)
     index = torch.arange(rows.count, device=output.device)
     allowed = torch.zeros(HEADS, rows.count, sequence.length, dtype=torch.bool, device=index.device)
     cubes = sequence.layout.cube_from_token

@@ -24,6 +24,8 @@ from adaspark.sequence import SequenceMap
 
 _plans: WeakKeyDictionary[SequenceMap, dict[tuple[int, ...], CpuPlan]] = WeakKeyDictionary()
 """By sequence, for (H, G, S): made once for all layers."""
+CHOICE_BYTES = 2**26
+"""Bounds the reported choices that are in memory together."""
 _NO_CHOICES = Choices(np.empty(0, np.float32), np.empty(0, np.uint8), np.empty((0, 0), np.float32))
 
 
@@ -37,8 +39,12 @@ def sparse_attention(
     scale: float,
     means: Tensor | None = None,
     observe: Observer | None = None,
+    choice_bytes: int = CHOICE_BYTES,
 ) -> Tensor:
-    """AdaS-Attn for the last queries of a sequence, [H, S, D] in and out, without gradients."""
+    """AdaS-Attn for the last queries of a sequence, [H, S, D] in and out, without gradients.
+
+    `choice_bytes` bounds the reported choices that are in memory together.
+    """
     means = cube_means(keys, sequence) if means is None else means
     plan = _plan(sequence, queries, len(keys))
     layer = _layer(plan.tables, queries, keys, values, means)
@@ -48,7 +54,7 @@ def sparse_attention(
 
     if rule.name != "top_p" or rule.amount >= 1 or rule.forced:
         start = sequence.length - queries.shape[1]
-        for part in plan.parts:
+        for part in plan.parts(choice_bytes):
             chosen = [
                 decide(queries, segment, means, start, rule=rule, scale=scale)[1]
                 for segment in part.segments
@@ -59,7 +65,7 @@ def sparse_attention(
     elif observe is None:
         run(plan, _NO_CHOICES, cpu_attend.CHOOSE)
     else:
-        for part in plan.parts:
+        for part in plan.parts(choice_bytes):
             memory = part.memory()
             executed = run(part, memory, cpu_attend.REPORT)
             chosen = [

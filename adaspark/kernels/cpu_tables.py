@@ -15,9 +15,6 @@ from adaspark.kernels.cpu_state import PANEL, TILE_ROWS, Choices, Ints, Tables
 from adaspark.kernels.cpu_vector import LANES
 from adaspark.sequence import Segment, SequenceMap
 
-MAX_BYTES = 2**26
-"""Bounds the written choices that are alive at one time."""
-
 
 @dataclass(frozen=True)
 class CpuPlan:
@@ -65,11 +62,19 @@ class CpuPlan:
         return self.shapes[0][0]
 
     @cached_property
-    def parts(self) -> list[CpuPlan]:
-        """Runs of segments whose choices fit in memory together."""
+    def _known_parts(self) -> dict[int, list[CpuPlan]]:
+        return {}
+
+    def parts(self, max_bytes: int) -> list[CpuPlan]:
+        """Runs of segments whose choices take `max_bytes` together, or are single."""
+        if max_bytes not in self._known_parts:
+            self._known_parts[max_bytes] = self._parts(max_bytes)
+        return self._known_parts[max_bytes]
+
+    def _parts(self, max_bytes: int) -> list[CpuPlan]:
         parts, first = [], 0
         for i in range(1, len(self.segments)):
-            if 5 * (self.places[i + 1] - self.places[first]) > MAX_BYTES:
+            if 5 * (self.places[i + 1] - self.places[first]) > max_bytes:
                 parts.append(self._part(first, i))
                 first = i
         return [*parts, self._part(first, len(self.segments))]

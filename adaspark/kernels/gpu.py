@@ -7,6 +7,7 @@ once a chunk: to learn how much is to be gathered. Axes as in `attention.py`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 import torch
@@ -27,21 +28,20 @@ from adaspark.kernels.gpu_tables import (
 )
 from adaspark.kernels.gpu_tally import tally, write_entropies
 from adaspark.kernels.gpu_tell import tell, tell_new, words_of
+from adaspark.kernels.gpu_thresholds import MEASURED, Thresholds
 from adaspark.rules import Rule
 from adaspark.selection import entropy, keep_cubes
 from adaspark.sequence import SequenceMap
 from adaspark.tally import Listener
 
-SELECTION_BYTES = 2**27
-"""Bounds the selected-block mask of a chunk of queries, a bit a (head, row, cube)."""
-GROUPED_ROWS = 64
-"""Up to as many rows, the heads of a KV group are rows of one tile: keys are read once for all."""
 ROWS_AT_ONCE = 1024
 """Rows that rules other than top-p choose for at a time."""
 
 __all__ = ["cube_means", "listen_to_all", "sparse_attention", "sparse_ffn", "try_one"]
 
-_known: WeakKeyDictionary[SequenceMap, dict[tuple[int, int, int], list[Rows]]] = WeakKeyDictionary()
+Choose = Callable[..., Tensor]
+"""The signature of `choose_cubes`."""
+_known: WeakKeyDictionary[SequenceMap, dict[tuple[int, ...], list[Rows]]] = WeakKeyDictionary()
 
 
 def sparse_attention(
@@ -54,8 +54,14 @@ def sparse_attention(
     scale: float,
     means: Tensor | None = None,
     observe: Observer | None = None,
+    thresholds: Thresholds = MEASURED,
+    choose: Choose | None = None,
 ) -> Tensor:
-    """AdaS-Attn for the last queries of a sequence, [H, S, D] in and out, without gradients."""
+    """AdaS-Attn for the last queries of a sequence, [H, S, D] in and out, without gradients.
+
+    `choose` may stand for `choose_cubes` (except in decoding), as benchmarks plant selections.
+    """
+    choose = choose or choose_cubes
     with torch.cuda.device_of(queries):  # Triton launches where torch is
         queries, keys, values = (
             t if t.stride(-1) == 1 else t.contiguous() for t in (queries, keys, values)
@@ -66,20 +72,27 @@ def sparse_attention(
             selected = gpu_decode.kept(scores, p=rule.amount)
             if observe is not None:
                 tell_new(observe, scores, selected, sequence, len(means))
-            return gpu_decode_attend.attend(queries, keys, values, sequence, selected, scale=scale)
+            return gpu_decode_attend.attend(
+                *(queries, keys, values, sequence, selected),
+                scale=scale,
+                splits=thresholds.splits,
+            )
         heads, count, width = queries.shape
         share = heads // keys.shape[0]
-        grouped = count * share <= GROUPED_ROWS
+        grouped = count * share <= thresholds.grouped_rows
         asked = queries.reshape(-1, share * count, width) if grouped else queries
         output = torch.zeros_like(asked)
-        blocks = KeyBlocks.of(sequence)
-        source = Source.of(keys, values, blocks, queries=count)
+        blocks = KeyBlocks.of(sequence, thresholds.block_costs)
+        source = Source.of(keys, values, blocks, copied=count >= thresholds.copy_queries)
         start = sequence.length - count
         listener = observe if isinstance(observe, Listener) and not grouped else None
-        for rows in row_chunks(sequence, start, heads, share if grouped else 1):
+        grouping = share if grouped else 1
+        for rows in row_chunks(sequence, start, heads, grouping, thresholds.selection_bytes):
             entropies = None if listener is None else means.new_zeros(heads, rows.count)
-            selected = choose(asked, means, blocks, rows, rule, scale, entropies)
-            work = gpu_route.attend(asked, source, output, blocks, rows, selected, scale)
+            selected = choose(asked, means, blocks, rows, rule, scale, entropies, thresholds)
+            work = gpu_route.attend(
+                asked, source, output, blocks, rows, selected, scale, thresholds
+            )
             if listener is not None and entropies is not None:
                 words = words_of(queries, means, start, rows, selected, scale)
                 executed = work.executed(blocks, rows)
@@ -102,22 +115,27 @@ def cube_means(keys: Tensor, sequence: SequenceMap) -> Tensor:
     return torch.stack([(cube.float() * real).sum(1) for cube in cubes]) / real.sum(1)
 
 
-def row_chunks(sequence: SequenceMap, start: int, heads: int, share: int) -> list[Rows]:
+def row_chunks(
+    sequence: SequenceMap,
+    start: int,
+    heads: int,
+    share: int,
+    selection_bytes: int = MEASURED.selection_bytes,
+) -> list[Rows]:
     """The queries from `start` on, a chunk at a time, made once for all layers.
 
     With a `share` above 1, the heads of a KV group are rows, as in queries [G, share * S, D].
     """
     count = sequence.length - start
     found = _known.setdefault(sequence, {})
-    if (start, heads, share) not in found:
-        parts = chunks(sequence.segments(start), heads=heads, max_bytes=SELECTION_BYTES)
-        found[start, heads, share] = [
-            Rows.of(part, start).grouped_heads(share, count) for part in parts
-        ]
-    return found[start, heads, share]
+    key = start, heads, share, selection_bytes
+    if key not in found:
+        parts = chunks(sequence.segments(start), heads=heads, max_bytes=selection_bytes)
+        found[key] = [Rows.of(part, start).grouped_heads(share, count) for part in parts]
+    return found[key]
 
 
-def choose(
+def choose_cubes(
     queries: Tensor,
     means: Tensor,
     blocks: KeyBlocks,
@@ -125,13 +143,18 @@ def choose(
     rule: Rule,
     scale: float,
     entropies: Tensor | None = None,
+    thresholds: Thresholds = MEASURED,
 ) -> Tensor:
     """int32 [H, W, C]: the cubes that each row attends to, its own too, as in `gpu_gate.choose`."""
     cubes = rows.end_cube
     if rule.is_plain_nucleus and cubes <= gpu_gate.MAX_CUBES:
         terms = gpu_gate.mean_terms(means, queries.dtype)
         return gpu_gate.choose(
-            queries, terms, blocks, rows, p=rule.amount, scale=scale, entropies=entropies
+            *(queries, terms, blocks, rows),
+            p=rule.amount,
+            scale=scale,
+            entropies=entropies,
+            thresholds=thresholds,
         )
     found = []
     for start in range(0, rows.count, ROWS_AT_ONCE):
@@ -148,7 +171,13 @@ def choose(
 
 
 def listen_to_all(
-    queries: Tensor, means: Tensor, sequence: SequenceMap, listener: Listener, *, scale: float
+    queries: Tensor,
+    means: Tensor,
+    sequence: SequenceMap,
+    listener: Listener,
+    *,
+    scale: float,
+    thresholds: Thresholds = MEASURED,
 ) -> None:
     """Tell of the last queries of a sequence, [H, S, D], that attend to whatever they see: `means`
     fp32 [G, C, D] say how evenly they would.
@@ -161,9 +190,11 @@ def listen_to_all(
             return tell_new(listener, scores, every, sequence, len(means))
         start, terms = sequence.length - count, gpu_gate.mean_terms(means, queries.dtype)
         blocks = KeyBlocks.of(sequence)
-        for rows in row_chunks(sequence, start, heads, 1):
+        for rows in row_chunks(sequence, start, heads, 1, thresholds.selection_bytes):
             entropies = means.new_zeros(heads, rows.count)
-            for scores, first, cubes in gpu_gate.scored(queries, terms, blocks, rows, scale=scale):
+            for scores, first, cubes in gpu_gate.scored(
+                *(queries, terms, blocks, rows), scale=scale, thresholds=thresholds
+            ):
                 write_entropies(scores, first, cubes, entropies)
             seen = blocks.first_tokens[: rows.end_cube] < rows.video_before[:, None]
             words = words_of(queries, means, start, rows, pack(seen[None]), scale)

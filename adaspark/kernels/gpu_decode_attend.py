@@ -146,13 +146,19 @@ def attend(
     selected: Tensor,
     *,
     scale: float,
+    splits: int | None = None,
 ) -> Tensor:
-    """Softmax attention [H, S, D] to all text, and to the cubes `selected`, uint8 [H, S, C]."""
+    """Softmax attention [H, S, D] to all text, and to the cubes `selected`, uint8 [H, S, C].
+
+    `splits` programs share the keys of a group: as many as keep the device busy, if it is None.
+    """
     blocks = KeyBlocks.of_video(sequence)
     heads, count, width = queries.shape
     groups, text = keys.shape[0], len(sequence.text_positions)
     share = heads // groups
-    splits = _splits(groups, max(blocks.cubes, triton.cdiv(text, blocks.block)), queries.device)
+    if splits is None:
+        keys_apart = max(blocks.cubes, triton.cdiv(text, blocks.block))
+        splits = _splits(groups, keys_apart, queries.device)
     parts = torch.empty(splits, heads, count, width, device=queries.device)
     log_sums = torch.empty(splits, heads, count, device=queries.device)
     output = torch.empty_like(queries)

@@ -103,8 +103,8 @@ def score_block(
     """Block `i` of a list of cubes: scores, -inf where hidden, values, and which rows attend to it.
 
     `word` points at the rows' words of the selected-block mask for cube 0, `bit` is their bit in
-    it; no row attends to a block from `end` on. `before` int32 [rows]: the video tokens that a row may
-    see.
+    it; no row attends to a block from `end` on. `before` int32 [rows]: the video tokens that a row
+    may see.
     """
     BLOCKS: tl.constexpr = SLOTS // KEYS
     at = tl.minimum(i, end - 1)

@@ -7,7 +7,7 @@ V video tokens, X text tokens, C cubes, M tokens of a full cube, h hidden size.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import ceil
 
 import torch
@@ -71,10 +71,11 @@ def sparse_ffn(
     *,
     rule: Rule,
     skipped: str = "mean",
+    rows_at_once: int = MAX_ROWS,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The FFN branch [N, h] of every token, the kept mask bool [V], the importance fp32 [V].
 
-    As `backend.sparse_ffn`, without gradients.
+    As `backend.sparse_ffn`, without gradients; `branch` computes `rows_at_once` rows at most.
     """
     layout, text = sequence.layout, sequence.text_positions
     table = layout.tokens_from_cube
@@ -91,16 +92,18 @@ def sparse_ffn(
     index[: len(text)] = text
     # What is not kept goes to a last place of its own, which is cut off.
     index.scatter_(0, slot.where(kept, capacity).flatten(), place.flatten())
-    computed = _in_parts(branch, hidden, index[:capacity])
+    computed = _in_parts(branch, hidden, index[:capacity].split(rows_at_once))
     output = computed.new_zeros(hidden.shape).index_copy_(0, text, computed[: len(text)])
     _spread(computed, output, place.where(valid, -1), slot.where(kept, -1), mean=skipped == "mean")
     found = layout.slot_from_token
     return output, kept.flatten()[found], weights.flatten()[found]
 
 
-def _in_parts(branch: Callable[[Tensor], Tensor], hidden: Tensor, index: Tensor) -> Tensor:
-    """The branch of the rows at `index`, MAX_ROWS at a time."""
-    parts = [branch(hidden.index_select(0, part)) for part in index.split(MAX_ROWS)]
+def _in_parts(
+    branch: Callable[[Tensor], Tensor], hidden: Tensor, indices: Sequence[Tensor]
+) -> Tensor:
+    """The branch of the rows at each part of `indices`, one after the other."""
+    parts = [branch(hidden.index_select(0, index)) for index in indices]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 

@@ -20,22 +20,16 @@ from torch import Tensor
 from adaspark.kernels.gpu_nucleus import nucleus
 from adaspark.kernels.gpu_tables import WORD, KeyBlocks, Rows
 from adaspark.kernels.gpu_tally import write_entropies
+from adaspark.kernels.gpu_thresholds import MEASURED, Thresholds
 
 MAX_CUBES = 2**15
 """Most cubes whose scores for one row fit the registers of a program."""
-SCORE_BYTES = 2**29
-"""Bounds the scores in memory: enough rows that all multiprocessors choose for a while."""
 VECTOR = 16
 """Scores of a row are as many times this, so that they are read and written four at a time."""
 BYTE = 8
 """Rows that a program chooses for, one after the other, where those are few."""
-MANY_ROWS = 2**18
-"""Rows of all heads from which on a program chooses for a WORD of rows: each learns from the one
-before it, and there are still enough programs."""
 WARP_SCORES = 2048
 """Most scores that a warp holds: the sums of a row then need no other warp."""
-SHORT_SCORES = 256
-"""Scores up to which a warp takes several rows at a time; more rows would wait for the slowest."""
 OWN_ROWS = 1024
 """Rows whose own cubes are marked at a time."""
 SCORE_REGISTERS = 128
@@ -144,6 +138,7 @@ def choose(
     p: float,
     scale: float,
     entropies: Tensor | None = None,
+    thresholds: Thresholds = MEASURED,
 ) -> Tensor:
     """int32 [H, W, C]: bit i of word w says whether row 32 w + i attends to a cube, its own too.
 
@@ -155,8 +150,10 @@ def choose(
     selected = torch.zeros(
         heads, rows.words, rows.end_cube, dtype=torch.int32, device=queries.device
     )
-    for scores, start, cubes in scored(queries, terms, blocks, rows, scale=scale):
-        _choose(scores, start, cubes, selected, p)
+    for scores, start, cubes in scored(
+        queries, terms, blocks, rows, scale=scale, thresholds=thresholds
+    ):
+        _choose(scores, start, cubes, selected, p, thresholds)
         if entropies is not None:
             write_entropies(scores, start, cubes, entropies)
     if rows.end_cube:
@@ -166,14 +163,21 @@ def choose(
 
 
 def scored(
-    queries: Tensor, terms: Tensor, blocks: KeyBlocks, rows: Rows, *, scale: float
+    queries: Tensor,
+    terms: Tensor,
+    blocks: KeyBlocks,
+    rows: Rows,
+    *,
+    scale: float,
+    thresholds: Thresholds = MEASURED,
 ) -> Iterator[tuple[Tensor, int, int]]:
     """Scores fp32 [H, n, line] of some rows at a time, as exponents of two, -inf for what is no
     candidate; the first of these rows, and how many cubes they are of.
     """
     # Cubes are numbered in the order of their first tokens: a row's candidates are a prefix.
     seen = torch.searchsorted(blocks.first_tokens, rows.video_before, out_int32=True)
-    for part, cubes in rows.parts(max_scores=SCORE_BYTES // (4 * len(queries))):
+    max_scores = thresholds.score_bytes // (4 * len(queries))
+    for part, cubes in rows.parts(max_scores=max_scores, merged_cubes=thresholds.merged_cubes):
         if cubes:
             yield _scores(queries, terms, rows, seen, part, cubes, scale), part.start, cubes
 
@@ -232,10 +236,12 @@ def _scores(
     return scores
 
 
-def _choose(scores: Tensor, start: int, cubes: int, selected: Tensor, p: float) -> None:
+def _choose(
+    scores: Tensor, start: int, cubes: int, selected: Tensor, p: float, thresholds: Thresholds
+) -> None:
     heads, count, line = scores.shape
     width = triton.next_power_of_2(cubes)
-    few = heads * count < MANY_ROWS
+    few = heads * count < thresholds.many_rows
     at_once = BYTE if few else WORD
     _choose_kernel[heads, triton.cdiv(count, at_once)](
         scores,
@@ -247,7 +253,7 @@ def _choose(scores: Tensor, start: int, cubes: int, selected: Tensor, p: float) 
         *selected.shape[1:],
         lowest_bits(p, width),
         ROWS=at_once,
-        BLOCK_R=min(BYTE, max(1, SHORT_SCORES // width)),
+        BLOCK_R=min(BYTE, max(1, thresholds.short_scores // width)),
         BLOCK_C=width,
         num_warps=min(16, max(1, width // WARP_SCORES)),
         maxnreg=MAX_REGISTERS,

@@ -35,7 +35,7 @@ from adaspark.kernels.gpu_hopper_device import (
     weigh,
 )
 from adaspark.kernels.gpu_plan import TilePlan, plan
-from adaspark.kernels.gpu_tables import COPY_FROM, KeyBlocks, Rows, Source, pack
+from adaspark.kernels.gpu_tables import KeyBlocks, Rows, Source, pack
 from adaspark.sequence import SequenceMap
 
 ROWS, KEYS = 128, 64
@@ -267,10 +267,9 @@ def try_one(device: torch.device) -> None:
     rows = Rows.of(sequence.segments(), 0)
     ones = torch.ones(1, KEYS, WIDTHS[-1], dtype=torch.bfloat16, device=device)
     selected = pack(torch.ones(1, KEYS, 1, dtype=torch.bool, device=device))
-    work = plan(selected, blocks, rows, size=ROWS, gather=False)
+    work = plan(selected, blocks, rows, size=ROWS)
     found = torch.zeros_like(ones)
-    attend(
-        ones, Source.of(ones, ones, blocks, queries=COPY_FROM), found, blocks, rows, work, scale=1.0
-    )
+    source = Source.of(ones, ones, blocks, copied=True)
+    attend(ones, source, found, blocks, rows, work, scale=1.0)
     if not torch.equal(found, ones):
         raise RuntimeError("means of ones are not ones")

@@ -16,13 +16,7 @@ from torch import Tensor
 
 from adaspark.kernels.gpu_device import popcount
 from adaspark.kernels.gpu_tables import WORD, KeyBlocks, Rows
-
-PAIR_KEYS = 440
-"""A gathered (row, cube) pair's own cost (its query, its partial result), in keys of a tile row:
-441 and 440 on an H200 with cubes of 256 and 128 (128K tokens, density 0.2: what gathering took at
-inflation 4 over what tiles took at 1, at commit 439a03cbfc8e)."""
-MIN_GAIN = 0.1
-"""A head's entries are gathered where that saves more than this share of its time."""
+from adaspark.kernels.gpu_thresholds import Thresholds
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +24,9 @@ class TilePlan:
     """The work of each tile of `size` rows.
 
     `selected` int32 [H, W, C] as from `gpu_gate.choose`; `attending_rows` uint8 [H, T, C] counts
-    the rows of a tile that selected a cube; `min_rows` int32 [H]: an entry of fewer rows is gathered.
-    `cubes` int32 [H, T, C] begins with the cubes that a tile computes, ascending; `counts` int32
-    [H, T, 2] says how many of them all its rows see whole, and how many there are.
+    the rows of a tile that selected a cube; `min_rows` int32 [H]: an entry of fewer rows is
+    gathered. `cubes` int32 [H, T, C] begins with the cubes that a tile computes, ascending;
+    `counts` int32 [H, T, 2] says how many of them all its rows see whole, and how many there are.
     """
 
     selected: Tensor
@@ -85,14 +79,18 @@ def _list_kernel(attending_rows, min_rows, whole_cubes, cubes, counts, T, C, BLO
     tl.store(counts + (head * T + tile) * 2 + 1, found)
 
 
-def plan(selected: Tensor, blocks: KeyBlocks, rows: Rows, *, size: int, gather: bool) -> TilePlan:
-    """The work of tiles of `size` rows; `gather` allows entries to be gathered."""
+def plan(
+    selected: Tensor, blocks: KeyBlocks, rows: Rows, *, size: int, gather: Thresholds | None = None
+) -> TilePlan:
+    """The work of tiles of `size` rows; `gather`, if given, says which entries are gathered."""
     heads, _, cubes = selected.shape
     whole, _ = rows.tiles(size)
     tiles = len(whole)
     attending_rows = count_attending(selected, size=size)
     min_rows = (
-        _min_rows(attending_rows, size, blocks.slots) if gather else _at_least_one(attending_rows)
+        _at_least_one(attending_rows)
+        if gather is None
+        else _min_rows(attending_rows, size, blocks.slots, gather)
     )
     listed = torch.empty(heads, tiles, cubes, dtype=torch.int32, device=selected.device)
     counts = torch.empty(heads, tiles, 2, dtype=torch.int32, device=selected.device)
@@ -123,15 +121,15 @@ def _at_least_one(attending_rows: Tensor) -> Tensor:
     return torch.ones(attending_rows.shape[0], dtype=torch.int32, device=attending_rows.device)
 
 
-def _min_rows(attending_rows: Tensor, size: int, slots: int) -> Tensor:
+def _min_rows(attending_rows: Tensor, size: int, slots: int, thresholds: Thresholds) -> Tensor:
     """int32 [H]: rows that make an entry worth a tile, 1 for a head that gains little otherwise.
 
-    A tile pays `slots` products for each of its rows, a gathered row those and PAIR_KEYS.
+    A tile pays `slots` products for each of its rows, a gathered row those and `pair_keys`.
     """
-    enough = max(1, size * slots // (slots + PAIR_KEYS))
+    pair_slots = slots + thresholds.pair_keys
+    enough = max(1, size * slots // pair_slots)
     by_tile = (attending_rows > 0).sum((1, 2)) * size * slots
     few = (attending_rows > 0) & (attending_rows < enough)
-    saved = few.sum((1, 2)) * size * slots - (attending_rows * few).sum((1, 2)) * (
-        slots + PAIR_KEYS
-    )
-    return torch.where(saved > MIN_GAIN * by_tile, enough, 1).int()
+    gathered = (attending_rows * few).sum((1, 2)) * pair_slots
+    saved = few.sum((1, 2)) * size * slots - gathered
+    return torch.where(saved > thresholds.min_gain * by_tile, enough, 1).int()

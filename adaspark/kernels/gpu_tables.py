@@ -18,15 +18,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from adaspark.kernels.gpu_thresholds import MEASURED, Thresholds, TileShape
 from adaspark.layout import CubeLayout
 from adaspark.sequence import Segment, SequenceMap
 
+BlockCosts = tuple[tuple[int, float], ...]
 WORD = 32
 """Rows whose bits of the selected-block mask share one machine word."""
-BLOCK_COST = {16: 2.2, 32: 1.3, 64: 1.0}
-"""Time of a key slot by the size of its block, against the largest: small products feed badly."""
-FEW_CUBES = 256
-"""Up to as many, a launch more costs as much as scores that nobody sees."""
 NO_TOKEN = 2**31 - 1
 """Stands for the token of a padded slot: after every query."""
 
@@ -49,29 +47,31 @@ class KeyBlocks:
     ragged: bool
 
     @classmethod
-    def of(cls, sequence: SequenceMap) -> KeyBlocks:
+    def of(cls, sequence: SequenceMap, costs: BlockCosts = MEASURED.block_costs) -> KeyBlocks:
         """Made once for a sequence, whatever the number of layers."""
-        if sequence not in _known:
-            video = cls.of_video(sequence)
+        known = _known.setdefault(sequence, {})
+        if costs not in known:
+            video = cls.of_video(sequence, costs)
             positions = torch.cat([video.positions, sequence.text_positions])
-            _known[sequence] = replace(video, positions=positions)
-        return _known[sequence]
+            known[costs] = replace(video, positions=positions)
+        return known[costs]
 
     @classmethod
-    def of_video(cls, sequence: SequenceMap) -> KeyBlocks:
+    def of_video(cls, sequence: SequenceMap, costs: BlockCosts = MEASURED.block_costs) -> KeyBlocks:
         """Without the text keys: made once for all continuations of a prompt."""
-        source, found = _known_video.get(sequence.layout, (None, None))
+        known = _known_video.setdefault(sequence.layout, {})
+        source, found = known.get(costs, (None, None))
         if found is None or source is not sequence.video_positions:
-            source, found = sequence.video_positions, cls._build(sequence)
-            _known_video[sequence.layout] = source, found
+            source, found = sequence.video_positions, cls._build(sequence, costs)
+            known[costs] = source, found
         return found
 
     @classmethod
-    def _build(cls, sequence: SequenceMap) -> KeyBlocks:
+    def _build(cls, sequence: SequenceMap, costs: BlockCosts) -> KeyBlocks:
         layout = sequence.layout
         sizes = layout.host_sizes
         smallest, largest = (int(sizes.min()), int(sizes.max())) if layout.cubes else (1, 1)
-        block = _block_for(largest)
+        block = _block_for(largest, dict(costs))
         slots = ceil(largest / block) * block
         table = pad(layout.tokens_from_cube, (0, slots - largest), value=-1).flatten()
         video = sequence.video_positions
@@ -93,13 +93,15 @@ class KeyBlocks:
         return self.cubes * self.slots
 
 
-_known: WeakKeyDictionary[SequenceMap, KeyBlocks] = WeakKeyDictionary()
-_known_video: WeakKeyDictionary[CubeLayout, tuple[Tensor, KeyBlocks]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[SequenceMap, dict[BlockCosts, KeyBlocks]] = WeakKeyDictionary()
+_known_video: WeakKeyDictionary[CubeLayout, dict[BlockCosts, tuple[Tensor, KeyBlocks]]] = (
+    WeakKeyDictionary()
+)
 
 
-def _block_for(slots: int) -> int:
+def _block_for(slots: int, costs: dict[int, float]) -> int:
     """The block size in which a cube of `slots` keys costs least."""
-    return min(BLOCK_COST, key=lambda block: ceil(slots / block) * block * BLOCK_COST[block])
+    return min(costs, key=lambda block: ceil(slots / block) * block * costs[block])
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,29 +177,30 @@ class Rows:
         return [int(cubes) for cubes in words]
 
     @cached_property
-    def _parted(self) -> dict[int, list[tuple[slice, int]]]:
+    def _parted(self) -> dict[tuple[int, int], list[tuple[slice, int]]]:
         return {}
 
-    def parts(self, *, max_scores: int) -> list[tuple[slice, int]]:
+    def parts(self, *, max_scores: int, merged_cubes: int) -> list[tuple[slice, int]]:
         """Runs of rows, whole words each, and the cubes that they may choose from.
 
         Rows times cubes are `max_scores` at most, though a single word may be more. Beyond
-        FEW_CUBES a run does not mix rows that see up to twice as much as others: widths are powers
-        of two.
+        `merged_cubes` a run does not mix rows that see up to twice as much as others: widths are
+        powers of two.
         """
-        if max_scores not in self._parted:
+        key = max_scores, merged_cubes
+        if key not in self._parted:
             found: list[tuple[slice, int]] = []
             for word, cubes in enumerate(self._end_cubes):
                 start, stop = word * WORD, min((word + 1) * WORD, self.count)
                 run, width = found[-1] if found else (slice(0, 0), 0)
-                few = max(cubes, width) <= FEW_CUBES
+                few = max(cubes, width) <= merged_cubes
                 alike = few or (cubes - 1).bit_length() == (width - 1).bit_length()
                 if found and alike and (stop - run.start) * max(width, cubes) <= max_scores:
                     found[-1] = (slice(run.start, stop), max(width, cubes))
                 else:
                     found.append((slice(start, stop), cubes))
-            self._parted[max_scores] = found
-        return self._parted[max_scores]
+            self._parted[key] = found
+        return self._parted[key]
 
     @cached_property
     def partly_visible(self) -> Tensor:
@@ -274,36 +277,24 @@ class Source:
     gathered: bool
 
     @classmethod
-    def of(cls, keys: Tensor, values: Tensor, blocks: KeyBlocks, *, queries: int) -> Source:
-        """Copied in the order of the slots where enough queries read it."""
-        if queries < COPY_FROM:
+    def of(cls, keys: Tensor, values: Tensor, blocks: KeyBlocks, *, copied: bool) -> Source:
+        """As they are, or copied in the order of the slots."""
+        if not copied:
             return cls(keys, values, True)
         at = pad(blocks.positions, (0, -len(blocks.positions) % blocks.block))
         return cls(keys.index_select(1, at), values.index_select(1, at), False)
 
 
-COPY_FROM = 512
-"""Queries from which on keys are copied cube by cube: blocks in one piece load faster."""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """How the kernel is compiled: rows of a tile, warps, stages of the pipeline, blocks a step."""
-
-    rows: int
-    warps: int
-    stages: int
-    step: int
-
-
-def shape_for(dtype: torch.dtype, rows: int) -> Shape:
+def shape_for(dtype: torch.dtype, rows: int, thresholds: Thresholds = MEASURED) -> TileShape:
     """Tiles of 128 rows where there are as many, and where 16-bit numbers leave room for them.
 
     Heads of 128 and 16-bit numbers take 99 KB of shared memory, twice that on Hopper: every GPU
     since compute capability 8.0 has it.
     """
+    if thresholds.tile is not None:
+        return thresholds.tile
     if dtype == torch.float32:  # multiplied without matrix units, to be as precise as PyTorch
-        return Shape(32, 8, 1, 1)
+        return TileShape(32, 8, 1, 1)
     if rows <= 64:
-        return Shape(32 if rows <= 32 else 64, 4, 2, 1)
-    return Shape(128, 8, 2, 2)
+        return TileShape(32 if rows <= 32 else 64, 4, 2, 1)
+    return TileShape(128, 8, 2, 2)

@@ -24,7 +24,8 @@ from adaspark.kernels.gpu_device import (
     score_block,
 )
 from adaspark.kernels.gpu_plan import TilePlan
-from adaspark.kernels.gpu_tables import KeyBlocks, Pairs, Rows, Shape, Source
+from adaspark.kernels.gpu_tables import KeyBlocks, Pairs, Rows, Source
+from adaspark.kernels.gpu_thresholds import TileShape
 
 MAX_SPLITS = 64
 """Most programs that share the keys of one tile where tiles are few."""
@@ -175,20 +176,23 @@ def attend(
     tiles: slice,
     *,
     scale: float,
-    shape: Shape,
+    shape: TileShape,
+    splits: int | None = None,
     pairs: Pairs | None = None,
 ) -> None:
     """Exact softmax attention of the rows of `tiles`, written to their places in `output`.
 
     `queries` and `output` [H, S, D]; what the plan leaves to be gathered is taken from `pairs`,
-    whose rows begin with those of the first tile.
+    whose rows begin with those of the first tile. `splits` programs share the keys of a tile: as
+    many as keep the device busy, if it is None.
     """
     heads, _, width = queries.shape
     words, cubes = plan.selected.shape[1:]
     _, text_seen = rows.tiles(plan.size)
     count = tiles.stop - tiles.start
     mine = slice(tiles.start * plan.size, min(tiles.stop * plan.size, rows.count))
-    splits = _splits(heads * count, queries.device)
+    if splits is None:
+        splits = _splits(heads * count, queries.device)
     target, log_sums = output, output
     if splits > 1:
         shared = (splits, heads, mine.stop - mine.start)
