@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from threading import RLock
 from typing import Any
@@ -58,6 +59,7 @@ class Recorder:
         self._positions = np.zeros(0, np.int64)
         self._silence: str | None = None
         self._known: dict[tuple[int, ...], tuple[list[Segment], Tensor, Tensor]] = {}
+        self._known_pairs: dict[tuple[int, ...], tuple[Sequence[Segment], dict[str, int]]] = {}
         self._lock = RLock()
 
     def begin(self, session: Session, token_ids: Tensor | None, *, meta: Meta) -> None:
@@ -66,6 +68,7 @@ class Recorder:
             first = session.rows[0][0]
             self.run, self._silence = session.run, None
             self._known.clear()
+            self._known_pairs.clear()
             self.query_cubes = np.zeros(0, np.int64)
             self.layers = [_empty_layer() for _ in range(meta.shape["layers"])]
             self._set_words([])
@@ -142,8 +145,8 @@ class Recorder:
                 counts, own_cube = self._choices(video)
                 figures = own_cube, figures_of(tally.entropies, counts)
             into.tallies.append(Summed(*rows, figures, tally.pairs()))
-            for name, pairs in closed_forms(tally.segments, len(tally.entropies)).items():
-                setattr(into, name, getattr(into, name) + pairs)
+            for name, pairs in self._pairs(tally.segments).items():
+                setattr(into, name, getattr(into, name) + len(tally.entropies) * pairs)
 
     def ffn(
         self, run: object, layer: int, kept: Tensor, importance: Tensor, ratios: Tensor
@@ -250,6 +253,13 @@ class Recorder:
         nats = torch.cat([values for _, values in into.nats], dim=1)  # [H, n]
         into.nats.clear()
         into.cube_sums.index_add_(1, own_cube, figures_of(nats, counts).cpu())
+
+    def _pairs(self, segments: Sequence[Segment]) -> dict[str, int]:
+        """`closed_forms`, the same in all layers."""
+        key = tuple(map(id, segments))
+        if key not in self._known_pairs:
+            self._known_pairs[key] = segments, closed_forms(segments)  # held, so that ids stay
+        return self._known_pairs[key][1]
 
     def _choices(self, segments: list[Segment]) -> tuple[Tensor, Tensor]:
         """How many candidates each query has, and on the host its cube: the same in all layers."""

@@ -50,15 +50,18 @@ def figures_of(nats: Tensor, counts: Tensor) -> Tensor:
     return figures.where(counts > 1, 0.0)
 
 
-def closed_forms(segments: Sequence[Segment], heads: int) -> dict[str, int]:
-    """(query, key) pairs that follow from where the queries stand, over all heads: text keys
-    attended to, cubes weighed, and what dense attention has.
+def closed_forms(segments: Sequence[Segment]) -> dict[str, int]:
+    """(query, key) pairs of one head that follow from where the queries stand: text keys attended
+    to, cubes weighed, and what dense attention has. Waits for the device, once.
     """
-    return {
-        "computed_pairs": heads * sum(segment.text_pairs for segment in segments),
-        "weighed_pairs": heads * sum(segment.weighed_pairs for segment in segments),
-        "causal_pairs": heads * sum(segment.causal_pairs for segment in segments),
-    }
+    text, video, weighed = torch.stack(
+        [
+            torch.cat([segment.text_before for segment in segments]).sum(),
+            torch.cat([segment.video_before for segment in segments]).sum(),
+            torch.cat([segment.candidate_counts for segment in segments]).sum(),
+        ]
+    ).tolist()
+    return {"computed_pairs": text, "weighed_pairs": weighed, "causal_pairs": text + video}
 
 
 def settle(layers: Sequence[Layer]) -> None:

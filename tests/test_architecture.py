@@ -24,6 +24,7 @@ TRANSFORMERS_ALLOWED = {
     "adaspark.chat_template",
     "adaspark.quantised",
     "adaspark.decoding",
+    "adaspark.vision",
     "adaspark.generation",
     "adaspark.cli",
     "adaspark.doctor",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from adaspark.assets import RESULTS
-from adaspark.bench import gpu_table
+from adaspark.bench import gpu_table, serve_table
 from adaspark.bench.gpu_table import row as _row
 from adaspark.config import as_typed
 from adaspark.eval.results import Results, load
@@ -16,7 +16,12 @@ from adaspark.eval.tables import Cell, written
 
 def figures() -> str:
     """All tables in Markdown, each with its command, hardware and commit."""
-    parts = [_families(), _bench(_read("bench/cpu.json")), gpu_table.written(RESULTS / "bench/gpu")]
+    parts = [
+        _families(),
+        _bench(_read("bench/cpu.json")),
+        serve_table.written(RESULTS / "bench/serve"),
+        gpu_table.written(RESULTS / "bench/gpu"),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
