@@ -45,7 +45,7 @@ def test_each_way_takes_its_phases_and_writes_as_many_words(request_: Request) -
     assert recorded.trace is not None and recorded.seconds["scene"] > 0
     tokens = recorded.trace.cube_from_token.size
     assert request_.tokens <= tokens < request_.tokens + 60
-    answer = [word for word in recorded.trace.words if word["kind"] == "answer"]
+    answer = [word for word in recorded.trace.words if word.kind == "answer"]
     assert len(answer) == request_.words - 1  # the last one is never read again
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from adaspark.kernels.gpu_plan import TilePlan
-from adaspark.kernels.gpu_tables import KeyBlocks, Rows
+from adaspark.kernels.gpu_tables import KeyBlocks, Pairs, Rows
 
 
 class Strided(NamedTuple):
@@ -76,10 +76,15 @@ class Selection(NamedTuple):
 
 
 class Partials(NamedTuple):
-    """Gathered results of (row, cube) pairs, and where those of a row are, int32 [H, `rows`]."""
+    """Gathered results of (row, cube) pairs [P, D], and where those of a row are: [H, rows]."""
 
     results: Tensor
     log_sums: Tensor
     first: Tensor
-    count: Tensor
+    number: Tensor
     rows: int
+
+    @classmethod
+    def of(cls, pairs: Pairs) -> Partials:
+        """Of all pairs that were gathered for some tiles."""
+        return cls(pairs.results, pairs.log_sums, pairs.first, pairs.count, pairs.count.shape[-1])

@@ -16,6 +16,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from adaspark.kernels.gpu_arguments import (
+    KeyGeometry,
+    Partials,
+    RowGeometry,
+    Selection,
+    Strided,
+)
 from adaspark.kernels.gpu_device import (
     NOTHING,
     merge_partials,
@@ -33,63 +40,44 @@ MAX_SPLITS = 64
 
 @triton.jit(do_not_specialize=["R", "W", "T", "text_keys", "first_tile", "pair_rows", "part_rows"])
 def _union_kernel(
-    queries,
-    keys,
-    values,
-    output,
-    log_sums,
-    places,
-    positions,
-    tokens,
-    video_before,
-    text_before,
-    text_seen,
-    selected,
-    cubes,
-    counts,
-    pair_results,
-    pair_sums,
-    pair_first,
-    pair_count,
-    query_head,
-    query_row,
-    key_head,
-    key_row,
-    value_head,
-    value_row,
-    output_head,
-    output_row,
-    share,
-    scale,
-    text_start,
-    text_keys,
-    R,
-    W,
-    T,
-    C,
-    first_tile,
-    pair_rows,
-    part_rows,
-    SLOTS: tl.constexpr,
-    KEYS: tl.constexpr,
-    ROWS: tl.constexpr,
-    D: tl.constexpr,
-    GATHER: tl.constexpr,
-    RAGGED: tl.constexpr,
-    PAIRS: tl.constexpr,
-    SPLITS: tl.constexpr,
+    queries, query_head, query_row, keys, key_head, key_row, values, value_head, value_row,
+    output, output_head, output_row, log_sums,
+    places, video_before, text_before, text_seen, R,
+    positions, tokens, text_start, text_keys,
+    selected, cubes, counts, W, T, C,
+    pair_results, pair_sums, pair_first, pair_count, pair_rows,
+    share, scale, first_tile, part_rows,
+    SLOTS: tl.constexpr, KEYS: tl.constexpr, ROWS: tl.constexpr, D: tl.constexpr,
+    GATHER: tl.constexpr, RAGGED: tl.constexpr, PAIRS: tl.constexpr, SPLITS: tl.constexpr,
     STEP: tl.constexpr,
-):
-    """One head, one tile of rows, one part of its cubes; the last tiles, which see most, first."""
+):  # fmt: skip
+    """One head, one tile of rows, one part of its cubes; the last tiles, which see most, first.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | queries | bf16, fp16 or fp32 | [H, S, D] (query_head, query_row, 1) |
+    | keys, values | as queries | [G, rows, D] (key_head, key_row, 1), by slot or by position |
+    | output | as queries, if SPLITS is 1 | [H, S, D] (output_head, output_row, 1) |
+    | | fp32, if not | [SPLITS, H, part_rows, D] |
+    | log_sums | fp32 | [SPLITS, H, part_rows], base 2; only if SPLITS > 1 |
+    | places, video_before, text_before | int32 | [R] |
+    | text_seen | int32 | [T] |
+    | positions | int64 | [C * M + X], of each slot in the sequence |
+    | tokens | int32 | [C * M], the video token of each slot |
+    | selected | int32 | [H, W, C], a bit a row |
+    | cubes, counts | int32 | [H, T, C], [H, T, 2]: what a tile computes |
+    | pair_results | as queries | [P, D]; only if PAIRS, as the next three |
+    | pair_sums | fp32 | [P], base 2 |
+    | pair_first, pair_count | int32 | [H, pair_rows] |
+    """
     head, part = tl.program_id(0), tl.program_id(2)
     tile = first_tile + tl.num_programs(1) - 1 - tl.program_id(1)
     rows = tile * ROWS + tl.arange(0, ROWS)
     inside = rows < R
     width = tl.arange(0, D)
-    place = tl.load(places + rows, mask=inside, other=0).to(tl.int64)
-    query = tl.load(
-        queries + head.to(tl.int64) * query_head + place[:, None] * query_row + width[None, :]
-    )
+    place = tl.load(places + rows, mask=inside, other=0).to(tl.int64)  # [ROWS]
+    queries += head.to(tl.int64) * query_head
+    query = tl.load(queries + place[:, None] * query_row + width[None, :])  # [ROWS, D]
     keys += (head // share).to(tl.int64) * key_head
     values += (head // share).to(tl.int64) * value_head
     acc = tl.zeros([ROWS, D], tl.float32)
@@ -100,20 +88,20 @@ def _union_kernel(
     if part == 0:
         if PAIRS:
             mine = head.to(tl.int64) * pair_rows + rows - first_tile * ROWS
-            first = tl.load(pair_first + mine, mask=inside, other=0)
-            count = tl.load(pair_count + mine, mask=inside, other=0)
+            first = tl.load(pair_first + mine, mask=inside, other=0)  # [ROWS]
+            count = tl.load(pair_count + mine, mask=inside, other=0)  # [ROWS]
             acc, top, total = merge_partials(
                 acc, top, total, pair_results, pair_sums, first, count, D
             )
-        before = tl.load(text_before + rows, mask=inside, other=0)
+        before = tl.load(text_before + rows, mask=inside, other=0)  # [ROWS]
         for start in range(0, tl.load(text_seen + tile), KEYS):
             real = start + offset < text_keys
             slot = (text_start + start + offset).to(tl.int64)
-            at = tl.load(positions + slot, mask=real, other=0) if GATHER else slot
-            key = tl.load(
+            at = tl.load(positions + slot, mask=real, other=0) if GATHER else slot  # [KEYS]
+            key = tl.load(  # [D, KEYS]
                 keys + at[None, :] * key_row + width[:, None], mask=real[None, :], other=0.0
             )
-            value = tl.load(
+            value = tl.load(  # [KEYS, D]
                 values + at[:, None] * value_row + width[None, :], mask=real[:, None], other=0.0
             )
             scores = tl.dot(query, key, input_precision="ieee")
@@ -129,7 +117,7 @@ def _union_kernel(
     # Rows outside select nothing, in the last word or beyond: they may read the word of others.
     word = selected + (head.to(tl.int64) * W + tl.minimum(rows // 32, W - 1)) * C
     bit = rows % 32
-    before = tl.load(video_before + rows, mask=inside, other=0)
+    before = tl.load(video_before + rows, mask=inside, other=0)  # [ROWS]
     BLOCKS: tl.constexpr = SLOTS // KEYS
     last = tl.minimum(whole, end) * BLOCKS
     for i in range(begin * BLOCKS, last, STEP):
@@ -187,8 +175,6 @@ def attend(
     many as keep the device busy, if it is None.
     """
     heads, _, width = queries.shape
-    words, cubes = plan.selected.shape[1:]
-    _, text_seen = rows.tiles(plan.size)
     count = tiles.stop - tiles.start
     mine = slice(tiles.start * plan.size, min(tiles.stop * plan.size, rows.count))
     if splits is None:
@@ -198,40 +184,19 @@ def attend(
         shared = (splits, heads, mine.stop - mine.start)
         target = queries.new_empty(*shared, width, dtype=torch.float32)
         log_sums = target.new_empty(shared)
-    given = pairs or Pairs(queries, queries, rows.places, rows.places)
     _union_kernel[heads, count, splits](
-        queries,
-        source.keys,
-        source.values,
-        target,
+        *Strided.of(queries),
+        *Strided.of(source.keys),
+        *Strided.of(source.values),
+        *Strided.of(output)._replace(tensor=target),
         log_sums,
-        rows.places,
-        blocks.positions,
-        blocks.tokens,
-        rows.video_before,
-        rows.text_before,
-        text_seen,
-        plan.selected,
-        plan.cubes,
-        plan.counts,
-        given.results,
-        given.log_sums,
-        given.first,
-        given.count,
-        *queries.stride()[:2],
-        *source.keys.stride()[:2],
-        *source.values.stride()[:2],
-        *output.stride()[:2],
+        *RowGeometry.of(rows, plan),
+        *KeyGeometry.of(blocks),
+        *Selection.of(plan),
+        *Partials.of(pairs or Pairs(queries, queries, rows.places, rows.places)),
         heads // source.keys.shape[0],
         scale * log2(EULER),
-        blocks.text_start,
-        len(blocks.positions) - blocks.text_start,
-        rows.count,
-        words,
-        len(text_seen),
-        cubes,
         tiles.start,
-        given.count.shape[-1],
         mine.stop - mine.start,
         SLOTS=blocks.slots,
         KEYS=blocks.block,
