@@ -122,7 +122,7 @@ def test_a_step_of_decoding_never_waits_for_the_device(monkeypatch: pytest.Monke
     )
     decoded(sequence, 1)
     means = attention.cube_means(keys, sequence)
-    monkeypatch.setattr(gpu_decode, "_weigh_kernel", Unlaunched())
+    monkeypatch.setattr(gpu_decode, "_score_kernel", Unlaunched())
     monkeypatch.setattr(gpu_decode, "_nucleus_kernel", Unlaunched())
     monkeypatch.setattr(gpu_decode_attend, "_attend_kernel", Unlaunched())
     monkeypatch.setattr(gpu_decode_attend, "_combine_kernel", Unlaunched())

@@ -47,7 +47,14 @@ choose only.
 
 @compiled
 def pack(keys, values, tables, layer, counter):
-    """Copy keys and values [G, N, D] into the panels of a layer, until the counter runs out."""
+    """Copy keys and values into the panels of a layer, until the counter runs out.
+
+    | name | dtype | shape |
+    | --- | --- | --- |
+    | keys, values | fp32 | [G, N, D], contiguous |
+    | tables, layer | | `Tables`, `Layer`: its keys and values are written |
+    | counter | int64 | [1], shared by all threads |
+    """
     groups, _, width = keys.shape
     while True:
         task = take(counter)
@@ -65,7 +72,16 @@ def pack(keys, values, tables, layer, counter):
 
 @compiled
 def attend(tables, layer, choices, p, scale, mode, executed, counter):
-    """Compute tiles until the counter runs out; `executed` int64 [t, G] are their products."""
+    """Compute tiles until the counter runs out.
+
+    | name | dtype | shape |
+    | --- | --- | --- |
+    | tables, layer | | `Tables`, `Layer`: its output is written |
+    | choices | | `Choices`: written if `mode` is REPORT, read if it is APPLY |
+    | p, scale, mode | float, float, int | scalars |
+    | executed | int64 | [t, G]: the products of each tile, written |
+    | counter | int64 | [1], shared by all threads |
+    """
     groups, (_, heads, width) = len(layer.means), layer.queries.shape
     share = heads // groups
     scratch = make_scratch(tables.tiles, share, width)

@@ -28,7 +28,15 @@ LOWEST = np.float32(-1e38)
 
 @compiled
 def choose_tile(tile, tables, means, p, scratch):
-    """Masses over the candidate cubes and what each row keeps of them, chunk by chunk."""
+    """Masses over the candidate cubes and what each row selects of them, chunk by chunk.
+
+    | name | dtype | shape |
+    | --- | --- | --- |
+    | tile, tables | | `Tile`, `Tables` |
+    | means | fp32 | [C * D], of one KV head |
+    | p | float | scalar |
+    | scratch | | `Scratch`: mass, selected, mass_sums and mass_logs are written |
+    """
     cubes = tile.cubes
     width = len(scratch.by_lane) // WIDE
     for first_row in range(0, tile.rows, WIDE):

@@ -95,9 +95,22 @@ class Tile(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """A thread's memory. By row: its scaled query, the index of that query, and of its softmax so
-    far the weighted sum, peak and sum. By chunk: masses and selected cubes. By panel: the rows
-    that attend to it and their scores.
+    """A thread's memory: R rows of the largest tile, padded to WIDE; D' is D in whole registers.
+
+    | name | dtype | shape | what |
+    | --- | --- | --- | --- |
+    | queries | fp32 | [R * D] | scaled, by row |
+    | query_from_row | int64 | [R] | index of each row's query |
+    | mixed | fp32 | [R * D'] | weighted sums of values so far |
+    | peaks, sums | fp32 | [R], [R * LANES] | of the softmax so far |
+    | by_lane | fp32 | [D * WIDE] | queries of a chunk, rows side by side |
+    | mass, selected | fp32, uint8 | [R * C] | chunk by chunk, each [C, WIDE] |
+    | mass_sums, mass_logs | fp32 | [R] | sums of a row's masses, and of each times its logarithm |
+    | attends | uint8 | [WIDE] | rows of a chunk that attend to a panel |
+    | rows_here | int64 | [R] | the rows that attend to a panel |
+    | scores | fp32 | [BATCH * PANEL] | of these rows with the panel |
+    | query_rows, score_rows, mixed_rows | int64 | [BATCH] | where rows begin |
+    | mean_rows, mass_rows | int64 | [C] | where cubes begin |
     """
 
     queries: Floats

@@ -68,7 +68,7 @@ def sparse_attention(
         )
         means = cube_means(keys, sequence) if means is None else means
         if gpu_decode.serves(queries, keys, sequence, rule):
-            scores = gpu_decode.weigh(queries, means, scale=scale)
+            scores = gpu_decode.score(queries, means, scale=scale)
             selected = gpu_decode.kept(scores, p=rule.amount)
             if observe is not None:
                 tell_new(observe, scores, selected, sequence, len(means))
@@ -185,7 +185,7 @@ def listen_to_all(
     heads, count, _ = queries.shape
     with torch.cuda.device_of(queries):
         if gpu_decode.fits(queries, len(means), sequence):
-            scores = gpu_decode.weigh(queries, means, scale=scale)
+            scores = gpu_decode.score(queries, means, scale=scale)
             every = torch.ones_like(scores, dtype=torch.uint8)
             return tell_new(listener, scores, every, sequence, len(means))
         start, terms = sequence.length - count, gpu_gate.mean_terms(means, queries.dtype)

@@ -1,8 +1,8 @@
 """Attention of a few new text tokens: programs share the keys of a KV group, then combine.
 
 The rows of a group read together what any of them selected: a key is read once for all heads.
-Axes: H heads, G KV heads, R rows of a group (its query heads times its queries), C cubes, X text
-keys, S splits of the keys, D head dimension.
+Axes: H heads, G KV heads, S new tokens, C cubes, M key slots of a cube, X text keys, D head
+dimension; the rows of a group are its query heads times its queries.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from adaspark.kernels.gpu_arguments import Strided
 from adaspark.kernels.gpu_device import NOTHING, load_block, online_softmax_update
 from adaspark.kernels.gpu_tables import KeyBlocks
 from adaspark.sequence import SequenceMap
@@ -25,39 +26,31 @@ MIN_ROWS = 16
 PROGRAMS_PER_UNIT = 4
 """Programs that share the keys, for each multiprocessor: as many as its registers hold."""
 MAX_SPLITS = 128
-"""Most programs that share the keys of one KV head."""
+"""The most programs that share the keys of one KV head."""
 
 
 @triton.jit(do_not_specialize=["C", "text_keys", "count"])
 def _attend_kernel(
-    queries,
-    keys,
-    values,
-    selected,
-    parts,
-    log_sums,
-    positions,
-    tokens,
-    text_positions,
-    query_head,
-    query_row,
-    key_head,
-    key_row,
-    value_head,
-    value_row,
+    queries, query_head, query_row, keys, key_head, key_row, values, value_head, value_row,
+    parts, log_sums,
+    selected, positions, tokens, text_positions, C, text_keys, count,
     scale,
-    C,
-    text_keys,
-    count,
-    SHARE: tl.constexpr,
-    SLOTS: tl.constexpr,
-    KEYS: tl.constexpr,
-    ROWS: tl.constexpr,
-    D: tl.constexpr,
-    BLOCK_C: tl.constexpr,
-    RAGGED: tl.constexpr,
-):
-    """One group, every S-th cube that any of its rows selected, and every S-th block of text."""
+    SHARE: tl.constexpr, SLOTS: tl.constexpr, KEYS: tl.constexpr, ROWS: tl.constexpr,
+    D: tl.constexpr, BLOCK_C: tl.constexpr, RAGGED: tl.constexpr,
+):  # fmt: skip
+    """One group, every n-th cube that a row of it selected, every n-th block of text.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | queries | bf16, fp16 or fp32 | [H, S, D] (query_head, query_row, 1) |
+    | keys, values | as queries | [G, rows, D] (key_head, key_row, 1), (value_head, value_row, 1) |
+    | selected | uint8 | [H, S, C] |
+    | parts | fp32 | [splits, H, S, D]: written |
+    | log_sums | fp32 | [splits, H, S], base 2: written |
+    | positions | int64 | [C * M], of each slot in the sequence |
+    | tokens | int32 | [C * M], the video token of each slot |
+    | text_positions | int64 | [X] |
+    """
     group, part = tl.program_id(0), tl.program_id(1)
     splits = tl.num_programs(1)
     row = tl.arange(0, ROWS)
@@ -66,7 +59,7 @@ def _attend_kernel(
     width = tl.arange(0, D)
     head = (group * SHARE + row // count).to(tl.int64)
     place = (head * query_head + row % count * query_row)[:, None] + width[None, :]
-    query = tl.load(queries + place, mask=inside[:, None], other=0.0)
+    query = tl.load(queries + place, mask=inside[:, None], other=0.0)  # [ROWS, D]
     keys += group.to(tl.int64) * key_head
     values += group.to(tl.int64) * value_head
     acc = tl.zeros([ROWS, D], tl.float32)
@@ -97,8 +90,8 @@ def _attend_kernel(
         key_index = start + tl.arange(0, KEYS)
         real = key_index < text_keys
         at = tl.load(text_positions + key_index, mask=real, other=0)
-        key = tl.load(keys + at[None, :] * key_row + width[:, None])
-        value = tl.load(values + at[:, None] * value_row + width[None, :])
+        key = tl.load(keys + at[None, :] * key_row + width[:, None])  # [D, KEYS]
+        value = tl.load(values + at[:, None] * value_row + width[None, :])  # [KEYS, D]
         seen = inside[:, None] & (key_index[None, :] < before[:, None])
         scores = tl.dot(query, key, input_precision="ieee")
         scores = tl.where(seen, scores, -float("inf"))
@@ -113,17 +106,17 @@ def _attend_kernel(
 
 @triton.jit(do_not_specialize=["splits", "count"])
 def _combine_kernel(
-    parts,
-    log_sums,
-    output,
-    output_head,
-    output_row,
-    splits,
-    count,
-    D: tl.constexpr,
-    BLOCK_S: tl.constexpr,
-):
-    """One row of one head: its parts, weighed by the sums behind them."""
+    parts, log_sums, output, output_head, output_row, splits, count,
+    D: tl.constexpr, BLOCK_S: tl.constexpr,
+):  # fmt: skip
+    """One row of one head: its parts, weighed by the sums behind them.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | parts | fp32 | [splits, H, S, D] |
+    | log_sums | fp32 | [splits, H, S], base 2 |
+    | output | of the queries | [H, S, D] (output_head, output_row, 1): written |
+    """
     head, row = tl.program_id(0), tl.program_id(1)
     line = head * count + row
     lines = tl.num_programs(0) * count
@@ -132,7 +125,7 @@ def _combine_kernel(
     log_sum = tl.load(log_sums + part * lines + line, mask=part < splits, other=-float("inf"))
     weight = tl.exp2(log_sum - tl.max(log_sum, 0))
     at = (part * lines + line)[:, None] * D + width[None, :]
-    mixed = tl.load(parts + at, mask=(part < splits)[:, None], other=0.0)
+    mixed = tl.load(parts + at, mask=(part < splits)[:, None], other=0.0)  # [BLOCK_S, D]
     mixed = tl.sum(mixed * weight[:, None], 0) / tl.sum(weight, 0)
     into = output + head.to(tl.int64) * output_head + row * output_row + width
     tl.store(into, mixed.to(output.dtype.element_ty))
@@ -163,22 +156,13 @@ def attend(
     log_sums = torch.empty(splits, heads, count, device=queries.device)
     output = torch.empty_like(queries)
     _attend_kernel[groups, splits](
-        queries,
-        keys,
-        values,
-        selected,
-        parts,
-        log_sums,
-        blocks.positions,
-        blocks.tokens,
-        sequence.text_positions,
-        *queries.stride()[:2],
-        *keys.stride()[:2],
-        *values.stride()[:2],
+        *Strided.of(queries),
+        *Strided.of(keys),
+        *Strided.of(values),
+        *(parts, log_sums),
+        *(selected, blocks.positions, blocks.tokens, sequence.text_positions),
+        *(blocks.cubes, text, count),
         scale * log2(EULER),
-        blocks.cubes,
-        text,
-        count,
         SHARE=share,
         SLOTS=blocks.slots,
         KEYS=blocks.block,
@@ -189,12 +173,9 @@ def attend(
         num_stages=1 if queries.dtype == torch.float32 else 2,
     )
     _combine_kernel[heads, count](
-        parts,
-        log_sums,
-        output,
-        *output.stride()[:2],
-        splits,
-        count,
+        *(parts, log_sums),
+        *Strided.of(output),
+        *(splits, count),
         D=width,
         BLOCK_S=triton.next_power_of_2(splits),
         num_warps=8,

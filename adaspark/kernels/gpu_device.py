@@ -69,9 +69,9 @@ def load_block(
     """Keys [D, KEYS] and values [KEYS, D] of the slots from `slot` on."""
     offset = tl.arange(0, KEYS)
     if GATHER:
-        at = tl.load(positions + slot + offset)
-        key = tl.load(keys + at[None, :] * key_row + width[:, None])
-        value = tl.load(values + at[:, None] * value_row + width[None, :])
+        at = tl.load(positions + slot + offset)  # [KEYS]
+        key = tl.load(keys + at[None, :] * key_row + width[:, None])  # [D, KEYS]
+        value = tl.load(values + at[:, None] * value_row + width[None, :])  # [KEYS, D]
     else:
         key = tl.load(keys + slot * key_row + offset[None, :] * key_row + width[:, None])
         value = tl.load(values + slot * value_row + offset[:, None] * value_row + width[None, :])
@@ -116,10 +116,10 @@ def score_block(
     attends = (((tl.load(word + cube) >> bit) & 1) > 0) & (i < end)
     scores = tl.dot(query, key, input_precision="ieee")
     if CAUSAL:
-        token = tl.load(tokens + slot + tl.arange(0, KEYS))
+        token = tl.load(tokens + slot + tl.arange(0, KEYS))  # [KEYS]
         scores = tl.where(token[None, :] < before[:, None], scores, -float("inf"))
     elif RAGGED:
-        token = tl.load(tokens + slot + tl.arange(0, KEYS))
+        token = tl.load(tokens + slot + tl.arange(0, KEYS))  # [KEYS]
         scores = tl.where((token < 0x7FFFFFFF)[None, :], scores, -float("inf"))
     return scores, value, attends
 

@@ -38,17 +38,26 @@ def _spread_kernel(
     ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """One cube, some columns: what was computed to its places, its mean to the others."""
+    """One cube, some columns: what was computed to its places, its mean to the others.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | computed | of the branch | [rows, WIDTH] |
+    | output | as computed | [N, WIDTH]: written |
+    | place | int64 | [C, M]: rows of `output`, -1 if a cube has no such token |
+    | slot | int64 | [C, M]: rows of `computed`, -1 if a token is skipped |
+    """
     cube = tl.program_id(0)
     column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     total = tl.zeros([BLOCK], tl.float32)
     count = 0
     for start in range(0, M, ROWS):
         row = start + tl.arange(0, ROWS)
-        source = tl.load(slot + cube * M + row, mask=row < M, other=-1)
-        target = tl.load(place + cube * M + row, mask=row < M, other=0)
+        source = tl.load(slot + cube * M + row, mask=row < M, other=-1)  # [ROWS]
+        target = tl.load(place + cube * M + row, mask=row < M, other=0)  # [ROWS]
         mask = (source >= 0)[:, None] & (column < WIDTH)[None, :]
-        found = tl.load(computed + source[:, None] * WIDTH + column[None, :], mask=mask, other=0.0)
+        at = source[:, None] * WIDTH + column[None, :]
+        found = tl.load(computed + at, mask=mask, other=0.0)  # [ROWS, BLOCK]
         tl.store(output + target[:, None] * WIDTH + column[None, :], found, mask=mask)
         total += tl.sum(found.to(tl.float32), 0)
         count += tl.sum((source >= 0).to(tl.int32), 0)

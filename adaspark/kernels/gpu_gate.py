@@ -17,19 +17,20 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from adaspark.kernels.gpu_arguments import Strided
 from adaspark.kernels.gpu_nucleus import nucleus
 from adaspark.kernels.gpu_tables import WORD, KeyBlocks, Rows
 from adaspark.kernels.gpu_tally import write_entropies
 from adaspark.kernels.gpu_thresholds import MEASURED, Thresholds
 
 MAX_CUBES = 2**15
-"""Most cubes whose scores for one row fit the registers of a program."""
+"""The most cubes whose scores for one row fit the registers of a program."""
 VECTOR = 16
 """Scores of a row are as many times this, so that they are read and written four at a time."""
 BYTE = 8
-"""Rows that a program chooses for, one after the other, where those are few."""
+"""Rows that a program chooses for, one after the other, if rows are few."""
 WARP_SCORES = 2048
-"""Most scores that a warp holds: the sums of a row then need no other warp."""
+"""The most scores that a warp holds: the sums of a row then need no other warp."""
 OWN_ROWS = 1024
 """Rows whose own cubes are marked at a time."""
 SCORE_REGISTERS = 128
@@ -41,39 +42,32 @@ MAX_REGISTERS = 96
 
 @triton.jit(do_not_specialize=["R", "first_row"])
 def _scores_kernel(
-    queries,
-    means,
-    places,
-    seen_cubes,
-    own_cube,
-    scores,
-    query_head,
-    query_row,
-    mean_term,
-    mean_head,
-    share,
-    scale,
-    first_row,
-    R,
-    C,
-    line,
-    TERMS: tl.constexpr,
-    D: tl.constexpr,
-    BLOCK_R: tl.constexpr,
-    BLOCK_C: tl.constexpr,
-):
-    """fp32 [H, R, line]: R rows from `first_row` on against C means, as exponents of two; -inf for
-    what is no candidate of a row."""
+    queries, query_head, query_row, means, mean_term, mean_head, scores, line,
+    places, seen_cubes, own_cube, first_row, R, C,
+    share, scale,
+    TERMS: tl.constexpr, D: tl.constexpr, BLOCK_R: tl.constexpr, BLOCK_C: tl.constexpr,
+):  # fmt: skip
+    """R rows from `first_row` on times C means, in exponents of two; -inf for no candidate.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | queries | bf16, fp16 or fp32 | [H, S, D] (query_head, query_row, 1) |
+    | means | as queries | [TERMS, G, C_all, D] (mean_term, mean_head, D, 1) |
+    | places, seen_cubes, own_cube | int32 | [all rows] |
+    | scores | fp32 | [H, R, line]: written |
+    """
     head = tl.program_id(0).to(tl.int64)
     cubes = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
     rows = tl.program_id(2) * BLOCK_R + tl.arange(0, BLOCK_R)
     width = tl.arange(0, D)
     place = tl.load(places + first_row + rows, mask=rows < R, other=0).to(tl.int64)
-    part = tl.load(queries + head * query_head + place[:, None] * query_row + width[None, :])
+    part = tl.load(
+        queries + head * query_head + place[:, None] * query_row + width[None, :]
+    )  # [BLOCK_R, D]
     mean = means + (head // share) * mean_head + cubes[None, :] * D + width[:, None]
     found = tl.zeros([BLOCK_R, BLOCK_C], tl.float32)
     for term in tl.static_range(TERMS):
-        known = tl.load(mean + term * mean_term, mask=cubes[None, :] < C, other=0.0)
+        known = tl.load(mean + term * mean_term, mask=cubes[None, :] < C, other=0.0)  # [D, BLOCK_C]
         found = tl.dot(part, known, found, input_precision="ieee")
     seen = tl.load(seen_cubes + first_row + rows, mask=rows < R, other=0)
     own = tl.load(own_cube + first_row + rows, mask=rows < R, other=0)
@@ -85,20 +79,17 @@ def _scores_kernel(
 
 @triton.jit(do_not_specialize=["R", "W", "all_cubes", "first_row", "lowest"])
 def _choose_kernel(
-    scores,
-    selected,
-    p,
-    first_row,
-    R,
-    line,
-    W,
-    all_cubes,
-    lowest,
-    ROWS: tl.constexpr,
-    BLOCK_R: tl.constexpr,
-    BLOCK_C: tl.constexpr,
-):
-    """One head, ROWS rows from `first_row` on: the cubes that they select, but for their own."""
+    scores, selected, p, first_row, R, line, W, all_cubes, lowest,
+    ROWS: tl.constexpr, BLOCK_R: tl.constexpr, BLOCK_C: tl.constexpr,
+):  # fmt: skip
+    """One head, ROWS rows from `first_row` on: the cubes that they select, but for their own.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | scores | fp32 | [H, R, line], exponents of two, -inf for what is no candidate |
+    | selected | int32 | [H, W, all_cubes], a bit a row, if ROWS is 32: written |
+    |  | uint8 | [H, W, all_cubes, 4], if ROWS is 8 |
+    """
     head, group = tl.program_id(0), tl.program_id(1)
     cubes = tl.arange(0, BLOCK_C)
     words = tl.zeros([BLOCK_C], tl.int32)
@@ -122,7 +113,13 @@ def _choose_kernel(
 
 @triton.jit(do_not_specialize=["R", "W", "C"])
 def _own_kernel(own_cube, selected, R, W, C, BLOCK_R: tl.constexpr):
-    """Every row selects its own cube."""
+    """Every row selects its own cube.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | own_cube | int32 | [R], -1 for text |
+    | selected | int32 | [H, W, C], a bit a row: bits are added |
+    """
     head = tl.program_id(0).to(tl.int64)
     row = tl.program_id(1) * BLOCK_R + tl.arange(0, BLOCK_R)
     own = tl.load(own_cube + row, mask=row < R, other=-1)
@@ -210,22 +207,11 @@ def _scores(
     fp32 = queries.dtype == torch.float32  # multiplied without matrix units
     rows_at_once, cubes_at_once = (32, 32) if fp32 or count <= WORD else (128, 128)
     _scores_kernel[heads, triton.cdiv(cubes, cubes_at_once), triton.cdiv(count, rows_at_once)](
-        queries,
-        terms,
-        rows.places,
-        seen,
-        rows.own_cube,
-        scores,
-        queries.stride(0),
-        queries.stride(1),
-        terms.stride(0),
-        terms.stride(1),
+        *Strided.of(queries),
+        *(terms, terms.stride(0), terms.stride(1), scores, line),
+        *(rows.places, seen, rows.own_cube, part.start, count, cubes),
         heads // terms.shape[1],
         scale * log2(EULER),
-        part.start,
-        count,
-        cubes,
-        line,
         TERMS=len(terms),
         D=queries.shape[2],
         BLOCK_R=rows_at_once,

@@ -22,6 +22,7 @@ from triton.experimental.gluon.language.nvidia.hopper import (
 )
 from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
 
+from adaspark.kernels.gpu_arguments import RowGeometry, Selection, Strided
 from adaspark.kernels.gpu_device import NOTHING
 from adaspark.kernels.gpu_hopper_device import (
     HALF,
@@ -30,9 +31,9 @@ from adaspark.kernels.gpu_hopper_device import (
     copy_first,
     hide,
     lines_at,
+    online_softmax_weights,
     score_keys,
     slot_of,
-    weigh,
 )
 from adaspark.kernels.gpu_plan import TilePlan, plan
 from adaspark.kernels.gpu_tables import KeyBlocks, Rows, Source, pack
@@ -76,12 +77,12 @@ def _half(
     width = gl.arange(0, D, gl.SliceLayout(0, wide))
     place = gl.load(places + lines, mask=lines < R, other=0)
     mine = query_buffers.index(part)
-    mine.store(gl.load(lines_at(queries, place) + width[None, :]))
+    mine.store(gl.load(lines_at(queries, place) + width[None, :]))  # [HALF, D]
     query = mine.load(gl.DotOperandLayout(0, scores_layout, 2))
 
     rows = first + gl.arange(0, HALF, row_layout)
     inside = rows < R
-    text = gl.load(text_before + rows, mask=inside, other=0)
+    text = gl.load(text_before + rows, mask=inside, other=0)  # [HALF]
     before = (text, gl.load(video_before + rows, mask=inside, other=0))
     # Rows outside select nothing, in the last word or beyond: they may read the word of others.
     word = selected + gl.minimum(rows // 32, W - 1).to(gl.int64) * C
@@ -96,7 +97,9 @@ def _half(
     scores = warpgroup_mma_wait(0, deps=(scores,))
     scores = hide(scores, tokens, slot, before, span, 0, RAGGED)
     attends = (mask_word >> bit & 1) > 0
-    weights, _, top, total = weigh(scores, top, total, attends, scale, acc_layout, mine.dtype)
+    weights, _, top, total = online_softmax_weights(
+        scores, top, total, attends, scale, acc_layout, mine.dtype
+    )
     slot = slot_of(cubes, span, 1, SLOTS, KEYS)
     mask_word = gl.load(word + slot // SLOTS, mask=inside & (text_blocks <= 1), other=-1)
     for i in range(1, count):
@@ -107,7 +110,7 @@ def _half(
         attends = (mask_word >> bit & 1) > 0
         slot = slot_of(cubes, span, i + 1, SLOTS, KEYS)
         mask_word = gl.load(word + slot // SLOTS, mask=inside & (text_blocks <= i + 1), other=-1)
-        weights, fade, top, total = weigh(
+        weights, fade, top, total = online_softmax_weights(
             scores, top, total, attends, scale, acc_layout, mine.dtype
         )
         acc = warpgroup_mma_wait(0, deps=(acc,))
@@ -127,37 +130,26 @@ def _half(
 
 @gluon.jit(do_not_specialize=["R", "W", "T"])
 def _tile_kernel(
-    queries,
-    keys,
-    values,
-    output,
-    places,
-    tokens,
-    video_before,
-    text_before,
-    text_seen,
-    selected,
-    cubes,
-    counts,
-    query_head,
-    query_row,
-    output_head,
-    output_row,
-    share,
-    scale,
-    source_rows,
-    text_start,
-    R,
-    W,
-    T,
-    C,
-    SLOTS: gl.constexpr,
-    RAGGED: gl.constexpr,
-    STAGES: gl.constexpr,
-    AHEAD: gl.constexpr,
+    queries, query_head, query_row, keys, values, source_rows, output, output_head, output_row,
+    places, video_before, text_before, text_seen, R, tokens, text_start,
+    selected, cubes, counts, W, T, C,
+    share, scale,
+    SLOTS: gl.constexpr, RAGGED: gl.constexpr, STAGES: gl.constexpr, AHEAD: gl.constexpr,
     REGISTERS: gl.constexpr,
-):
-    """One head, one tile of rows; the last tiles, which see most, first."""
+):  # fmt: skip
+    """One head, one tile of rows; the last tiles, which see most, first.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | queries | bf16 or fp16 | [H, S, D] (query_head, query_row, 1) |
+    | keys, values | as queries | [G * source_rows, D], by slot: described in blocks [KEYS, D] |
+    | output | as queries | [H, S, D] (output_head, output_row, 1): written |
+    | places, video_before, text_before | int32 | [R] |
+    | tokens | int32 | [C * M], the video token of each slot |
+    | text_seen | int32 | [T] |
+    | selected | int32 | [H, W, C], a bit a row |
+    | cubes, counts | int32 | [H, T, C], [H, T, 2]: what a tile computes |
+    """
     KEYS: gl.constexpr = keys.block_type.shape[0]
     D: gl.constexpr = keys.block_type.shape[1]
     head = gl.program_id(0)
@@ -216,31 +208,15 @@ def attend(
 ) -> None:
     """`gpu_union.attend` of all tiles of a plan that leaves nothing to be gathered."""
     heads, tiles = work.counts.shape[:2]
-    words, cubes = work.selected.shape[1:]
-    _, text_seen = rows.tiles(work.size)
     _tile_kernel[heads, tiles](
-        queries,
-        _described(source.keys),
-        _described(source.values),
-        output,
-        rows.places,
-        blocks.tokens,
-        rows.video_before,
-        rows.text_before,
-        text_seen,
-        work.selected,
-        work.cubes,
-        work.counts,
-        *queries.stride()[:2],
-        *output.stride()[:2],
+        *Strided.of(queries),
+        *(_described(source.keys), _described(source.values), source.keys.shape[1]),
+        *Strided.of(output),
+        *RowGeometry.of(rows, work),
+        *(blocks.tokens, blocks.text_start),
+        *Selection.of(work),
         heads // source.keys.shape[0],
         scale * log2(EULER),
-        source.keys.shape[1],
-        blocks.text_start,
-        rows.count,
-        words,
-        tiles,
-        cubes,
         SLOTS=blocks.slots,
         RAGGED=blocks.ragged,
         STAGES=STAGES,

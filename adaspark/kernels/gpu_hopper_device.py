@@ -95,7 +95,7 @@ def hide(scores, tokens, slot, before, span, i, RAGGED: gl.constexpr):
     is_text = i < text_blocks
     if RAGGED or is_text or i >= text_blocks + whole:
         offset = gl.arange(0, KEYS, gl.SliceLayout(0, scores.type.layout))
-        token = gl.load(tokens + gl.where(is_text, 0, slot) + offset)
+        token = gl.load(tokens + gl.where(is_text, 0, slot) + offset)  # [KEYS]
         index = gl.where(is_text, i * KEYS + offset, token)
         end = gl.where(is_text, text_before, video_before)
         scores = gl.where(index[None, :] < end[:, None], scores, -float("inf"))
@@ -103,8 +103,10 @@ def hide(scores, tokens, slot, before, span, i, RAGGED: gl.constexpr):
 
 
 @gluon.jit
-def weigh(scores, top, total, attends, scale, acc_layout: gl.constexpr, dtype: gl.constexpr):
-    """As `gpu_device.online_softmax_update`: weights, what fades, top score, sum of weights."""
+def online_softmax_weights(
+    scores, top, total, attends, scale, acc_layout: gl.constexpr, dtype: gl.constexpr
+):
+    """As `gpu_device.online_softmax_update`: weights, scale of the past, peak, sum of weights."""
     high = gl.where(attends, gl.maximum(top, gl.max(scores, 1) * scale), top)
     shift = gl.where(attends, high, float("inf"))
     weights = gl.exp2(scores * scale - shift[:, None])

@@ -16,6 +16,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from adaspark.kernels.gpu_arguments import Strided
 from adaspark.kernels.gpu_device import NOTHING, load_block, online_softmax_update, popcount
 from adaspark.kernels.gpu_plan import TilePlan
 from adaspark.kernels.gpu_tables import WORD, KeyBlocks, Pairs, Rows, Source
@@ -30,7 +31,7 @@ BLOCK_C = 32
 def _few(selected, attending_rows, min_rows, head, group, cubes, W, T, C, WORDS: tl.constexpr):
     """The mask of 32 rows for `cubes`, only the entries that their tile leaves to be gathered."""
     line = (head * W + group).to(tl.int64) * C
-    word = tl.load(selected + line + cubes, mask=cubes < C, other=0)
+    word = tl.load(selected + line + cubes, mask=cubes < C, other=0)  # [BLOCK]
     line = (head * T + group // WORDS).to(tl.int64) * C
     rows = tl.load(attending_rows + line + cubes, mask=cubes < C, other=0).to(tl.int32)
     return tl.where(rows < tl.load(min_rows + head), word, 0)
@@ -38,19 +39,18 @@ def _few(selected, attending_rows, min_rows, head, group, cubes, W, T, C, WORDS:
 
 @triton.jit(do_not_specialize=["W", "T", "first"])
 def _count_kernel(
-    selected,
-    attending_rows,
-    min_rows,
-    by_row,
-    by_cube,
-    W,
-    T,
-    C,
-    first,
-    WORDS: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
-    """Pairs of each row, int32 [H, R], and of each cube and group of rows, int32 [H, C, W]."""
+    selected, attending_rows, min_rows, by_row, by_cube,
+    W, T, C, first, WORDS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Pairs of each row, and of each cube and group of 32 rows; w groups from `first` on.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | selected | int32 | [H, W, C], a bit a row |
+    | attending_rows | uint8 | [H, T, C] |
+    | min_rows | int32 | [H] |
+    | by_row, by_cube | int32 | [H, w * 32], [H, C, w]: written |
+    """
     head, group = tl.program_id(0), tl.program_id(1)
     groups = tl.num_programs(1)
     bit = tl.arange(0, 32)
@@ -66,31 +66,29 @@ def _count_kernel(
 
 @triton.jit(do_not_specialize=["W", "T", "first"])
 def _fill_kernel(
-    selected,
-    attending_rows,
-    min_rows,
-    row_first,
-    cube_first,
-    pair_row,
-    pair_slot,
-    W,
-    T,
-    C,
-    first,
-    WORDS: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
-    """The row of every pair, cube by cube, and where its result goes, row by row."""
+    selected, attending_rows, min_rows, row_first, cube_first, pair_row, pair_slot,
+    W, T, C, first, WORDS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """The row of every pair, cube by cube, and where its result goes, row by row.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | selected | int32 | [H, W, C], a bit a row |
+    | attending_rows | uint8 | [H, T, C] |
+    | min_rows | int32 | [H] |
+    | row_first, cube_first | int32 | [H, w * 32], [H, C, w]: pairs before those of each |
+    | pair_row, pair_slot | int32 | [P]: written |
+    """
     head, group = tl.program_id(0), tl.program_id(1)
     groups = tl.num_programs(1)
     bit = tl.arange(0, 32)
-    slot = tl.load(row_first + (head.to(tl.int64) * groups + group) * 32 + bit)
+    slot = tl.load(row_first + (head.to(tl.int64) * groups + group) * 32 + bit)  # [32]
     for start in range(0, C, BLOCK):
         cubes = start + tl.arange(0, BLOCK)
         word = _few(selected, attending_rows, min_rows, head, first + group, cubes, W, T, C, WORDS)
         attends = (word[None, :] >> bit[:, None]) & 1
         at = (head.to(tl.int64) * C + cubes) * groups + group
-        pair = tl.load(cube_first + at, mask=cubes < C, other=0)
+        pair = tl.load(cube_first + at, mask=cubes < C, other=0)  # [BLOCK]
         pair = pair[None, :] + tl.cumsum(attends, 0) - 1
         rows = tl.broadcast_to(((first + group) * 32 + bit)[:, None], attends.shape)
         tl.store(pair_row + pair, rows, mask=attends > 0)
@@ -100,37 +98,29 @@ def _fill_kernel(
 
 @triton.jit(do_not_specialize=["cells"])
 def _pairs_kernel(
-    queries,
-    keys,
-    values,
-    results,
-    log_sums,
-    places,
-    positions,
-    tokens,
-    video_before,
-    item_cell,
-    item_first,
-    cell_first,
-    pair_row,
-    pair_slot,
-    query_head,
-    query_row,
-    key_head,
-    key_row,
-    value_head,
-    value_row,
-    share,
-    scale,
-    cells,
-    C,
-    SLOTS: tl.constexpr,
-    KEYS: tl.constexpr,
-    ROWS: tl.constexpr,
-    D: tl.constexpr,
+    queries, query_head, query_row, keys, key_head, key_row, values, value_head, value_row,
+    results, log_sums,
+    places, video_before, positions, tokens,
+    item_cell, item_first, cell_first, pair_row, pair_slot, cells, C,
+    share, scale,
+    SLOTS: tl.constexpr, KEYS: tl.constexpr, ROWS: tl.constexpr, D: tl.constexpr,
     GATHER: tl.constexpr,
-):
-    """One cube, some of the rows of one head that selected it."""
+):  # fmt: skip
+    """One cube, some of the rows of one head that selected it.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | queries | bf16, fp16 or fp32 | [H, S, D] (query_head, query_row, 1) |
+    | keys, values | as queries | [G, rows, D] (key_head, key_row, 1), (value_head, value_row, 1) |
+    | results | as queries | [P, D], row by row: written |
+    | log_sums | fp32 | [P], base 2: written |
+    | places, video_before | int32 | [R] |
+    | positions | int64 | [C * M + X], of each slot in the sequence |
+    | tokens | int32 | [C * M], the video token of each slot |
+    | item_cell | int32 | [items]: a (head, cube) cell; from `cells` on there is none |
+    | item_first, cell_first | int32 | [cells], [cells + 1]: items and pairs before a cell |
+    | pair_row, pair_slot | int32 | [P], cell by cell |
+    """
     item = tl.program_id(0)
     cell = tl.load(item_cell + item)
     if cell < cells:
@@ -138,13 +128,13 @@ def _pairs_kernel(
         begin = tl.load(cell_first + cell) + (item - tl.load(item_first + cell)) * ROWS
         pair = begin + tl.arange(0, ROWS)
         inside = pair < tl.load(cell_first + cell + 1)
-        rows = tl.load(pair_row + pair, mask=inside, other=0)
-        slot = tl.load(pair_slot + pair, mask=inside, other=0).to(tl.int64)
-        place = tl.load(places + rows).to(tl.int64)
-        before = tl.load(video_before + rows)
+        rows = tl.load(pair_row + pair, mask=inside, other=0)  # [ROWS]
+        slot = tl.load(pair_slot + pair, mask=inside, other=0).to(tl.int64)  # [ROWS]
+        place = tl.load(places + rows).to(tl.int64)  # [ROWS]
+        before = tl.load(video_before + rows)  # [ROWS]
         width = tl.arange(0, D)
         query = queries + head.to(tl.int64) * query_head + place[:, None] * query_row
-        query = tl.load(query + width[None, :])
+        query = tl.load(query + width[None, :])  # [ROWS, D]
         keys += (head // share).to(tl.int64) * key_head
         values += (head // share).to(tl.int64) * value_head
         acc = tl.zeros([ROWS, D], tl.float32)
@@ -210,27 +200,14 @@ def gather(
     results = queries.new_empty(count, queries.shape[2])
     log_sums = results.new_empty(count, dtype=torch.float32)
     _pairs_kernel[(max_items,)](
-        queries,
-        source.keys,
-        source.values,
-        results,
-        log_sums,
-        rows.places,
-        blocks.positions,
-        blocks.tokens,
-        rows.video_before,
-        item_cell,
-        item_end - items,
-        cell_first,
-        pair_row,
-        pair_slot,
-        *queries.stride()[:2],
-        *source.keys.stride()[:2],
-        *source.values.stride()[:2],
+        *Strided.of(queries),
+        *Strided.of(source.keys),
+        *Strided.of(source.values),
+        *(results, log_sums),
+        *(rows.places, rows.video_before, blocks.positions, blocks.tokens),
+        *(item_cell, item_end - items, cell_first, pair_row, pair_slot, len(items), cubes),
         heads // source.keys.shape[0],
         scale * log2(EULER),
-        len(items),
-        cubes,
         SLOTS=blocks.slots,
         KEYS=blocks.block,
         ROWS=at_once,

@@ -46,6 +46,13 @@ class TilePlan:
 def _count_attending_kernel(
     selected, attending_rows, W, T, C, WORDS: tl.constexpr, BLOCK_C: tl.constexpr
 ):
+    """One head, one tile of WORDS words of rows, some cubes: how many rows selected each.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | selected | int32 | [H, W, C], a bit a row |
+    | attending_rows | uint8 | [H, T, C]: written |
+    """
     head, tile = tl.program_id(0), tl.program_id(1)
     cubes = tl.program_id(2) * BLOCK_C + tl.arange(0, BLOCK_C)
     rows = tl.zeros([BLOCK_C], tl.int32)
@@ -53,7 +60,7 @@ def _count_attending_kernel(
         group = tile * WORDS + i
         line = (head * W + group).to(tl.int64) * C
         known = tl.where(group < W, C, 0)  # the last tile may have fewer groups
-        word = tl.load(selected + line + cubes, mask=cubes < known, other=0)
+        word = tl.load(selected + line + cubes, mask=cubes < known, other=0)  # [BLOCK_C]
         rows += popcount(word)
     line = (head * T + tile).to(tl.int64) * C
     tl.store(attending_rows + line + cubes, rows.to(tl.uint8), mask=cubes < C)
@@ -61,6 +68,15 @@ def _count_attending_kernel(
 
 @triton.jit(do_not_specialize=["T"])
 def _list_kernel(attending_rows, min_rows, whole_cubes, cubes, counts, T, C, BLOCK_C: tl.constexpr):
+    """One head, one tile: the cubes that it computes, those that all its rows see whole first.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | attending_rows | uint8 | [H, T, C] |
+    | min_rows | int32 | [H] |
+    | whole_cubes | int32 | [T]: cubes that all rows of a tile see whole |
+    | cubes, counts | int32 | [H, T, C], [H, T, 2]: written |
+    """
     head, tile = tl.program_id(0), tl.program_id(1)
     enough = tl.load(min_rows + head)
     end_whole = tl.load(whole_cubes + tile)
@@ -69,7 +85,9 @@ def _list_kernel(attending_rows, min_rows, whole_cubes, cubes, counts, T, C, BLO
     whole = 0
     for start in range(0, C, BLOCK_C):
         cube = start + tl.arange(0, BLOCK_C)
-        rows = tl.load(attending_rows + line + cube, mask=cube < C, other=0).to(tl.int32)
+        rows = tl.load(attending_rows + line + cube, mask=cube < C, other=0).to(
+            tl.int32
+        )  # [BLOCK_C]
         taken = (rows >= enough).to(tl.int32)
         place = found + tl.cumsum(taken, 0) - 1
         tl.store(cubes + line + place, cube, mask=taken > 0)

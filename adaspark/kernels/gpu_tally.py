@@ -40,7 +40,16 @@ def _whole_kernel(
     BLOCK_C: tl.constexpr,
 ):
     """A word of rows and some cubes: how many attend to them by query cube, and the keys of those
-    cubes that all come before the row."""
+    cubes that all come before the row.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | selected | int32 | [H, W, C], a bit a row |
+    | own_cube, whole_cubes | int32 | [R] |
+    | sizes | int64 | [C_all] |
+    | attended | int32 | [Q, C]: added to |
+    | pairs | int64 | [1]: added to |
+    """
     group = tl.program_id(0)
     cubes = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
     bit = tl.arange(0, 32)
@@ -53,7 +62,7 @@ def _whole_kernel(
     keys = tl.zeros([BLOCK_C], tl.int64)
     for head in range(H):
         line = (head * W + group).to(tl.int64) * C
-        word = tl.load(selected + line + cubes, mask=cubes < C, other=0)
+        word = tl.load(selected + line + cubes, mask=cubes < C, other=0)  # [BLOCK_C]
         keys += popcount(word & before)
     tl.atomic_add(pairs, tl.sum(keys * size, 0))
     first = tl.min(tl.where(own >= 0, own, NO_CUBE), 0)
@@ -62,7 +71,7 @@ def _whole_kernel(
         count = tl.zeros([BLOCK_C], tl.int32)
         for head in range(H):
             line = (head * W + group).to(tl.int64) * C
-            word = tl.load(selected + line + cubes, mask=cubes < C, other=0)
+            word = tl.load(selected + line + cubes, mask=cubes < C, other=0)  # [BLOCK_C]
             count += popcount(word & mine)
         into = attended + (cube - first_cube).to(tl.int64) * C
         tl.atomic_add(into + cubes, count, mask=cubes < C)
@@ -70,7 +79,15 @@ def _whole_kernel(
 
 @triton.jit(do_not_specialize=["R", "W", "SPAN"])
 def _partial_kernel(selected, whole_cubes, visible, pairs, R, W, C, SPAN, BLOCK: tl.constexpr):
-    """A word of rows, one head: the keys of the cubes that rows see in part."""
+    """A word of rows, one head: the keys of the cubes that rows see in part.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | selected | int32 | [H, W, C], a bit a row |
+    | whole_cubes | int32 | [R] |
+    | visible | int32 | [R, SPAN] |
+    | pairs | int64 | [1]: added to |
+    """
     group, head = tl.program_id(0), tl.program_id(1)
     bit = tl.arange(0, 32)
     row = (group * 32 + bit)[:, None]
@@ -80,7 +97,7 @@ def _partial_kernel(selected, whole_cubes, visible, pairs, R, W, C, SPAN, BLOCK:
     for start in range(0, SPAN, BLOCK):
         at = (start + tl.arange(0, BLOCK))[None, :]
         inside = (row < R) & (at < SPAN) & (whole + at < C)
-        seen = tl.load(visible + row.to(tl.int64) * SPAN + at, mask=inside, other=0)
+        seen = tl.load(visible + row.to(tl.int64) * SPAN + at, mask=inside, other=0)  # [32, BLOCK]
         word = tl.load(selected + line + whole + at, mask=inside, other=0)
         keys += (word >> bit[:, None] & 1) * seen
     tl.atomic_add(pairs, tl.sum(tl.sum(keys, 1), 0))
@@ -90,7 +107,13 @@ def _partial_kernel(selected, whole_cubes, visible, pairs, R, W, C, SPAN, BLOCK:
 def _entropy_kernel(
     scores, entropies, first_row, R, line, all_rows, BLOCK_R: tl.constexpr, BLOCK_C: tl.constexpr
 ):
-    """One head, some rows from `first_row` on: the entropy of their weights, in nats."""
+    """One head, some rows from `first_row` on: the entropy of their weights, in nats.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | scores | fp32 | [H, R, line], exponents of two |
+    | entropies | fp32 | [H, all_rows]: written |
+    """
     head = tl.program_id(0).to(tl.int64)
     row = tl.program_id(1) * BLOCK_R + tl.arange(0, BLOCK_R)
     cubes = tl.arange(0, BLOCK_C)
