@@ -64,14 +64,13 @@ def test_a_layer_reported_at_once_gives_the_trace_of_its_segments(
     model.to(DEVICE)
     inputs = {name: value.to(DEVICE) for name, value in prompt([(3, 3, 2), (2, 2, 3)]).items()}
     small = Thresholds(grouped_rows=0, selection_bytes=1)
-    listen = partial(gpu.listen_to_all, thresholds=small)
-    module = SimpleNamespace(listen_to_all=listen)
+    module = SimpleNamespace(report_dense=partial(gpu.report_dense, thresholds=small))
     monkeypatch.setattr(gpu_loading, "for_attention", lambda *_: module)
     attend = partial(gpu.sparse_attention, thresholds=small)
     with use_backend(Implementation(attend, gpu.sparse_ffn)):
         logits, trace = answered(model, inputs)
         usual = halves._observer
-        monkeypatch.setattr(halves, "_observer", lambda *given: usual(*given).hear)
+        monkeypatch.setattr(halves, "_observer", lambda *given: usual(*given).observe)
         expected, plain = answered(model, inputs)
     assert torch.equal(logits, expected)
     for field in fields(Trace):

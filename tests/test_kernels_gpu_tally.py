@@ -16,7 +16,7 @@ from adaspark.kernels.gpu_thresholds import Thresholds
 from adaspark.rules import Rule, top_p
 from adaspark.selection import entropy
 from adaspark.sequence import Segment, SequenceMap
-from adaspark.tally import Listener, Tally
+from adaspark.tally import Tally, TallyObserver
 
 DEVICE = interpreted.DEVICE
 UNGROUPED = Thresholds(grouped_rows=0)
@@ -63,7 +63,7 @@ def reported(scene: Scene, rule: Rule, thresholds: Thresholds = UNGROUPED) -> Bo
     both = Both(sequence, [], [])
     ways = (
         lambda *one: both.recorded.append(one),
-        Listener(lambda *one: pytest.fail("reported by segments"), both.tallies.append),
+        TallyObserver(lambda *one: pytest.fail("reported by segments"), both.tallies.append),
     )
     for observe in ways:
         gpu.sparse_attention(

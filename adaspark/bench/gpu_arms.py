@@ -132,7 +132,7 @@ class Arena:
     def attending(
         self, sequence: SequenceMap, selections: Selections, pairs: int, repeats: int
     ) -> dict[str, Any]:
-        """Plan for `selections` of `pairs` (query, key) pairs and attend: as routed, by each path."""
+        """Plan for `selections` of `pairs` (query, key) pairs and attend; by each path alone."""
         output = torch.empty_like(self.queries)
         blocks = gpu_tables.KeyBlocks.of(sequence)
         works: list[gpu_route.Work] = []

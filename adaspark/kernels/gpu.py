@@ -17,6 +17,7 @@ from adaspark.attention import Observer, cube_probs
 from adaspark.kernels import gpu_decode, gpu_decode_attend, gpu_gate, gpu_route
 from adaspark.kernels.gpu_ffn import sparse_ffn
 from adaspark.kernels.gpu_plan import count_attending
+from adaspark.kernels.gpu_report import report, report_new_text, text_choices
 from adaspark.kernels.gpu_tables import (
     NO_TOKEN,
     WORD,
@@ -27,17 +28,16 @@ from adaspark.kernels.gpu_tables import (
     pack,
 )
 from adaspark.kernels.gpu_tally import tally, write_entropies
-from adaspark.kernels.gpu_tell import tell, tell_new, words_of
 from adaspark.kernels.gpu_thresholds import MEASURED, Thresholds
 from adaspark.rules import Rule
 from adaspark.selection import entropy, keep_cubes
 from adaspark.sequence import SequenceMap
-from adaspark.tally import Listener
+from adaspark.tally import TallyObserver
 
 ROWS_AT_ONCE = 1024
 """Rows that rules other than top-p choose for at a time."""
 
-__all__ = ["cube_means", "listen_to_all", "sparse_attention", "sparse_ffn", "try_one"]
+__all__ = ["cube_means", "report_dense", "sparse_attention", "sparse_ffn", "try_one"]
 
 Choose = Callable[..., Tensor]
 """The signature of `choose_cubes`."""
@@ -71,34 +71,31 @@ def sparse_attention(
             scores = gpu_decode.score(queries, means, scale=scale)
             selected = gpu_decode.kept(scores, p=rule.amount)
             if observe is not None:
-                tell_new(observe, scores, selected, sequence, len(means))
-            return gpu_decode_attend.attend(
-                *(queries, keys, values, sequence, selected),
-                scale=scale,
-                splits=thresholds.splits,
-            )
+                report_new_text(observe, scores, selected, sequence, len(means))
+            given = (queries, keys, values, sequence, selected)
+            return gpu_decode_attend.attend(*given, scale=scale, splits=thresholds.splits)
         heads, count, width = queries.shape
         share = heads // keys.shape[0]
         grouped = count * share <= thresholds.grouped_rows
-        asked = queries.reshape(-1, share * count, width) if grouped else queries
-        output = torch.zeros_like(asked)
+        row_queries = queries.reshape(-1, share * count, width) if grouped else queries
+        output = torch.zeros_like(row_queries)
         blocks = KeyBlocks.of(sequence, thresholds.block_costs)
         source = Source.of(keys, values, blocks, copied=count >= thresholds.copy_queries)
         start = sequence.length - count
-        listener = observe if isinstance(observe, Listener) and not grouped else None
+        observer = observe if isinstance(observe, TallyObserver) and not grouped else None
         grouping = share if grouped else 1
         for rows in row_chunks(sequence, start, heads, grouping, thresholds.selection_bytes):
-            entropies = None if listener is None else means.new_zeros(heads, rows.count)
-            selected = choose(asked, means, blocks, rows, rule, scale, entropies, thresholds)
+            entropies = None if observer is None else means.new_zeros(heads, rows.count)
+            selected = choose(row_queries, means, blocks, rows, rule, scale, entropies, thresholds)
             work = gpu_route.attend(
-                asked, source, output, blocks, rows, selected, scale, thresholds
+                row_queries, source, output, blocks, rows, selected, scale, thresholds
             )
-            if listener is not None and entropies is not None:
-                words = words_of(queries, means, start, rows, selected, scale)
+            if observer is not None and entropies is not None:
+                words = text_choices(queries, means, start, rows, selected, scale)
                 executed = work.executed(blocks, rows)
-                listener.add(tally(selected, rows, sequence.layout, entropies, executed, words))
+                observer.add(tally(selected, rows, sequence.layout, entropies, executed, words))
             elif observe is not None:
-                tell(observe, queries, means, start, blocks, rows, work, scale)
+                report(observe, queries, means, start, blocks, rows, work, scale)
         return output.reshape(queries.shape)
 
 
@@ -161,8 +158,8 @@ def choose_cubes(
         part = slice(start, start + ROWS_AT_ONCE)
         own = torch.arange(cubes, device=means.device) == rows.own_cube[part, None]
         candidates = (blocks.first_tokens[:cubes] < rows.video_before[part, None]) & ~own
-        asked = queries.index_select(1, rows.places[part])
-        mass = cube_probs(asked, means[:, :cubes], candidates, scale=scale)
+        row_queries = queries.index_select(1, rows.places[part])
+        mass = cube_probs(row_queries, means[:, :cubes], candidates, scale=scale)
         kept = keep_cubes(mass, candidates, rule, positions=rows.positions[part])
         if entropies is not None:
             entropies[:, part] = entropy(mass)
@@ -170,16 +167,16 @@ def choose_cubes(
     return torch.cat(found, 1)
 
 
-def listen_to_all(
+def report_dense(
     queries: Tensor,
     means: Tensor,
     sequence: SequenceMap,
-    listener: Listener,
+    observer: TallyObserver,
     *,
     scale: float,
     thresholds: Thresholds = MEASURED,
 ) -> None:
-    """Tell of the last queries of a sequence, [H, S, D], that attend to whatever they see: `means`
+    """Report the last queries of a sequence, [H, S, D], that attend to whatever they see: `means`
     fp32 [G, C, D] say how evenly they would.
     """
     heads, count, _ = queries.shape
@@ -187,7 +184,7 @@ def listen_to_all(
         if gpu_decode.fits(queries, len(means), sequence):
             scores = gpu_decode.score(queries, means, scale=scale)
             every = torch.ones_like(scores, dtype=torch.uint8)
-            return tell_new(listener, scores, every, sequence, len(means))
+            return report_new_text(observer, scores, every, sequence, len(means))
         start, terms = sequence.length - count, gpu_gate.mean_terms(means, queries.dtype)
         blocks = KeyBlocks.of(sequence)
         for rows in row_chunks(sequence, start, heads, 1, thresholds.selection_bytes):
@@ -197,10 +194,9 @@ def listen_to_all(
             ):
                 write_entropies(scores, first, cubes, entropies)
             seen = blocks.first_tokens[: rows.end_cube] < rows.video_before[:, None]
-            words = words_of(queries, means, start, rows, pack(seen[None]), scale)
+            words = text_choices(queries, means, start, rows, pack(seen[None]), scale)
             executed = (rows.video_before + rows.text_before).long()
-            heard = tally(pack(seen[None]), rows, sequence.layout, entropies, executed, words)
-            listener.add(heard)
+            observer.add(tally(pack(seen[None]), rows, sequence.layout, entropies, executed, words))
 
 
 def try_one(device: torch.device) -> None:
