@@ -23,7 +23,16 @@ from triton.compiler import CompiledKernel
 from triton.runtime import driver
 
 from adaspark.bench.planted import video_sequence
-from adaspark.kernels import gpu, gpu_ffn, gpu_gate, gpu_merge, gpu_plan, gpu_tables, gpu_union
+from adaspark.kernels import (
+    gpu,
+    gpu_ffn,
+    gpu_gate,
+    gpu_merge,
+    gpu_plan,
+    gpu_rows,
+    gpu_tables,
+    gpu_union,
+)
 from adaspark.rules import Rule, top_p
 from adaspark.sequence import SequenceMap
 
@@ -124,7 +133,7 @@ def choose(cubes: int) -> None:
     """The last rows of a video, which may choose from almost as many `cubes`."""
     sequence = video_sequence(cubes * 64, 64, torch.device("cpu"))
     segment = max(sequence.segments(), key=lambda segment: segment.end_cube)
-    rows = gpu_tables.Rows.of([segment], int(segment.positions[0]))
+    rows = gpu_rows.Rows.of([segment], int(segment.positions[0]))
     queries = torch.zeros(7, rows.count, 128, dtype=torch.bfloat16)
     terms = gpu_gate.mean_terms(torch.zeros(1, cubes, 128), queries.dtype)
     blocks = gpu_tables.KeyBlocks.of(sequence)

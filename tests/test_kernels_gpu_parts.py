@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from test_kernels_gpu import SMALL, on_device
 
 from adaspark import ffn
-from adaspark.kernels import gpu, gpu_ffn, gpu_gate, gpu_nucleus, gpu_tables
+from adaspark.kernels import gpu, gpu_ffn, gpu_gate, gpu_nucleus, gpu_rows, gpu_tables
 from adaspark.rules import TOKEN_RULES, Rule, top_p
 from adaspark.selection import nucleus
 from adaspark.sequence import SequenceMap
@@ -26,7 +26,7 @@ DEVICE = interpreted.DEVICE
 def chosen(sequence: SequenceMap, scores: torch.Tensor, p: float) -> list[torch.Tensor]:
     """Rows x cubes, a segment each, that the gate keeps where `scores` [R, C] are the logits."""
     blocks = gpu_tables.KeyBlocks.of(sequence)
-    rows = gpu_tables.Rows.of(sequence.segments(0), 0)
+    rows = gpu_rows.Rows.of(sequence.segments(0), 0)
     width = max(16, 1 << (scores.shape[1] - 1).bit_length())
     means = torch.eye(scores.shape[1], width, device=DEVICE)[None]
     queries = torch.zeros(1, sequence.length, width, device=DEVICE)
@@ -185,7 +185,7 @@ def test_parts_of_rows_hold_each_row_once_and_all_that_it_may_choose_from(
     scene: object, most: int, few: int
 ) -> None:
     sequence: SequenceMap = scene.build()  # type: ignore[attr-defined]
-    rows = gpu_tables.Rows.of(sequence.segments(0), 0)
+    rows = gpu_rows.Rows.of(sequence.segments(0), 0)
     ends = [segment.end_cube for segment in rows.segments for _ in segment.positions]
     parts = rows.parts(max_scores=most, merged_cubes=few)
     assert [part.start for part, _ in parts] == [0, *(part.stop for part, _ in parts[:-1])]

@@ -19,7 +19,7 @@ from torch.nn.functional import linear, scaled_dot_product_attention, silu
 
 from adaspark.bench.planted import TEXT, Planted, video_sequence
 from adaspark.ffn import norms_of
-from adaspark.kernels import gpu, gpu_ffn, gpu_route, gpu_tables
+from adaspark.kernels import gpu, gpu_ffn, gpu_route, gpu_rows, gpu_tables
 from adaspark.kernels.gpu_thresholds import MEASURED, Thresholds
 from adaspark.rules import Rule, top_p
 from adaspark.sequence import SequenceMap
@@ -36,7 +36,7 @@ UNION = Thresholds(gather_rows=2**62, hopper_waves=inf)
 """All entries by tiles of the general kernel."""
 GATHER = Thresholds(gather_slots=0, min_gain=-inf, pair_keys=0, hopper_waves=inf)
 """All entries that may be gathered are."""
-Selections = Sequence[tuple[gpu_tables.Rows, Tensor]]
+Selections = Sequence[tuple[gpu_rows.Rows, Tensor]]
 BACKENDS = {"flash": SDPBackend.FLASH_ATTENTION, "cudnn": SDPBackend.CUDNN_ATTENTION}
 
 

@@ -17,7 +17,8 @@ from adaspark.bench.gpu_arms import HEADS, SCALE, Arena, seconds
 from adaspark.bench.planted import Planted, video_sequence
 from adaspark.errors import UserError
 from adaspark.kernels import gpu_plan, gpu_route, gpu_tables
-from adaspark.kernels.gpu_tables import WORD, KeyBlocks, Rows
+from adaspark.kernels.gpu_rows import Rows
+from adaspark.kernels.gpu_tables import WORD, KeyBlocks
 from adaspark.kernels.gpu_thresholds import MEASURED
 
 BLOCK = 128

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from adaspark.kernels.gpu_tables import WORD, KeyBlocks, Rows, chunks, pack
+from adaspark.kernels.gpu_rows import Rows, chunks
+from adaspark.kernels.gpu_tables import WORD, KeyBlocks, pack
 from adaspark.sequence import SequenceMap
 
 SIDE = 16  # merged tokens a row and a column: 448 x 448 pixels

@@ -18,15 +18,8 @@ from adaspark.kernels import gpu_decode, gpu_decode_attend, gpu_gate, gpu_route
 from adaspark.kernels.gpu_ffn import sparse_ffn
 from adaspark.kernels.gpu_plan import count_attending
 from adaspark.kernels.gpu_report import report, report_new_text, text_choices
-from adaspark.kernels.gpu_tables import (
-    NO_TOKEN,
-    WORD,
-    KeyBlocks,
-    Rows,
-    Source,
-    chunks,
-    pack,
-)
+from adaspark.kernels.gpu_rows import Rows, chunks
+from adaspark.kernels.gpu_tables import NO_TOKEN, WORD, KeyBlocks, Source, pack
 from adaspark.kernels.gpu_tally import tally, write_entropies
 from adaspark.kernels.gpu_thresholds import MEASURED, Thresholds
 from adaspark.rules import Rule

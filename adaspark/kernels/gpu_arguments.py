@@ -11,7 +11,8 @@ from typing import NamedTuple
 from torch import Tensor
 
 from adaspark.kernels.gpu_plan import TilePlan
-from adaspark.kernels.gpu_tables import KeyBlocks, Pairs, Rows
+from adaspark.kernels.gpu_rows import Rows
+from adaspark.kernels.gpu_tables import KeyBlocks, Pairs
 
 
 class Strided(NamedTuple):

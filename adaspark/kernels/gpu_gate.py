@@ -19,7 +19,8 @@ from torch import Tensor
 
 from adaspark.kernels.gpu_arguments import Strided
 from adaspark.kernels.gpu_nucleus import nucleus
-from adaspark.kernels.gpu_tables import WORD, KeyBlocks, Rows
+from adaspark.kernels.gpu_rows import Rows
+from adaspark.kernels.gpu_tables import WORD, KeyBlocks
 from adaspark.kernels.gpu_tally import write_entropies
 from adaspark.kernels.gpu_thresholds import MEASURED, Thresholds
 

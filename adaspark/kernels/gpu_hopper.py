@@ -36,7 +36,8 @@ from adaspark.kernels.gpu_hopper_device import (
     slot_of,
 )
 from adaspark.kernels.gpu_plan import TilePlan, plan
-from adaspark.kernels.gpu_tables import KeyBlocks, Rows, Source, pack
+from adaspark.kernels.gpu_rows import Rows
+from adaspark.kernels.gpu_tables import KeyBlocks, Source, pack
 from adaspark.sequence import SequenceMap
 
 ROWS, KEYS = 128, 64

@@ -19,7 +19,8 @@ from torch import Tensor
 from adaspark.kernels.gpu_arguments import Strided
 from adaspark.kernels.gpu_device import NOTHING, load_block, online_softmax_update, popcount
 from adaspark.kernels.gpu_plan import TilePlan
-from adaspark.kernels.gpu_tables import WORD, KeyBlocks, Pairs, Rows, Source
+from adaspark.kernels.gpu_rows import Rows
+from adaspark.kernels.gpu_tables import WORD, KeyBlocks, Pairs, Source
 
 GATHERED_ROWS = 64
 """The max_items rows multiplied with a cube at a time."""

@@ -15,7 +15,8 @@ import triton.language as tl
 from torch import Tensor
 
 from adaspark.kernels.gpu_device import popcount
-from adaspark.kernels.gpu_tables import WORD, KeyBlocks, Rows
+from adaspark.kernels.gpu_rows import Rows
+from adaspark.kernels.gpu_tables import WORD, KeyBlocks
 from adaspark.kernels.gpu_thresholds import Thresholds
 
 

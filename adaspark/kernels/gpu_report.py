@@ -13,7 +13,8 @@ from torch import Tensor
 
 from adaspark.attention import Choice, Observer, cube_probs
 from adaspark.kernels import gpu_decode_attend, gpu_route
-from adaspark.kernels.gpu_tables import KeyBlocks, Rows, unpack
+from adaspark.kernels.gpu_rows import Rows
+from adaspark.kernels.gpu_tables import KeyBlocks, unpack
 from adaspark.sequence import Segment, SequenceMap
 from adaspark.tally import Tally, TallyObserver
 

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from adaspark.kernels import gpu_hopper_loading, gpu_merge, gpu_union
 from adaspark.kernels.gpu_plan import TilePlan, plan
-from adaspark.kernels.gpu_tables import KeyBlocks, Rows, Source, shape_for
+from adaspark.kernels.gpu_rows import Rows
+from adaspark.kernels.gpu_tables import KeyBlocks, Source, shape_for
 from adaspark.kernels.gpu_thresholds import MEASURED, Thresholds
 
 

@@ -13,7 +13,7 @@ import triton.language as tl
 from torch import Tensor
 
 from adaspark.kernels.gpu_device import popcount
-from adaspark.kernels.gpu_tables import Rows
+from adaspark.kernels.gpu_rows import Rows
 from adaspark.layout import CubeLayout
 from adaspark.sequence import Segment
 from adaspark.tally import Tally, video_queries

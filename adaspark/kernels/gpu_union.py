@@ -31,7 +31,8 @@ from adaspark.kernels.gpu_device import (
     score_block,
 )
 from adaspark.kernels.gpu_plan import TilePlan
-from adaspark.kernels.gpu_tables import KeyBlocks, Pairs, Rows, Source
+from adaspark.kernels.gpu_rows import Rows
+from adaspark.kernels.gpu_tables import KeyBlocks, Pairs, Source
 from adaspark.kernels.gpu_thresholds import TileShape
 
 MAX_SPLITS = 64
