@@ -1,6 +1,6 @@
 """What `adaspark bench gpu --parts flex` times: PyTorch's FlexAttention with the same mask.
 
-FlexAttention skips blocks of 128 x 128 that no row attends and masks the others key by key. Queries
+FlexAttention skips blocks of 128 x 128 that no row selected and masks the others key by key. Queries
 and keys are laid out cube by cube for it, as for our kernels; building its block mask is not timed.
 """
 
@@ -30,7 +30,7 @@ LIMIT = 1e-2
 def flex(tokens: int, repeats: int, device: torch.device) -> list[dict[str, Any]]:
     """Milliseconds of FlexAttention and of our kernels for each planted selection.
 
-    Raises UserError where both disagree, or where the selection takes several chunks of rows.
+    Raises UserError if both disagree, or if the selection takes several chunks of rows.
     """
     arena = Arena.of(tokens, device)
     sequence = video_sequence(tokens, CUBE_TOKENS, device)

@@ -114,6 +114,6 @@ def _ffn(sequence: SequenceMap, hidden: Tensor) -> float:
 
 
 def _relative(found: Tensor, expected: Tensor) -> float:
-    """RMS error over RMS; NaN where anything is."""
+    """RMS error over RMS; NaN if anything is NaN."""
     error = (found.float() - expected.float()).square().mean().sqrt()
     return float(error / expected.float().square().mean().sqrt())

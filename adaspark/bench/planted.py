@@ -1,8 +1,8 @@
 """Selections of a set density and inflation, planted: what the kernels are timed on.
 
 Inflation is what tiles pay for rows that disagree: cubes that a tile of TILE rows computes over
-cubes that a row of it attends. Real neighbours overlap more than these, whose selections are drawn
-independently. Axes: H heads, R rows, W groups of 32 rows, C cubes.
+cubes that a row of it selected. Real neighbours overlap more than these, whose selections are
+drawn independently. Axes: H heads, R rows, W groups of 32 rows, C cubes.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def pack(keys, values, tables, layer, counter):
         group = task % groups
         slot, _, lanes, _, _, _ = tables.panels[task // groups]
         for key in range(lanes):
-            position = tables.positions[slot + key]  # any where the slot is empty: weighs nothing
+            position = tables.positions[slot + key]  # any, if the slot is empty: its weight is 0
             at, to = slot * width + key, (slot + key) * padded(width)
             for d in range(width):
                 layer.keys[group, at + d * lanes] = keys[group, position, d]

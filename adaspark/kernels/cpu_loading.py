@@ -20,7 +20,7 @@ class Loaded(NamedTuple):
 
 
 def for_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Any:
-    """The module `cpu` where its `sparse_attention` is the fastest for these, else None."""
+    """The module `cpu` if its `sparse_attention` is the fastest for these, else None."""
     tensors = (queries, keys, values)
     if queries.device.type != "cpu" or queries.shape[1] < MIN_QUERIES:
         return None

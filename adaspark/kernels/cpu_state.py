@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from adaspark.kernels.cpu_vector import LANES, WIDE, block
 
 PANEL = 64
-"""Most keys of a panel."""
+"""The most keys of a panel."""
 TILE_ROWS = 512
 BATCH = 48
 """Rows multiplied with a panel at once: their scores and the panel fit the first-level cache."""
@@ -73,7 +73,7 @@ class Layer(NamedTuple):
 class Choices(NamedTuple):
     """Flat [H, n, C] tables, one segment after the other, and the entropy of `probs`, [n, H].
 
-    Empty where a mode does not use them.
+    Empty if a mode does not use them.
     """
 
     probs: Floats
@@ -134,7 +134,7 @@ class Scratch(NamedTuple):
 
 
 def compiled(function: Any) -> Any:
-    """Compile without the interpreter's lock; kept on disk where a folder can be written."""
+    """Compile without the interpreter's lock; kept on disk if a folder can be written."""
     with cache_folder():
         try:
             return njit(nogil=True, cache=True)(function)
@@ -194,7 +194,7 @@ def multiply(a, a_rows, b, b_start, stride, depth, c, c_rows, rows, columns):
 
 @compiled
 def make_scratch(tiles, share, width):
-    """Memory for the largest of the tiles, uninitialised where each tile writes first."""
+    """Memory for the largest of the tiles, uninitialised if each tile writes first."""
     rows = (tiles[:, 1] - tiles[:, 0]).max() * share
     rows = (rows + WIDE - 1) // WIDE * WIDE
     cubes = tiles[:, 3].max()

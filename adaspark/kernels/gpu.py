@@ -55,7 +55,7 @@ def sparse_attention(
     `choose` may stand for `choose_cubes` (except in decoding), as benchmarks plant selections.
     """
     choose = choose or choose_cubes
-    with torch.cuda.device_of(queries):  # Triton launches where torch is
+    with torch.cuda.device_of(queries):  # Triton launches on torch's device
         queries, keys, values = (
             t if t.stride(-1) == 1 else t.contiguous() for t in (queries, keys, values)
         )

@@ -22,7 +22,7 @@ def popcount(word):
 def online_softmax_update(acc, top, total, scores, scale, values, attends):
     """Add one block of keys to the running softmax: weighted sum, top score, sum of weights.
 
-    `scores` [rows, keys] become powers of two times `scale`, -inf where a key is hidden; `attends`
+    `scores` [rows, keys] become powers of two times `scale`, -inf if a key is hidden; `attends`
     bool [rows]: the weights of a row that does not attend to the block become exactly 0, because
     its scores are shifted by infinity.
     """
@@ -100,7 +100,7 @@ def score_block(
     RAGGED: tl.constexpr,
     CAUSAL: tl.constexpr,
 ):
-    """Block `i` of a list of cubes: scores, -inf where hidden, values, and which rows attend to it.
+    """Block `i` of a list of cubes: scores, -inf if hidden, values, and which rows attend to it.
 
     `word` points at the rows' words of the selected-block mask for cube 0, `bit` is their bit in
     it; no row attends to a block from `end` on. `before` int32 [rows]: the video tokens that a row

@@ -131,7 +131,7 @@ def _spread(computed: Tensor, output: Tensor, place: Tensor, slot: Tensor, *, me
         return
     width = output.shape[1]
     block = min(256, triton.next_power_of_2(width))
-    with torch.cuda.device_of(computed):  # Triton launches where torch is
+    with torch.cuda.device_of(computed):  # Triton launches on torch's device
         _spread_kernel[cubes, triton.cdiv(width, block)](
             computed, output, place, slot, slots, width, MEAN=mean, ROWS=32, BLOCK=block
         )

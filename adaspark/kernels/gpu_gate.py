@@ -142,7 +142,7 @@ def choose(
 
     `queries` [H, S, D] hold the rows at their places; `terms` [1 to 3, G, C_all, D] as from
     `mean_terms`; 0 < p < 1; C is the rows' `end_cube`, MAX_CUBES at most. Scores and sums are
-    fp32. Writes to `entropies` fp32 [H, R], where given, of rows that may choose.
+    fp32. Writes `entropies` fp32 [H, R], if given, of the rows that may choose.
     """
     heads = queries.shape[0]
     selected = torch.zeros(

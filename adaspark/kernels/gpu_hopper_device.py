@@ -88,7 +88,7 @@ def accumulate_values(weights, acc, buffers, i):
 
 @gluon.jit
 def hide(scores, tokens, slot, before, span, i, RAGGED: gl.constexpr):
-    """`scores`, -inf where a row may not see a key of block `i`."""
+    """`scores`, -inf if a row may not see a key of block `i`."""
     KEYS: gl.constexpr = scores.shape[1]
     _, text_blocks, whole, _ = span
     text_before, video_before = before

@@ -19,7 +19,7 @@ MIN_CAPABILITY = (8, 0)
 
 
 class Loaded(NamedTuple):
-    """The module `gpu`, or None, and what there is to say about it; `gpu_hopper` where it runs."""
+    """The module `gpu`, or None, and what there is to say about it; `gpu_hopper` if it runs."""
 
     gpu: Any
     why: str
@@ -27,7 +27,7 @@ class Loaded(NamedTuple):
 
 
 def for_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Any:
-    """The module `gpu` where its `sparse_attention` can compute these, else None."""
+    """The module `gpu` if its `sparse_attention` can compute these, else None."""
     tensors = (queries, keys, values)
     if queries.shape[-1] not in WIDTHS or any(t.dtype != queries.dtype for t in tensors):
         return None
@@ -37,7 +37,7 @@ def for_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Any:
 
 
 def for_ffn(hidden: Tensor) -> Any:
-    """The module `gpu` where its `sparse_ffn` can compute this, else None."""
+    """The module `gpu` if its `sparse_ffn` can compute this, else None."""
     return None if torch.is_grad_enabled() else _for(hidden)
 
 

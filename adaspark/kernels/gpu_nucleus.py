@@ -92,7 +92,7 @@ def nucleus(scores, near, pace, p, lowest):
         smallest = low.to(tl.float32, bitcast=True)
         alone = heavy - light < 1.5 * smallest
         open_rows = tl.max(tl.where((high - low > 1) & (alone == 0), 1, 0))
-        between = tl.maximum(heavy - light, 1e-30)  # nothing where a row has no candidate
+        between = tl.maximum(heavy - light, 1e-30)  # 0 if a row has no candidate
         rate = (high - low).to(tl.float32) / between
         bounded = (low > lowest) & (high < ABOVE_ONE)
         pace = tl.where(bounded & (between > FEW * smallest), rate, pace)

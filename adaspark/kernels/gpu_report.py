@@ -1,4 +1,4 @@
-"""Reporting what the GPU kernels chose to whoever records: of each segment, or of text alone.
+"""Reports to recorders of what the GPU kernels chose: by segment, or of text alone.
 
 Probabilities are computed for this alone, from the scores or anew. Axes as in `gpu.py`.
 """

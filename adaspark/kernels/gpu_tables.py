@@ -30,8 +30,8 @@ NO_TOKEN = 2**31 - 1
 class KeyBlocks:
     """The keys of a sequence in the order of the kernels: cube by cube, then text.
 
-    `positions` int64 [C * M + X] in the sequence (0 where padded), `tokens` int32 [C * M] the video
-    token of each slot, NO_TOKEN where padded; `first_tokens` int32 [C] of each cube. `block` slots
+    `positions` int64 [C * M + X] in the sequence (0 if padded), `tokens` int32 [C * M] the video
+    token of each slot, NO_TOKEN if padded; `first_tokens` int32 [C] of each cube. `block` slots
     are computed at a time; `slots` is M; `ragged` says whether any slot is padded.
     """
 
@@ -145,7 +145,7 @@ class Source:
 
 
 def shape_for(dtype: torch.dtype, rows: int, thresholds: Thresholds = MEASURED) -> TileShape:
-    """Tiles of 128 rows where there are as many, and where 16-bit numbers leave room for them.
+    """Tiles of 128 rows, if there are as many and 16-bit numbers leave room for them.
 
     Heads of 128 and 16-bit numbers take 99 KB of shared memory, twice that on Hopper: every GPU
     since compute capability 8.0 has it.

@@ -21,7 +21,7 @@ from adaspark.tally import Tally, video_queries
 LN_2 = tl.constexpr(0.6931471805599453)
 NO_CUBE = tl.constexpr(2**30)
 SCORES_AT_ONCE = 2048
-"""Scores of a program, where a row does not have more."""
+"""Scores of a program, if a row does not have more."""
 
 
 @triton.jit(do_not_specialize=["R", "W", "first_cube"])

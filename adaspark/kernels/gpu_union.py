@@ -36,7 +36,7 @@ from adaspark.kernels.gpu_tables import KeyBlocks, Pairs, Source
 from adaspark.kernels.gpu_thresholds import TileShape
 
 MAX_SPLITS = 64
-"""Most programs that share the keys of one tile where tiles are few."""
+"""The most programs that share the keys of one tile, if tiles are few."""
 
 
 @triton.jit(do_not_specialize=["R", "W", "T", "text_keys", "first_tile", "pair_rows", "part_rows"])
