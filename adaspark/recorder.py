@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from threading import RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,10 +17,12 @@ from adaspark.recorder_finish import Kept, finish
 from adaspark.recorder_sums import Summed, closed_forms, figures_of, settle, summed_rows
 from adaspark.selection import entropy
 from adaspark.sequence import Segment, SequenceMap
-from adaspark.session import Session
 from adaspark.tally import Tally
 from adaspark.trace import QUERY_TABLE_BYTES, Trace
 from adaspark.trace_meta import Meta, Word
+
+if TYPE_CHECKING:
+    from adaspark.session import Session
 
 
 @dataclass

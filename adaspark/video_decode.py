@@ -1,7 +1,9 @@
 """Decoding the frames of a video with PyAV, chosen ones or all, one at a time.
 
-Measured against decord 0.6 on 320 x 180 and 1280 x 720 H.264 of 20 s to an hour, PyAV takes from
-a third of its time (64 frames of an hour) to the same (every frame), so there is one decoder.
+There is one decoder, so that there is one reading of a file. decord 0.6 was measured beside it on
+H.264 and is a second opinion of the tests alone: 64 frames of an hour took it 10.9 s against 2.4 s
+here, 64 of a minute 1.2 s against 1.6 s, 16 of 20 s of 720p 1.4 s against 3.5 s, every frame the
+same; it hides damage, and knows no colour but one.
 """
 
 from collections.abc import Iterator, Sequence

@@ -12,9 +12,9 @@ from viz.palette import css_variables
 
 
 def head() -> str:
-    """`<style>`, the scripts' addresses and their one entrance, for the page's head."""
+    """`<style>` and the entrance to our scripts, for the page's head."""
     own = (scripts.STATIC / "studio.css").read_text("utf-8")
-    return f"<style>{css_variables()}\n{viewer_css()}\n{own}</style>\n{scripts.head()}"
+    return f"<style>{css_variables()}\n{viewer_css()}\n{own}</style>\n{scripts.dispatcher()}"
 
 
 HEADER = """

@@ -7,19 +7,23 @@ keep the modules for good and ask for nothing on a second visit.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from functools import cache
 from pathlib import Path
 
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from viz import modules
 
 STATIC = Path(__file__).parent / "static"
 ENTRY = "app/static/page.js"
 _HEADERS = {
+    "Vary": "Accept-Encoding",
     "Cache-Control": "public, max-age=31536000, immutable",
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'",
@@ -45,26 +49,81 @@ def folder() -> str:
     return f"studio/modules/{digest.hexdigest()[:16]}"
 
 
+@cache
+def _zipped(path: str) -> bytes:
+    """A module as it is sent: Gradio would compress it anew for each visitor."""
+    return gzip.compress(files()[path].encode(), mtime=0)
+
+
 def route() -> Route:
     """The route of the modules. A browser asks for those of an older page only if it lost them."""
 
-    def module(request: Request) -> Response:
-        source = files().get(request.path_params["path"])
-        if source is None:
+    async def module(request: Request) -> Response:
+        path = request.path_params["path"]
+        if path not in files():
             return PlainTextResponse("There is no such script; reload the page.", 404)
-        return Response(source, media_type="text/javascript", headers=_HEADERS)
+        if "gzip" not in request.headers.get("accept-encoding", ""):
+            return Response(files()[path], media_type="text/javascript", headers=_HEADERS)
+        headers = {**_HEADERS, "Content-Encoding": "gzip"}
+        return Response(_zipped(path), media_type="text/javascript", headers=headers)
 
     return Route(f"/{folder()}/{{path:path}}", module)
 
 
-def head() -> str:
-    """Elements of the page's head: all modules are asked for at once, and one function is defined.
+class Preload:
+    """ASGI middleware: the page as it is served asks for every module, after Gradio's own scripts.
 
-    `adasparkCall(name, ...values)` is what Gradio's events call; it promises what page.js's
-    function of that name returns. Other scripts have no way in.
+    Gradio adds our head only once its own scripts have run, which is when the modules are needed.
     """
-    preloads = (f'<link rel="modulepreload" href="{folder()}/{path}">' for path in files())
-    return "\n".join((*preloads, f"<script>{_DISPATCHER % f'./{folder()}/{ENTRY}'}</script>"))
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand everything on, the page with its links."""
+        if scope["type"] == "http" and scope["method"] == "GET" and _is_page(scope):
+            await self._app(scope, receive, _WithLinks(send))
+        else:
+            await self._app(scope, receive, send)
+
+
+class _WithLinks:
+    """A response with the links at the end of its head, where it has one."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._start: Message = {}
+        self._body = b""
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._start = message
+            return
+        self._body += message.get("body", b"")
+        if message.get("more_body"):
+            return
+        body = self._body.replace(b"</head>", f"{links()}</head>".encode(), 1)
+        MutableHeaders(scope=self._start)["content-length"] = str(len(body))
+        await self._send(self._start)
+        await self._send({"type": "http.response.body", "body": body})
+
+
+def _is_page(scope: Scope) -> bool:
+    return bool(scope["path"].rstrip("/") == scope.get("root_path", "").rstrip("/"))
+
+
+def links() -> str:
+    """Elements that ask for every module."""
+    link = '<link rel="modulepreload" href="{}/{}">'
+    return "\n".join(link.format(folder(), path) for path in files())
+
+
+def dispatcher() -> str:
+    """The script element that defines the one way in from Gradio's events.
+
+    `adasparkCall(name, ...values)` promises what page.js's function of that name returns.
+    """
+    return f"<script>{_DISPATCHER % f'./{folder()}/{ENTRY}'}</script>"
 
 
 _DISPATCHER = """

@@ -22,6 +22,7 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 import plotly
 from gradio import processing_utils
+from starlette.middleware import Middleware
 
 from adaspark.assets import TRACES
 from adaspark.errors import UserError
@@ -115,7 +116,10 @@ class Studio:
                 allowed_paths=[*map(str, self._public), *samples, str(PLOTLY)],
                 theme=studio_theme(),
                 head=front.head(),
-                app_kwargs={"routes": self._routes},
+                app_kwargs={
+                    "routes": self._routes,
+                    "middleware": [Middleware(scripts.Preload)],
+                },
             )
         except OSError as error:
             raise UserError(

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from adaspark import Trace, record, sparsify
 from adaspark.config import AdaSparkConfig
+from adaspark.trace_meta import Grid
 
 CUBE = (2, 2, 3)
 SPARSE = AdaSparkConfig(CUBE, 0.5, 0.5)

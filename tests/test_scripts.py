@@ -7,6 +7,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from app import front, scripts
@@ -79,6 +83,10 @@ def test_a_module_is_served_as_javascript_and_kept_for_good(client: TestClient) 
         assert "immutable" in answer.headers["cache-control"]
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["content-security-policy"] == "default-src 'none'"
+        plain = client.get(f"/{scripts.folder()}/{path}", headers={"Accept-Encoding": "identity"})
+        assert plain.text == source and "content-encoding" not in plain.headers
+        assert answer.headers["content-encoding"] == "gzip"
+        assert answer.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
 
 
 NOT_MODULES = ["app/static/none.js", "app/static/studio.css", "app/server.py", "../x.js"]
@@ -89,9 +97,24 @@ def test_nothing_but_modules_is_served(client: TestClient, path: str) -> None:
     assert client.get(f"/{scripts.folder()}/{path}").status_code == 404
 
 
-def test_the_head_asks_for_every_module_at_once() -> None:
-    asked = re.findall(r'<link rel="modulepreload" href="([^"]*)">', front.head())
+async def page(request: Request) -> HTMLResponse:
+    return HTMLResponse("<head><title>A</title></head>\u00fc<body></head></body>")
+
+
+def test_the_page_asks_for_every_module_at_the_end_of_its_head() -> None:
+    routes = [Route("/", page), Route("/other", page)]
+    client = TestClient(Starlette(routes=routes, middleware=[Middleware(scripts.Preload)]))
+    served = client.get("/")
+    head, rest = served.text.split("</head>", 1)
+    asked = re.findall(r'<link rel="modulepreload" href="([^"]*)">', head)
     assert asked == [f"{scripts.folder()}/{path}" for path in FILES]
+    assert head.startswith("<head><title>A</title><link") and rest == "\u00fc<body></head></body>"
+    assert int(served.headers["content-length"]) == len(served.content)
+    assert "modulepreload" not in client.get("/other").text
+    assert client.head("/").status_code == 200
+
+
+def test_the_entrance_imports_the_entry() -> None:
     assert f'import("./{scripts.folder()}/{scripts.ENTRY}")' in front.head()
 
 
