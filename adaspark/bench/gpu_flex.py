@@ -1,6 +1,6 @@
 """What `adaspark bench gpu --parts flex` times: PyTorch's FlexAttention with the same mask.
 
-FlexAttention skips blocks of 128 x 128 that no row selected and masks the others key by key. Queries
+FlexAttention skips blocks of 128 x 128 that no row selected, and masks others key by key. Queries
 and keys are laid out cube by cube for it, as for our kernels; building its block mask is not timed.
 """
 
