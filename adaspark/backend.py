@@ -1,6 +1,6 @@
 """Which implementation computes AdaS-Attn and AdaS-FFN: chosen here, defined elsewhere.
 
-Compiled kernels compute where they can and are the fastest, PyTorch's operators elsewhere;
+Compiled kernels compute what they can and do fastest, PyTorch's operators the rest;
 `use_backend` forces one of them.
 """
 
@@ -44,7 +44,7 @@ def use_backend(which: str | Implementation) -> Iterator[Implementation]:
 
     `which` is "reference" (slow and obvious), "tiles" (PyTorch's operators), "cpu" (numba),
     "gpu" (Triton; tensors on a CPU need its interpreter), or an `Implementation` of one's own.
-    Raises UserError for another name, and where the kernels do not load.
+    Raises UserError for another name, and if the kernels do not load.
     """
     chosen = which if isinstance(which, Implementation) else _named(which)
     token = _forced.set(chosen)
@@ -87,8 +87,8 @@ def sparse_attention(
     """AdaS-Attn for the last queries of a sequence: [H, S, D] in, [H, S, D] out.
 
     `keys` and `values` are [G, N, D] and end with the keys of the queries themselves. `means` may
-    be given where they are known (decoding). `observe` hears each decision. Rows of padding are
-    zero.
+    be given if they are known (decoding). `observe` is called with each decision. Rows of padding
+    are zero.
     """
     forced = _forced.get()
     compute = forced.attention if forced else fastest_attention(queries, keys, values)
@@ -119,7 +119,7 @@ def sparse_ffn(
 
 
 def fastest_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Callable[..., Tensor]:
-    """The `sparse_attention` that computes these tensors where none is forced."""
+    """The `sparse_attention` that computes these tensors if none is forced."""
     loading: Any = gpu_loading if queries.is_cuda else cpu_loading
     module = loading.for_attention(queries, keys, values)
     found: Callable[..., Tensor] = module.sparse_attention if module else attention.by_tiles
@@ -127,7 +127,7 @@ def fastest_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Callable
 
 
 def fastest_ffn(hidden: Tensor) -> Callable[..., Outcome]:
-    """The `sparse_ffn` that computes these rows where none is forced."""
+    """The `sparse_ffn` that computes these rows if none is forced."""
     module = gpu_loading.for_ffn(hidden)
     found: Callable[..., Outcome] = module.sparse_ffn if module else ffn.by_torch
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -50,10 +50,11 @@ def generate(
     on_text: Callable[[str], None],
     drawing: Drawing | None = None,
     scored: Sequence[int] = (),
+    recording: Callable[[Any], AbstractContextManager[Trace]] = record,
 ) -> Written:
     """Answer `question`, greedily or as `drawing` says, then find the log-probability of the token
     ids `scored` as an answer. `report` may raise Stopped: then what there is is returned, or, in
-    the prefill, Stopped goes through.
+    the prefill, Stopped goes through. `recording` opens the trace of the run on the model.
     """
     model = checkpoint.model
     rate = model.config.vision_config.tokens_per_second
@@ -74,7 +75,7 @@ def generate(
     logprobs: list[float] = []
     shown = ""
     stopped = False
-    with record(model) as trace:
+    with recording(model) as trace:
         start = time.perf_counter()
         logits = _prefill(checkpoint, prompt, features, cache, report)
         prefilled = time.perf_counter()

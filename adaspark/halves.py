@@ -15,7 +15,7 @@ from adaspark.kernels import gpu_loading
 from adaspark.recorder import Recorder
 from adaspark.rules import Rule
 from adaspark.sequence import Segment
-from adaspark.tally import Listener, Tally
+from adaspark.tally import Tally, TallyObserver
 
 
 def attend(
@@ -100,11 +100,11 @@ def _batched(rows: list[Tensor]) -> Tensor:
     return torch.stack(rows) if len(rows) > 1 else rows[0][None]
 
 
-def _observer(call: Call, layer: int, recorders: list[Recorder]) -> Listener:
+def _observer(call: Call, layer: int, recorders: list[Recorder]) -> TallyObserver:
     run = call.session.run
 
     @torch.no_grad()
-    def hear(segment: Segment, choice: Choice) -> None:
+    def observe(segment: Segment, choice: Choice) -> None:
         for recorder in recorders:
             recorder.attention(run, layer, segment, choice)
 
@@ -113,7 +113,7 @@ def _observer(call: Call, layer: int, recorders: list[Recorder]) -> Listener:
         for recorder in recorders:
             recorder.tally(run, layer, tally)
 
-    return Listener(hear, add)
+    return TallyObserver(observe, add)
 
 
 @torch.no_grad()
@@ -132,8 +132,8 @@ def _observe_dense(
     sequence, asked = sample.sequence, query[0, :, sample.new_tokens]
     means = sample.mean_keys(layer, key[0, :, sample.tokens])
     module = gpu_loading.for_attention(asked, key, key)
-    if module is not None and isinstance(observe, Listener):
-        module.listen_to_all(asked, means, sequence, observe, scale=scale)
+    if module is not None and isinstance(observe, TallyObserver):
+        module.report_dense(asked, means, sequence, observe, scale=scale)
         return
     start = sequence.length - asked.shape[1]
     for segment in sequence.segments(start):

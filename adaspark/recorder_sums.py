@@ -1,4 +1,4 @@
-"""Sums that a recorder is told layer by layer, kept where they are until the end of a prompt."""
+"""Sums that a recorder gets layer by layer, kept on their device until the end of a prompt."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def summed_rows(tally: Tally, query_cubes: NDArray[np.int64]) -> tuple[slice, Te
     return rows, tally.attended.index_select(0, index)
 
 
-def figures_of(nats: Tensor, counts: Tensor) -> Tensor:
-    """fp32 [3, n]: normalised entropy and effective cubes, means over the heads of `nats` [H, n],
-    and 1; all 0 for a query that has no choice among its `counts` [n] cubes.
+def figures_of(entropies: Tensor, counts: Tensor) -> Tensor:
+    """fp32 [3, n]: normalised entropy and effective cubes, means over the heads of `entropies`
+    [H, n], and 1; all 0 for a query that has no choice among its `counts` [n] cubes.
     """
-    spread = normalised(nats, counts).mean(0)
-    figures = torch.stack([spread, nats.exp().mean(0), torch.ones_like(spread)])
+    spread = normalised(entropies, counts).mean(0)
+    figures = torch.stack([spread, entropies.exp().mean(0), torch.ones_like(spread)])
     return figures.where(counts > 1, 0.0)
 
 

@@ -1,7 +1,7 @@
 """What many queries of one layer chose, in sums: a recorder needs no more of queries of video.
 
-A backend that computes a whole layer at once tells it so, and no segment by itself. Axes: H query
-heads, n queries, Q query cubes, C cubes that any of the queries may choose.
+A backend that computes a whole layer at once reports these sums, and no segment by itself. Axes:
+H query heads, n queries, Q query cubes, C cubes that any of the queries may choose.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Listener:
+class TallyObserver:
     """An observer that is content with sums where a backend has them."""
 
-    hear: Observer
+    observe: Observer
     add: Callable[[Tally], None]
 
     def __call__(self, segment: Segment, choice: Choice) -> None:
         """One segment's choice."""
-        self.hear(segment, choice)
+        self.observe(segment, choice)
 
 
 def video_queries(segments: Sequence[Segment]) -> int:

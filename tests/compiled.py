@@ -23,7 +23,16 @@ from triton.compiler import CompiledKernel
 from triton.runtime import driver
 
 from adaspark.bench.planted import video_sequence
-from adaspark.kernels import gpu, gpu_ffn, gpu_gate, gpu_merge, gpu_plan, gpu_tables, gpu_union
+from adaspark.kernels import (
+    gpu,
+    gpu_ffn,
+    gpu_gate,
+    gpu_merge,
+    gpu_plan,
+    gpu_rows,
+    gpu_tables,
+    gpu_union,
+)
 from adaspark.rules import Rule, top_p
 from adaspark.sequence import SequenceMap
 
@@ -46,21 +55,21 @@ class Absent:
         return 0
 
 
-def listen() -> list[CompiledKernel]:
+def collect() -> list[CompiledKernel]:
     """Launches reach no device; the kernels they compiled are collected."""
-    heard: list[CompiledKernel] = []
+    compiled: list[CompiledKernel] = []
 
     def run(self: CompiledKernel) -> Any:
-        heard.append(self)
+        compiled.append(self)
         return lambda *_: None
 
     CompiledKernel.run = property(run)
     CompiledKernel.launch_metadata = lambda *_: None
-    return heard
+    return compiled
 
 
 def attend(sequence: SequenceMap, dtype: torch.dtype, width: int, **named: Any) -> None:
-    """Prefill, its last token alone, decoding, and what is gathered, whatever the wishes."""
+    """Prefill, its last token alone, decoding, and what is gathered, whatever is selected."""
     queries, keys, values = tensors(sequence, heads=7, groups=1, width=width, dtype=dtype)
     scale = width**-0.5
     gpu.sparse_attention(queries, keys, values, sequence, rule=top_p(0.5), scale=scale)
@@ -68,21 +77,19 @@ def attend(sequence: SequenceMap, dtype: torch.dtype, width: int, **named: Any) 
     step = sequence.continued(sequence.length - 1, 1)
     gpu.sparse_attention(queries[:, -1:], keys, values, step, rule=top_p(0.5), scale=scale)
     blocks = gpu_tables.KeyBlocks.of(sequence)
-    source = gpu_tables.Source.of(keys, values, blocks, queries=2**20)
+    source = gpu_tables.Source.of(keys, values, blocks, copied=True)
     (rows,) = gpu.row_chunks(sequence, 0, 7, 1)
-    wanted = gpu.choose(
+    selected = gpu.choose_cubes(
         queries, gpu.cube_means(keys, sequence), blocks, rows, top_p(0.5), scale
     ).zero_()
     shape = gpu_tables.shape_for(dtype, 2**20)
-    work = gpu_plan.plan(wanted, blocks, rows, size=shape.rows, gather=False)
+    work = gpu_plan.plan(selected, blocks, rows, size=shape.rows)
     tiles = slice(0, work.tiles)
     pairs = gpu_merge.gather(queries, source, blocks, rows, work, tiles, 1, scale=scale)
     output = torch.empty_like(queries)
     given = (queries, source, output, blocks, rows, work, tiles)
     gpu_union.attend(*given, scale=scale, shape=shape, pairs=pairs)
-    gpu_union._splits, usual = (lambda *_: 2), gpu_union._splits
-    gpu_union.attend(*given, scale=scale, shape=shape, pairs=pairs)
-    gpu_union._splits = usual
+    gpu_union.attend(*given, scale=scale, shape=shape, pairs=pairs, splits=2)
 
 
 def usual() -> None:
@@ -114,10 +121,10 @@ def hopper() -> None:
     ):
         queries, keys, values = tensors(scene, heads=7, groups=1, width=width, dtype=dtype)
         blocks = gpu_tables.KeyBlocks.of(scene)
-        source = gpu_tables.Source.of(keys, values, blocks, queries=2**20)
+        source = gpu_tables.Source.of(keys, values, blocks, copied=True)
         (rows,) = gpu.row_chunks(scene, 0, 7, 1)
-        wanted = torch.zeros(7, rows.words, rows.end_cube, dtype=torch.int32)
-        work = gpu_plan.plan(wanted, blocks, rows, size=gpu_hopper.ROWS, gather=False)
+        selected = torch.zeros(7, rows.words, rows.end_cube, dtype=torch.int32)
+        work = gpu_plan.plan(selected, blocks, rows, size=gpu_hopper.ROWS)
         output = torch.empty_like(queries)
         gpu_hopper.attend(queries, source, output, blocks, rows, work, scale=0.1)
 
@@ -126,7 +133,7 @@ def choose(cubes: int) -> None:
     """The last rows of a video, which may choose from almost as many `cubes`."""
     sequence = video_sequence(cubes * 64, 64, torch.device("cpu"))
     segment = max(sequence.segments(), key=lambda segment: segment.end_cube)
-    rows = gpu_tables.Rows.of([segment], int(segment.positions[0]))
+    rows = gpu_rows.Rows.of([segment], int(segment.positions[0]))
     queries = torch.zeros(7, rows.count, 128, dtype=torch.bfloat16)
     terms = gpu_gate.mean_terms(torch.zeros(1, cubes, 128), queries.dtype)
     blocks = gpu_tables.KeyBlocks.of(sequence)
@@ -169,14 +176,14 @@ def products(kernel: CompiledKernel) -> dict[str, int]:
 
 
 def main() -> None:
-    heard = listen()
+    compiled = collect()
     driver.set_active(Absent(int(sys.argv[1])))
     own = "--hopper" in sys.argv
     if own:
         hopper()
     else:
         usual() if "--usual" in sys.argv else everything()
-    for kernel in {id(kernel): kernel for kernel in heard}.values():
+    for kernel in {id(kernel): kernel for kernel in compiled}.values():
         if own and kernel.name != "_tile_kernel":
             continue
         line = {"kernel": kernel.name, "shared": kernel.metadata.shared, **usage(kernel)}

@@ -54,14 +54,14 @@ ODD = {
 
 
 def allowed_mask(
-    sequence: SequenceMap, heard: list[tuple[Segment, Choice]], queries: int
+    sequence: SequenceMap, recorded: list[tuple[Segment, Choice]], queries: int
 ) -> Tensor:
     """bool [H, S, N]: what each of the last S queries may read, given the choices, by position."""
     layout, length = sequence.layout, sequence.length
     device = sequence.video_positions.device
-    heads = len(heard[0][1].kept)
+    heads = len(recorded[0][1].kept)
     mask = torch.zeros(heads, length, length, dtype=torch.bool, device=device)
-    for segment, choice in heard:
+    for segment, choice in recorded:
         chosen = torch.zeros(
             heads, len(segment.positions), layout.cubes, dtype=torch.bool, device=device
         )

@@ -30,14 +30,14 @@ def _mend_bf16(builder: Any) -> None:
     def create_dot(self: Any, a: Any, b: Any, *rest: Any) -> Any:
         return product(self, widened(a), widened(b), *rest)
 
-    def cast_impl(self: Any, tensor: Any, wanted: Any) -> Any:
-        pair = (tensor.dtype.scalar, wanted.scalar)
+    def cast_impl(self: Any, tensor: Any, target: Any) -> Any:
+        pair = (tensor.dtype.scalar, target.scalar)
         if pair == (tl.bfloat16, tl.float32):
             return widened(tensor)
         if pair == (tl.float32, tl.bfloat16):
             rounded = torch.from_numpy(np.ascontiguousarray(tensor.data)).bfloat16()
             return type(tensor)(rounded.view(torch.int16).numpy().view(np.uint16), tl.bfloat16)
-        return cast(self, tensor, wanted)
+        return cast(self, tensor, target)
 
     builder.create_dot = create_dot
     builder.cast_impl = builder.create_fp_ext = builder.create_fp_trunc = cast_impl

@@ -104,6 +104,6 @@ def test_kernels_that_do_not_load_are_refused_with_the_reason(
         pass
 
 
-def test_without_a_wish_few_queries_are_left_to_pytorch() -> None:
+def test_if_none_is_forced_few_queries_are_left_to_pytorch() -> None:
     few = torch.zeros(2, 1, 8)
     assert fastest_attention(few, few, few) is attention.by_tiles

@@ -17,6 +17,7 @@ from adaspark.bench.planted import TILE, Planted, video_sequence
 from adaspark.bench.prompts import bundled
 from adaspark.errors import UserError
 from adaspark.kernels import gpu_plan, gpu_tables, gpu_union
+from adaspark.kernels.gpu_thresholds import MEASURED
 from adaspark.rules import top_p
 
 DEVICE = torch.device(interpreted.DEVICE)
@@ -62,27 +63,27 @@ def test_planted_selections_have_the_density_and_inflation_they_were_asked_for(
     cube: int, density: float, inflation: float
 ) -> None:
     sequence = video_sequence(16384, cube, torch.device("cpu"))
-    drawn = Planted.draw(sequence, 2, density, inflation, most_bytes=2**16)
+    drawn = Planted.draw(sequence, 2, density, inflation, max_bytes=2**16)
     assert len(drawn.chunks) > 1
-    chosen = met = before = 0
+    chosen = multiplied = before = 0
     for rows, words in drawn.chunks:
         own = torch.arange(rows.end_cube) == rows.own_cube[:, None]
-        wishes = gpu_tables.unpack(words, torch.arange(rows.count)) & ~own
+        mask = gpu_tables.unpack(words, torch.arange(rows.count)) & ~own
         short = -rows.count % TILE
-        tiled = torch.nn.functional.pad(wishes, (0, 0, 0, short)).unflatten(1, (-1, TILE))
-        chosen, met = chosen + int(wishes.sum()), met + TILE * int(tiled.any(2).sum())
+        tiled = torch.nn.functional.pad(mask, (0, 0, 0, short)).unflatten(1, (-1, TILE))
+        chosen, multiplied = chosen + int(mask.sum()), multiplied + TILE * int(tiled.any(2).sum())
         before += 2 * int(rows.whole_cubes.sum())
-    assert met / chosen == pytest.approx(inflation, rel=0.15)
+    assert multiplied / chosen == pytest.approx(inflation, rel=0.15)
     assert chosen / before == pytest.approx(density, rel=0.15)
 
 
 def test_planted_pairs_are_counted_key_by_key() -> None:
     sequence = video_sequence(2048, 64, torch.device("cpu"))
-    drawn = Planted.draw(sequence, 2, 0.3, 1.5, most_bytes=2**30)
+    drawn = Planted.draw(sequence, 2, 0.3, 1.5, max_bytes=2**30)
     ((rows, words),) = drawn.chunks
     allowed = torch.zeros(2, rows.count, sequence.length, dtype=torch.bool)
-    wishes = gpu_tables.unpack(words, torch.arange(rows.count))
-    allowed[..., sequence.video_positions] = wishes[..., sequence.layout.cube_from_token]
+    mask = gpu_tables.unpack(words, torch.arange(rows.count))
+    allowed[..., sequence.video_positions] = mask[..., sequence.layout.cube_from_token]
     allowed[..., sequence.text_positions] = True
     seen = torch.arange(sequence.length) <= rows.positions[:, None]
     assert drawn.pairs == int((allowed & seen).sum())
@@ -92,10 +93,10 @@ def test_gathering_pays_where_tiles_disagree() -> None:
     """The rule that routes, on planted selections: unions alone at inflation 1, not at 4."""
     sequence = video_sequence(4096, 256, DEVICE)
     for inflation, gathers in ((1.0, False), (4.0, True)):
-        drawn = Planted.draw(sequence, 1, 0.2, inflation, most_bytes=2**30)
+        drawn = Planted.draw(sequence, 1, 0.2, inflation, max_bytes=2**30)
         ((_, words),) = drawn.chunks
-        agree = gpu_plan.agreement(words, size=TILE)
-        assert bool((gpu_plan._least(agree, TILE, 256) > 1).all()) == gathers
+        attending_rows = gpu_plan.count_attending(words, size=TILE)
+        assert bool((gpu_plan._min_rows(attending_rows, TILE, 256, MEASURED) > 1).all()) == gathers
 
 
 def test_speed_is_against_the_best_dense_backend() -> None:
@@ -130,7 +131,7 @@ def test_a_small_bench_is_written(tmp_path: Path) -> None:
     assert {row["cube"] for row in result["attention"]} == {64, 128}
 
 
-def test_a_model_is_timed_on_planted_wishes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_is_timed_on_planted_selections(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every arm prefills; the sparse ones attend by the kernels, with the density they report."""
     prefilled: list[torch.Tensor] = []
 
@@ -180,9 +181,9 @@ def test_a_long_prefill_chooses_by_itself(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_selections_are_captured_from_every_layer_of_the_bundled_model() -> None:
     """With the thresholds that were asked for, and the geometry that they were made on."""
-    heard = gpu_captured._heard(bundled(), 512, 0.7)
-    assert len(heard) == 6
-    for queries, keys, sequence, rule, scale in heard:
+    calls = gpu_captured._captured(bundled(), 512, 0.7)
+    assert len(calls) == 6
+    for queries, keys, sequence, rule, scale in calls:
         assert queries.shape == (4, sequence.length, 64) and keys.shape[0] == 2
         assert (rule, scale) == (top_p(0.7), 64**-0.5)
         moved = gpu_captured._moved(sequence, DEVICE)
@@ -194,8 +195,8 @@ def test_selections_are_captured_from_every_layer_of_the_bundled_model() -> None
 def test_flex_attention_is_given_the_same_mask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planted, "SIDE", 8)
     sequence = video_sequence(512, 64, DEVICE)
-    drawn = Planted.draw(sequence, 2, 0.3, 2.0, most_bytes=2**30)
-    ((rows, wanted),) = drawn.chunks
+    drawn = Planted.draw(sequence, 2, 0.3, 2.0, max_bytes=2**30)
+    ((rows, selected),) = drawn.chunks
     blocks = gpu_tables.KeyBlocks.of(sequence)
     generator = torch.Generator().manual_seed(0)
 
@@ -204,10 +205,10 @@ def test_flex_attention_is_given_the_same_mask(monkeypatch: pytest.MonkeyPatch) 
 
     arena = gpu_arms.Arena(512, 20 * draw(2), draw(1), draw(1))
     with torch.no_grad():
-        theirs, places = gpu_flex.prepared(arena, blocks, rows, wanted, compiled=False)
-        gpu_flex._compare(arena, blocks, rows, wanted, theirs(), places)
+        theirs, places = gpu_flex.prepared(arena, blocks, rows, selected, compiled=False)
+        gpu_flex._compare(arena, blocks, rows, selected, theirs(), places)
         with pytest.raises(UserError, match="differ"):
-            gpu_flex._compare(arena, blocks, rows, torch.zeros_like(wanted), theirs(), places)
+            gpu_flex._compare(arena, blocks, rows, torch.zeros_like(selected), theirs(), places)
 
 
 def test_a_model_that_runs_elsewhere_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:

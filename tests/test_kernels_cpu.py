@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,12 @@ from numba import njit
 from adaspark import attention, reference
 from adaspark.attention import Choice
 from adaspark.backend import sparse_attention
-from adaspark.kernels import cpu, cpu_loading, cpu_state, cpu_tables, cpu_vector
+from adaspark.kernels import cpu, cpu_loading, cpu_state, cpu_vector
 from adaspark.rules import Rule, top_p
 from adaspark.selection import entropy, nucleus
 from adaspark.sequence import Segment, SequenceMap
 
-Heard = list[tuple[Segment, Choice]]
+Recorded = list[tuple[Segment, Choice]]
 LONG = Scene(((8, 6, 7),), (5, 40), (2, 2, 2))
 
 
@@ -32,16 +33,16 @@ def run(
     sequence: SequenceMap,
     qkv: tuple[torch.Tensor, ...],
     rule: Rule,
-) -> tuple[torch.Tensor, Heard]:
-    heard: Heard = []
+) -> tuple[torch.Tensor, Recorded]:
+    recorded: Recorded = []
     output = function(
         *qkv,
         sequence,
         rule=rule,
         scale=qkv[0].shape[-1] ** -0.5,
-        observe=lambda *told: heard.append(told),
+        observe=lambda *choice: recorded.append(choice),
     )
-    return output, heard
+    return output, recorded
 
 
 def test_the_exponential_is_exact_to_the_last_bits() -> None:
@@ -108,25 +109,28 @@ def test_the_counter_gives_each_number_once() -> None:
 def test_every_shape_equals_tiles(scene: Scene, heads: int, groups: int, width: int) -> None:
     sequence = scene.build()
     qkv = tensors(sequence, heads=heads, groups=groups, width=width)
-    mine, heard = run(cpu.sparse_attention, sequence, qkv, top_p(0.6))
+    mine, recorded = run(cpu.sparse_attention, sequence, qkv, top_p(0.6))
     expected, theirs = run(attention.by_tiles, sequence, qkv, top_p(0.6))
-    rows = sum(choice.kept.shape[:2].numel() for _, choice in heard)
+    rows = sum(choice.kept.shape[:2].numel() for _, choice in recorded)
     wrong = sum(
-        int((a.kept != b.kept).any(-1).sum()) for (_, a), (_, b) in zip(heard, theirs, strict=True)
+        int((a.kept != b.kept).any(-1).sum())
+        for (_, a), (_, b) in zip(recorded, theirs, strict=True)
     )
     assert wrong <= rows // 1000  # decided within the last bits of the threshold
-    for output, choices in ((mine, heard), (expected, theirs)):
+    for output, choices in ((mine, recorded), (expected, theirs)):
         mask = allowed_mask(sequence, choices, sequence.length)
         rounding.check_attention(output, qkv, mask, scale=width**-0.5)
 
 
 @pytest.mark.parametrize("p", [0.0, 1e-6, 0.03, 0.5, 0.9, 0.999])
-def test_the_nucleus_is_that_of_the_masses_told(p: float) -> None:
+def test_the_nucleus_is_that_of_the_masses_reported(p: float) -> None:
     """The set from the kernel's own masses, except where those decide within 1e-5."""
     sequence = Scene(((12, 8, 8),), (2, 40), (1, 2, 1)).build()
-    _, heard = run(cpu.sparse_attention, sequence, tensors(sequence, heads=4, groups=2), top_p(p))
+    _, recorded = run(
+        cpu.sparse_attention, sequence, tensors(sequence, heads=4, groups=2), top_p(p)
+    )
     rows = close = 0
-    for segment, choice in heard:
+    for segment, choice in recorded:
         torch.testing.assert_close(
             choice.probs.sum(-1), segment.candidates.any(-1).float().expand(4, -1)
         )
@@ -146,8 +150,8 @@ def test_the_nucleus_is_that_of_the_masses_told(p: float) -> None:
 def test_of_equal_masses_the_first_are_kept() -> None:
     sequence = Scene(((6, 4, 4),), (0, 32), (1, 2, 2)).build()
     queries, keys, values = tensors(sequence, heads=2, groups=1)
-    _, heard = run(cpu.sparse_attention, sequence, (queries * 0, keys, values), top_p(0.5))
-    for segment, choice in heard:
+    _, recorded = run(cpu.sparse_attention, sequence, (queries * 0, keys, values), top_p(0.5))
+    for segment, choice in recorded:
         count = segment.candidates.sum(-1)
         assert torch.equal(choice.kept.sum(-1), ((count + 1) // 2).expand(2, -1))
         rank = segment.candidates.cumsum(-1)
@@ -164,15 +168,15 @@ def test_of_equal_masses_the_first_are_kept() -> None:
         top_p(1),
     ],
 )
-def test_other_rules_are_obeyed(rule: Rule) -> None:
+def test_other_rules_are_applied(rule: Rule) -> None:
     sequence = LONG.build()
     qkv = tensors(sequence, heads=4, groups=2)
-    mine, heard = run(cpu.sparse_attention, sequence, qkv, rule)
+    mine, recorded = run(cpu.sparse_attention, sequence, qkv, rule)
     expected, theirs = run(attention.by_tiles, sequence, qkv, rule)
-    mask = allowed_mask(sequence, heard, sequence.length)
+    mask = allowed_mask(sequence, recorded, sequence.length)
     for output in (mine, expected):
         rounding.check_attention(output, qkv, mask, scale=8**-0.5)
-    for (_, choice), (_, other) in zip(heard, theirs, strict=True):
+    for (_, choice), (_, other) in zip(recorded, theirs, strict=True):
         assert torch.equal(choice.kept, other.kept) and torch.equal(choice.probs, other.probs)
 
 
@@ -186,18 +190,16 @@ def two_threads() -> Iterator[None]:
 
 @pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize("rule", [top_p(0.7), Rule("uniform", 0.4)])
-def test_who_listens_threads_and_memory_change_no_bit(
-    monkeypatch: pytest.MonkeyPatch, rule: Rule
-) -> None:
+def test_who_listens_threads_and_memory_change_no_bit(rule: Rule) -> None:
     sequence = LONG.build()
     qkv = tensors(sequence, heads=4, groups=2)
     silent = cpu.sparse_attention(*qkv, sequence, rule=rule, scale=8**-0.5)
-    told, heard = run(cpu.sparse_attention, sequence, qkv, rule)
+    observed, recorded = run(cpu.sparse_attention, sequence, qkv, rule)
     torch.set_num_threads(1)
-    monkeypatch.setattr(cpu_tables, "MOST_BYTES", 1)
-    pieces, again = run(cpu.sparse_attention, sequence, qkv, rule)
-    assert torch.equal(silent, told) and torch.equal(told, pieces)
-    for (_, choice), (_, other) in zip(heard, again, strict=True):
+    by_segment = partial(cpu.sparse_attention, choice_bytes=1)
+    pieces, again = run(by_segment, sequence, qkv, rule)
+    assert torch.equal(silent, observed) and torch.equal(observed, pieces)
+    for (_, choice), (_, other) in zip(recorded, again, strict=True):
         assert torch.equal(choice.probs, other.probs) and torch.equal(choice.kept, other.kept)
         assert choice.executed_pairs == other.executed_pairs
 
@@ -205,8 +207,10 @@ def test_who_listens_threads_and_memory_change_no_bit(
 def test_rows_compute_the_panels_they_want_and_no_more() -> None:
     """Cubes of 64 tokens are panels of their own: products are counted by hand."""
     sequence = Scene(((12, 8, 8),), (0, 0), (4, 4, 4)).build()
-    _, heard = run(cpu.sparse_attention, sequence, tensors(sequence, heads=4, groups=2), top_p(0.5))
-    for segment, choice in heard:
+    _, recorded = run(
+        cpu.sparse_attention, sequence, tensors(sequence, heads=4, groups=2), top_p(0.5)
+    )
+    for segment, choice in recorded:
         attended = choice.kept | segment.own_mask
         assert choice.executed_pairs == 64 * int(attended.sum())
 
@@ -234,8 +238,8 @@ def test_the_last_queries_alone_read_what_they_read_among_all(last: int) -> None
     queries, keys, values = tensors(sequence, heads=4, groups=2)
     _, whole = run(cpu.sparse_attention, sequence, (queries, keys, values), top_p(0.6))
     asked = queries[:, -last:], keys, values
-    part, heard = run(cpu.sparse_attention, sequence, asked, top_p(0.6))
-    mask = allowed_mask(sequence, heard, last)
+    part, recorded = run(cpu.sparse_attention, sequence, asked, top_p(0.6))
+    mask = allowed_mask(sequence, recorded, last)
     assert torch.equal(mask, allowed_mask(sequence, whole, last))
     rounding.check_attention(part, asked, mask, scale=8**-0.5)
 
@@ -253,7 +257,7 @@ def test_a_nan_stays_where_it_is_seen() -> None:
 def test_decoding_gradients_and_double_precision_are_left_to_pytorch() -> None:
     queries, keys, values = tensors(LONG.build(), heads=4, groups=2)
     assert cpu_loading.for_attention(queries, keys, values) is cpu
-    few = queries[:, -cpu_loading.FEWEST_QUERIES + 1 :]
+    few = queries[:, -cpu_loading.MIN_QUERIES + 1 :]
     assert cpu_loading.for_attention(few, keys, values) is None
     assert cpu_loading.for_attention(queries.double(), keys.double(), values.double()) is None
     assert cpu_loading.for_attention(queries, keys.requires_grad_(), values) is None
@@ -261,7 +265,7 @@ def test_decoding_gradients_and_double_precision_are_left_to_pytorch() -> None:
         assert cpu_loading.for_attention(queries, keys, values) is cpu
 
 
-def test_without_numba_pytorch_computes_and_the_reason_is_told(
+def test_without_numba_pytorch_computes_and_the_reason_is_given(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
@@ -293,8 +297,8 @@ def test_the_cache_of_compiled_code_goes_by_the_sources_and_yields_to_the_user(
 def test_the_reference_agrees_on_a_long_clip() -> None:
     sequence = Scene(((4, 4, 4),), (3, 20), (2, 2, 2)).build()
     qkv = tensors(sequence, heads=4, groups=2, width=16)
-    mine, heard = run(cpu.sparse_attention, sequence, qkv, top_p(0.7))
+    mine, recorded = run(cpu.sparse_attention, sequence, qkv, top_p(0.7))
     _, slow = run(reference.sparse_attention, sequence, qkv, top_p(0.7))
-    mask = allowed_mask(sequence, heard, sequence.length)
+    mask = allowed_mask(sequence, recorded, sequence.length)
     assert torch.equal(mask, allowed_mask(sequence, slow, sequence.length))
     rounding.check_attention(mine, qkv, mask, scale=0.25)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import interpreted
 import pytest
@@ -12,13 +12,15 @@ from geometry import ODD, Scene, allowed_mask, tensors
 from torch import Tensor
 
 from adaspark.attention import Choice
-from adaspark.kernels import gpu, gpu_gate, gpu_merge, gpu_plan, gpu_route, gpu_tables, gpu_union
+from adaspark.kernels import gpu, gpu_merge, gpu_tables
+from adaspark.kernels.gpu_thresholds import MEASURED, Thresholds, TileShape
 from adaspark.rules import CUBE_RULES, Rule, top_p
 from adaspark.sequence import Segment, SequenceMap
 
 DEVICE = interpreted.DEVICE
 BIG = Scene(((4, 5, 9), (1, 4, 6)), (5, 2, 3), (4, 5, 5))  # cubes of 100 tokens: two blocks
 SMALL = ODD["two videos, text between"]
+GATHER = Thresholds(gather_rows=1, gather_slots=1, pair_keys=16, min_gain=-1.0)
 
 
 @pytest.fixture
@@ -34,13 +36,13 @@ def poison(request: pytest.FixtureRequest) -> None:
 
 @dataclass
 class Ran:
-    """One call: what went in, what came out, what was heard."""
+    """One call: what went in, what came out, what was recorded."""
 
     sequence: SequenceMap
     qkv: tuple[Tensor, Tensor, Tensor]
     rule: Rule
     output: Tensor
-    heard: list[tuple[Segment, Choice]]
+    recorded: list[tuple[Segment, Choice]]
 
     @property
     def scale(self) -> float:
@@ -57,7 +59,7 @@ class Ran:
 
     def allowed(self) -> Tensor:
         """bool [H, S, N]."""
-        return allowed_mask(self.sequence, self.heard, self.qkv[0].shape[1])
+        return allowed_mask(self.sequence, self.recorded, self.qkv[0].shape[1])
 
     def check(self) -> None:
         """The output is that of plain attention given the choice; the choice is a nucleus."""
@@ -79,7 +81,7 @@ class Ran:
             1,
         ).repeat_interleave(queries.shape[0] // keys.shape[0], 0)
         wrong = 0
-        for segment, choice in self.heard:
+        for segment, choice in self.recorded:
             if not segment.end_cube:
                 continue
             scores = queries[:, segment.positions - start] @ means[:, : segment.end_cube].mT
@@ -105,6 +107,7 @@ def run(
     dtype: torch.dtype = torch.float32,
     rule: Rule | float = 0.6,
     last: int | None = None,
+    thresholds: Thresholds = MEASURED,
 ) -> Ran:
     """The kernels on random tensors, as peaked as trained ones."""
     sequence = on_device(scene) if isinstance(scene, Scene) else scene
@@ -118,7 +121,8 @@ def run(
             sequence,
             rule=rule,
             scale=ran.scale,
-            observe=lambda segment, choice: ran.heard.append((segment, choice)),
+            observe=lambda segment, choice: ran.recorded.append((segment, choice)),
+            thresholds=thresholds,
         )
     return ran
 
@@ -150,7 +154,7 @@ def test_other_rules_choose_as_everywhere(name: str) -> None:
     ran.check()
     queries, keys, _ = ran.qkv
     means = attention.cube_means(keys, ran.sequence)
-    for segment, choice in ran.heard:
+    for segment, choice in ran.recorded:
         _, expected = attention.decide(queries, segment, means, 0, rule=ran.rule, scale=ran.scale)
         assert torch.equal(choice.kept, expected.kept)
 
@@ -172,12 +176,9 @@ def test_the_error_is_at_most_twice_that_of_plain_attention(
 @pytest.mark.usefixtures("poison")
 @pytest.mark.parametrize("last", [1, 4])
 @pytest.mark.parametrize("splits", [1, 4])
-def test_few_queries_read_keys_once_for_a_group(
-    monkeypatch: pytest.MonkeyPatch, last: int, splits: int
-) -> None:
+def test_few_queries_read_keys_once_for_a_group(last: int, splits: int) -> None:
     """The heads of a group are rows of one tile, whose cubes several programs may share."""
-    monkeypatch.setattr(gpu_union, "_splits", lambda *_: splits)
-    run(SMALL, heads=14, last=last).check()
+    run(SMALL, heads=14, last=last, thresholds=Thresholds(splits=splits)).check()
 
 
 def test_decoding_continues_what_was_prefilled() -> None:
@@ -187,27 +188,21 @@ def test_decoding_continues_what_was_prefilled() -> None:
 
 @pytest.mark.usefixtures("poison")
 @pytest.mark.parametrize("scene", [BIG, ODD["ragged"]], ids=["big cubes", "ragged"])
-def test_keys_that_are_copied_cube_by_cube(monkeypatch: pytest.MonkeyPatch, scene: Scene) -> None:
-    monkeypatch.setattr(gpu_tables, "COPY_FROM", 1)
-    run(scene, heads=2, groups=1).check()
+def test_keys_that_are_copied_cube_by_cube(scene: Scene) -> None:
+    run(scene, heads=2, groups=1, thresholds=Thresholds(copy_queries=1)).check()
 
 
 @pytest.mark.usefixtures("poison")
 @pytest.mark.parametrize(
-    "scene, most_pairs, splits",
+    "scene, max_pairs, splits",
     [(BIG, 1, 1), (BIG, 2**21, 2), (ODD["ragged"], 1, 2), (ODD["ragged"], 2**21, 1)],
     ids=["big cubes, tile by tile", "big cubes, shared", "ragged, shared", "ragged, at once"],
 )
-def test_what_few_rows_want_may_be_gathered(
-    monkeypatch: pytest.MonkeyPatch, scene: Scene, most_pairs: int, splits: int
+def test_what_few_rows_selected_may_be_gathered(
+    monkeypatch: pytest.MonkeyPatch, scene: Scene, max_pairs: int, splits: int
 ) -> None:
     """Some tiles at a time, each by one program or shared: no row of another tile is touched."""
-    monkeypatch.setattr(gpu_union, "_splits", lambda *_: splits)
-    monkeypatch.setattr(gpu_route, "GATHER_FROM", 1)
-    monkeypatch.setattr(gpu_route, "GATHER_SLOTS", 1)
-    monkeypatch.setattr(gpu_route, "MOST_PAIRS", most_pairs)
-    monkeypatch.setattr(gpu_plan, "PAIR_KEYS", 16)
-    monkeypatch.setattr(gpu_plan, "LEAST_GAIN", -1.0)
+    thresholds = replace(GATHER, splits=splits, max_pairs=max_pairs)
     pairs = 0
     usual = gpu_merge.gather
 
@@ -218,7 +213,7 @@ def test_what_few_rows_want_may_be_gathered(
         return found
 
     monkeypatch.setattr(gpu_merge, "gather", counted)
-    ran = run(scene, heads=2, groups=1)
+    ran = run(scene, heads=2, groups=1, thresholds=thresholds)
     ran.check()
     assert pairs > 20
 
@@ -226,21 +221,16 @@ def test_what_few_rows_want_may_be_gathered(
 @pytest.mark.usefixtures("poison")
 @pytest.mark.parametrize("step", [1, 2])
 @pytest.mark.parametrize("splits", [1, 3])
-def test_cubes_may_be_met_two_at_a_time(
-    monkeypatch: pytest.MonkeyPatch, step: int, splits: int
-) -> None:
+def test_blocks_may_be_added_two_at_a_time(step: int, splits: int) -> None:
     """Odd numbers of blocks included: the last one has no second."""
-    monkeypatch.setattr(gpu_union, "_splits", lambda *_: splits)
-    shape = gpu_tables.Shape(64, 4, 1, step)
-    monkeypatch.setattr(gpu_route, "shape_for", lambda *_: shape)
-    run(ODD["ragged"], heads=2, groups=1).check()
+    thresholds = Thresholds(tile=TileShape(64, 4, 1, step), splits=splits)
+    run(ODD["ragged"], heads=2, groups=1, thresholds=thresholds).check()
 
 
 @pytest.mark.usefixtures("poison")
-def test_small_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_small_chunks_change_nothing() -> None:
     whole = run(SMALL, heads=2)
-    monkeypatch.setattr(gpu, "WISH_BYTES", 1)
-    parts = run(SMALL, heads=2)
+    parts = run(SMALL, heads=2, thresholds=Thresholds(selection_bytes=1))
     assert torch.equal(parts.allowed(), whole.allowed())
     parts.check()
     whole.check()
@@ -248,13 +238,9 @@ def test_small_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("poison")
 @pytest.mark.parametrize("scores, many", [(32, 1), (2**10, 2**18), (2**15, 1)])
-def test_rows_choose_some_at_a_time(
-    monkeypatch: pytest.MonkeyPatch, scores: int, many: int
-) -> None:
-    monkeypatch.setattr(gpu_gate, "MANY_ROWS", many)
-    monkeypatch.setattr(gpu_gate, "SCORE_BYTES", 1)
-    monkeypatch.setattr(gpu_gate, "SHORT_SCORES", scores)
-    run(ODD["no text after"], heads=2).check()
+def test_rows_choose_some_at_a_time(scores: int, many: int) -> None:
+    thresholds = Thresholds(many_rows=many, score_bytes=1, short_scores=scores)
+    run(ODD["no text after"], heads=2, thresholds=thresholds).check()
 
 
 def test_recording_changes_no_bit() -> None:
@@ -264,34 +250,27 @@ def test_recording_changes_no_bit() -> None:
 
 
 @pytest.mark.parametrize("gathers", [False, True])
-def test_executed_pairs_count_what_the_tiles_multiply(
-    monkeypatch: pytest.MonkeyPatch, gathers: bool
-) -> None:
-    """Every row of a tile meets the union of its cubes, padded, and the text up to its last row."""
-    if gathers:
-        monkeypatch.setattr(gpu_route, "GATHER_FROM", 1)
-        monkeypatch.setattr(gpu_route, "GATHER_SLOTS", 1)
-        monkeypatch.setattr(gpu_plan, "PAIR_KEYS", 16)
-        monkeypatch.setattr(gpu_plan, "LEAST_GAIN", -1.0)
-    ran = run(SMALL, heads=2, groups=1)
+def test_executed_pairs_count_what_the_tiles_multiply(gathers: bool) -> None:
+    """Every row of a tile multiplies the union of its cubes, padded, and text to its last row."""
+    ran = run(SMALL, heads=2, groups=1, thresholds=GATHER if gathers else MEASURED)
     blocks = gpu_tables.KeyBlocks.of(ran.sequence)
     size = gpu_tables.shape_for(torch.float32, ran.sequence.length).rows
-    wishes = torch.cat(
+    selected = torch.cat(
         [
             torch.nn.functional.pad(c.kept | s.own_mask, (0, blocks.cubes - s.end_cube))
-            for s, c in ran.heard
+            for s, c in ran.recorded
         ],
         1,
     )
-    text = torch.cat([torch.full_like(s.positions, s.end_text) for s, _ in ran.heard])
-    fewest = size * blocks.slots // (blocks.slots + 16) if gathers else 1
+    text = torch.cat([torch.full_like(s.positions, s.end_text) for s, _ in ran.recorded])
+    enough = size * blocks.slots // (blocks.slots + 16) if gathers else 1
     expected = 0
-    for tile, seen in zip(wishes.split(size, 1), text.split(size), strict=True):
-        agree = tile.sum(1)
-        met = (agree >= fewest).sum() * tile.shape[1] + (agree * (agree < fewest)).sum()
+    for tile, seen in zip(selected.split(size, 1), text.split(size), strict=True):
+        rows = tile.sum(1)
+        multiplied = (rows >= enough).sum() * tile.shape[1] + (rows * (rows < enough)).sum()
         padded = -(-int(seen.max()) // blocks.block) * blocks.block
-        expected += int(met) * blocks.slots + 2 * tile.shape[1] * padded
-    assert sum(choice.executed_pairs for _, choice in ran.heard) == expected
+        expected += int(multiplied) * blocks.slots + 2 * tile.shape[1] * padded
+    assert sum(choice.executed_pairs for _, choice in ran.recorded) == expected
 
 
 @pytest.mark.gpu

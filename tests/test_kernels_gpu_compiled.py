@@ -31,6 +31,6 @@ def test_every_kernel_of_a_usual_model_fits_the_smallest_devices(capability: int
     kernels = [json.loads(line) for line in ran.stdout.splitlines()]
     names = {kernel["kernel"] for kernel in kernels}
     assert len(names) >= 12 and {"_union_kernel", "_pairs_kernel", "_choose_kernel"} <= names
-    assert {"_weigh_kernel", "_nucleus_kernel", "_attend_kernel", "_join_kernel"} <= names
+    assert {"_score_kernel", "_nucleus_kernel", "_attend_kernel", "_combine_kernel"} <= names
     for kernel in kernels:
         assert kernel["shared"] <= SHARED_BYTES, kernel

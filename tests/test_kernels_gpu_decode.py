@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from adaspark import attention
 from adaspark.kernels import gpu, gpu_decode, gpu_decode_attend
+from adaspark.kernels.gpu_thresholds import Thresholds
 from adaspark.rules import top_p
 from adaspark.selection import nucleus
 from adaspark.sequence import SequenceMap
@@ -47,12 +48,10 @@ def test_new_text_attends_exactly_to_what_it_chose(name: str, count: int) -> Non
 @pytest.mark.usefixtures("poison")
 @pytest.mark.parametrize("splits", [1, 2, 5, 99])
 @pytest.mark.parametrize("p", [0.01, 0.5, 0.999])
-def test_keys_are_shared_by_any_number_of_programs(
-    monkeypatch: pytest.MonkeyPatch, splits: int, p: float
-) -> None:
+def test_keys_are_shared_by_any_number_of_programs(splits: int, p: float) -> None:
     """More than there are cubes too: a program without a key weighs nothing."""
-    monkeypatch.setattr(gpu_decode_attend, "_splits", lambda *_: splits)
-    decoded(continued("ragged", 1), 1, heads=7, groups=1, rule=p).check()
+    thresholds = Thresholds(splits=splits)
+    decoded(continued("ragged", 1), 1, heads=7, groups=1, rule=p, thresholds=thresholds).check()
 
 
 @pytest.mark.usefixtures("poison")
@@ -82,7 +81,7 @@ def test_decoding_is_what_the_general_kernels_compute(
     general = run(sequence, last=3)
     mine.check()
     general.check()
-    ((segment, choice),), ((_, other),) = mine.heard, general.heard
+    ((segment, choice),), ((_, other),) = mine.recorded, general.recorded
     assert torch.equal(choice.kept, other.kept) and segment.is_text
     assert choice.executed_pairs >= int(choice.kept.sum())
 
@@ -123,10 +122,10 @@ def test_a_step_of_decoding_never_waits_for_the_device(monkeypatch: pytest.Monke
     )
     decoded(sequence, 1)
     means = attention.cube_means(keys, sequence)
-    monkeypatch.setattr(gpu_decode, "_weigh_kernel", Unlaunched())
+    monkeypatch.setattr(gpu_decode, "_score_kernel", Unlaunched())
     monkeypatch.setattr(gpu_decode, "_nucleus_kernel", Unlaunched())
     monkeypatch.setattr(gpu_decode_attend, "_attend_kernel", Unlaunched())
-    monkeypatch.setattr(gpu_decode_attend, "_join_kernel", Unlaunched())
+    monkeypatch.setattr(gpu_decode_attend, "_combine_kernel", Unlaunched())
     with AsksNothing():
         assert not sequence.has_video_from(sequence.length)
         step = sequence.continued(sequence.length, 1)

@@ -19,11 +19,14 @@ from geometry import ODD, Scene
 from paths import ROOT, TESTS
 from test_kernels_gpu import BIG, poison, run  # noqa: F401
 
-from adaspark.kernels import gpu_hopper_loading, gpu_loading, gpu_route, gpu_tables
+from adaspark.kernels import gpu_hopper_loading, gpu_loading
+from adaspark.kernels.gpu_thresholds import Thresholds
 
 SHARED_BYTES = 227 * 1024
 """Most that a program may ask for on Hopper (CUDA's programming guide)."""
 ON_HOPPER = interpreted.DEVICE == "cuda" and torch.cuda.get_device_capability()[0] == 9
+ITS_TILES = Thresholds(hopper_waves=0, copy_queries=1, block_costs=((64, 1.0),))
+"""It computes whatever it can, in any number of rows and any cubes."""
 needs_hopper = pytest.mark.skipif(not ON_HOPPER, reason="needs a GPU of compute capability 9")
 
 
@@ -64,13 +67,13 @@ def test_where_it_does_not_load_the_others_take_its_place(
     monkeypatch.setattr(gpu_hopper_loading, "load", uncached)
     loaded = gpu_loading.load.__wrapped__(torch.device("cuda", 0))
     assert loaded.gpu is gpu and loaded.hopper is (None if fails else gpu_hopper)
-    told = "without Hopper's own kernel: no such instruction" if fails else "with Hopper's own"
-    assert told in loaded.why and "\n" not in loaded.why
+    expected = "without Hopper's own kernel: no such instruction" if fails else "with Hopper's own"
+    assert expected in loaded.why and "\n" not in loaded.why
 
 
 @pytest.fixture
 def its_tiles(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """It computes whatever it can, in any number of rows and any cubes; hears of its launches."""
+    """The launches of its kernel."""
     module = gpu_loading.load(torch.device("cuda", torch.cuda.current_device())).hopper
     launches: list[Any] = []
     usual = module.attend
@@ -80,9 +83,6 @@ def its_tiles(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         usual(*given, **named)
 
     monkeypatch.setattr(module, "attend", attend)
-    monkeypatch.setattr(gpu_route, "HOPPER_WAVES", 0)
-    monkeypatch.setattr(gpu_tables, "COPY_FROM", 1)
-    monkeypatch.setattr(gpu_tables, "BLOCK_COST", {module.KEYS: 1.0})
     return launches
 
 
@@ -95,7 +95,8 @@ def its_tiles(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def test_the_error_is_at_most_twice_that_of_plain_attention(
     its_tiles: list[Any], scene: Scene, width: int, groups: int, dtype: torch.dtype
 ) -> None:
-    ran = run(scene, heads=7 * groups, groups=groups, width=width, dtype=dtype)
+    drawn = {"heads": 7 * groups, "groups": groups, "width": width, "dtype": dtype}
+    ran = run(scene, **drawn, thresholds=ITS_TILES)
     exact = ran.exact()
     mine = (ran.output.double() - exact).square().mean().sqrt()
     theirs = (ran.exact(dtype=dtype).double() - exact).square().mean().sqrt()
@@ -112,8 +113,8 @@ def test_the_error_is_at_most_twice_that_of_plain_attention(
 def test_a_real_size(its_tiles: list[Any], cube: tuple[int, int, int], p: float) -> None:
     """Many tiles, which share what is copied; the same bits in every run."""
     scene = Scene(((24, 16, 18),), (33, 45), cube)
-    ran = run(scene, heads=28, groups=4, width=128, dtype=torch.bfloat16, rule=p)
-    again = run(scene, heads=28, groups=4, width=128, dtype=torch.bfloat16, rule=p)
+    drawn = {"heads": 28, "groups": 4, "width": 128, "dtype": torch.bfloat16, "rule": p}
+    ran, again = (run(scene, **drawn, thresholds=ITS_TILES) for _ in range(2))
     exact = ran.exact(dtype=torch.float32)
     mine = (ran.output.float() - exact).square().mean().sqrt()
     assert its_tiles and mine < 4e-3 * exact.square().mean().sqrt(), f"{mine:.2e}"

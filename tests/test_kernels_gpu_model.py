@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import interpreted
@@ -12,9 +14,10 @@ import torch
 from models import prompt, tiny_model
 
 from adaspark import halves, record, sparsify
-from adaspark.backend import use_backend
+from adaspark.backend import Implementation, use_backend
 from adaspark.config import AdaSparkConfig
 from adaspark.kernels import gpu, gpu_loading
+from adaspark.kernels.gpu_thresholds import Thresholds
 from adaspark.trace import Trace
 
 DEVICE = interpreted.DEVICE
@@ -51,7 +54,7 @@ def test_prefill_decode_and_trace_are_those_of_the_pytorch_path(
 
 
 @pytest.mark.parametrize("p", [0.6, 1.0])
-def test_a_layer_told_at_once_gives_the_trace_of_its_segments(
+def test_a_layer_reported_at_once_gives_the_trace_of_its_segments(
     monkeypatch: pytest.MonkeyPatch, p: float
 ) -> None:
     """In a prefill of several chunks, whose text is a question too, and in decoding."""
@@ -60,20 +63,23 @@ def test_a_layer_told_at_once_gives_the_trace_of_its_segments(
     )
     model.to(DEVICE)
     inputs = {name: value.to(DEVICE) for name, value in prompt([(3, 3, 2), (2, 2, 3)]).items()}
-    monkeypatch.setattr(gpu, "FOLD_ROWS", 0)
-    monkeypatch.setattr(gpu, "WISH_BYTES", 1)
-    monkeypatch.setattr(gpu_loading, "for_attention", lambda *_: gpu)
-    with use_backend("gpu"):
+    small = Thresholds(grouped_rows=0, selection_bytes=1)
+    module = SimpleNamespace(report_dense=partial(gpu.report_dense, thresholds=small))
+    monkeypatch.setattr(gpu_loading, "for_attention", lambda *_: module)
+    attend = partial(gpu.sparse_attention, thresholds=small)
+    with use_backend(Implementation(attend, gpu.sparse_ffn)):
         logits, trace = answered(model, inputs)
         usual = halves._observer
-        monkeypatch.setattr(halves, "_observer", lambda *given: usual(*given).hear)
+        monkeypatch.setattr(halves, "_observer", lambda *given: usual(*given).observe)
         expected, plain = answered(model, inputs)
     assert torch.equal(logits, expected)
     for field in fields(Trace):
-        found, wanted = getattr(trace, field.name), getattr(plain, field.name)
+        found, expected_field = getattr(trace, field.name), getattr(plain, field.name)
         if field.name == "meta":
-            assert found == wanted
+            assert found == expected_field
         elif found.dtype in (np.float32, np.float16):
-            np.testing.assert_allclose(found, wanted, atol=1e-6, rtol=1e-3, err_msg=field.name)
+            np.testing.assert_allclose(
+                found, expected_field, atol=1e-6, rtol=1e-3, err_msg=field.name
+            )
         else:
-            np.testing.assert_array_equal(found, wanted, field.name)
+            np.testing.assert_array_equal(found, expected_field, field.name)

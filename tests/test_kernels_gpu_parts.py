@@ -1,4 +1,4 @@
-"""Parts of the GPU path: ties at the threshold, packed wishes, key blocks, the FFN."""
+"""Parts of the GPU path: ties at the threshold, packed masks, key blocks, the FFN."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from test_kernels_gpu import SMALL, on_device
 
 from adaspark import ffn
-from adaspark.kernels import gpu, gpu_ffn, gpu_gate, gpu_nucleus, gpu_tables
+from adaspark.kernels import gpu, gpu_ffn, gpu_gate, gpu_nucleus, gpu_rows, gpu_tables
 from adaspark.rules import TOKEN_RULES, Rule, top_p
 from adaspark.selection import nucleus
 from adaspark.sequence import SequenceMap
@@ -26,20 +26,20 @@ DEVICE = interpreted.DEVICE
 def chosen(sequence: SequenceMap, scores: torch.Tensor, p: float) -> list[torch.Tensor]:
     """Rows x cubes, a segment each, that the gate keeps where `scores` [R, C] are the logits."""
     blocks = gpu_tables.KeyBlocks.of(sequence)
-    rows = gpu_tables.Rows.of(sequence.segments(0), 0)
+    rows = gpu_rows.Rows.of(sequence.segments(0), 0)
     width = max(16, 1 << (scores.shape[1] - 1).bit_length())
     means = torch.eye(scores.shape[1], width, device=DEVICE)[None]
     queries = torch.zeros(1, sequence.length, width, device=DEVICE)
     queries[0, :, : scores.shape[1]] = scores
     words = gpu_gate.choose(queries, means[None], blocks, rows, p=p, scale=1.0)
-    wishes = gpu_tables.unpack(words, torch.arange(rows.count, device=DEVICE))[0]
+    mask = gpu_tables.unpack(words, torch.arange(rows.count, device=DEVICE))[0]
     own = torch.cat([s.own_cube for s in rows.segments])[:, None]
-    wishes &= torch.arange(blocks.cubes, device=DEVICE) != own
-    return list(wishes.split([len(s.positions) for s in rows.segments]))
+    mask &= torch.arange(blocks.cubes, device=DEVICE) != own
+    return list(mask.split([len(s.positions) for s in rows.segments]))
 
 
 @pytest.mark.parametrize("p", [0.05, 0.5, 0.75, 0.999])
-def test_ties_go_to_the_lower_cube(monkeypatch: pytest.MonkeyPatch, p: float) -> None:
+def test_ties_go_to_the_lower_cube(p: float) -> None:
     """Few levels that sum exactly: the kept set must be that of a stable sort, member by member."""
     sequence = on_device(SMALL)
     cubes = sequence.layout.cubes
@@ -125,10 +125,10 @@ def test_the_nucleus_is_that_of_a_sort_wherever_the_search_begins(
     mass = scores.double().softmax(-1).nan_to_num(0.0)
     order = mass.sort(dim=-1, descending=True, stable=True)
     before = order.values.cumsum(-1) - order.values
-    wanted = (before < p - 1e-6) & (order.values > 0)
+    expected = (before < p - 1e-6) & (order.values > 0)
     close = ((before - p).abs() <= 1e-6) & (order.values > 0)
     mine = kept.bool().cpu().gather(-1, order.indices)
-    assert torch.equal(mine & ~close, wanted & ~close)
+    assert torch.equal(mine & ~close, expected & ~close)
 
 
 @triton.jit
@@ -156,10 +156,10 @@ def test_the_cubes_that_a_row_may_choose_from_are_the_first_ones(scene: object) 
 @given(st.integers(1, 3), st.integers(1, 70), st.integers(0, 9), st.integers(0, 99))
 def test_packing_can_be_undone(heads: int, rows: int, cubes: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
-    wishes = torch.rand(heads, rows, cubes, generator=generator) < 0.5
-    words = gpu_tables.pack(wishes)
+    mask = torch.rand(heads, rows, cubes, generator=generator) < 0.5
+    words = gpu_tables.pack(mask)
     assert words.shape == (heads, ceil(rows / 32), cubes) and words.dtype == torch.int32
-    assert torch.equal(gpu_tables.unpack(words, torch.arange(rows)), wishes)
+    assert torch.equal(gpu_tables.unpack(words, torch.arange(rows)), mask)
 
 
 @given(scenes())
@@ -185,11 +185,9 @@ def test_parts_of_rows_hold_each_row_once_and_all_that_it_may_choose_from(
     scene: object, most: int, few: int
 ) -> None:
     sequence: SequenceMap = scene.build()  # type: ignore[attr-defined]
-    rows = gpu_tables.Rows.of(sequence.segments(0), 0)
+    rows = gpu_rows.Rows.of(sequence.segments(0), 0)
     ends = [segment.end_cube for segment in rows.segments for _ in segment.positions]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gpu_tables, "FEW_CUBES", few)
-        parts = rows.parts(most=most)
+    parts = rows.parts(max_scores=most, merged_cubes=few)
     assert [part.start for part, _ in parts] == [0, *(part.stop for part, _ in parts[:-1])]
     assert parts[-1][0].stop == rows.count
     for part, cubes in parts:
@@ -242,7 +240,7 @@ def test_the_ffn_keeps_the_dtype_and_computes_only_a_bucket(dtype: torch.dtype) 
     assert seen == [ceil(computed / gpu_ffn.BUCKET) * gpu_ffn.BUCKET]
 
 
-def test_the_ffn_computes_some_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_ffn_computes_some_rows_at_a_time() -> None:
     sequence = on_device(ODD["ragged"])
     hidden = torch.randn(sequence.length, 16, generator=torch.Generator().manual_seed(3)).to(DEVICE)
     seen: list[int] = []
@@ -253,6 +251,5 @@ def test_the_ffn_computes_some_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -
 
     inputs = (hidden, hidden.norm(dim=-1), sequence, branch)
     whole, _, _ = gpu_ffn.sparse_ffn(*inputs, rule=Rule("top_k", 0.5))
-    monkeypatch.setattr(gpu_ffn, "MOST_ROWS", 50)
-    parts, _, _ = gpu_ffn.sparse_ffn(*inputs, rule=Rule("top_k", 0.5))
+    parts, _, _ = gpu_ffn.sparse_ffn(*inputs, rule=Rule("top_k", 0.5), rows_at_once=50)
     assert torch.equal(parts, whole) and max(seen[1:]) == 50 and sum(seen[1:]) == seen[0]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import interpreted
 import pytest
@@ -12,13 +11,15 @@ from geometry import ODD, Scene, tensors
 from test_kernels_gpu import BIG, on_device, poison  # noqa: F401
 
 from adaspark.attention import Choice
-from adaspark.kernels import gpu, gpu_gate
+from adaspark.kernels import gpu
+from adaspark.kernels.gpu_thresholds import Thresholds
 from adaspark.rules import Rule, top_p
 from adaspark.selection import entropy
 from adaspark.sequence import Segment, SequenceMap
-from adaspark.tally import Listener, Tally
+from adaspark.tally import Tally, TallyObserver
 
 DEVICE = interpreted.DEVICE
+UNGROUPED = Thresholds(grouped_rows=0)
 NAMES = ("ragged", "padded", "smaller than a cube", "two videos, text between", "no video")
 SCENES = {name: ODD[name] for name in NAMES} | {
     "big cubes": BIG,
@@ -28,17 +29,17 @@ SCENES = {name: ODD[name] for name in NAMES} | {
 
 @dataclass
 class Both:
-    """One call told twice: by segments, and in sums."""
+    """One call reported twice: by segments, and in sums."""
 
     sequence: SequenceMap
-    heard: list[tuple[Segment, Choice]]
+    recorded: list[tuple[Segment, Choice]]
     tallies: list[Tally]
 
     def attended(self) -> torch.Tensor:
         """int64 [C, C] by query cube, from the segments."""
         cubes = self.sequence.layout.cubes
         found = torch.zeros(cubes, cubes, dtype=torch.long, device=DEVICE)
-        for segment, choice in self.heard:
+        for segment, choice in self.recorded:
             for row, own in enumerate(segment.own_cube.tolist()):
                 if own >= 0:
                     chosen = choice.kept[:, row] | segment.own_mask[row]
@@ -48,24 +49,26 @@ class Both:
     def pairs(self) -> tuple[int, int]:
         """Keys of cubes that are attended to, one by one; and what was multiplied."""
         layout, chosen = self.sequence.layout, 0
-        for segment, choice in self.heard:
+        for segment, choice in self.recorded:
             seen = layout.cube_from_token < segment.end_cube
             attended = (choice.kept | segment.own_mask)[..., layout.cube_from_token[seen]]
             token = torch.arange(int(seen.sum()), device=DEVICE)
             chosen += int((attended & (token < segment.video_before[:, None])).sum())
-        return chosen, sum(choice.executed_pairs for _, choice in self.heard)
+        return chosen, sum(choice.executed_pairs for _, choice in self.recorded)
 
 
-def told(scene: Scene, rule: Rule, **drawn: Any) -> Both:
+def reported(scene: Scene, rule: Rule, thresholds: Thresholds = UNGROUPED) -> Both:
     sequence = on_device(scene)
-    qkv = [t.to(DEVICE) for t in tensors(sequence, heads=4, groups=2, width=16, **drawn)]
+    qkv = [t.to(DEVICE) for t in tensors(sequence, heads=4, groups=2, width=16)]
     both = Both(sequence, [], [])
     ways = (
-        lambda *one: both.heard.append(one),
-        Listener(lambda *one: pytest.fail("told by segments"), both.tallies.append),
+        lambda *one: both.recorded.append(one),
+        TallyObserver(lambda *one: pytest.fail("reported by segments"), both.tallies.append),
     )
     for observe in ways:
-        gpu.sparse_attention(*qkv, sequence, rule=rule, scale=0.25, observe=observe)
+        gpu.sparse_attention(
+            *qkv, sequence, rule=rule, scale=0.25, observe=observe, thresholds=thresholds
+        )
     return both
 
 
@@ -78,12 +81,12 @@ def check(both: Both) -> None:
     assert torch.equal(attended, both.attended())
     pairs = torch.stack([tally.pairs() for tally in both.tallies]).sum(0).tolist()
     assert tuple(pairs) == both.pairs()
-    expected = [entropy(choice.probs) for segment, choice in both.heard if not segment.is_text]
+    expected = [entropy(choice.probs) for segment, choice in both.recorded if not segment.is_text]
     found = torch.cat([tally.entropies for tally in both.tallies], 1)
     expected = torch.cat(expected or [found[:, :0]], 1)
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
     words = [one for tally in both.tallies for one in tally.words]
-    text = [one for one in both.heard if one[0].is_text]
+    text = [one for one in both.recorded if one[0].is_text]
     for (_, choice), (_, probs, kept) in zip(text, words, strict=True):
         assert torch.equal(kept, choice.kept)
         torch.testing.assert_close(probs, choice.probs)
@@ -91,22 +94,18 @@ def check(both: Both) -> None:
 
 @pytest.mark.usefixtures("poison")
 @pytest.mark.parametrize("name", SCENES)
-def test_sums_are_those_of_the_segments(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "FOLD_ROWS", 0)
-    check(told(SCENES[name], top_p(0.6)))
+def test_sums_are_those_of_the_segments(name: str) -> None:
+    check(reported(SCENES[name], top_p(0.6)))
 
 
 @pytest.mark.usefixtures("poison")
-def test_sums_of_other_rules(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "FOLD_ROWS", 0)
-    check(told(SCENES["ragged"], Rule("uniform", 0.4)))
+def test_sums_of_other_rules() -> None:
+    check(reported(SCENES["ragged"], Rule("uniform", 0.4)))
 
 
 @pytest.mark.usefixtures("poison")
-def test_sums_of_any_number_of_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "FOLD_ROWS", 0)
-    monkeypatch.setattr(gpu, "WISH_BYTES", 1)
-    monkeypatch.setattr(gpu_gate, "SCORE_BYTES", 1)
-    both = told(SCENES["two videos, text between"], top_p(0.6))
+def test_sums_of_any_number_of_chunks() -> None:
+    small = replace(UNGROUPED, selection_bytes=1, score_bytes=1)
+    both = reported(SCENES["two videos, text between"], top_p(0.6), small)
     assert len(both.tallies) > 3
     check(both)

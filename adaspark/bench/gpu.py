@@ -62,7 +62,7 @@ def run(
     json_path: str | None,
     parts: Sequence[str],
 ) -> int:
-    """Print the figures as they come, write the JSON; 1 and no figure where parity fails."""
+    """Print the figures as they come, write the JSON; 1 and no figure if parity fails."""
     plan = QUICK if quick else FULL
     sizes = tokens or plan["tokens"]
     if any(size < 4 * SIDE**2 or size % SIDE**2 for size in sizes) or repeats < 1:

@@ -6,9 +6,10 @@ Times are seconds. Axes: H heads, G KV heads, N tokens, D head dimension.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from math import inf
 from typing import Any, cast
 
 import torch
@@ -18,7 +19,8 @@ from torch.nn.functional import linear, scaled_dot_product_attention, silu
 
 from adaspark.bench.planted import TEXT, Planted, video_sequence
 from adaspark.ffn import norms_of
-from adaspark.kernels import gpu, gpu_ffn, gpu_plan, gpu_route, gpu_tables
+from adaspark.kernels import gpu, gpu_ffn, gpu_route, gpu_rows, gpu_tables
+from adaspark.kernels.gpu_thresholds import MEASURED, Thresholds
 from adaspark.rules import Rule, top_p
 from adaspark.sequence import SequenceMap
 
@@ -30,7 +32,11 @@ TOP_P = 0.9
 FFN_SHARE = 0.5
 GATHER_TOKENS = 32768
 """Beyond it, gathering every pair would take longer than it teaches."""
-Wishes = Sequence[tuple[gpu_tables.Rows, Tensor]]
+UNION = Thresholds(gather_rows=2**62, hopper_waves=inf)
+"""All entries by tiles of the general kernel."""
+GATHER = Thresholds(gather_slots=0, min_gain=-inf, pair_keys=0, hopper_waves=inf)
+"""All entries that may be gathered are."""
+Selections = Sequence[tuple[gpu_rows.Rows, Tensor]]
 BACKENDS = {"flash": SDPBackend.FLASH_ATTENTION, "cudnn": SDPBackend.CUDNN_ATTENTION}
 
 
@@ -100,21 +106,23 @@ class Arena:
         return scaled_dot_product_attention(queries, keys, values, is_causal=True, enable_gqa=True)
 
     def choosing(self, cube: int, repeats: int) -> float:
-        """Means, scores, nucleus: everything up to the wishes."""
+        """Means, scores, nucleus: everything up to the selected-block mask."""
         sequence = self._sequence(cube)
         blocks = gpu_tables.KeyBlocks.of(sequence)
 
         def work() -> None:
             means = gpu.cube_means(self.keys, sequence)
             for rows in gpu.row_chunks(sequence, 0, HEADS, 1):
-                gpu.choose(self.queries, means, blocks, rows, top_p(TOP_P), SCALE)
+                gpu.choose_cubes(self.queries, means, blocks, rows, top_p(TOP_P), SCALE)
 
         return seconds(work, repeats)
 
     def planted(self, cube: int, density: float, inflation: float, repeats: int) -> dict[str, Any]:
-        """`attending` on planted wishes."""
+        """`attending` on planted selections."""
         sequence = self._sequence(cube)
-        drawn = Planted.draw(sequence, HEADS, density, inflation, most_bytes=gpu.WISH_BYTES)
+        drawn = Planted.draw(
+            sequence, HEADS, density, inflation, max_bytes=MEASURED.selection_bytes
+        )
         return {
             "tokens": self.tokens,
             "cube": cube,
@@ -122,26 +130,25 @@ class Arena:
         }
 
     def attending(
-        self, sequence: SequenceMap, wishes: Wishes, pairs: int, repeats: int
+        self, sequence: SequenceMap, selections: Selections, pairs: int, repeats: int
     ) -> dict[str, Any]:
-        """Planning and attending on wishes of `pairs` (query, key) pairs; by each path alone."""
+        """Plan for `selections` of `pairs` (query, key) pairs and attend; by each path alone."""
         output = torch.empty_like(self.queries)
         blocks = gpu_tables.KeyBlocks.of(sequence)
         works: list[gpu_route.Work] = []
-        copied = gpu_tables.Source.of(self.keys, self.values, blocks, queries=self.tokens)
+        copied = gpu_tables.Source.of(self.keys, self.values, blocks, copied=True)
 
         def planning() -> None:
-            for rows, wanted in wishes:
+            for rows, selected in selections:
                 hopper = gpu_route.on_hopper(self.queries, copied, blocks, rows)
-                gpu_route.planned(hopper, self.queries, blocks, rows, wanted)
+                gpu_route.planned(hopper, self.queries, blocks, rows, selected)
 
-        def attend() -> None:
+        def attend(thresholds: Thresholds = MEASURED) -> None:
             works.clear()
-            source = gpu_tables.Source.of(self.keys, self.values, blocks, queries=self.tokens)
-            for rows, wanted in wishes:
-                works.append(
-                    gpu_route.attend(self.queries, source, output, blocks, rows, wanted, SCALE)
-                )
+            source = gpu_tables.Source.of(self.keys, self.values, blocks, copied=True)
+            for rows, selected in selections:
+                given = (self.queries, source, output, blocks, rows, selected, SCALE)
+                works.append(gpu_route.attend(*given, thresholds))
 
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
@@ -154,33 +161,15 @@ class Arena:
             "gathered": _gathered(works),
             "plan": planned,
             "attend": whole - planned,
-            "workspace": workspace + wishes[-1][1].nbytes,
+            "workspace": workspace + selections[-1][1].nbytes,
         }
-        with routed(gpu_route, "GATHER_FROM", 2**62), routed(gpu_route, "HOPPER_WAVES", 2**62):
-            row["union"] = seconds(attend, repeats) - planned
+        row["union"] = seconds(partial(attend, UNION), repeats) - planned
         if self.tokens <= GATHER_TOKENS:
-            with (
-                routed(gpu_route, "HOPPER_WAVES", 2**62),
-                routed(gpu_route, "GATHER_SLOTS", 0),
-                routed(gpu_plan, "LEAST_GAIN", -(2.0**62)),
-                routed(gpu_plan, "PAIR_KEYS", 0),
-            ):
-                row["gather"] = seconds(attend, repeats) - planned
+            row["gather"] = seconds(partial(attend, GATHER), repeats) - planned
         return row
 
     def _sequence(self, cube: int) -> SequenceMap:
         return video_sequence(self.tokens, cube, self.queries.device)
-
-
-@contextmanager
-def routed(module: Any, name: str, value: float) -> Iterator[None]:
-    """All entries by one path: with a threshold of the routing set to `value`."""
-    usual = getattr(module, name)
-    setattr(module, name, value)
-    try:
-        yield
-    finally:
-        setattr(module, name, usual)
 
 
 def _flash_attn() -> Callable[..., Tensor] | None:
@@ -192,15 +181,17 @@ def _flash_attn() -> Callable[..., Tensor] | None:
 
 
 def _inflation(works: list[gpu_route.Work]) -> float:
-    """(row, cube) pairs of whole unions over those that were asked for."""
-    asked = sum(int(work.plan.agree.sum()) for work in works)
-    return sum(int((work.plan.agree > 0).sum()) * work.plan.size for work in works) / max(asked, 1)
+    """(row, cube) pairs of whole unions over those that were selected."""
+    selected = sum(int(work.plan.attending_rows.sum()) for work in works)
+    return sum(int((work.plan.attending_rows > 0).sum()) * work.plan.size for work in works) / max(
+        selected, 1
+    )
 
 
 def _gathered(works: list[gpu_route.Work]) -> float:
-    """The share of the pairs asked for that was gathered."""
-    asked = sum(int(work.plan.agree.sum()) for work in works)
-    return sum(int(pairs.sum()) for work in works for _, pairs in work.gathered) / max(asked, 1)
+    """The share of the selected pairs that was gathered."""
+    selected = sum(int(work.plan.attending_rows.sum()) for work in works)
+    return sum(int(pairs.sum()) for work in works for _, pairs in work.gathered) / max(selected, 1)
 
 
 def ffn(tokens: int, repeats: int, device: torch.device) -> dict[str, Any]:

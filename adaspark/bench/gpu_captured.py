@@ -1,7 +1,7 @@
 """What `adaspark bench gpu --parts captured` times: the selections of the bundled model.
 
 Its prefill of SparkWorld scenes runs on the CPU; each layer's queries and keys then choose on the
-GPU, and its 4 heads' wishes are those of the 28 heads that attend, 7 times each.
+GPU, and the selections of its 4 heads, 7 times each, are those of the 28 heads that attend.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from adaspark.sequence import SequenceMap
 
 CUBE: Cube = (4, 4, 4)
 TOP_P = (0.9, 0.7)
-Heard = tuple[Tensor, Tensor, SequenceMap, Rule, float]
+Captured = tuple[Tensor, Tensor, SequenceMap, Rule, float]
 
 
 def captured(tokens: int, repeats: int, device: torch.device) -> Iterator[dict[str, Any]]:
     """A row for each threshold and layer, as `Arena.attending`, and the best dense time."""
     bench = bundled()
     for top_p in TOP_P:
-        for layer, heard in enumerate(_heard(bench, tokens, top_p)):
-            queries, keys, known, rule, scale = heard
+        for layer, call in enumerate(_captured(bench, tokens, top_p)):
+            queries, keys, known, rule, scale = call
             sequence = _moved(known, device)
             video = sequence.layout.tokens
             arena = Arena.of(video, device, text=sequence.length - video)
-            wishes, pairs = [], 0
-            asked, shown = queries.to(device, DTYPE), keys.to(device, DTYPE)
+            selections, pairs = [], 0
+            moved_queries, moved_keys = queries.to(device, DTYPE), keys.to(device, DTYPE)
             blocks = gpu_tables.KeyBlocks.of(sequence)
-            means = gpu.cube_means(shown, sequence)
+            means = gpu.cube_means(moved_keys, sequence)
             for rows in gpu.row_chunks(sequence, 0, HEADS, 1):
-                words = gpu.choose(asked, means, blocks, rows, rule, scale)
+                words = gpu.choose_cubes(moved_queries, means, blocks, rows, rule, scale)
                 words = words.repeat_interleave(HEADS // len(words), 0)
-                wishes.append((rows, words))
+                selections.append((rows, words))
                 pairs += pairs_of(rows, words, blocks)
-            row = arena.attending(sequence, wishes, pairs, repeats)
+            row = arena.attending(sequence, selections, pairs, repeats)
             dense = min(arena.dense(repeats).values())
             rate = dense * row["density"] / row["attend"]
             yield {"captured tokens": video, "p": top_p, "layer": layer, **row} | {
@@ -55,20 +55,20 @@ def captured(tokens: int, repeats: int, device: torch.device) -> Iterator[dict[s
             }
 
 
-def _heard(bench: Any, tokens: int, top_p: float) -> list[Heard]:
+def _captured(bench: Any, tokens: int, top_p: float) -> list[Captured]:
     """What each layer's attention is called with, in one prefill."""
-    heard: list[Heard] = []
+    calls: list[Captured] = []
 
-    def listen(queries: Tensor, keys: Tensor, values: Tensor, sequence: Any, **given: Any) -> Any:
-        heard.append((queries, keys, sequence, given["rule"], given["scale"]))
+    def keep(queries: Tensor, keys: Tensor, values: Tensor, sequence: Any, **given: Any) -> Any:
+        calls.append((queries, keys, sequence, given["rule"], given["scale"]))
         compute = fastest_attention(queries, keys, values)
         return compute(queries, keys, values, sequence, **given)
 
     sparsify(bench.model, AdaSparkConfig(CUBE, top_p, 1.0))
-    with use_backend(Implementation(listen, ffn.by_torch)):
+    with use_backend(Implementation(keep, ffn.by_torch)):
         bench.prefill(tokens)()
     restore(bench.model)
-    return heard
+    return calls
 
 
 def _moved(sequence: SequenceMap, device: torch.device) -> SequenceMap:

@@ -1,6 +1,6 @@
 """What `adaspark bench gpu --parts flex` times: PyTorch's FlexAttention with the same mask.
 
-FlexAttention skips blocks of 128 x 128 that no row wants and masks the others key by key. Queries
+FlexAttention skips blocks of 128 x 128 that no row selected, and masks others key by key. Queries
 and keys are laid out cube by cube for it, as for our kernels; building its block mask is not timed.
 """
 
@@ -16,8 +16,10 @@ from torch.nn.attention.flex_attention import BlockMask, flex_attention
 from adaspark.bench.gpu_arms import HEADS, SCALE, Arena, seconds
 from adaspark.bench.planted import Planted, video_sequence
 from adaspark.errors import UserError
-from adaspark.kernels import gpu, gpu_plan, gpu_route, gpu_tables
-from adaspark.kernels.gpu_tables import WORD, KeyBlocks, Rows
+from adaspark.kernels import gpu_plan, gpu_route, gpu_tables
+from adaspark.kernels.gpu_rows import Rows
+from adaspark.kernels.gpu_tables import WORD, KeyBlocks
+from adaspark.kernels.gpu_thresholds import MEASURED
 
 BLOCK = 128
 CUBE_TOKENS, DENSITIES, INFLATIONS = 128, (0.1, 0.3), (1.0, 2.0)
@@ -28,7 +30,7 @@ LIMIT = 1e-2
 def flex(tokens: int, repeats: int, device: torch.device) -> list[dict[str, Any]]:
     """Milliseconds of FlexAttention and of our kernels for each planted selection.
 
-    Raises UserError where both disagree, or where the selection takes several chunks of rows.
+    Raises UserError if both disagree, or if the selection takes several chunks of rows.
     """
     arena = Arena.of(tokens, device)
     sequence = video_sequence(tokens, CUBE_TOKENS, device)
@@ -36,14 +38,16 @@ def flex(tokens: int, repeats: int, device: torch.device) -> list[dict[str, Any]
     found = []
     for density in DENSITIES:
         for inflation in INFLATIONS:
-            drawn = Planted.draw(sequence, HEADS, density, inflation, most_bytes=gpu.WISH_BYTES)
+            drawn = Planted.draw(
+                sequence, HEADS, density, inflation, max_bytes=MEASURED.selection_bytes
+            )
             if len(drawn.chunks) > 1:
                 raise UserError(f"{tokens} tokens are too many for one block mask: give fewer.")
-            ((rows, wanted),) = drawn.chunks
+            ((rows, selected),) = drawn.chunks
             blocks = KeyBlocks.of(sequence)
-            theirs, places = prepared(arena, blocks, rows, wanted)
+            theirs, places = prepared(arena, blocks, rows, selected)
             row = arena.attending(sequence, drawn.chunks, drawn.pairs, repeats)
-            _compare(arena, blocks, rows, wanted, theirs(), places)
+            _compare(arena, blocks, rows, selected, theirs(), places)
             found.append(
                 {
                     "flex tokens": tokens,
@@ -59,7 +63,7 @@ def flex(tokens: int, repeats: int, device: torch.device) -> list[dict[str, Any]
 
 
 def prepared(
-    arena: Arena, blocks: KeyBlocks, rows: Rows, wanted: Tensor, *, compiled: bool = True
+    arena: Arena, blocks: KeyBlocks, rows: Rows, selected: Tensor, *, compiled: bool = True
 ) -> tuple[Callable[[], Tensor], Tensor]:
     """A call of FlexAttention for `rows`, and where its rows [H, R, D] stand in the sequence."""
     places = rows.places.long()
@@ -67,7 +71,7 @@ def prepared(
     at = torch.cat([blocks.positions, blocks.positions.new_zeros(short)])
     queries = arena.queries[:, places][None]
     keys, values = (t[:, at][None] for t in (arena.keys, arena.values))
-    mask = _block_mask(blocks, rows, wanted, keys.shape[2])
+    mask = _block_mask(blocks, rows, selected, keys.shape[2])
     attend: Any = torch.compile(flex_attention) if compiled else flex_attention
 
     def call() -> Tensor:
@@ -77,21 +81,21 @@ def prepared(
     return call, places
 
 
-def _block_mask(blocks: KeyBlocks, rows: Rows, wanted: Tensor, keys: int) -> BlockMask:
-    slots, text_start, cubes = blocks.slots, blocks.text_start, wanted.shape[2]
+def _block_mask(blocks: KeyBlocks, rows: Rows, selected: Tensor, keys: int) -> BlockMask:
+    slots, text_start, cubes = blocks.slots, blocks.text_start, selected.shape[2]
     tokens, video_before, text_before = blocks.tokens, rows.video_before, rows.text_before
 
     def allowed(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
         is_text = key >= text_start
         slot = torch.where(is_text, 0, key)
         cube = torch.clamp(slot // slots, max=cubes - 1)
-        wants = ((wanted[head, query // WORD, cube] >> (query % WORD)) & 1) > 0
-        video = wants & (tokens[slot] < video_before[query])
+        attends = ((selected[head, query // WORD, cube] >> (query % WORD)) & 1) > 0
+        video = attends & (tokens[slot] < video_before[query])
         return torch.where(is_text, key - text_start < text_before[query], video)
 
-    agree = gpu_plan.agreement(wanted, size=BLOCK) > 0
+    attending_rows = gpu_plan.count_attending(selected, size=BLOCK) > 0
     short = blocks.cubes - cubes
-    taken = torch.nn.functional.pad(agree, (0, short)).repeat_interleave(slots, 2)
+    taken = torch.nn.functional.pad(attending_rows, (0, short)).repeat_interleave(slots, 2)
     taken = torch.nn.functional.pad(taken, (0, keys - text_start), value=True)
     taken = taken.view(*taken.shape[:2], -1, BLOCK).any(-1)
     order = taken.int().argsort(dim=-1, descending=True, stable=True).int()
@@ -105,11 +109,11 @@ def _block_mask(blocks: KeyBlocks, rows: Rows, wanted: Tensor, keys: int) -> Blo
 
 
 def _compare(
-    arena: Arena, blocks: KeyBlocks, rows: Rows, wanted: Tensor, theirs: Tensor, places: Tensor
+    arena: Arena, blocks: KeyBlocks, rows: Rows, selected: Tensor, theirs: Tensor, places: Tensor
 ) -> None:
     ours = torch.zeros_like(arena.queries)
-    source = gpu_tables.Source.of(arena.keys, arena.values, blocks, queries=arena.tokens)
-    gpu_route.attend(arena.queries, source, ours, blocks, rows, wanted, SCALE)
+    source = gpu_tables.Source.of(arena.keys, arena.values, blocks, copied=True)
+    gpu_route.attend(arena.queries, source, ours, blocks, rows, selected, SCALE)
     error = (ours[:, places].float() - theirs.float()).square().mean().sqrt()
     share = float(error / theirs.float().square().mean().sqrt())
     if not share <= LIMIT:

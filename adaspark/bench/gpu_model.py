@@ -1,24 +1,27 @@
 """What `adaspark bench gpu --parts model` times: prefill of a random 7B language model.
 
-Its weights mean nothing, so the choice is planted: cubes are chosen as always, and the wishes that
-come of it are replaced by others of a set density.
+Its weights mean nothing, so the choice is planted: cubes are chosen as always, and the result is
+replaced by selections of a set density.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import cycle
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from adaspark.backend import Implementation, use_backend
 from adaspark.bench.gpu_arms import DTYPE, FFN_SHARE, GROUPS, HEADS, HIDDEN, INNER, seconds
 from adaspark.bench.planted import CUBES, SIDE, TEXT, Planted, video_sequence
 from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
 from adaspark.kernels import gpu
+from adaspark.kernels.gpu_thresholds import MEASURED
 from adaspark.prompt import VIDEO
 from adaspark.qwen import restore, sparsify
 
@@ -87,7 +90,9 @@ def _sparse(
     found: dict[str, Any] = {"ffn only ms": seconds(prefill, repeats) * 1e3}
     for inflation in INFLATIONS:
         heads, length = model.config.text_config.num_attention_heads, sequence.length
-        planted = Planted.draw(sequence, heads, DENSITY, inflation, most_bytes=gpu.WISH_BYTES)
+        planted = Planted.draw(
+            sequence, heads, DENSITY, inflation, max_bytes=MEASURED.selection_bytes
+        )
         found["attention density"] = planted.pairs / (heads * length * (length + 1) / 2)
         for name in ("attention only", "both"):
             sparsify(model, AdaSparkConfig(CUBES[cube], **ARMS[name]))
@@ -102,7 +107,7 @@ def long_prefill(model: Any, tokens: int) -> dict[str, Any]:
     """Seconds and memory of one prefill of `tokens` by the model's own choice, its cache kept."""
     sparsify(model, LONG)
     torch.cuda.reset_peak_memory_stats()
-    with _watched() as chosen:
+    with _counted() as chosen:
         spent = seconds(_prefill(model, tokens, use_cache=True), 0)
     _check_ran(chosen)
     restore(model)
@@ -143,23 +148,20 @@ def _prefill(model: Any, tokens: int, *, use_cache: bool = False) -> Callable[[]
 def _planted(planted: Planted) -> Iterator[list[int]]:
     """Choose as always, then answer with what was planted; yields the rows of every answer."""
     answers = cycle(planted.chunks)
-    with _watched(lambda words: next(answers)[1]) as asked:
-        yield asked
+    with _counted(lambda words: next(answers)[1]) as counts:
+        yield counts
 
 
 @contextmanager
-def _watched(answer: Callable[[Tensor], Tensor] = lambda words: words) -> Iterator[list[int]]:
-    """`answer` has the last word on what is chosen; yields the rows of every answer."""
-    usual = gpu.choose
-    asked: list[int] = []
+def _counted(answer: Callable[[Tensor], Tensor] = lambda words: words) -> Iterator[list[int]]:
+    """Attend by the GPU kernels to what `answer` makes of each choice; yields the rows of each."""
+    counts: list[int] = []
 
     def choose(*given: Any) -> Tensor:
-        words = answer(usual(*given))
-        asked.append(words.shape[1])
+        words = answer(gpu.choose_cubes(*given))
+        counts.append(words.shape[1])
         return words
 
-    setattr(gpu, "choose", choose)  # noqa: B010
-    try:
-        yield asked
-    finally:
-        setattr(gpu, "choose", usual)  # noqa: B010
+    attend = partial(gpu.sparse_attention, choose=choose)
+    with use_backend(Implementation(attend, gpu.sparse_ffn)):
+        yield counts

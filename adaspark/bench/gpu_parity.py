@@ -10,9 +10,9 @@ from torch import Tensor
 
 from adaspark import attention, ffn
 from adaspark.attention import Choice
-from adaspark.bench.gpu_arms import routed
 from adaspark.bench.planted import Planted
 from adaspark.kernels import gpu, gpu_ffn, gpu_loading, gpu_route, gpu_tables
+from adaspark.kernels.gpu_thresholds import Thresholds
 from adaspark.rules import top_p
 from adaspark.sequence import Segment, SequenceMap
 
@@ -50,21 +50,25 @@ def errors(
 def _chosen(
     sequence: SequenceMap, qkv: tuple[Tensor, Tensor, Tensor]
 ) -> Iterator[tuple[str, float, float]]:
-    heard: list[list[tuple[Segment, Choice]]] = [[], []]
+    recorded: list[list[tuple[Segment, Choice]]] = [[], []]
     scale = WIDTH**-0.5
     mine = gpu.sparse_attention(
-        *qkv, sequence, rule=top_p(0.7), scale=scale, observe=lambda *told: heard[0].append(told)
+        *qkv,
+        sequence,
+        rule=top_p(0.7),
+        scale=scale,
+        observe=lambda *choice: recorded[0].append(choice),
     )
     queries, keys, values = (t.float() for t in qkv)
     plain = attention.by_tiles(
         *(queries, keys, values, sequence),
         rule=top_p(0.7),
         scale=scale,
-        observe=lambda *told: heard[1].append(told),
+        observe=lambda *choice: recorded[1].append(choice),
     )
     rows = wrong = 0
     same = torch.ones(mine.shape[:2], dtype=torch.bool, device=mine.device)
-    for (segment, choice), (_, other) in zip(*heard, strict=True):
+    for (segment, choice), (_, other) in zip(*recorded, strict=True):
         differs = (choice.kept != other.kept).any(-1)
         same[:, segment.positions] = ~differs
         rows, wrong = rows + differs.numel(), wrong + int(differs.sum())
@@ -79,22 +83,20 @@ def _planted(
     *,
     hopper_waves: float = inf,
 ) -> float:
-    """Planted wishes through tiles and gathered rows, against a mask by position."""
+    """Planted selections through tiles and gathered rows, against a mask by position."""
     blocks = gpu_tables.KeyBlocks.of(sequence)
-    planted = Planted.draw(sequence, HEADS, 0.2, inflation, most_bytes=2**30)
-    ((rows, wanted),) = planted.chunks
+    planted = Planted.draw(sequence, HEADS, 0.2, inflation, max_bytes=2**30)
+    ((rows, selected),) = planted.chunks
+    thresholds = Thresholds(hopper_waves=hopper_waves, gather_rows=1, gather_slots=1)
     output = torch.zeros_like(qkv[0])
-    source = gpu_tables.Source.of(qkv[1], qkv[2], blocks, queries=rows.count)
-    with (
-        routed(gpu_route, "HOPPER_WAVES", hopper_waves),
-        routed(gpu_route, "GATHER_FROM", 1),
-        routed(gpu_route, "GATHER_SLOTS", 1),
-    ):
-        gpu_route.attend(qkv[0], source, output, blocks, rows, wanted, WIDTH**-0.5)
+    source = gpu_tables.Source.of(
+        qkv[1], qkv[2], blocks, copied=rows.count >= thresholds.copy_queries
+    )
+    gpu_route.attend(qkv[0], source, output, blocks, rows, selected, WIDTH**-0.5, thresholds)
     index = torch.arange(rows.count, device=output.device)
     allowed = torch.zeros(HEADS, rows.count, sequence.length, dtype=torch.bool, device=index.device)
     cubes = sequence.layout.cube_from_token
-    allowed[..., sequence.video_positions] = gpu_tables.unpack(wanted, index)[..., cubes]
+    allowed[..., sequence.video_positions] = gpu_tables.unpack(selected, index)[..., cubes]
     allowed[..., sequence.text_positions] = True
     seen = torch.arange(sequence.length, device=index.device) <= rows.positions[:, None]
     queries, keys, values = (t.float() for t in qkv)
@@ -112,6 +114,6 @@ def _ffn(sequence: SequenceMap, hidden: Tensor) -> float:
 
 
 def _relative(found: Tensor, expected: Tensor) -> float:
-    """RMS error over RMS; NaN where anything is."""
+    """RMS error over RMS; NaN if anything is NaN."""
     error = (found.float() - expected.float()).square().mean().sqrt()
     return float(error / expected.float().square().mean().sqrt())

@@ -49,8 +49,8 @@ def _layer(read: dict[str, Any]) -> str:
             "Attention of one layer of the 7B model on a GPU (28 query and 4 KV heads of 128, "
             f"bf16), cubes of {CUBE}, planted selections: AdaSpark with everything that it takes "
             "against the faster of PyTorch's flash and cuDNN backends. Inflation is what a tile of "
-            "128 rows computes over what its rows want; the useful rate is in wanted products a "
-            "second, against dense. Below 1 x we lose.",
+            "128 rows computes over what its rows selected; the useful rate is in selected "
+            "products a second, against dense. Below 1 x we lose.",
             "",
             *lines,
             "",
@@ -86,8 +86,8 @@ def _model(read: dict[str, Any]) -> str:
         arms = ["ffn only", "attention only, inflation 1.0", "both, inflation 1.0"]
         arms.append("both, inflation 1.5")
         speeds = (f"{dense / found[f'{arm} ms']:.2f} x" for arm in arms)
-        told = (f"{found['model tokens']:,}", str(found["cube"]), f"{dense / 1e3:.2f} s")
-        lines.append(row(*told, *speeds))
+        about = (f"{found['model tokens']:,}", str(found["cube"]), f"{dense / 1e3:.2f} s")
+        lines.append(row(*about, *speeds))
     return "\n".join(
         [
             "Prefill of a random 7B language model, attention density 0.3 (planted, inflation 1 "

@@ -1,8 +1,8 @@
 """Selections of a set density and inflation, planted: what the kernels are timed on.
 
 Inflation is what tiles pay for rows that disagree: cubes that a tile of TILE rows computes over
-cubes that a row of it wants. Real neighbours overlap more than these, whose wishes are drawn
-independently. Axes: H heads, R rows, W groups of 32 rows, C cubes.
+cubes that a row of it selected. Real neighbours overlap more than these, whose selections are
+drawn independently. Axes: H heads, R rows, W groups of 32 rows, C cubes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from adaspark.kernels.gpu_tables import WORD, KeyBlocks, Rows, chunks, pack
+from adaspark.kernels.gpu_rows import Rows, chunks
+from adaspark.kernels.gpu_tables import WORD, KeyBlocks, pack
 from adaspark.sequence import SequenceMap
 
 SIDE = 16  # merged tokens a row and a column: 448 x 448 pixels
@@ -31,19 +32,19 @@ def video_sequence(tokens: int, cube_tokens: int, device: torch.device) -> Seque
 
 @dataclass(frozen=True, eq=False)
 class Planted:
-    """Wishes, int32 [H, W, C] for each chunk of rows, and the (row, key) pairs they ask for."""
+    """Selections, int32 [H, W, C] for each chunk of rows, and the (row, key) pairs they ask for."""
 
     chunks: list[tuple[Rows, Tensor]]
     pairs: int
 
     @classmethod
     def draw(
-        cls, sequence: SequenceMap, heads: int, density: float, inflation: float, *, most_bytes: int
+        cls, sequence: SequenceMap, heads: int, density: float, inflation: float, *, max_bytes: int
     ) -> Planted:
         """Every tile takes `density * inflation` of the cubes before it, every row some of them."""
         generator = torch.Generator(sequence.video_positions.device).manual_seed(0)
         found, pairs = [], 0
-        for part in chunks(sequence.segments(), heads=heads, most_bytes=most_bytes):
+        for part in chunks(sequence.segments(), heads=heads, max_bytes=max_bytes):
             rows = Rows.of(part, 0)
             words = _draw(rows, heads, density, inflation, generator)
             found.append((rows, words))
@@ -65,9 +66,9 @@ def _draw(
         drawn = torch.rand(len(whole), cubes, device=device, generator=generator)
         rank = drawn.masked_fill(index >= whole[:, None], 2.0).argsort(-1).argsort(-1)
         taken = rank < (whole[:, None] * share).round()
-        wish = torch.rand(len(whole), TILE, cubes, device=device, generator=generator)
-        wishes = (wish < 1 / inflation) & taken[:, None] & real
-        words[head] = pack(wishes.view(1, -1, cubes)[:, : rows.count])[0] | own[0]
+        chance = torch.rand(len(whole), TILE, cubes, device=device, generator=generator)
+        selected = (chance < 1 / inflation) & taken[:, None] & real
+        words[head] = pack(selected.view(1, -1, cubes)[:, : rows.count])[0] | own[0]
     return words
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from adaspark.bench.serve_models import QUESTION, Served
 from adaspark.config import AdaSparkConfig
 from adaspark.features import Features
 from adaspark.prompt import VIDEO, build_prompt
-from adaspark.qwen import restore, sparsify
+from adaspark.qwen import record, restore, sparsify
 from adaspark.trace import Trace
 from adaspark.video import patchify, probe, read_clip, token_grid
 from viz.scene import scene
@@ -103,16 +103,16 @@ class Request:
                 ran.seconds |= spent
             stamps: list[float] = []
             start = time.perf_counter()
-            with nullcontext() if recorded else _unrecorded():
-                written = generation.generate(
-                    loaded,
-                    known,
-                    QUESTION,
-                    seconds_per_slice=info.duration_secs / grid[0],
-                    max_new_tokens=self.words,
-                    report=lambda name, done, total: _stamp(stamps, name),
-                    on_text=_ignored,
-                )
+            written = generation.generate(
+                loaded,
+                known,
+                QUESTION,
+                seconds_per_slice=info.duration_secs / grid[0],
+                max_new_tokens=self.words,
+                report=lambda name, done, total: _stamp(stamps, name),
+                on_text=_ignored,
+                recording=record if recorded else _unrecorded,
+            )
             end = time.perf_counter()
             ran.seconds["prefill"] = stamps[0] - start
             ran.seconds["words"] = stamps[-1] - stamps[0]
@@ -179,20 +179,9 @@ def _nobody(name: str, done: int, total: int) -> None:
     pass
 
 
-@contextmanager
-def _unrecorded() -> Iterator[None]:
-    """Nobody listens to `generate` inside the block."""
-    usual = vars(generation)["record"]
-
-    @contextmanager
-    def silent(_: Any) -> Iterator[Trace]:
-        yield Trace()
-
-    setattr(generation, "record", silent)  # noqa: B010
-    try:
-        yield
-    finally:
-        setattr(generation, "record", usual)  # noqa: B010
+def _unrecorded(_: Any) -> AbstractContextManager[Trace]:
+    """A trace that stays empty: nobody records."""
+    return nullcontext(Trace())
 
 
 @contextmanager

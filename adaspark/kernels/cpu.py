@@ -17,13 +17,15 @@ from adaspark import parallel
 from adaspark.attention import Choice, Observer, cube_means, decide
 from adaspark.kernels import cpu_attend
 from adaspark.kernels.cpu_state import Choices, Floats, Ints, Layer, Tables
-from adaspark.kernels.cpu_tables import Plan
+from adaspark.kernels.cpu_tables import CpuPlan
 from adaspark.kernels.cpu_vector import LANES
 from adaspark.rules import Rule, top_p
 from adaspark.sequence import SequenceMap
 
-_plans: WeakKeyDictionary[SequenceMap, dict[tuple[int, ...], Plan]] = WeakKeyDictionary()
+_plans: WeakKeyDictionary[SequenceMap, dict[tuple[int, ...], CpuPlan]] = WeakKeyDictionary()
 """By sequence, for (H, G, S): made once for all layers."""
+CHOICE_BYTES = 2**26
+"""Bounds the reported choices that are in memory together."""
 _NO_CHOICES = Choices(np.empty(0, np.float32), np.empty(0, np.uint8), np.empty((0, 0), np.float32))
 
 
@@ -37,33 +39,38 @@ def sparse_attention(
     scale: float,
     means: Tensor | None = None,
     observe: Observer | None = None,
+    choice_bytes: int = CHOICE_BYTES,
 ) -> Tensor:
-    """AdaS-Attn for the last queries of a sequence, [H, S, D] in and out, without gradients."""
+    """AdaS-Attn for the last queries of a sequence, [H, S, D] in and out, without gradients.
+
+    `choice_bytes` bounds the reported choices that are in memory together.
+    """
     means = cube_means(keys, sequence) if means is None else means
     plan = _plan(sequence, queries, len(keys))
     layer = _layer(plan.tables, queries, keys, values, means)
 
-    def run(part: Plan, choices: Choices, mode: int) -> Ints:
+    def run(part: CpuPlan, choices: Choices, mode: int) -> Ints:
         return _attend(part, layer, choices, rule, scale, mode)
 
     if rule.name != "top_p" or rule.amount >= 1 or rule.forced:
         start = sequence.length - queries.shape[1]
-        for part in plan.parts:
+        for part in plan.parts(choice_bytes):
             chosen = [
                 decide(queries, segment, means, start, rule=rule, scale=scale)[1]
                 for segment in part.segments
             ]
             kept = torch.cat([choice.kept.flatten() for choice in chosen])
             memory = _NO_CHOICES._replace(kept=kept.view(torch.uint8).numpy())
-            _report(observe, part, chosen, run(part, memory, cpu_attend.OBEY))
+            _report(observe, part, chosen, run(part, memory, cpu_attend.APPLY))
     elif observe is None:
         run(plan, _NO_CHOICES, cpu_attend.CHOOSE)
     else:
-        for part in plan.parts:
+        for part in plan.parts(choice_bytes):
             memory = part.memory()
-            executed = run(part, memory, cpu_attend.TELL)
+            executed = run(part, memory, cpu_attend.REPORT)
             chosen = [
-                Choice(probs, kept, entropy=nats) for probs, kept, nats in part.choices(memory)
+                Choice(probs, kept, entropy=entropy)
+                for probs, kept, entropy in part.choices(memory)
             ]
             _report(observe, part, chosen, executed)
     return torch.from_numpy(layer.output).transpose(0, 1).to(queries.dtype)
@@ -79,11 +86,11 @@ def choose_alone(
     layer = Layer(
         _array(queries.transpose(0, 1)), means, none, none, np.empty((0, 0, 0), np.float32)
     )
-    _attend(plan, layer, _NO_CHOICES, rule, scale, cpu_attend.LOOK)
+    _attend(plan, layer, _NO_CHOICES, rule, scale, cpu_attend.SELECT_ONLY)
 
 
 def _attend(
-    part: Plan, layer: Layer, choices: Choices, rule: Rule, scale: float, mode: int
+    part: CpuPlan, layer: Layer, choices: Choices, rule: Rule, scale: float, mode: int
 ) -> Ints:
     """The products that each tile computed, int64 [t, G]."""
     executed = np.empty((len(part.tables.tiles), len(layer.means)), np.int64)
@@ -93,19 +100,19 @@ def _attend(
     return executed
 
 
-def _report(observe: Observer | None, part: Plan, chosen: list[Choice], executed: Ints) -> None:
+def _report(observe: Observer | None, part: CpuPlan, chosen: list[Choice], executed: Ints) -> None:
     if observe is not None:
         pairs = part.by_segment(executed)
         for segment, choice, count in zip(part.segments, chosen, pairs, strict=True):
             observe(segment, replace(choice, executed_pairs=count))
 
 
-def _plan(sequence: SequenceMap, queries: Tensor, groups: int) -> Plan:
+def _plan(sequence: SequenceMap, queries: Tensor, groups: int) -> CpuPlan:
     heads, count, _ = queries.shape
     known = _plans.setdefault(sequence, {})
     if (heads, groups, count) not in known:
         start = sequence.length - count
-        known[heads, groups, count] = Plan.build(sequence, start, heads, groups)
+        known[heads, groups, count] = CpuPlan.build(sequence, start, heads, groups)
     return known[heads, groups, count]
 
 

@@ -1,15 +1,16 @@
-"""AdaS-Attn on the CPU, compiled by numba: tiles of rows choose, then meet the panels they want.
+"""AdaS-Attn on the CPU, compiled by numba: tiles of rows choose cubes, then attend to their keys.
 
-A tile is up to TILE_ROWS rows: consecutive queries with all heads of one KV group. It meets its
-keys panel by panel, each with exactly the rows that want it: no row computes a product that it did
-not choose, and no tile copies a key. Softmax is online (Milakov and Gimelshein, 2018).
+A tile is up to TILE_ROWS rows: consecutive queries with all heads of one KV group. Keys are read
+panel by panel, and each panel is multiplied with exactly the rows that attend to it: no row
+computes a product that it did not choose, and no tile copies a key. Softmax is online (Milakov and
+Gimelshein, 2018).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from adaspark.kernels.cpu_choose import LOWEST, choose_tile, obey, tell
+from adaspark.kernels.cpu_choose import LOWEST, apply_choice, choose_tile, report_choice
 from adaspark.kernels.cpu_state import (
     BATCH,
     ONE,
@@ -38,15 +39,22 @@ from adaspark.kernels.cpu_vector import (
     total,
 )
 
-CHOOSE, TELL, OBEY, LOOK = range(4)
-"""Modes: choose cubes and attend to them; write down the choice as well; attend to a choice that
-was written down; choose and leave it at that.
+CHOOSE, REPORT, APPLY, SELECT_ONLY = range(4)
+"""Modes: choose cubes and attend to them; report the choice as well; apply a choice that is given;
+choose only.
 """
 
 
 @compiled
 def pack(keys, values, tables, layer, counter):
-    """Copy keys and values [G, N, D] into the panels of a layer, until the counter runs out."""
+    """Copy keys and values into the panels of a layer, until the counter runs out.
+
+    | name | dtype | shape |
+    | --- | --- | --- |
+    | keys, values | fp32 | [G, N, D], contiguous |
+    | tables, layer | | `Tables`, `Layer`: its keys and values are written |
+    | counter | int64 | [1], shared by all threads |
+    """
     groups, _, width = keys.shape
     while True:
         task = take(counter)
@@ -55,7 +63,7 @@ def pack(keys, values, tables, layer, counter):
         group = task % groups
         slot, _, lanes, _, _, _ = tables.panels[task // groups]
         for key in range(lanes):
-            position = tables.positions[slot + key]  # any where the slot is empty: weighs nothing
+            position = tables.positions[slot + key]  # any, if the slot is empty: its weight is 0
             at, to = slot * width + key, (slot + key) * padded(width)
             for d in range(width):
                 layer.keys[group, at + d * lanes] = keys[group, position, d]
@@ -64,7 +72,16 @@ def pack(keys, values, tables, layer, counter):
 
 @compiled
 def attend(tables, layer, choices, p, scale, mode, executed, counter):
-    """Compute tiles until the counter runs out; `executed` int64 [t, G] are their products."""
+    """Compute tiles until the counter runs out.
+
+    | name | dtype | shape |
+    | --- | --- | --- |
+    | tables, layer | | `Tables`, `Layer`: its output is written |
+    | choices | | `Choices`: written if `mode` is REPORT, read if it is APPLY |
+    | p, scale, mode | float, float, int | scalars |
+    | executed | int64 | [t, G]: the products of each tile, written |
+    | counter | int64 | [1], shared by all threads |
+    """
     groups, (_, heads, width) = len(layer.means), layer.queries.shape
     share = heads // groups
     scratch = make_scratch(tables.tiles, share, width)
@@ -72,42 +89,42 @@ def attend(tables, layer, choices, p, scale, mode, executed, counter):
         task = take(counter)
         if task >= len(tables.tiles) * groups:
             return
-        number = len(tables.tiles) - 1 - task // groups  # the last see most: they go first
+        number = len(tables.tiles) - 1 - task // groups  # the last see most keys: they go first
         group = task % groups
         first, end, partial, cubes, end_panel, end_text, _, _, _ = tables.tiles[number]
         queries = end - first
         tile = Tile(
             first, queries, queries * share, group * share, partial, cubes, end_panel, end_text
         )
-        _ask(tile, tables, layer.queries, scale, scratch.asked, scratch.query_from_row)
-        if mode != OBEY:
+        _load_queries(tile, tables, layer.queries, scale, scratch.queries, scratch.query_from_row)
+        if mode != APPLY:
             choose_tile(tile, tables, layer.means[group], p, scratch)
-        if mode == TELL:
-            tell(tile, tables.tiles[number], choices, scratch)
-        elif mode == OBEY:
-            obey(tile, tables.tiles[number], choices.kept, scratch)
-        if mode == LOOK:
+        if mode == REPORT:
+            report_choice(tile, tables.tiles[number], choices, scratch)
+        elif mode == APPLY:
+            apply_choice(tile, tables.tiles[number], choices.kept, scratch)
+        if mode == SELECT_ONLY:
             continue
         pairs = _attend_tile(tile, tables, layer.keys[group], layer.values[group], scratch)
         executed[number, group] = pairs
-        _answer(tile, tables, layer.output, scratch)
+        _store_output(tile, tables, layer.output, scratch)
 
 
 @compiled
-def _ask(tile, tables, queries, scale, asked, query_from_row):
-    """Copy a tile's queries, scaled; note which row is which."""
+def _load_queries(tile, tables, queries, scale, scaled, query_from_row):
+    """Copy a tile's queries, scaled, and note the query of each row."""
     width = queries.shape[2]
     for row in range(tile.rows):
         head, query = place(tile, row)
         query_from_row[row] = query
         position = tables.queries[query, POSITION]
         for d in range(width):
-            asked[row * width + d] = queries[position, head, d] * np.float32(scale)
+            scaled[row * width + d] = queries[position, head, d] * np.float32(scale)
 
 
 @compiled
-def _answer(tile, tables, output, scratch):
-    """Write a tile's mixes, each divided by its sum."""
+def _store_output(tile, tables, output, scratch):
+    """Write a tile's weighted sums of values, each divided by its sum of weights."""
     width = output.shape[2]
     for row in range(tile.rows):
         head, query = place(tile, row)
@@ -119,7 +136,7 @@ def _answer(tile, tables, output, scratch):
 
 @compiled
 def _attend_tile(tile, tables, keys, values, scratch):
-    """Meet every panel that a row wants; returns the (row, key) products computed."""
+    """Attend to every panel that a row selected; returns the (row, key) products computed."""
     width = len(scratch.by_lane) // WIDE
     cubes = len(tables.first_tokens)
     scratch.mixed[: tile.rows * padded(width)] = ZERO
@@ -128,65 +145,67 @@ def _attend_tile(tile, tables, keys, values, scratch):
     for row in range(tile.rows):
         own = tables.queries[scratch.query_from_row[row], OWN_CUBE]
         if own >= 0:
-            scratch.wanted[_wanted_at(tile, row, own)] = 1
+            scratch.selected[_selected_at(tile, row, own)] = 1
     pairs = 0
     for number in range(len(tables.panels)):
         slot, _, lanes, _, end_piece, cube = tables.panels[number]
         if cube < cubes:
             if number >= tile.end_panel:
                 continue
-            rows = _rows_that_want(tile, cube, tables.pieces[end_piece - 1, 2] + 1, scratch)
+            rows = _attending_rows(tile, cube, tables.pieces[end_piece - 1, 2] + 1, scratch)
         elif tables.ranks[slot] < tile.end_text:
             rows = tile.rows
             for row in range(rows):
-                scratch.who[row] = row
+                scratch.rows_here[row] = row
         else:
             break
         for start in range(0, rows, BATCH):
-            _meet(tile, tables, number, keys, values, start, min(BATCH, rows - start), scratch)
+            _attend_panel(
+                tile, tables, number, keys, values, start, min(BATCH, rows - start), scratch
+            )
         pairs += rows * lanes
     return pairs
 
 
 @compiled
-def _wanted_at(tile, row, cube):
-    """Where it stands whether a row wants a cube."""
+def _selected_at(tile, row, cube):
+    """Index of the flag that says whether a row selected a cube."""
     return row // WIDE * WIDE * tile.cubes + cube * WIDE + row % WIDE
 
 
 @compiled
-def _rows_that_want(tile, first_cube, end_cube, scratch):
-    """List the rows that want any of the cubes in `who`; returns how many."""
+def _attending_rows(tile, first_cube, end_cube, scratch):
+    """List the rows that attend to any of the cubes in `rows_here`; returns how many."""
     count = 0
     for first_row in range(0, tile.rows, WIDE):
-        scratch.wants[:] = 0
+        scratch.attends[:] = 0
         for cube in range(first_cube, end_cube):
-            at = _wanted_at(tile, first_row, cube)
+            at = _selected_at(tile, first_row, cube)
             for row in range(WIDE):
-                scratch.wants[row] |= scratch.wanted[at + row]
+                scratch.attends[row] |= scratch.selected[at + row]
         for row in range(min(WIDE, tile.rows - first_row)):
-            scratch.who[count] = first_row + row
-            count += scratch.wants[row]
+            scratch.rows_here[count] = first_row + row
+            count += scratch.attends[row]
     return count
 
 
 @compiled
-def _meet(tile, tables, number, keys, values, start, rows, scratch):
-    """Rows who[start : start + rows] meet one panel: their mixes, peaks and sums move on."""
+def _attend_panel(tile, tables, number, keys, values, start, rows, scratch):
+    """Attend from rows_here[start : start + rows] to one panel: updates their sums and peaks."""
     width = len(scratch.by_lane) // WIDE
     slot, keys_here, lanes, _, _, _ = tables.panels[number]
     for i in range(rows):
-        row = scratch.who[start + i]
-        scratch.asked_rows[i] = row * width
+        row = scratch.rows_here[start + i]
+        scratch.query_rows[i] = row * width
         scratch.score_rows[i] = i * lanes
         scratch.mixed_rows[i] = row * padded(width)
     scratch.scores[: rows * lanes] = ZERO
     multiply(
-        scratch.asked, scratch.asked_rows, keys, slot * width, lanes, width,
+        scratch.queries, scratch.query_rows, keys, slot * width, lanes, width,
         scratch.scores, scratch.score_rows, rows, lanes,
     )  # fmt: skip
     _hide(tile, tables, number, start, rows, scratch)
-    _weigh(start, rows, lanes, padded(width), scratch)
+    _online_softmax_update(start, rows, lanes, padded(width), scratch)
     multiply(
         scratch.scores, scratch.score_rows, values, slot * padded(width), padded(width), keys_here,
         scratch.mixed, scratch.mixed_rows, rows, padded(width),
@@ -195,14 +214,19 @@ def _meet(tile, tables, number, keys, values, start, rows, scratch):
 
 @compiled
 def _hide(tile, tables, number, start, rows, scratch):
-    """Hide from each row what it does not want or may not see of a panel, and empty slots."""
-    scores, wanted, pieces, queries = scratch.scores, scratch.wanted, tables.pieces, tables.queries
+    """Set scores to -inf: of keys that a row did not select or may not see, of empty slots."""
+    scores, selected, pieces, queries = (
+        scratch.scores,
+        scratch.selected,
+        tables.pieces,
+        tables.queries,
+    )
     ranks, text, query_from_row = tables.ranks, len(tables.first_tokens), scratch.query_from_row
     first_slot, count, lanes, first_piece, end_piece, cube = tables.panels[number]
     if count == lanes and end_piece == first_piece + 1 and cube < tile.partial:
         return
     for i in range(rows):
-        row, at = scratch.who[start + i], i * lanes
+        row, at = scratch.rows_here[start + i], i * lanes
         query = query_from_row[row]
         end = at
         for piece in range(first_piece, end_piece):
@@ -210,7 +234,7 @@ def _hide(tile, tables, number, start, rows, scratch):
             seen = keys
             if cube == text:
                 seen = _seen(ranks, slot, keys, queries[query, TEXT_BEFORE])
-            elif wanted[_wanted_at(tile, row, cube)] == 0:
+            elif selected[_selected_at(tile, row, cube)] == 0:
                 seen = 0
             elif cube >= tile.partial:
                 seen = _seen(ranks, slot, keys, queries[query, VIDEO_BEFORE])
@@ -231,11 +255,11 @@ def _seen(ranks, slot, keys, before):
 
 
 @compiled
-def _weigh(start, rows, lanes, width, scratch):
-    """Scores of rows become weights; where a row's peak rises, what it has mixed so far shrinks."""
+def _online_softmax_update(start, rows, lanes, width, scratch):
+    """Turn scores into weights; if a row's peak rises, scale down what it has summed so far."""
     scores, sums, peaks, mixed = scratch.scores, scratch.sums, scratch.peaks, scratch.mixed
     for i in range(rows):
-        row, first, end = scratch.who[start + i], i * lanes, (i + 1) * lanes
+        row, first, end = scratch.rows_here[start + i], i * lanes, (i + 1) * lanes
         top = load(scores, first)
         for at in range(first + LANES, end, LANES):
             x = load(scores, at)

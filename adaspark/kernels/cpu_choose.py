@@ -28,7 +28,15 @@ LOWEST = np.float32(-1e38)
 
 @compiled
 def choose_tile(tile, tables, means, p, scratch):
-    """Masses over the candidate cubes and what each row keeps of them, chunk by chunk."""
+    """Masses over the candidate cubes and what each row selects of them, chunk by chunk.
+
+    | name | dtype | shape |
+    | --- | --- | --- |
+    | tile, tables | | `Tile`, `Tables` |
+    | means | fp32 | [C * D], of one KV head |
+    | p | float | scalar |
+    | scratch | | `Scratch`: mass, selected, mass_sums and mass_logs are written |
+    """
     cubes = tile.cubes
     width = len(scratch.by_lane) // WIDE
     for first_row in range(0, tile.rows, WIDE):
@@ -36,7 +44,7 @@ def choose_tile(tile, tables, means, p, scratch):
         rows = min(WIDE, tile.rows - first_row)
         for row in range(rows):
             for d in range(width):
-                scratch.by_lane[d * WIDE + row] = scratch.asked[(first_row + row) * width + d]
+                scratch.by_lane[d * WIDE + row] = scratch.queries[(first_row + row) * width + d]
         mass = scratch.mass[at : at + cubes * WIDE]
         mass[:] = ZERO
         multiply(
@@ -49,7 +57,7 @@ def choose_tile(tile, tables, means, p, scratch):
             for cube in range(tile.partial, cubes):
                 if tables.first_tokens[cube] >= before or cube == own:
                     mass[cube * WIDE + row] = -np.inf
-        kept = scratch.wanted[at : at + cubes * WIDE]
+        kept = scratch.selected[at : at + cubes * WIDE]
         for lane in range(0, WIDE, LANES):
             sums, logs = _choose(mass, kept, lane, cubes, p)
             store(scratch.mass_sums, first_row + lane, sums)
@@ -75,8 +83,8 @@ def _choose(mass, kept, lane, cubes, p):
         logs = fma(x, pick(log, faintest, log, faintest), logs)
     target = sums * splat(np.float32(p))
     # Entries below (1 - p) / C of the mass are too few to be needed.
-    least = sums * splat(np.float32(0.5 * (1 - p) / max(cubes, 1)))
-    low, high, before = _bracket(mass, lane, cubes, target, least)
+    floor = sums * splat(np.float32(0.5 * (1 - p) / max(cubes, 1)))
+    low, high, before = _bracket(mass, lane, cubes, target, floor)
     for at in range(lane, cubes * WIDE, WIDE):
         x = load(mass, at)
         inside = pick(x, high, zero, pick(x, low, one, zero))
@@ -87,15 +95,15 @@ def _choose(mass, kept, lane, cubes, p):
 
 
 @compiled
-def _bracket(mass, lane, cubes, target, least):
+def _bracket(mass, lane, cubes, target, floor):
     """Where each lane's nucleus ends: in [low, high), with the mass from `high` on.
 
     What the bracket holds at the end is one entry, or equal ones; the first of them are kept until
     the target is reached. Bisection on the logarithm, no sort.
     """
     zero, one = splat(ZERO), splat(ONE)
-    floor = splat(np.float32(1e-30))
-    low, high, above = pick(least, floor, least, floor), splat(np.float32(2)), zero
+    tiny = splat(np.float32(1e-30))
+    low, high, above = pick(floor, tiny, floor, tiny), splat(np.float32(2)), zero
     low_count, high_count = splat(np.float32(1e9)), zero
     for _ in range(40):
         middle = root(low * high)
@@ -123,26 +131,26 @@ def _chosen_at(tile, entry, row):
 
 
 @compiled
-def tell(tile, entry, choices, scratch):
-    """Write down a tile's choice."""
+def report_choice(tile, entry, choices, scratch):
+    """Write a tile's choice to the flat tables."""
     for row in range(tile.rows):
         to = _chosen_at(tile, entry, row)
         at = row // WIDE * WIDE * tile.cubes + row % WIDE
         head, query = place(tile, row)
         mass = scratch.mass_sums[row]
         share = ONE / mass if mass > ZERO else ZERO
-        nats = np.log(mass) - scratch.mass_logs[row] * share if mass > ZERO else ZERO
-        choices.entropy[query, head] = max(nats, ZERO)
+        entropy = np.log(mass) - scratch.mass_logs[row] * share if mass > ZERO else ZERO
+        choices.entropy[query, head] = max(entropy, ZERO)
         for cube in range(tile.cubes):
             choices.probs[to + cube] = scratch.mass[at + cube * WIDE] * share
-            choices.kept[to + cube] = scratch.wanted[at + cube * WIDE]
+            choices.kept[to + cube] = scratch.selected[at + cube * WIDE]
 
 
 @compiled
-def obey(tile, entry, kept, scratch):
-    """Take a tile's choice from what was written down."""
+def apply_choice(tile, entry, kept, scratch):
+    """Read a tile's choice from the flat table."""
     for row in range(tile.rows):
         source = _chosen_at(tile, entry, row)
         at = row // WIDE * WIDE * tile.cubes + row % WIDE
         for cube in range(tile.cubes):
-            scratch.wanted[at + cube * WIDE] = kept[source + cube]
+            scratch.selected[at + cube * WIDE] = kept[source + cube]

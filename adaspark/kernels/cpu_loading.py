@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-FEWEST_QUERIES = 32
+MIN_QUERIES = 32
 """Fewer queries (decoding) gain less than packing all keys costs."""
 
 
@@ -20,9 +20,9 @@ class Loaded(NamedTuple):
 
 
 def for_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Any:
-    """The module `cpu` where its `sparse_attention` is the fastest for these, else None."""
+    """The module `cpu` if its `sparse_attention` is the fastest for these, else None."""
     tensors = (queries, keys, values)
-    if queries.device.type != "cpu" or queries.shape[1] < FEWEST_QUERIES:
+    if queries.device.type != "cpu" or queries.shape[1] < MIN_QUERIES:
         return None
     if queries.dtype == torch.float64:  # the kernels compute in fp32
         return None

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from adaspark.kernels.cpu_vector import LANES, WIDE, block
 
 PANEL = 64
-"""Most keys of a panel."""
+"""The most keys of a panel."""
 TILE_ROWS = 512
 BATCH = 48
-"""Rows that meet a panel at once: their scores and the panel stay in the first cache."""
+"""Rows multiplied with a panel at once: their scores and the panel fit the first-level cache."""
 POSITION, VIDEO_BEFORE, TEXT_BEFORE, OWN_CUBE = range(4)
 ZERO, ONE = np.float32(0), np.float32(1)
 _TALL, _SLIM = 6, 8
@@ -73,7 +73,7 @@ class Layer(NamedTuple):
 class Choices(NamedTuple):
     """Flat [H, n, C] tables, one segment after the other, and the entropy of `probs`, [n, H].
 
-    Empty where a mode does not use them.
+    Empty if a mode does not use them.
     """
 
     probs: Floats
@@ -95,11 +95,25 @@ class Tile(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """A thread's memory. By row: what it asks, its query, its mix so far, its peak and sum. By
-    chunk: masses and what is wanted. By panel: the rows that meet it and their scores.
+    """A thread's memory: R rows of the largest tile, padded to WIDE; D' is D in whole registers.
+
+    | name | dtype | shape | what |
+    | --- | --- | --- | --- |
+    | queries | fp32 | [R * D] | scaled, by row |
+    | query_from_row | int64 | [R] | index of each row's query |
+    | mixed | fp32 | [R * D'] | weighted sums of values so far |
+    | peaks, sums | fp32 | [R], [R * LANES] | of the softmax so far |
+    | by_lane | fp32 | [D * WIDE] | queries of a chunk, rows side by side |
+    | mass, selected | fp32, uint8 | [R * C] | chunk by chunk, each [C, WIDE] |
+    | mass_sums, mass_logs | fp32 | [R] | sums of a row's masses, and of each times its logarithm |
+    | attends | uint8 | [WIDE] | rows of a chunk that attend to a panel |
+    | rows_here | int64 | [R] | the rows that attend to a panel |
+    | scores | fp32 | [BATCH * PANEL] | of these rows with the panel |
+    | query_rows, score_rows, mixed_rows | int64 | [BATCH] | where rows begin |
+    | mean_rows, mass_rows | int64 | [C] | where cubes begin |
     """
 
-    asked: Floats
+    queries: Floats
     query_from_row: Ints
     mixed: Floats
     peaks: Floats
@@ -108,11 +122,11 @@ class Scratch(NamedTuple):
     mass: Floats
     mass_sums: Floats
     mass_logs: Floats
-    wanted: NDArray[np.uint8]
-    wants: NDArray[np.uint8]
-    who: Ints
+    selected: NDArray[np.uint8]
+    attends: NDArray[np.uint8]
+    rows_here: Ints
     scores: Floats
-    asked_rows: Ints
+    query_rows: Ints
     score_rows: Ints
     mixed_rows: Ints
     mean_rows: Ints
@@ -120,7 +134,7 @@ class Scratch(NamedTuple):
 
 
 def compiled(function: Any) -> Any:
-    """Compile without the interpreter's lock; kept on disk where a folder can be written."""
+    """Compile without the interpreter's lock; kept on disk if a folder can be written."""
     with cache_folder():
         try:
             return njit(nogil=True, cache=True)(function)
@@ -180,7 +194,7 @@ def multiply(a, a_rows, b, b_start, stride, depth, c, c_rows, rows, columns):
 
 @compiled
 def make_scratch(tiles, share, width):
-    """Memory for the largest of the tiles, uninitialised where each tile writes first."""
+    """Memory for the largest of the tiles, uninitialised if each tile writes first."""
     rows = (tiles[:, 1] - tiles[:, 0]).max() * share
     rows = (rows + WIDE - 1) // WIDE * WIDE
     cubes = tiles[:, 3].max()

@@ -15,12 +15,9 @@ from adaspark.kernels.cpu_state import PANEL, TILE_ROWS, Choices, Ints, Tables
 from adaspark.kernels.cpu_vector import LANES
 from adaspark.sequence import Segment, SequenceMap
 
-MOST_BYTES = 2**26
-"""Bounds the written choices that are alive at one time."""
-
 
 @dataclass(frozen=True)
-class Plan:
+class CpuPlan:
     """What is computed together: segments, and their tables for H query heads and G KV heads.
 
     The choice of segment i is [H, n, C], `shapes[i]`, and stands at `places[i]` of flat memory; its
@@ -34,7 +31,7 @@ class Plan:
     first_tiles: list[int]
 
     @classmethod
-    def build(cls, sequence: SequenceMap, start: int, heads: int, groups: int) -> Plan:
+    def build(cls, sequence: SequenceMap, start: int, heads: int, groups: int) -> CpuPlan:
         """For the queries at positions >= `start`."""
         segments = sequence.segments(start)
         counts = [len(segment.positions) for segment in segments]
@@ -65,19 +62,27 @@ class Plan:
         return self.shapes[0][0]
 
     @cached_property
-    def parts(self) -> list[Plan]:
-        """Runs of segments whose choices fit in memory together."""
+    def _known_parts(self) -> dict[int, list[CpuPlan]]:
+        return {}
+
+    def parts(self, max_bytes: int) -> list[CpuPlan]:
+        """Runs of segments whose choices take `max_bytes` together, or are single."""
+        if max_bytes not in self._known_parts:
+            self._known_parts[max_bytes] = self._parts(max_bytes)
+        return self._known_parts[max_bytes]
+
+    def _parts(self, max_bytes: int) -> list[CpuPlan]:
         parts, first = [], 0
         for i in range(1, len(self.segments)):
-            if 5 * (self.places[i + 1] - self.places[first]) > MOST_BYTES:
+            if 5 * (self.places[i + 1] - self.places[first]) > max_bytes:
                 parts.append(self._part(first, i))
                 first = i
         return [*parts, self._part(first, len(self.segments))]
 
-    def _part(self, first: int, end: int) -> Plan:
+    def _part(self, first: int, end: int) -> CpuPlan:
         tiles = self.tables.tiles[self.first_tiles[first] : self.first_tiles[end]].copy()
         tiles[:, 8] -= self.places[first]
-        return Plan(
+        return CpuPlan(
             self.segments[first:end],
             self.tables._replace(tiles=tiles),
             self.shapes[first:end],
@@ -139,8 +144,8 @@ def _tiles(segment: Segment, first: int, place: int, queries: int, panels: Ints)
 def _panels(sequence: SequenceMap) -> tuple[Ints, Ints, Ints, Ints]:
     """The panels, their pieces, and the positions and ranks of all slots; the text is cube C.
 
-    Pieces of one slab share a panel as long as one register holds it: a row that wants one of them
-    computes all.
+    Pieces of one slab share a panel as long as one register holds it: a row that attends to
+    one of them computes all.
     """
     layout, texts = sequence.layout, len(sequence.text_positions)
     sizes = [*layout.cube_sizes.tolist(), texts]

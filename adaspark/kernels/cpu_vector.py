@@ -73,7 +73,7 @@ def fma(builder: Any, x: Any, y: Any, z: Any) -> Any:
 
 @_operation
 def pick(builder: Any, x: Any, limit: Any, yes: Any, no: Any) -> Any:
-    """`yes` where x >= limit, else `no`."""
+    """`yes` in lanes with x >= limit, `no` in the others."""
     return builder.select(builder.fcmp_ordered(">=", x, limit), yes, no)
 
 

@@ -2,11 +2,12 @@
 
 The same signature and result as `backend.sparse_attention`, for inference. The scores of all
 queries against all cubes are never in memory together, and the host waits for the device at most
-once a chunk: to hear how much is to be gathered. Axes as in `attention.py`.
+once a chunk: to learn how much is to be gathered. Axes as in `attention.py`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 import torch
@@ -15,33 +16,25 @@ from torch import Tensor
 from adaspark.attention import Observer, cube_probs
 from adaspark.kernels import gpu_decode, gpu_decode_attend, gpu_gate, gpu_route
 from adaspark.kernels.gpu_ffn import sparse_ffn
-from adaspark.kernels.gpu_plan import agreement
-from adaspark.kernels.gpu_tables import (
-    NO_TOKEN,
-    WORD,
-    KeyBlocks,
-    Rows,
-    Source,
-    chunks,
-    pack,
-)
+from adaspark.kernels.gpu_plan import count_attending
+from adaspark.kernels.gpu_report import report, report_new_text, text_choices
+from adaspark.kernels.gpu_rows import Rows, chunks
+from adaspark.kernels.gpu_tables import NO_TOKEN, WORD, KeyBlocks, Source, pack
 from adaspark.kernels.gpu_tally import tally, write_entropies
-from adaspark.kernels.gpu_tell import tell, tell_new, words_of
+from adaspark.kernels.gpu_thresholds import MEASURED, Thresholds
 from adaspark.rules import Rule
 from adaspark.selection import entropy, keep_cubes
 from adaspark.sequence import SequenceMap
-from adaspark.tally import Listener
+from adaspark.tally import TallyObserver
 
-WISH_BYTES = 2**27
-"""Bounds the wishes of a chunk of queries, a bit a (head, row, cube)."""
-FOLD_ROWS = 64
-"""Up to as many rows, the heads of a KV group are rows of one tile: keys are read once for all."""
 ROWS_AT_ONCE = 1024
 """Rows that rules other than top-p choose for at a time."""
 
-__all__ = ["cube_means", "listen_to_all", "sparse_attention", "sparse_ffn", "try_one"]
+__all__ = ["cube_means", "report_dense", "sparse_attention", "sparse_ffn", "try_one"]
 
-_known: WeakKeyDictionary[SequenceMap, dict[tuple[int, int, int], list[Rows]]] = WeakKeyDictionary()
+Choose = Callable[..., Tensor]
+"""The signature of `choose_cubes`."""
+_known: WeakKeyDictionary[SequenceMap, dict[tuple[int, ...], list[Rows]]] = WeakKeyDictionary()
 
 
 def sparse_attention(
@@ -54,38 +47,48 @@ def sparse_attention(
     scale: float,
     means: Tensor | None = None,
     observe: Observer | None = None,
+    thresholds: Thresholds = MEASURED,
+    choose: Choose | None = None,
 ) -> Tensor:
-    """AdaS-Attn for the last queries of a sequence, [H, S, D] in and out, without gradients."""
-    with torch.cuda.device_of(queries):  # Triton launches where torch is
+    """AdaS-Attn for the last queries of a sequence, [H, S, D] in and out, without gradients.
+
+    `choose` may stand for `choose_cubes` (except in decoding), as benchmarks plant selections.
+    """
+    choose = choose or choose_cubes
+    with torch.cuda.device_of(queries):  # Triton launches on torch's device
         queries, keys, values = (
             t if t.stride(-1) == 1 else t.contiguous() for t in (queries, keys, values)
         )
         means = cube_means(keys, sequence) if means is None else means
         if gpu_decode.serves(queries, keys, sequence, rule):
-            scores = gpu_decode.weigh(queries, means, scale=scale)
-            wanted = gpu_decode.kept(scores, p=rule.amount)
+            scores = gpu_decode.score(queries, means, scale=scale)
+            selected = gpu_decode.kept(scores, p=rule.amount)
             if observe is not None:
-                tell_new(observe, scores, wanted, sequence, len(means))
-            return gpu_decode_attend.attend(queries, keys, values, sequence, wanted, scale=scale)
+                report_new_text(observe, scores, selected, sequence, len(means))
+            given = (queries, keys, values, sequence, selected)
+            return gpu_decode_attend.attend(*given, scale=scale, splits=thresholds.splits)
         heads, count, width = queries.shape
         share = heads // keys.shape[0]
-        folds = count * share <= FOLD_ROWS
-        asked = queries.reshape(-1, share * count, width) if folds else queries
-        output = torch.zeros_like(asked)
-        blocks = KeyBlocks.of(sequence)
-        source = Source.of(keys, values, blocks, queries=count)
+        grouped = count * share <= thresholds.grouped_rows
+        row_queries = queries.reshape(-1, share * count, width) if grouped else queries
+        output = torch.zeros_like(row_queries)
+        blocks = KeyBlocks.of(sequence, thresholds.block_costs)
+        source = Source.of(keys, values, blocks, copied=count >= thresholds.copy_queries)
         start = sequence.length - count
-        listener = observe if isinstance(observe, Listener) and not folds else None
-        for rows in row_chunks(sequence, start, heads, share if folds else 1):
-            entropies = None if listener is None else means.new_zeros(heads, rows.count)
-            wanted = choose(asked, means, blocks, rows, rule, scale, entropies)
-            work = gpu_route.attend(asked, source, output, blocks, rows, wanted, scale)
-            if listener is not None and entropies is not None:
-                words = words_of(queries, means, start, rows, wanted, scale)
+        observer = observe if isinstance(observe, TallyObserver) and not grouped else None
+        grouping = share if grouped else 1
+        for rows in row_chunks(sequence, start, heads, grouping, thresholds.selection_bytes):
+            entropies = None if observer is None else means.new_zeros(heads, rows.count)
+            selected = choose(row_queries, means, blocks, rows, rule, scale, entropies, thresholds)
+            work = gpu_route.attend(
+                row_queries, source, output, blocks, rows, selected, scale, thresholds
+            )
+            if observer is not None and entropies is not None:
+                words = text_choices(queries, means, start, rows, selected, scale)
                 executed = work.executed(blocks, rows)
-                listener.add(tally(wanted, rows, sequence.layout, entropies, executed, words))
+                observer.add(tally(selected, rows, sequence.layout, entropies, executed, words))
             elif observe is not None:
-                tell(observe, queries, means, start, blocks, rows, work, scale)
+                report(observe, queries, means, start, blocks, rows, work, scale)
         return output.reshape(queries.shape)
 
 
@@ -102,20 +105,27 @@ def cube_means(keys: Tensor, sequence: SequenceMap) -> Tensor:
     return torch.stack([(cube.float() * real).sum(1) for cube in cubes]) / real.sum(1)
 
 
-def row_chunks(sequence: SequenceMap, start: int, heads: int, share: int) -> list[Rows]:
+def row_chunks(
+    sequence: SequenceMap,
+    start: int,
+    heads: int,
+    share: int,
+    selection_bytes: int = MEASURED.selection_bytes,
+) -> list[Rows]:
     """The queries from `start` on, a chunk at a time, made once for all layers.
 
     With a `share` above 1, the heads of a KV group are rows, as in queries [G, share * S, D].
     """
     count = sequence.length - start
     found = _known.setdefault(sequence, {})
-    if (start, heads, share) not in found:
-        parts = chunks(sequence.segments(start), heads=heads, most_bytes=WISH_BYTES)
-        found[start, heads, share] = [Rows.of(part, start).folded(share, count) for part in parts]
-    return found[start, heads, share]
+    key = start, heads, share, selection_bytes
+    if key not in found:
+        parts = chunks(sequence.segments(start), heads=heads, max_bytes=selection_bytes)
+        found[key] = [Rows.of(part, start).grouped_heads(share, count) for part in parts]
+    return found[key]
 
 
-def choose(
+def choose_cubes(
     queries: Tensor,
     means: Tensor,
     blocks: KeyBlocks,
@@ -123,21 +133,26 @@ def choose(
     rule: Rule,
     scale: float,
     entropies: Tensor | None = None,
+    thresholds: Thresholds = MEASURED,
 ) -> Tensor:
     """int32 [H, W, C]: the cubes that each row attends to, its own too, as in `gpu_gate.choose`."""
     cubes = rows.end_cube
-    if rule.is_plain_nucleus and cubes <= gpu_gate.MOST_CUBES:
+    if rule.is_plain_nucleus and cubes <= gpu_gate.MAX_CUBES:
         terms = gpu_gate.mean_terms(means, queries.dtype)
         return gpu_gate.choose(
-            queries, terms, blocks, rows, p=rule.amount, scale=scale, entropies=entropies
+            *(queries, terms, blocks, rows),
+            p=rule.amount,
+            scale=scale,
+            entropies=entropies,
+            thresholds=thresholds,
         )
     found = []
     for start in range(0, rows.count, ROWS_AT_ONCE):
         part = slice(start, start + ROWS_AT_ONCE)
         own = torch.arange(cubes, device=means.device) == rows.own_cube[part, None]
         candidates = (blocks.first_tokens[:cubes] < rows.video_before[part, None]) & ~own
-        asked = queries.index_select(1, rows.places[part])
-        mass = cube_probs(asked, means[:, :cubes], candidates, scale=scale)
+        row_queries = queries.index_select(1, rows.places[part])
+        mass = cube_probs(row_queries, means[:, :cubes], candidates, scale=scale)
         kept = keep_cubes(mass, candidates, rule, positions=rows.positions[part])
         if entropies is not None:
             entropies[:, part] = entropy(mass)
@@ -145,33 +160,40 @@ def choose(
     return torch.cat(found, 1)
 
 
-def listen_to_all(
-    queries: Tensor, means: Tensor, sequence: SequenceMap, listener: Listener, *, scale: float
+def report_dense(
+    queries: Tensor,
+    means: Tensor,
+    sequence: SequenceMap,
+    observer: TallyObserver,
+    *,
+    scale: float,
+    thresholds: Thresholds = MEASURED,
 ) -> None:
-    """Tell of the last queries of a sequence, [H, S, D], that attend to whatever they see: `means`
+    """Report the last queries of a sequence, [H, S, D], that attend to whatever they see: `means`
     fp32 [G, C, D] say how evenly they would.
     """
     heads, count, _ = queries.shape
     with torch.cuda.device_of(queries):
         if gpu_decode.fits(queries, len(means), sequence):
-            scores = gpu_decode.weigh(queries, means, scale=scale)
+            scores = gpu_decode.score(queries, means, scale=scale)
             every = torch.ones_like(scores, dtype=torch.uint8)
-            return tell_new(listener, scores, every, sequence, len(means))
+            return report_new_text(observer, scores, every, sequence, len(means))
         start, terms = sequence.length - count, gpu_gate.mean_terms(means, queries.dtype)
         blocks = KeyBlocks.of(sequence)
-        for rows in row_chunks(sequence, start, heads, 1):
+        for rows in row_chunks(sequence, start, heads, 1, thresholds.selection_bytes):
             entropies = means.new_zeros(heads, rows.count)
-            for scores, first, cubes in gpu_gate.scored(queries, terms, blocks, rows, scale=scale):
+            for scores, first, cubes in gpu_gate.scored(
+                *(queries, terms, blocks, rows), scale=scale, thresholds=thresholds
+            ):
                 write_entropies(scores, first, cubes, entropies)
             seen = blocks.first_tokens[: rows.end_cube] < rows.video_before[:, None]
-            words = words_of(queries, means, start, rows, pack(seen[None]), scale)
+            words = text_choices(queries, means, start, rows, pack(seen[None]), scale)
             executed = (rows.video_before + rows.text_before).long()
-            heard = tally(pack(seen[None]), rows, sequence.layout, entropies, executed, words)
-            listener.add(heard)
+            observer.add(tally(pack(seen[None]), rows, sequence.layout, entropies, executed, words))
 
 
 def try_one(device: torch.device) -> None:
     """Compile and run a small kernel; raises whatever keeps it from running."""
-    wishes = pack(torch.ones(1, WORD, 1, dtype=torch.bool, device=device))
-    if int(agreement(wishes, size=WORD)) != WORD:
+    everything = pack(torch.ones(1, WORD, 1, dtype=torch.bool, device=device))
+    if int(count_attending(everything, size=WORD)) != WORD:
         raise RuntimeError(f"a kernel that counts {WORD} rows counts otherwise")

@@ -1,7 +1,7 @@
 """AdaS-Attn of a few new text tokens: four launches, and the host never waits for the device.
 
-New text sees every cube whole, so there is nothing to plan: rows are weighed against the fp32
-means and each finds its nucleus, here; `gpu_decode_attend.py` then reads the keys. Axes: H heads,
+New text sees every cube whole, so there is nothing to plan: here rows are scored against the fp32
+means, and the nucleus of each is found; `gpu_decode_attend.py` then reads the keys. Axes: H heads,
 G KV heads, S new tokens, C cubes, D head dimension.
 """
 
@@ -15,21 +15,21 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from adaspark.kernels.gpu_gate import MOST_CUBES, lowest_bits
+from adaspark.kernels.gpu_gate import MAX_CUBES, lowest_bits
 from adaspark.kernels.gpu_nucleus import nucleus
 from adaspark.rules import Rule
 from adaspark.sequence import SequenceMap
 
-MOST_ROWS = 64
+MAX_ROWS = 64
 """Rows of a KV group that still fit a tile."""
 MEANS_AT_ONCE = 32
-"""Cubes that a program weighs."""
+"""Cubes that a program scores."""
 WARP_SCORES = 512
 """Scores of a row that a warp holds: there are few rows, so that each has many warps."""
 
 
 @triton.jit(do_not_specialize=["C", "count"])
-def _weigh_kernel(
+def _score_kernel(
     queries,
     means,
     scores,
@@ -42,29 +42,42 @@ def _weigh_kernel(
     D: tl.constexpr,
     BLOCK_C: tl.constexpr,
 ):
-    """Some cubes of one group against all its rows, by fp32 products."""
+    """Some cubes of one group against all its rows, by fp32 products.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | queries | bf16, fp16 or fp32 | [H, S, D] (query_head, query_row, 1) |
+    | means | fp32 | [G, C, D] |
+    | scores | fp32 | [H, S, C]: written |
+    """
     group = tl.program_id(0)
     cubes = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
     width = tl.arange(0, D)
     at = (group * C + cubes).to(tl.int64)[:, None] * D + width[None, :]
-    mean = tl.load(means + at, mask=cubes[:, None] < C, other=0.0)
+    mean = tl.load(means + at, mask=cubes[:, None] < C, other=0.0)  # [BLOCK_C, D]
     for row in range(SHARE * count):
         head = (group * SHARE + row // count).to(tl.int64)
-        query = tl.load(queries + head * query_head + row % count * query_row + width)
+        query = tl.load(queries + head * query_head + row % count * query_row + width)  # [D]
         found = tl.sum(mean * query.to(tl.float32)[None, :], 1) * scale
         line = (group * SHARE * count + row).to(tl.int64) * C
         tl.store(scores + line + cubes, found, mask=cubes < C)
 
 
 @triton.jit(do_not_specialize=["C", "lowest"])
-def _nucleus_kernel(scores, wanted, p, C, lowest, BLOCK_C: tl.constexpr):
-    """The nucleus of one row: every cube is a candidate."""
+def _nucleus_kernel(scores, selected, p, C, lowest, BLOCK_C: tl.constexpr):
+    """The nucleus of one row: every cube is a candidate.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | scores | fp32 | [H * S, C], exponents of two |
+    | selected | uint8 | [H * S, C]: written |
+    """
     cubes = tl.arange(0, BLOCK_C)[None, :]
     at = tl.program_id(0).to(tl.int64) * C + cubes
-    known = tl.load(scores + at, mask=cubes < C, other=-float("inf"))
+    known = tl.load(scores + at, mask=cubes < C, other=-float("inf"))  # [1, BLOCK_C]
     none = tl.zeros([1], tl.float32)
-    bits, least, _, _ = nucleus(known, none + 1.0 / C, none, p, lowest)
-    tl.store(wanted + at, (bits >= least[:, None]).to(tl.uint8), mask=cubes < C)
+    bits, threshold, _, _ = nucleus(known, none + 1.0 / C, none, p, lowest)
+    tl.store(selected + at, (bits >= threshold[:, None]).to(tl.uint8), mask=cubes < C)
 
 
 def serves(queries: Tensor, keys: Tensor, sequence: SequenceMap, rule: Rule) -> bool:
@@ -77,8 +90,8 @@ def fits(queries: Tensor, groups: int, sequence: SequenceMap) -> bool:
     heads, count, _ = queries.shape
     return (
         count <= sequence.added
-        and heads // groups * count <= MOST_ROWS
-        and 0 < sequence.layout.cubes <= MOST_CUBES
+        and heads // groups * count <= MAX_ROWS
+        and 0 < sequence.layout.cubes <= MAX_CUBES
     )
 
 
@@ -87,15 +100,15 @@ def choose(queries: Tensor, means: Tensor, *, p: float, scale: float) -> Tensor:
 
     `means` fp32 [G, C, D] are multiplied as they are, without matrix units.
     """
-    return kept(weigh(queries, means, scale=scale), p=p)
+    return kept(score(queries, means, scale=scale), p=p)
 
 
-def weigh(queries: Tensor, means: Tensor, *, scale: float) -> Tensor:
+def score(queries: Tensor, means: Tensor, *, scale: float) -> Tensor:
     """fp32 [H, S, C]: the scores of each row as exponents of two."""
     heads, count, width = queries.shape
     groups, cubes, _ = means.shape
     scores = torch.empty(heads, count, cubes, device=queries.device)
-    _weigh_kernel[groups, triton.cdiv(cubes, MEANS_AT_ONCE)](
+    _score_kernel[groups, triton.cdiv(cubes, MEANS_AT_ONCE)](
         queries,
         means.contiguous(),
         scores,
@@ -113,15 +126,15 @@ def weigh(queries: Tensor, means: Tensor, *, scale: float) -> Tensor:
 def kept(scores: Tensor, *, p: float) -> Tensor:
     """uint8 [H, S, C]: the nucleus of each row of scores."""
     heads, count, cubes = scores.shape
-    wanted = torch.empty(heads, count, cubes, dtype=torch.uint8, device=scores.device)
+    selected = torch.empty(heads, count, cubes, dtype=torch.uint8, device=scores.device)
     block = triton.next_power_of_2(cubes)
     _nucleus_kernel[(heads * count,)](
         scores,
-        wanted,
+        selected,
         p,
         cubes,
         lowest_bits(p, block),
         BLOCK_C=block,
         num_warps=min(16, max(1, block // WARP_SCORES)),
     )
-    return wanted
+    return selected

@@ -6,7 +6,7 @@ import triton
 import triton.language as tl
 
 NOTHING: tl.constexpr = tl.constexpr(-1e38)
-"""The log2-sum of a row that has met no key: finite, so that differences are numbers."""
+"""The log2-sum of a row that has seen no key: finite, so that differences are numbers."""
 
 
 @triton.jit
@@ -19,14 +19,15 @@ def popcount(word):
 
 
 @triton.jit
-def fold(acc, top, total, scores, scale, values, wants):
-    """One block of keys into the running softmax: weighted sum, top score, sum of weights.
+def online_softmax_update(acc, top, total, scores, scale, values, attends):
+    """Add one block of keys to the running softmax: weighted sum, top score, sum of weights.
 
-    `scores` [rows, keys] become powers of two times `scale`, -inf where a key is hidden; `wants`
-    bool [rows]: a row that does not want the block shifts its exponents to nothing.
+    `scores` [rows, keys] become powers of two times `scale`, -inf if a key is hidden; `attends`
+    bool [rows]: the weights of a row that does not attend to the block become exactly 0, because
+    its scores are shifted by infinity.
     """
-    high = tl.where(wants, tl.maximum(top, tl.max(scores, 1) * scale), top)
-    shift = tl.where(wants, high, float("inf"))
+    high = tl.where(attends, tl.maximum(top, tl.max(scores, 1) * scale), top)
+    shift = tl.where(attends, high, float("inf"))
     weights = tl.exp2(scores * scale - shift[:, None])
     fade = tl.exp2(top - high)
     total = total * fade + tl.sum(weights, 1)
@@ -35,14 +36,18 @@ def fold(acc, top, total, scores, scale, values, wants):
 
 
 @triton.jit
-def fold_two(acc, top, total, scores, values, wants, scores2, values2, wants2, scale):
-    """Two blocks at once, as `fold`: what fades, and who waits for whom, is halved."""
-    least = -float("inf")
-    high = tl.where(wants, tl.max(scores, 1), least)
-    high = tl.maximum(top, tl.maximum(high, tl.where(wants2, tl.max(scores2, 1), least)) * scale)
+def online_softmax_update_two(
+    acc, top, total, scores, values, attends, scores2, values2, attends2, scale
+):
+    """Add two blocks at once: half as many rescalings of the sums, half as many steps in a row."""
+    nothing = -float("inf")
+    high = tl.where(attends, tl.max(scores, 1), nothing)
+    high = tl.maximum(
+        top, tl.maximum(high, tl.where(attends2, tl.max(scores2, 1), nothing)) * scale
+    )
     fade = tl.exp2(top - high)
-    weights = tl.exp2(scores * scale - tl.where(wants, high, float("inf"))[:, None])
-    weights2 = tl.exp2(scores2 * scale - tl.where(wants2, high, float("inf"))[:, None])
+    weights = tl.exp2(scores * scale - tl.where(attends, high, float("inf"))[:, None])
+    weights2 = tl.exp2(scores2 * scale - tl.where(attends2, high, float("inf"))[:, None])
     total = total * fade + tl.sum(weights, 1) + tl.sum(weights2, 1)
     acc = tl.dot(weights.to(values.dtype), values, acc * fade[:, None], input_precision="ieee")
     acc = tl.dot(weights2.to(values.dtype), values2, acc, input_precision="ieee")
@@ -64,9 +69,9 @@ def load_block(
     """Keys [D, KEYS] and values [KEYS, D] of the slots from `slot` on."""
     offset = tl.arange(0, KEYS)
     if GATHER:
-        at = tl.load(positions + slot + offset)
-        key = tl.load(keys + at[None, :] * key_row + width[:, None])
-        value = tl.load(values + at[:, None] * value_row + width[None, :])
+        at = tl.load(positions + slot + offset)  # [KEYS]
+        key = tl.load(keys + at[None, :] * key_row + width[:, None])  # [D, KEYS]
+        value = tl.load(values + at[:, None] * value_row + width[None, :])  # [KEYS, D]
     else:
         key = tl.load(keys + slot * key_row + offset[None, :] * key_row + width[:, None])
         value = tl.load(values + slot * value_row + offset[:, None] * value_row + width[None, :])
@@ -74,7 +79,7 @@ def load_block(
 
 
 @triton.jit
-def meet_block(
+def score_block(
     query,
     keys,
     values,
@@ -95,10 +100,11 @@ def meet_block(
     RAGGED: tl.constexpr,
     CAUSAL: tl.constexpr,
 ):
-    """Block `i` of a list of cubes: scores, -inf where hidden, values, and which rows want it.
+    """Block `i` of a list of cubes: scores, -inf if hidden, values, and which rows attend to it.
 
-    `word` points at the rows' wishes for cube 0, `bit` is theirs in it; no row wants a block from
-    `end` on. `before` int32 [rows]: the video tokens that a row may see.
+    `word` points at the rows' words of the selected-block mask for cube 0, `bit` is their bit in
+    it; no row attends to a block from `end` on. `before` int32 [rows]: the video tokens that a row
+    may see.
     """
     BLOCKS: tl.constexpr = SLOTS // KEYS
     at = tl.minimum(i, end - 1)
@@ -107,20 +113,20 @@ def meet_block(
     key, value = load_block(
         keys, values, key_row, value_row, positions, slot, tl.arange(0, D), KEYS, GATHER
     )
-    wants = (((tl.load(word + cube) >> bit) & 1) > 0) & (i < end)
+    attends = (((tl.load(word + cube) >> bit) & 1) > 0) & (i < end)
     scores = tl.dot(query, key, input_precision="ieee")
     if CAUSAL:
-        token = tl.load(tokens + slot + tl.arange(0, KEYS))
+        token = tl.load(tokens + slot + tl.arange(0, KEYS))  # [KEYS]
         scores = tl.where(token[None, :] < before[:, None], scores, -float("inf"))
     elif RAGGED:
-        token = tl.load(tokens + slot + tl.arange(0, KEYS))
+        token = tl.load(tokens + slot + tl.arange(0, KEYS))  # [KEYS]
         scores = tl.where((token < 0x7FFFFFFF)[None, :], scores, -float("inf"))
-    return scores, value, wants
+    return scores, value, attends
 
 
 @triton.jit
-def meet_pairs(acc, top, total, partial, log_sums, first, count, D: tl.constexpr):
-    """What was gathered for each row, pairs [first, first + count), into the running softmax."""
+def merge_partials(acc, top, total, partial, log_sums, first, count, D: tl.constexpr):
+    """Add to the softmax what was gathered for each row: pairs [first, first + count)."""
     width = tl.arange(0, D)
     for i in range(tl.max(count)):
         has = i < count

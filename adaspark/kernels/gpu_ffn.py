@@ -7,7 +7,7 @@ V video tokens, X text tokens, C cubes, M tokens of a full cube, h hidden size.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import ceil
 
 import torch
@@ -22,7 +22,7 @@ from adaspark.sequence import SequenceMap
 
 BUCKET = 128
 """The branch computes a multiple of as many rows, so that products of few shapes are asked for."""
-MOST_ROWS = 2**16
+MAX_ROWS = 2**16
 """Rows that the branch computes at a time: what it holds between its products stays small."""
 
 
@@ -38,17 +38,26 @@ def _spread_kernel(
     ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """One cube, some columns: what was computed to its places, its mean to the others."""
+    """One cube, some columns: what was computed to its places, its mean to the others.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | computed | of the branch | [rows, WIDTH] |
+    | output | as computed | [N, WIDTH]: written |
+    | place | int64 | [C, M]: rows of `output`, -1 if a cube has no such token |
+    | slot | int64 | [C, M]: rows of `computed`, -1 if a token is skipped |
+    """
     cube = tl.program_id(0)
     column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     total = tl.zeros([BLOCK], tl.float32)
     count = 0
     for start in range(0, M, ROWS):
         row = start + tl.arange(0, ROWS)
-        source = tl.load(slot + cube * M + row, mask=row < M, other=-1)
-        target = tl.load(place + cube * M + row, mask=row < M, other=0)
+        source = tl.load(slot + cube * M + row, mask=row < M, other=-1)  # [ROWS]
+        target = tl.load(place + cube * M + row, mask=row < M, other=0)  # [ROWS]
         mask = (source >= 0)[:, None] & (column < WIDTH)[None, :]
-        found = tl.load(computed + source[:, None] * WIDTH + column[None, :], mask=mask, other=0.0)
+        at = source[:, None] * WIDTH + column[None, :]
+        found = tl.load(computed + at, mask=mask, other=0.0)  # [ROWS, BLOCK]
         tl.store(output + target[:, None] * WIDTH + column[None, :], found, mask=mask)
         total += tl.sum(found.to(tl.float32), 0)
         count += tl.sum((source >= 0).to(tl.int32), 0)
@@ -71,10 +80,11 @@ def sparse_ffn(
     *,
     rule: Rule,
     skipped: str = "mean",
+    rows_at_once: int = MAX_ROWS,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The FFN branch [N, h] of every token, the kept mask bool [V], the importance fp32 [V].
 
-    As `backend.sparse_ffn`, without gradients.
+    As `backend.sparse_ffn`, without gradients; `branch` computes `rows_at_once` rows at most.
     """
     layout, text = sequence.layout, sequence.text_positions
     table = layout.tokens_from_cube
@@ -91,16 +101,18 @@ def sparse_ffn(
     index[: len(text)] = text
     # What is not kept goes to a last place of its own, which is cut off.
     index.scatter_(0, slot.where(kept, capacity).flatten(), place.flatten())
-    computed = _in_parts(branch, hidden, index[:capacity])
+    computed = _in_parts(branch, hidden, index[:capacity].split(rows_at_once))
     output = computed.new_zeros(hidden.shape).index_copy_(0, text, computed[: len(text)])
     _spread(computed, output, place.where(valid, -1), slot.where(kept, -1), mean=skipped == "mean")
     found = layout.slot_from_token
     return output, kept.flatten()[found], weights.flatten()[found]
 
 
-def _in_parts(branch: Callable[[Tensor], Tensor], hidden: Tensor, index: Tensor) -> Tensor:
-    """The branch of the rows at `index`, MOST_ROWS at a time."""
-    parts = [branch(hidden.index_select(0, part)) for part in index.split(MOST_ROWS)]
+def _in_parts(
+    branch: Callable[[Tensor], Tensor], hidden: Tensor, indices: Sequence[Tensor]
+) -> Tensor:
+    """The branch of the rows at each part of `indices`, one after the other."""
+    parts = [branch(hidden.index_select(0, index)) for index in indices]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
@@ -114,12 +126,12 @@ def _count(kept: Tensor, layout: CubeLayout, rule: Rule) -> int:
 
 def _spread(computed: Tensor, output: Tensor, place: Tensor, slot: Tensor, *, mean: bool) -> None:
     """Rows of `computed` by `slot` [C, M] to rows of `output` by `place`; -1: there is none."""
-    cubes, most = slot.shape
+    cubes, slots = slot.shape
     if not cubes:
         return
     width = output.shape[1]
     block = min(256, triton.next_power_of_2(width))
-    with torch.cuda.device_of(computed):  # Triton launches where torch is
+    with torch.cuda.device_of(computed):  # Triton launches on torch's device
         _spread_kernel[cubes, triton.cdiv(width, block)](
-            computed, output, place, slot, most, width, MEAN=mean, ROWS=32, BLOCK=block
+            computed, output, place, slot, slots, width, MEAN=mean, ROWS=32, BLOCK=block
         )

@@ -17,69 +17,58 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from adaspark.kernels.gpu_arguments import Strided
 from adaspark.kernels.gpu_nucleus import nucleus
-from adaspark.kernels.gpu_tables import WORD, KeyBlocks, Rows
+from adaspark.kernels.gpu_rows import Rows
+from adaspark.kernels.gpu_tables import WORD, KeyBlocks
 from adaspark.kernels.gpu_tally import write_entropies
+from adaspark.kernels.gpu_thresholds import MEASURED, Thresholds
 
-MOST_CUBES = 2**15
-"""Most cubes whose scores for one row fit the registers of a program."""
-SCORE_BYTES = 2**29
-"""Bounds the scores in memory: enough rows that all multiprocessors choose for a while."""
+MAX_CUBES = 2**15
+"""The most cubes whose scores for one row fit the registers of a program."""
 VECTOR = 16
 """Scores of a row are as many times this, so that they are read and written four at a time."""
 BYTE = 8
-"""Rows that a program chooses for, one after the other, where those are few."""
-MANY_ROWS = 2**18
-"""Rows of all heads from which on a program chooses for a WORD of rows: each learns from the one
-before it, and there are still enough programs."""
+"""Rows that a program chooses for, one after the other, if rows are few."""
 WARP_SCORES = 2048
-"""Most scores that a warp holds: the sums of a row then need no other warp."""
-SHORT_SCORES = 256
-"""Scores up to which a warp takes several rows at a time; more rows would wait for the slowest."""
+"""The most scores that a warp holds: the sums of a row then need no other warp."""
 OWN_ROWS = 1024
 """Rows whose own cubes are marked at a time."""
 SCORE_REGISTERS = 128
 """Registers of a thread that scores: two programs then share a multiprocessor, which takes 14 %
 off the time although some registers wait in the cache (H200)."""
-MOST_REGISTERS = 96
+MAX_REGISTERS = 96
 """Registers of a thread that chooses: what the search does not touch may wait in the cache."""
 
 
 @triton.jit(do_not_specialize=["R", "first_row"])
 def _scores_kernel(
-    queries,
-    means,
-    places,
-    seen_cubes,
-    own_cube,
-    scores,
-    query_head,
-    query_row,
-    mean_term,
-    mean_head,
-    share,
-    scale,
-    first_row,
-    R,
-    C,
-    line,
-    TERMS: tl.constexpr,
-    D: tl.constexpr,
-    BLOCK_R: tl.constexpr,
-    BLOCK_C: tl.constexpr,
-):
-    """fp32 [H, R, line]: R rows from `first_row` on against C means, as exponents of two; -inf for
-    what is no candidate of a row."""
+    queries, query_head, query_row, means, mean_term, mean_head, scores, line,
+    places, seen_cubes, own_cube, first_row, R, C,
+    share, scale,
+    TERMS: tl.constexpr, D: tl.constexpr, BLOCK_R: tl.constexpr, BLOCK_C: tl.constexpr,
+):  # fmt: skip
+    """R rows from `first_row` on times C means, in exponents of two; -inf for no candidate.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | queries | bf16, fp16 or fp32 | [H, S, D] (query_head, query_row, 1) |
+    | means | as queries | [TERMS, G, C_all, D] (mean_term, mean_head, D, 1) |
+    | places, seen_cubes, own_cube | int32 | [all rows] |
+    | scores | fp32 | [H, R, line]: written |
+    """
     head = tl.program_id(0).to(tl.int64)
     cubes = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
     rows = tl.program_id(2) * BLOCK_R + tl.arange(0, BLOCK_R)
     width = tl.arange(0, D)
     place = tl.load(places + first_row + rows, mask=rows < R, other=0).to(tl.int64)
-    part = tl.load(queries + head * query_head + place[:, None] * query_row + width[None, :])
+    part = tl.load(
+        queries + head * query_head + place[:, None] * query_row + width[None, :]
+    )  # [BLOCK_R, D]
     mean = means + (head // share) * mean_head + cubes[None, :] * D + width[:, None]
     found = tl.zeros([BLOCK_R, BLOCK_C], tl.float32)
     for term in tl.static_range(TERMS):
-        known = tl.load(mean + term * mean_term, mask=cubes[None, :] < C, other=0.0)
+        known = tl.load(mean + term * mean_term, mask=cubes[None, :] < C, other=0.0)  # [D, BLOCK_C]
         found = tl.dot(part, known, found, input_precision="ieee")
     seen = tl.load(seen_cubes + first_row + rows, mask=rows < R, other=0)
     own = tl.load(own_cube + first_row + rows, mask=rows < R, other=0)
@@ -91,23 +80,20 @@ def _scores_kernel(
 
 @triton.jit(do_not_specialize=["R", "W", "all_cubes", "first_row", "lowest"])
 def _choose_kernel(
-    scores,
-    wanted,
-    p,
-    first_row,
-    R,
-    line,
-    W,
-    all_cubes,
-    lowest,
-    ROWS: tl.constexpr,
-    BLOCK_R: tl.constexpr,
-    BLOCK_C: tl.constexpr,
-):
-    """One head, ROWS rows from `first_row` on: their wishes for every cube but their own."""
+    scores, selected, p, first_row, R, line, W, all_cubes, lowest,
+    ROWS: tl.constexpr, BLOCK_R: tl.constexpr, BLOCK_C: tl.constexpr,
+):  # fmt: skip
+    """One head, ROWS rows from `first_row` on: the cubes that they select, but for their own.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | scores | fp32 | [H, R, line], exponents of two, -inf for what is no candidate |
+    | selected | int32 | [H, W, all_cubes], a bit a row, if ROWS is 32: written |
+    |  | uint8 | [H, W, all_cubes, 4], if ROWS is 8 |
+    """
     head, group = tl.program_id(0), tl.program_id(1)
     cubes = tl.arange(0, BLOCK_C)
-    wishes = tl.zeros([BLOCK_C], tl.int32)
+    words = tl.zeros([BLOCK_C], tl.int32)
     near = tl.zeros([BLOCK_R], tl.float32) + 1.0 / line
     pace = tl.zeros([BLOCK_R], tl.float32)
     for start in range(0, tl.minimum(ROWS, R - group * ROWS), BLOCK_R):
@@ -116,23 +102,29 @@ def _choose_kernel(
         inside = (row < R) & (bit < ROWS)
         at = scores + (head.to(tl.int64) * R + tl.where(inside, row, 0)[:, None]) * line
         known = tl.load(at + cubes[None, :], mask=cubes[None, :] < line, other=-float("inf"))
-        bits, least, near, pace = nucleus(known, near, pace, p, lowest)
+        bits, threshold, near, pace = nucleus(known, near, pace, p, lowest)
         mark = tl.where(inside, 1 << bit, 0)
-        wishes |= tl.xor_sum((least[:, None] - 1 - bits) >> 31 & mark[:, None], 0)
+        words |= tl.xor_sum((threshold[:, None] - 1 - bits) >> 31 & mark[:, None], 0)
     group += first_row // ROWS
     PARTS: tl.constexpr = 32 // ROWS
     word = (head * W + group // PARTS).to(tl.int64) * all_cubes
-    into = wanted + (word + cubes) * PARTS + group % PARTS
-    tl.store(into, wishes.to(wanted.dtype.element_ty), mask=cubes < all_cubes)
+    into = selected + (word + cubes) * PARTS + group % PARTS
+    tl.store(into, words.to(selected.dtype.element_ty), mask=cubes < all_cubes)
 
 
 @triton.jit(do_not_specialize=["R", "W", "C"])
-def _own_kernel(own_cube, wanted, R, W, C, BLOCK_R: tl.constexpr):
-    """The wish of every row for its own cube."""
+def _own_kernel(own_cube, selected, R, W, C, BLOCK_R: tl.constexpr):
+    """Every row selects its own cube.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | own_cube | int32 | [R], -1 for text |
+    | selected | int32 | [H, W, C], a bit a row: bits are added |
+    """
     head = tl.program_id(0).to(tl.int64)
     row = tl.program_id(1) * BLOCK_R + tl.arange(0, BLOCK_R)
     own = tl.load(own_cube + row, mask=row < R, other=-1)
-    tl.atomic_or(wanted + (head * W + row // 32) * C + own, 1 << row % 32, mask=own >= 0)
+    tl.atomic_or(selected + (head * W + row // 32) * C + own, 1 << row % 32, mask=own >= 0)
 
 
 def choose(
@@ -144,34 +136,46 @@ def choose(
     p: float,
     scale: float,
     entropies: Tensor | None = None,
+    thresholds: Thresholds = MEASURED,
 ) -> Tensor:
     """int32 [H, W, C]: bit i of word w says whether row 32 w + i attends to a cube, its own too.
 
     `queries` [H, S, D] hold the rows at their places; `terms` [1 to 3, G, C_all, D] as from
-    `mean_terms`; 0 < p < 1; C is the rows' `end_cube`, MOST_CUBES at most. Scores and sums are
-    fp32. Writes to `entropies` fp32 [H, R], where given, of rows that may choose.
+    `mean_terms`; 0 < p < 1; C is the rows' `end_cube`, MAX_CUBES at most. Scores and sums are
+    fp32. Writes `entropies` fp32 [H, R], if given, of the rows that may choose.
     """
     heads = queries.shape[0]
-    wanted = torch.zeros(heads, rows.words, rows.end_cube, dtype=torch.int32, device=queries.device)
-    for scores, start, cubes in scored(queries, terms, blocks, rows, scale=scale):
-        _choose(scores, start, cubes, wanted, p)
+    selected = torch.zeros(
+        heads, rows.words, rows.end_cube, dtype=torch.int32, device=queries.device
+    )
+    for scores, start, cubes in scored(
+        queries, terms, blocks, rows, scale=scale, thresholds=thresholds
+    ):
+        _choose(scores, start, cubes, selected, p, thresholds)
         if entropies is not None:
             write_entropies(scores, start, cubes, entropies)
     if rows.end_cube:
         grid = (heads, triton.cdiv(rows.count, OWN_ROWS))
-        _own_kernel[grid](rows.own_cube, wanted, rows.count, rows.words, rows.end_cube, OWN_ROWS)
-    return wanted
+        _own_kernel[grid](rows.own_cube, selected, rows.count, rows.words, rows.end_cube, OWN_ROWS)
+    return selected
 
 
 def scored(
-    queries: Tensor, terms: Tensor, blocks: KeyBlocks, rows: Rows, *, scale: float
+    queries: Tensor,
+    terms: Tensor,
+    blocks: KeyBlocks,
+    rows: Rows,
+    *,
+    scale: float,
+    thresholds: Thresholds = MEASURED,
 ) -> Iterator[tuple[Tensor, int, int]]:
     """Scores fp32 [H, n, line] of some rows at a time, as exponents of two, -inf for what is no
     candidate; the first of these rows, and how many cubes they are of.
     """
     # Cubes are numbered in the order of their first tokens: a row's candidates are a prefix.
     seen = torch.searchsorted(blocks.first_tokens, rows.video_before, out_int32=True)
-    for part, cubes in rows.parts(most=SCORE_BYTES // (4 * len(queries))):
+    max_scores = thresholds.score_bytes // (4 * len(queries))
+    for part, cubes in rows.parts(max_scores=max_scores, merged_cubes=thresholds.merged_cubes):
         if cubes:
             yield _scores(queries, terms, rows, seen, part, cubes, scale), part.start, cubes
 
@@ -204,22 +208,11 @@ def _scores(
     fp32 = queries.dtype == torch.float32  # multiplied without matrix units
     rows_at_once, cubes_at_once = (32, 32) if fp32 or count <= WORD else (128, 128)
     _scores_kernel[heads, triton.cdiv(cubes, cubes_at_once), triton.cdiv(count, rows_at_once)](
-        queries,
-        terms,
-        rows.places,
-        seen,
-        rows.own_cube,
-        scores,
-        queries.stride(0),
-        queries.stride(1),
-        terms.stride(0),
-        terms.stride(1),
+        *Strided.of(queries),
+        *(terms, terms.stride(0), terms.stride(1), scores, line),
+        *(rows.places, seen, rows.own_cube, part.start, count, cubes),
         heads // terms.shape[1],
         scale * log2(EULER),
-        part.start,
-        count,
-        cubes,
-        line,
         TERMS=len(terms),
         D=queries.shape[2],
         BLOCK_R=rows_at_once,
@@ -230,25 +223,27 @@ def _scores(
     return scores
 
 
-def _choose(scores: Tensor, start: int, cubes: int, wanted: Tensor, p: float) -> None:
+def _choose(
+    scores: Tensor, start: int, cubes: int, selected: Tensor, p: float, thresholds: Thresholds
+) -> None:
     heads, count, line = scores.shape
     width = triton.next_power_of_2(cubes)
-    few = heads * count < MANY_ROWS
+    few = heads * count < thresholds.many_rows
     at_once = BYTE if few else WORD
     _choose_kernel[heads, triton.cdiv(count, at_once)](
         scores,
-        wanted.view(torch.uint8) if few else wanted,
+        selected.view(torch.uint8) if few else selected,
         p,
         start,
         count,
         line,
-        *wanted.shape[1:],
+        *selected.shape[1:],
         lowest_bits(p, width),
         ROWS=at_once,
-        BLOCK_R=min(BYTE, max(1, SHORT_SCORES // width)),
+        BLOCK_R=min(BYTE, max(1, thresholds.short_scores // width)),
         BLOCK_C=width,
         num_warps=min(16, max(1, width // WARP_SCORES)),
-        maxnreg=MOST_REGISTERS,
+        maxnreg=MAX_REGISTERS,
     )
 
 

@@ -22,20 +22,22 @@ from triton.experimental.gluon.language.nvidia.hopper import (
 )
 from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
 
+from adaspark.kernels.gpu_arguments import RowGeometry, Selection, Strided
 from adaspark.kernels.gpu_device import NOTHING
 from adaspark.kernels.gpu_hopper_device import (
     HALF,
+    accumulate_values,
     copy_ahead,
     copy_first,
     hide,
     lines_at,
-    meet_keys,
-    meet_values,
+    online_softmax_weights,
+    score_keys,
     slot_of,
-    weigh,
 )
-from adaspark.kernels.gpu_plan import Plan, plan
-from adaspark.kernels.gpu_tables import COPY_FROM, KeyBlocks, Rows, Source, pack
+from adaspark.kernels.gpu_plan import TilePlan, plan
+from adaspark.kernels.gpu_rows import Rows
+from adaspark.kernels.gpu_tables import KeyBlocks, Source, pack
 from adaspark.sequence import SequenceMap
 
 ROWS, KEYS = 128, 64
@@ -63,7 +65,7 @@ def _half(
     acc_layout: gl.constexpr = gl.NVMMADistributedLayout([3, 0], [4, 1], [16, D, 16])
     wide: gl.constexpr = gl.BlockedLayout([1, 8], [256 // D, D // 8], [4, 1], [1, 0])
     row_layout: gl.constexpr = gl.SliceLayout(1, scores_layout)
-    places, tokens, video_before, text_before, wanted, cubes = tables
+    places, tokens, video_before, text_before, selected, cubes = tables
     _, text_blocks, _, blocks = span
     _, empty = barriers
     count = text_blocks + blocks
@@ -76,38 +78,42 @@ def _half(
     width = gl.arange(0, D, gl.SliceLayout(0, wide))
     place = gl.load(places + lines, mask=lines < R, other=0)
     mine = query_buffers.index(part)
-    mine.store(gl.load(lines_at(queries, place) + width[None, :]))
+    mine.store(gl.load(lines_at(queries, place) + width[None, :]))  # [HALF, D]
     query = mine.load(gl.DotOperandLayout(0, scores_layout, 2))
 
     rows = first + gl.arange(0, HALF, row_layout)
     inside = rows < R
-    text = gl.load(text_before + rows, mask=inside, other=0)
+    text = gl.load(text_before + rows, mask=inside, other=0)  # [HALF]
     before = (text, gl.load(video_before + rows, mask=inside, other=0))
-    # Rows outside have no wishes, in the last word or beyond: they may read those of another.
-    word = wanted + gl.minimum(rows // 32, W - 1).to(gl.int64) * C
+    # Rows outside select nothing, in the last word or beyond: they may read the word of others.
+    word = selected + gl.minimum(rows // 32, W - 1).to(gl.int64) * C
     bit = rows % 32
     top = gl.full([HALF], NOTHING, gl.float32, row_layout)
     total = gl.zeros([HALF], gl.float32, row_layout)
     acc = gl.zeros([HALF, D], gl.float32, acc_layout)
 
     slot = slot_of(cubes, span, 0, SLOTS, KEYS)
-    wish = gl.load(word + slot // SLOTS, mask=inside & (text_blocks == 0), other=-1)
-    scores = meet_keys(query, buffers, barriers, 0, scores_layout)
+    mask_word = gl.load(word + slot // SLOTS, mask=inside & (text_blocks == 0), other=-1)
+    scores = score_keys(query, buffers, barriers, 0, scores_layout)
     scores = warpgroup_mma_wait(0, deps=(scores,))
     scores = hide(scores, tokens, slot, before, span, 0, RAGGED)
-    wants = (wish >> bit & 1) > 0
-    weights, _, top, total = weigh(scores, top, total, wants, scale, acc_layout, mine.dtype)
+    attends = (mask_word >> bit & 1) > 0
+    weights, _, top, total = online_softmax_weights(
+        scores, top, total, attends, scale, acc_layout, mine.dtype
+    )
     slot = slot_of(cubes, span, 1, SLOTS, KEYS)
-    wish = gl.load(word + slot // SLOTS, mask=inside & (text_blocks <= 1), other=-1)
+    mask_word = gl.load(word + slot // SLOTS, mask=inside & (text_blocks <= 1), other=-1)
     for i in range(1, count):
-        scores = meet_keys(query, buffers, barriers, i, scores_layout)
-        acc = meet_values(weights, acc, buffers, i - 1)
+        scores = score_keys(query, buffers, barriers, i, scores_layout)
+        acc = accumulate_values(weights, acc, buffers, i - 1)
         scores, weights = warpgroup_mma_wait(1, deps=(scores, weights))
         scores = hide(scores, tokens, slot, before, span, i, RAGGED)
-        wants = (wish >> bit & 1) > 0
+        attends = (mask_word >> bit & 1) > 0
         slot = slot_of(cubes, span, i + 1, SLOTS, KEYS)
-        wish = gl.load(word + slot // SLOTS, mask=inside & (text_blocks <= i + 1), other=-1)
-        weights, fade, top, total = weigh(scores, top, total, wants, scale, acc_layout, mine.dtype)
+        mask_word = gl.load(word + slot // SLOTS, mask=inside & (text_blocks <= i + 1), other=-1)
+        weights, fade, top, total = online_softmax_weights(
+            scores, top, total, attends, scale, acc_layout, mine.dtype
+        )
         acc = warpgroup_mma_wait(0, deps=(acc,))
         mbarrier.arrive(empty.index((i - 1) % STAGES), count=1)
         if part == 0:
@@ -116,7 +122,7 @@ def _half(
             coming = slot_of(cubes, span, ahead + 1, SLOTS, KEYS)
         acc = acc * fade[:, None]
 
-    acc = warpgroup_mma_wait(0, deps=(meet_values(weights, acc, buffers, count - 1),))
+    acc = warpgroup_mma_wait(0, deps=(accumulate_values(weights, acc, buffers, count - 1),))
     total = gl.convert_layout(gl.where(total > 0, total, 1.0), gl.SliceLayout(1, acc_layout))
     mine.store((acc / total[:, None]).to(mine.dtype))
     into = lines_at(output, place) + width[None, :]
@@ -125,37 +131,26 @@ def _half(
 
 @gluon.jit(do_not_specialize=["R", "W", "T"])
 def _tile_kernel(
-    queries,
-    keys,
-    values,
-    output,
-    places,
-    tokens,
-    video_before,
-    text_before,
-    text_seen,
-    wanted,
-    cubes,
-    counts,
-    query_head,
-    query_row,
-    output_head,
-    output_row,
-    share,
-    scale,
-    source_rows,
-    text_start,
-    R,
-    W,
-    T,
-    C,
-    SLOTS: gl.constexpr,
-    RAGGED: gl.constexpr,
-    STAGES: gl.constexpr,
-    AHEAD: gl.constexpr,
+    queries, query_head, query_row, keys, values, source_rows, output, output_head, output_row,
+    places, video_before, text_before, text_seen, R, tokens, text_start,
+    selected, cubes, counts, W, T, C,
+    share, scale,
+    SLOTS: gl.constexpr, RAGGED: gl.constexpr, STAGES: gl.constexpr, AHEAD: gl.constexpr,
     REGISTERS: gl.constexpr,
-):
-    """One head, one tile of rows; the last tiles, which see most, first."""
+):  # fmt: skip
+    """One head, one tile of rows; the last tiles, which see most, first.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | queries | bf16 or fp16 | [H, S, D] (query_head, query_row, 1) |
+    | keys, values | as queries | [G * source_rows, D], by slot: described in blocks [KEYS, D] |
+    | output | as queries | [H, S, D] (output_head, output_row, 1): written |
+    | places, video_before, text_before | int32 | [R] |
+    | tokens | int32 | [C * M], the video token of each slot |
+    | text_seen | int32 | [T] |
+    | selected | int32 | [H, W, C], a bit a row |
+    | cubes, counts | int32 | [H, T, C], [H, T, 2]: what a tile computes |
+    """
     KEYS: gl.constexpr = keys.block_type.shape[0]
     D: gl.constexpr = keys.block_type.shape[1]
     head = gl.program_id(0)
@@ -164,8 +159,8 @@ def _tile_kernel(
     whole = gl.load(counts + line * 2) * (SLOTS // KEYS)
     blocks = gl.load(counts + line * 2 + 1) * (SLOTS // KEYS)
     span = (text_start, gl.cdiv(gl.load(text_seen + tile), KEYS), whole, blocks)
-    wanted += head.to(gl.int64) * W * C
-    tables = (places, tokens, video_before, text_before, wanted, cubes + line * C)
+    selected += head.to(gl.int64) * W * C
+    tables = (places, tokens, video_before, text_before, selected, cubes + line * C)
     buffers = (
         gl.allocate_shared_memory(keys.dtype, [2, HALF, D], keys.layout),
         gl.allocate_shared_memory(keys.dtype, [STAGES, KEYS, D], keys.layout),
@@ -177,13 +172,13 @@ def _tile_kernel(
         mbarrier.init(full.index(stage), count=1)
         mbarrier.init(empty.index(stage), count=2)
     source = (keys, values, head // share * source_rows)
-    asked = (queries + head.to(gl.int64) * query_head, query_row)
+    read = (queries + head.to(gl.int64) * query_head, query_row)
     written = (output + head.to(gl.int64) * output_head, output_row)
     gl.warp_specialize(
         [
-            (_half, (0, source, asked, written, tables, buffers, (full, empty), span,
+            (_half, (0, source, read, written, tables, buffers, (full, empty), span,
                      tile * 2 * HALF, scale, R, W, C, SLOTS, RAGGED, AHEAD)),
-            (_half, (1, source, asked, written, tables, buffers, (full, empty), span,
+            (_half, (1, source, read, written, tables, buffers, (full, empty), span,
                      tile * 2 * HALF, scale, R, W, C, SLOTS, RAGGED, AHEAD)),
         ],
         [4],
@@ -208,37 +203,21 @@ def attend(
     output: Tensor,
     blocks: KeyBlocks,
     rows: Rows,
-    work: Plan,
+    work: TilePlan,
     *,
     scale: float,
 ) -> None:
     """`gpu_union.attend` of all tiles of a plan that leaves nothing to be gathered."""
     heads, tiles = work.counts.shape[:2]
-    words, cubes = work.wanted.shape[1:]
-    _, text_seen = rows.tiles(work.size)
     _tile_kernel[heads, tiles](
-        queries,
-        _described(source.keys),
-        _described(source.values),
-        output,
-        rows.places,
-        blocks.tokens,
-        rows.video_before,
-        rows.text_before,
-        text_seen,
-        work.wanted,
-        work.cubes,
-        work.counts,
-        *queries.stride()[:2],
-        *output.stride()[:2],
+        *Strided.of(queries),
+        *(_described(source.keys), _described(source.values), source.keys.shape[1]),
+        *Strided.of(output),
+        *RowGeometry.of(rows, work),
+        *(blocks.tokens, blocks.text_start),
+        *Selection.of(work),
         heads // source.keys.shape[0],
         scale * log2(EULER),
-        source.keys.shape[1],
-        blocks.text_start,
-        rows.count,
-        words,
-        tiles,
-        cubes,
         SLOTS=blocks.slots,
         RAGGED=blocks.ragged,
         STAGES=STAGES,
@@ -264,11 +243,10 @@ def try_one(device: torch.device) -> None:
     blocks = KeyBlocks.of(sequence)
     rows = Rows.of(sequence.segments(), 0)
     ones = torch.ones(1, KEYS, WIDTHS[-1], dtype=torch.bfloat16, device=device)
-    wanted = pack(torch.ones(1, KEYS, 1, dtype=torch.bool, device=device))
-    work = plan(wanted, blocks, rows, size=ROWS, gather=False)
+    selected = pack(torch.ones(1, KEYS, 1, dtype=torch.bool, device=device))
+    work = plan(selected, blocks, rows, size=ROWS)
     found = torch.zeros_like(ones)
-    attend(
-        ones, Source.of(ones, ones, blocks, queries=COPY_FROM), found, blocks, rows, work, scale=1.0
-    )
+    source = Source.of(ones, ones, blocks, copied=True)
+    attend(ones, source, found, blocks, rows, work, scale=1.0)
     if not torch.equal(found, ones):
         raise RuntimeError("means of ones are not ones")

@@ -1,6 +1,6 @@
 """Inside the kernel of `gpu_hopper.py`: what one group of warps does with one block of keys.
 
-Blocks are numbered as a tile meets them: those of text first, then those of its cubes. `source` is
+Blocks are numbered as a tile reads them: those of text first, then those of its cubes. `source` is
 (keys, values, first row), `buffers` are those of (queries, keys, values) in shared memory,
 `barriers` say that a place is (full, empty), `span` is (first slot of text, blocks of text, blocks
 of cubes that all rows see whole, blocks of cubes).
@@ -31,7 +31,7 @@ def slot_of(cubes, span, i, SLOTS: gl.constexpr, KEYS: gl.constexpr):
 
 
 @gluon.jit
-def copy_ahead(source, buffers, barriers, slot, i, wanted):
+def copy_ahead(source, buffers, barriers, slot, i, needed):
     """Have the keys and values of block `i` copied, as soon as both groups have left its place."""
     keys, values, first_row = source
     _, key_buffers, value_buffers = buffers
@@ -40,10 +40,10 @@ def copy_ahead(source, buffers, barriers, slot, i, wanted):
     BYTES: gl.constexpr = 2 * key_buffers.shape[1] * key_buffers.shape[2] * 2  # 16-bit numbers
     stage = i % STAGES
     ready = full.index(stage)
-    mbarrier.wait(empty.index(stage), (i // STAGES & 1) ^ 1, pred=wanted)
-    mbarrier.expect(ready, BYTES, pred=wanted)
-    copy_block(keys, [first_row + slot, 0], ready, key_buffers.index(stage), pred=wanted)
-    copy_block(values, [first_row + slot, 0], ready, value_buffers.index(stage), pred=wanted)
+    mbarrier.wait(empty.index(stage), (i // STAGES & 1) ^ 1, pred=needed)
+    mbarrier.expect(ready, BYTES, pred=needed)
+    copy_block(keys, [first_row + slot, 0], ready, key_buffers.index(stage), pred=needed)
+    copy_block(values, [first_row + slot, 0], ready, value_buffers.index(stage), pred=needed)
 
 
 @gluon.jit
@@ -65,7 +65,7 @@ def lines_at(matrix, place):
 
 
 @gluon.jit
-def meet_keys(query, buffers, barriers, i, layout: gl.constexpr):
+def score_keys(query, buffers, barriers, i, layout: gl.constexpr):
     """The products of the rows with the keys of block `i`, under way."""
     _, key_buffers, _ = buffers
     full, _ = barriers
@@ -79,7 +79,7 @@ def meet_keys(query, buffers, barriers, i, layout: gl.constexpr):
 
 
 @gluon.jit
-def meet_values(weights, acc, buffers, i):
+def accumulate_values(weights, acc, buffers, i):
     """`acc` and the values of block `i` by their weights, under way."""
     _, _, value_buffers = buffers
     STAGES: gl.constexpr = value_buffers.shape[0]
@@ -88,14 +88,14 @@ def meet_values(weights, acc, buffers, i):
 
 @gluon.jit
 def hide(scores, tokens, slot, before, span, i, RAGGED: gl.constexpr):
-    """`scores`, -inf where a row may not see a key of block `i`."""
+    """`scores`, -inf if a row may not see a key of block `i`."""
     KEYS: gl.constexpr = scores.shape[1]
     _, text_blocks, whole, _ = span
     text_before, video_before = before
     is_text = i < text_blocks
     if RAGGED or is_text or i >= text_blocks + whole:
         offset = gl.arange(0, KEYS, gl.SliceLayout(0, scores.type.layout))
-        token = gl.load(tokens + gl.where(is_text, 0, slot) + offset)
+        token = gl.load(tokens + gl.where(is_text, 0, slot) + offset)  # [KEYS]
         index = gl.where(is_text, i * KEYS + offset, token)
         end = gl.where(is_text, text_before, video_before)
         scores = gl.where(index[None, :] < end[:, None], scores, -float("inf"))
@@ -103,10 +103,12 @@ def hide(scores, tokens, slot, before, span, i, RAGGED: gl.constexpr):
 
 
 @gluon.jit
-def weigh(scores, top, total, wants, scale, acc_layout: gl.constexpr, dtype: gl.constexpr):
-    """As `gpu_device.fold`: weights, what fades, top score, sum of weights."""
-    high = gl.where(wants, gl.maximum(top, gl.max(scores, 1) * scale), top)
-    shift = gl.where(wants, high, float("inf"))
+def online_softmax_weights(
+    scores, top, total, attends, scale, acc_layout: gl.constexpr, dtype: gl.constexpr
+):
+    """As `gpu_device.online_softmax_update`: weights, scale of the past, peak, sum of weights."""
+    high = gl.where(attends, gl.maximum(top, gl.max(scores, 1) * scale), top)
+    shift = gl.where(attends, high, float("inf"))
     weights = gl.exp2(scores * scale - shift[:, None])
     fade = gl.exp2(top - high)
     total = total * fade + gl.sum(weights, 1)

@@ -14,12 +14,12 @@ from adaspark.kernels.gpu_hopper_loading import first_line
 WIDTHS = (16, 32, 64, 128)
 """Head dimensions that the kernels are made for."""
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)
-LEAST_CAPABILITY = (8, 0)
+MIN_CAPABILITY = (8, 0)
 """CUDA compute capability from which on there are the instructions that the kernels need."""
 
 
 class Loaded(NamedTuple):
-    """The module `gpu`, or None, and what there is to say about it; `gpu_hopper` where it runs."""
+    """The module `gpu`, or None, and what there is to say about it; `gpu_hopper` if it runs."""
 
     gpu: Any
     why: str
@@ -27,7 +27,7 @@ class Loaded(NamedTuple):
 
 
 def for_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Any:
-    """The module `gpu` where its `sparse_attention` can compute these, else None."""
+    """The module `gpu` if its `sparse_attention` can compute these, else None."""
     tensors = (queries, keys, values)
     if queries.shape[-1] not in WIDTHS or any(t.dtype != queries.dtype for t in tensors):
         return None
@@ -37,7 +37,7 @@ def for_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Any:
 
 
 def for_ffn(hidden: Tensor) -> Any:
-    """The module `gpu` where its `sparse_ffn` can compute this, else None."""
+    """The module `gpu` if its `sparse_ffn` can compute this, else None."""
     return None if torch.is_grad_enabled() else _for(hidden)
 
 
@@ -52,8 +52,8 @@ def load(device: torch.device) -> Loaded:
     """Import the kernels and try one on a CUDA `device`: seconds, the first time on a machine."""
     capability = torch.cuda.get_device_capability(device)
     number = ".".join(map(str, capability))
-    if capability < LEAST_CAPABILITY:
-        needed = ".".join(map(str, LEAST_CAPABILITY))
+    if capability < MIN_CAPABILITY:
+        needed = ".".join(map(str, MIN_CAPABILITY))
         return Loaded(None, f"compute capability {number}, and the kernels need {needed}")
     try:
         import triton

@@ -1,4 +1,5 @@
-"""Attention by cubes for what few rows of a tile want: those rows are gathered, whatever the tile.
+"""Attention by cubes for those that few rows of a tile selected: such rows are gathered
+from all tiles.
 
 Each (row, cube) pair leaves a partial result and its log-sum, and the pairs of a row lie together,
 so that its tile begins from them. Axes: H heads, R rows, W groups of 32 rows, C cubes, P pairs, D
@@ -15,38 +16,49 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from adaspark.kernels.gpu_device import NOTHING, fold, load_block, popcount
-from adaspark.kernels.gpu_plan import Plan
-from adaspark.kernels.gpu_tables import WORD, KeyBlocks, Pairs, Rows, Source
+from adaspark.kernels.gpu_arguments import Strided
+from adaspark.kernels.gpu_device import NOTHING, load_block, online_softmax_update, popcount
+from adaspark.kernels.gpu_plan import TilePlan
+from adaspark.kernels.gpu_rows import Rows
+from adaspark.kernels.gpu_tables import WORD, KeyBlocks, Pairs, Source
 
 GATHERED_ROWS = 64
-"""Most rows that meet a cube at a time."""
+"""The max_items rows multiplied with a cube at a time."""
 BLOCK_C = 32
-"""Cubes whose wishes are unpacked at a time."""
+"""Cubes whose mask words are unpacked at a time."""
 
 
 @triton.jit
-def _few(wanted, agree, least, head, group, cubes, W, T, C, WORDS: tl.constexpr):
-    """The wishes of 32 rows for `cubes`, those alone that their tile leaves to be gathered."""
+def _few(selected, attending_rows, min_rows, head, group, cubes, W, T, C, WORDS: tl.constexpr):
+    """The mask of 32 rows for `cubes`, only the entries that their tile leaves to be gathered."""
     line = (head * W + group).to(tl.int64) * C
-    word = tl.load(wanted + line + cubes, mask=cubes < C, other=0)
+    word = tl.load(selected + line + cubes, mask=cubes < C, other=0)  # [BLOCK]
     line = (head * T + group // WORDS).to(tl.int64) * C
-    rows = tl.load(agree + line + cubes, mask=cubes < C, other=0).to(tl.int32)
-    return tl.where(rows < tl.load(least + head), word, 0)
+    rows = tl.load(attending_rows + line + cubes, mask=cubes < C, other=0).to(tl.int32)
+    return tl.where(rows < tl.load(min_rows + head), word, 0)
 
 
 @triton.jit(do_not_specialize=["W", "T", "first"])
 def _count_kernel(
-    wanted, agree, least, by_row, by_cube, W, T, C, first, WORDS: tl.constexpr, BLOCK: tl.constexpr
-):
-    """Pairs of each row, int32 [H, R], and of each cube and group of rows, int32 [H, C, W]."""
+    selected, attending_rows, min_rows, by_row, by_cube,
+    W, T, C, first, WORDS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Pairs of each row, and of each cube and group of 32 rows; w groups from `first` on.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | selected | int32 | [H, W, C], a bit a row |
+    | attending_rows | uint8 | [H, T, C] |
+    | min_rows | int32 | [H] |
+    | by_row, by_cube | int32 | [H, w * 32], [H, C, w]: written |
+    """
     head, group = tl.program_id(0), tl.program_id(1)
     groups = tl.num_programs(1)
     bit = tl.arange(0, 32)
     found = tl.zeros([32], tl.int32)
     for start in range(0, C, BLOCK):
         cubes = start + tl.arange(0, BLOCK)
-        word = _few(wanted, agree, least, head, first + group, cubes, W, T, C, WORDS)
+        word = _few(selected, attending_rows, min_rows, head, first + group, cubes, W, T, C, WORDS)
         found += tl.sum((word[None, :] >> bit[:, None]) & 1, 1)
         at = (head.to(tl.int64) * C + cubes) * groups + group
         tl.store(by_cube + at, popcount(word), mask=cubes < C)
@@ -55,71 +67,61 @@ def _count_kernel(
 
 @triton.jit(do_not_specialize=["W", "T", "first"])
 def _fill_kernel(
-    wanted,
-    agree,
-    least,
-    row_first,
-    cube_first,
-    pair_row,
-    pair_slot,
-    W,
-    T,
-    C,
-    first,
-    WORDS: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
-    """The row of every pair, cube by cube, and where its result goes, row by row."""
+    selected, attending_rows, min_rows, row_first, cube_first, pair_row, pair_slot,
+    W, T, C, first, WORDS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """The row of every pair, cube by cube, and where its result goes, row by row.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | selected | int32 | [H, W, C], a bit a row |
+    | attending_rows | uint8 | [H, T, C] |
+    | min_rows | int32 | [H] |
+    | row_first, cube_first | int32 | [H, w * 32], [H, C, w]: pairs before those of each |
+    | pair_row, pair_slot | int32 | [P]: written |
+    """
     head, group = tl.program_id(0), tl.program_id(1)
     groups = tl.num_programs(1)
     bit = tl.arange(0, 32)
-    slot = tl.load(row_first + (head.to(tl.int64) * groups + group) * 32 + bit)
+    slot = tl.load(row_first + (head.to(tl.int64) * groups + group) * 32 + bit)  # [32]
     for start in range(0, C, BLOCK):
         cubes = start + tl.arange(0, BLOCK)
-        word = _few(wanted, agree, least, head, first + group, cubes, W, T, C, WORDS)
-        wants = (word[None, :] >> bit[:, None]) & 1
+        word = _few(selected, attending_rows, min_rows, head, first + group, cubes, W, T, C, WORDS)
+        attends = (word[None, :] >> bit[:, None]) & 1
         at = (head.to(tl.int64) * C + cubes) * groups + group
-        pair = tl.load(cube_first + at, mask=cubes < C, other=0)
-        pair = pair[None, :] + tl.cumsum(wants, 0) - 1
-        rows = tl.broadcast_to(((first + group) * 32 + bit)[:, None], wants.shape)
-        tl.store(pair_row + pair, rows, mask=wants > 0)
-        tl.store(pair_slot + pair, slot[:, None] + tl.cumsum(wants, 1) - 1, mask=wants > 0)
-        slot += tl.sum(wants, 1)
+        pair = tl.load(cube_first + at, mask=cubes < C, other=0)  # [BLOCK]
+        pair = pair[None, :] + tl.cumsum(attends, 0) - 1
+        rows = tl.broadcast_to(((first + group) * 32 + bit)[:, None], attends.shape)
+        tl.store(pair_row + pair, rows, mask=attends > 0)
+        tl.store(pair_slot + pair, slot[:, None] + tl.cumsum(attends, 1) - 1, mask=attends > 0)
+        slot += tl.sum(attends, 1)
 
 
 @triton.jit(do_not_specialize=["cells"])
 def _pairs_kernel(
-    queries,
-    keys,
-    values,
-    results,
-    log_sums,
-    places,
-    positions,
-    tokens,
-    video_before,
-    item_cell,
-    item_first,
-    cell_first,
-    pair_row,
-    pair_slot,
-    query_head,
-    query_row,
-    key_head,
-    key_row,
-    value_head,
-    value_row,
-    share,
-    scale,
-    cells,
-    C,
-    SLOTS: tl.constexpr,
-    KEYS: tl.constexpr,
-    ROWS: tl.constexpr,
-    D: tl.constexpr,
+    queries, query_head, query_row, keys, key_head, key_row, values, value_head, value_row,
+    results, log_sums,
+    places, video_before, positions, tokens,
+    item_cell, item_first, cell_first, pair_row, pair_slot, cells, C,
+    share, scale,
+    SLOTS: tl.constexpr, KEYS: tl.constexpr, ROWS: tl.constexpr, D: tl.constexpr,
     GATHER: tl.constexpr,
-):
-    """One cube, some of the rows of one head that want it."""
+):  # fmt: skip
+    """One cube, some of the rows of one head that selected it.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | queries | bf16, fp16 or fp32 | [H, S, D] (query_head, query_row, 1) |
+    | keys, values | as queries | [G, rows, D] (key_head, key_row, 1), (value_head, value_row, 1) |
+    | results | as queries | [P, D], row by row: written |
+    | log_sums | fp32 | [P], base 2: written |
+    | places, video_before | int32 | [R] |
+    | positions | int64 | [C * M + X], of each slot in the sequence |
+    | tokens | int32 | [C * M], the video token of each slot |
+    | item_cell | int32 | [items]: a (head, cube) cell; from `cells` on there is none |
+    | item_first, cell_first | int32 | [cells], [cells + 1]: items and pairs before a cell |
+    | pair_row, pair_slot | int32 | [P], cell by cell |
+    """
     item = tl.program_id(0)
     cell = tl.load(item_cell + item)
     if cell < cells:
@@ -127,13 +129,13 @@ def _pairs_kernel(
         begin = tl.load(cell_first + cell) + (item - tl.load(item_first + cell)) * ROWS
         pair = begin + tl.arange(0, ROWS)
         inside = pair < tl.load(cell_first + cell + 1)
-        rows = tl.load(pair_row + pair, mask=inside, other=0)
-        slot = tl.load(pair_slot + pair, mask=inside, other=0).to(tl.int64)
-        place = tl.load(places + rows).to(tl.int64)
-        before = tl.load(video_before + rows)
+        rows = tl.load(pair_row + pair, mask=inside, other=0)  # [ROWS]
+        slot = tl.load(pair_slot + pair, mask=inside, other=0).to(tl.int64)  # [ROWS]
+        place = tl.load(places + rows).to(tl.int64)  # [ROWS]
+        before = tl.load(video_before + rows)  # [ROWS]
         width = tl.arange(0, D)
         query = queries + head.to(tl.int64) * query_head + place[:, None] * query_row
-        query = tl.load(query + width[None, :])
+        query = tl.load(query + width[None, :])  # [ROWS, D]
         keys += (head // share).to(tl.int64) * key_head
         values += (head // share).to(tl.int64) * value_head
         acc = tl.zeros([ROWS, D], tl.float32)
@@ -147,17 +149,17 @@ def _pairs_kernel(
             scores = tl.dot(query, key, input_precision="ieee")
             seen = tl.load(tokens + at + tl.arange(0, KEYS))[None, :] < before[:, None]
             scores = tl.where(seen, scores, -float("inf"))
-            acc, top, total = fold(acc, top, total, scores, scale, value, inside)
+            acc, top, total = online_softmax_update(acc, top, total, scores, scale, value, inside)
         total = tl.where(inside, total, 1.0)
         into = results + slot[:, None] * D + width[None, :]
         tl.store(into, (acc / total[:, None]).to(results.dtype.element_ty), mask=inside[:, None])
         tl.store(log_sums + slot, top + tl.log2(total), mask=inside)
 
 
-def pairs_of_tiles(plan: Plan) -> Tensor:
+def pairs_of_tiles(plan: TilePlan) -> Tensor:
     """int64 [T]: pairs that the plan leaves to be gathered, over all heads."""
-    few = plan.agree < plan.least[:, None, None]
-    return (plan.agree * few).sum((0, 2))
+    few = plan.attending_rows < plan.min_rows[:, None, None]
+    return (plan.attending_rows * few).sum((0, 2))
 
 
 def gather(
@@ -165,61 +167,48 @@ def gather(
     source: Source,
     blocks: KeyBlocks,
     rows: Rows,
-    plan: Plan,
+    plan: TilePlan,
     tiles: slice,
     count: int,
     *,
     scale: float,
 ) -> Pairs:
     """The `count` pairs of the plan's `tiles`, over all heads, computed cube by cube."""
-    heads, words, cubes = plan.wanted.shape
+    heads, words, cubes = plan.selected.shape
     per_tile = plan.size // WORD
     first = tiles.start * per_tile
     groups = min(tiles.stop * per_tile, words) - first
-    wishes = (plan.wanted, plan.agree, plan.least)
-    sizes = (words, plan.agree.shape[1], cubes, first, per_tile, BLOCK_C)
+    selection = (plan.selected, plan.attending_rows, plan.min_rows)
+    sizes = (words, plan.attending_rows.shape[1], cubes, first, per_tile, BLOCK_C)
 
     def integers(*shape: int) -> Tensor:
         return torch.empty(shape, dtype=torch.int32, device=queries.device)
 
     by_row, by_cube = integers(heads, groups * WORD), integers(heads * cubes, groups)
-    _count_kernel[heads, groups](*wishes, by_row, by_cube, *sizes)
+    _count_kernel[heads, groups](*selection, by_row, by_cube, *sizes)
     row_first, cube_first = _before(by_row), _before(by_cube)
     pair_row, pair_slot = integers(count), integers(count)
-    _fill_kernel[heads, groups](*wishes, row_first, cube_first, pair_row, pair_slot, *sizes)
+    _fill_kernel[heads, groups](*selection, row_first, cube_first, pair_row, pair_slot, *sizes)
 
     at_once = min(GATHERED_ROWS, plan.size)
     cell_first = torch.cat([cube_first[:, 0], cube_first.new_full((1,), count)])
     items = (cell_first.diff() + at_once - 1) // at_once
     item_end = items.cumsum(0, dtype=torch.int32)
-    most = count // at_once + min(count, len(items))  # the exact number is on the device
+    max_items = count // at_once + min(count, len(items))  # the exact number is on the device
     item_cell = torch.searchsorted(
-        item_end, torch.arange(most, device=item_end.device, dtype=torch.int32), right=True
+        item_end, torch.arange(max_items, device=item_end.device, dtype=torch.int32), right=True
     ).int()
     results = queries.new_empty(count, queries.shape[2])
     log_sums = results.new_empty(count, dtype=torch.float32)
-    _pairs_kernel[(most,)](
-        queries,
-        source.keys,
-        source.values,
-        results,
-        log_sums,
-        rows.places,
-        blocks.positions,
-        blocks.tokens,
-        rows.video_before,
-        item_cell,
-        item_end - items,
-        cell_first,
-        pair_row,
-        pair_slot,
-        *queries.stride()[:2],
-        *source.keys.stride()[:2],
-        *source.values.stride()[:2],
+    _pairs_kernel[(max_items,)](
+        *Strided.of(queries),
+        *Strided.of(source.keys),
+        *Strided.of(source.values),
+        *(results, log_sums),
+        *(rows.places, rows.video_before, blocks.positions, blocks.tokens),
+        *(item_cell, item_end - items, cell_first, pair_row, pair_slot, len(items), cubes),
         heads // source.keys.shape[0],
         scale * log2(EULER),
-        len(items),
-        cubes,
         SLOTS=blocks.slots,
         KEYS=blocks.block,
         ROWS=at_once,

@@ -1,8 +1,8 @@
-"""From wishes to work: which cubes a tile of rows computes together, and which rows go alone.
+"""From the selected-block mask to work: what a tile of rows computes together, what is gathered.
 
-A tile computes an entry (a cube that some of its rows want) for all its rows, wanted or not. Where
-few rows want it, they are cheaper gathered with the rows of other tiles (`gpu_merge.py`). Axes: H
-heads, W groups of 32 rows, T tiles, C cubes.
+A tile computes an entry (a cube that some of its rows selected) for all its rows. If only few rows
+selected it, gathering them with rows of other tiles is cheaper (`gpu_merge.py`). Axes: H heads,
+W groups of 32 rows, T tiles, C cubes.
 """
 
 from __future__ import annotations
@@ -15,29 +15,24 @@ import triton.language as tl
 from torch import Tensor
 
 from adaspark.kernels.gpu_device import popcount
-from adaspark.kernels.gpu_tables import WORD, KeyBlocks, Rows
-
-PAIR_KEYS = 440
-"""A gathered (row, cube) pair's own cost (its query, its partial result), in keys of a tile row:
-441 and 440 on an H200 with cubes of 256 and 128 (128K tokens, density 0.2: what gathering took at
-inflation 4 over what tiles took at 1, at commit 439a03cbfc8e)."""
-LEAST_GAIN = 0.1
-"""A head's entries are gathered where that saves more than this share of its time."""
+from adaspark.kernels.gpu_rows import Rows
+from adaspark.kernels.gpu_tables import WORD, KeyBlocks
+from adaspark.kernels.gpu_thresholds import Thresholds
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class TilePlan:
     """The work of each tile of `size` rows.
 
-    `wanted` int32 [H, W, C] as from `gpu_gate.choose`; `agree` uint8 [H, T, C] counts the rows of a
-    tile that want a cube; `least` int32 [H]: with fewer rows an entry is gathered. `cubes` int32
-    [H, T, C] begins with the cubes that a tile computes, ascending; `counts` int32 [H, T, 2] says
-    how many of them all its rows see whole, and how many there are.
+    `selected` int32 [H, W, C] as from `gpu_gate.choose`; `attending_rows` uint8 [H, T, C] counts
+    the rows of a tile that selected a cube; `min_rows` int32 [H]: an entry of fewer rows is
+    gathered. `cubes` int32 [H, T, C] begins with the cubes that a tile computes, ascending;
+    `counts` int32 [H, T, 2] says how many of them all its rows see whole, and how many there are.
     """
 
-    wanted: Tensor
-    agree: Tensor
-    least: Tensor
+    selected: Tensor
+    attending_rows: Tensor
+    min_rows: Tensor
     cubes: Tensor
     counts: Tensor
     size: int
@@ -49,7 +44,16 @@ class Plan:
 
 
 @triton.jit(do_not_specialize=["W", "T"])
-def _agree_kernel(wanted, agree, W, T, C, WORDS: tl.constexpr, BLOCK_C: tl.constexpr):
+def _count_attending_kernel(
+    selected, attending_rows, W, T, C, WORDS: tl.constexpr, BLOCK_C: tl.constexpr
+):
+    """One head, one tile of WORDS words of rows, some cubes: how many rows selected each.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | selected | int32 | [H, W, C], a bit a row |
+    | attending_rows | uint8 | [H, T, C]: written |
+    """
     head, tile = tl.program_id(0), tl.program_id(1)
     cubes = tl.program_id(2) * BLOCK_C + tl.arange(0, BLOCK_C)
     rows = tl.zeros([BLOCK_C], tl.int32)
@@ -57,24 +61,35 @@ def _agree_kernel(wanted, agree, W, T, C, WORDS: tl.constexpr, BLOCK_C: tl.const
         group = tile * WORDS + i
         line = (head * W + group).to(tl.int64) * C
         known = tl.where(group < W, C, 0)  # the last tile may have fewer groups
-        word = tl.load(wanted + line + cubes, mask=cubes < known, other=0)
+        word = tl.load(selected + line + cubes, mask=cubes < known, other=0)  # [BLOCK_C]
         rows += popcount(word)
     line = (head * T + tile).to(tl.int64) * C
-    tl.store(agree + line + cubes, rows.to(tl.uint8), mask=cubes < C)
+    tl.store(attending_rows + line + cubes, rows.to(tl.uint8), mask=cubes < C)
 
 
 @triton.jit(do_not_specialize=["T"])
-def _list_kernel(agree, least, whole_cubes, cubes, counts, T, C, BLOCK_C: tl.constexpr):
+def _list_kernel(attending_rows, min_rows, whole_cubes, cubes, counts, T, C, BLOCK_C: tl.constexpr):
+    """One head, one tile: the cubes that it computes, those that all its rows see whole first.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | attending_rows | uint8 | [H, T, C] |
+    | min_rows | int32 | [H] |
+    | whole_cubes | int32 | [T]: cubes that all rows of a tile see whole |
+    | cubes, counts | int32 | [H, T, C], [H, T, 2]: written |
+    """
     head, tile = tl.program_id(0), tl.program_id(1)
-    fewest = tl.load(least + head)
+    enough = tl.load(min_rows + head)
     end_whole = tl.load(whole_cubes + tile)
     line = (head * T + tile).to(tl.int64) * C
     found = 0
     whole = 0
     for start in range(0, C, BLOCK_C):
         cube = start + tl.arange(0, BLOCK_C)
-        rows = tl.load(agree + line + cube, mask=cube < C, other=0).to(tl.int32)
-        taken = (rows >= fewest).to(tl.int32)
+        rows = tl.load(attending_rows + line + cube, mask=cube < C, other=0).to(
+            tl.int32
+        )  # [BLOCK_C]
+        taken = (rows >= enough).to(tl.int32)
         place = found + tl.cumsum(taken, 0) - 1
         tl.store(cubes + line + place, cube, mask=taken > 0)
         found += tl.sum(taken, 0)
@@ -83,45 +98,57 @@ def _list_kernel(agree, least, whole_cubes, cubes, counts, T, C, BLOCK_C: tl.con
     tl.store(counts + (head * T + tile) * 2 + 1, found)
 
 
-def plan(wanted: Tensor, blocks: KeyBlocks, rows: Rows, *, size: int, gather: bool) -> Plan:
-    """The work of tiles of `size` rows; `gather` allows entries to be gathered."""
-    heads, _, cubes = wanted.shape
+def plan(
+    selected: Tensor, blocks: KeyBlocks, rows: Rows, *, size: int, gather: Thresholds | None = None
+) -> TilePlan:
+    """The work of tiles of `size` rows; `gather`, if given, says which entries are gathered."""
+    heads, _, cubes = selected.shape
     whole, _ = rows.tiles(size)
     tiles = len(whole)
-    agree = agreement(wanted, size=size)
-    least = _least(agree, size, blocks.slots) if gather else _at_least_one(agree)
-    listed = torch.empty(heads, tiles, cubes, dtype=torch.int32, device=wanted.device)
-    counts = torch.empty(heads, tiles, 2, dtype=torch.int32, device=wanted.device)
-    _list_kernel[heads, tiles](agree, least, whole, listed, counts, tiles, cubes, _width(cubes))
-    return Plan(wanted, agree, least, listed, counts, size)
+    attending_rows = count_attending(selected, size=size)
+    min_rows = (
+        _at_least_one(attending_rows)
+        if gather is None
+        else _min_rows(attending_rows, size, blocks.slots, gather)
+    )
+    listed = torch.empty(heads, tiles, cubes, dtype=torch.int32, device=selected.device)
+    counts = torch.empty(heads, tiles, 2, dtype=torch.int32, device=selected.device)
+    _list_kernel[heads, tiles](
+        attending_rows, min_rows, whole, listed, counts, tiles, cubes, _width(cubes)
+    )
+    return TilePlan(selected, attending_rows, min_rows, listed, counts, size)
 
 
-def agreement(wanted: Tensor, *, size: int) -> Tensor:
-    """uint8 [H, T, C]: how many rows of each tile of `size` rows want a cube."""
-    heads, words, cubes = wanted.shape
+def count_attending(selected: Tensor, *, size: int) -> Tensor:
+    """uint8 [H, T, C]: how many rows of each tile of `size` rows selected a cube."""
+    heads, words, cubes = selected.shape
     tiles = triton.cdiv(words * WORD, size)
-    agree = torch.empty(heads, tiles, cubes, dtype=torch.uint8, device=wanted.device)
+    attending_rows = torch.empty(heads, tiles, cubes, dtype=torch.uint8, device=selected.device)
     if cubes:
         grid = (heads, tiles, triton.cdiv(cubes, _width(cubes)))
-        _agree_kernel[grid](wanted, agree, words, tiles, cubes, size // WORD, _width(cubes))
-    return agree
+        _count_attending_kernel[grid](
+            selected, attending_rows, words, tiles, cubes, size // WORD, _width(cubes)
+        )
+    return attending_rows
 
 
 def _width(cubes: int) -> int:
     return int(min(1024, triton.next_power_of_2(max(cubes, 16))))
 
 
-def _at_least_one(agree: Tensor) -> Tensor:
-    return torch.ones(agree.shape[0], dtype=torch.int32, device=agree.device)
+def _at_least_one(attending_rows: Tensor) -> Tensor:
+    return torch.ones(attending_rows.shape[0], dtype=torch.int32, device=attending_rows.device)
 
 
-def _least(agree: Tensor, size: int, slots: int) -> Tensor:
+def _min_rows(attending_rows: Tensor, size: int, slots: int, thresholds: Thresholds) -> Tensor:
     """int32 [H]: rows that make an entry worth a tile, 1 for a head that gains little otherwise.
 
-    A tile pays `slots` products for each of its rows, a gathered row those and PAIR_KEYS.
+    A tile pays `slots` products for each of its rows, a gathered row those and `pair_keys`.
     """
-    fewest = max(1, size * slots // (slots + PAIR_KEYS))
-    by_tile = (agree > 0).sum((1, 2)) * size * slots
-    few = (agree > 0) & (agree < fewest)
-    saved = few.sum((1, 2)) * size * slots - (agree * few).sum((1, 2)) * (slots + PAIR_KEYS)
-    return torch.where(saved > LEAST_GAIN * by_tile, fewest, 1).int()
+    pair_slots = slots + thresholds.pair_keys
+    enough = max(1, size * slots // pair_slots)
+    by_tile = (attending_rows > 0).sum((1, 2)) * size * slots
+    few = (attending_rows > 0) & (attending_rows < enough)
+    gathered = (attending_rows * few).sum((1, 2)) * pair_slots
+    saved = few.sum((1, 2)) * size * slots - gathered
+    return torch.where(saved > thresholds.min_gain * by_tile, enough, 1).int()

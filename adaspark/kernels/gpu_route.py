@@ -1,4 +1,4 @@
-"""From wishes to output: which kernel computes which entries of a chunk of rows.
+"""From the selected-block mask to output: which kernel computes which entries of a chunk of rows.
 
 Axes: H heads, R rows, T tiles, C cubes, D head dimension.
 """
@@ -13,19 +13,10 @@ import torch
 from torch import Tensor
 
 from adaspark.kernels import gpu_hopper_loading, gpu_merge, gpu_union
-from adaspark.kernels.gpu_plan import Plan, plan
-from adaspark.kernels.gpu_tables import KeyBlocks, Rows, Source, shape_for
-
-GATHER_FROM = 2048
-"""Rows of a chunk from which on what few rows of a tile want may be gathered."""
-GATHER_SLOTS = 128
-"""Slots of a cube from which on it may: with fewer a tile costs less than to ask (7 % of attending
-at 128K tokens on an H200) unless hardly a row in eight agrees."""
-HOPPER_WAVES = 8
-"""Tiles for each multiprocessor from which on Hopper's kernel is used: with 14 (8K tokens) it is
-the faster one on an H200, fewer were not timed."""
-MOST_PAIRS = 2**21
-"""Bounds the partial results in memory."""
+from adaspark.kernels.gpu_plan import TilePlan, plan
+from adaspark.kernels.gpu_rows import Rows
+from adaspark.kernels.gpu_tables import KeyBlocks, Source, shape_for
+from adaspark.kernels.gpu_thresholds import MEASURED, Thresholds
 
 
 def attend(
@@ -34,17 +25,20 @@ def attend(
     output: Tensor,
     blocks: KeyBlocks,
     rows: Rows,
-    wanted: Tensor,
+    selected: Tensor,
     scale: float,
+    thresholds: Thresholds = MEASURED,
 ) -> Work:
     """Write the output of `rows`."""
-    hopper = on_hopper(queries, source, blocks, rows)
-    work = planned(hopper, queries, blocks, rows, wanted)
+    hopper = on_hopper(queries, source, blocks, rows, thresholds)
+    work = planned(hopper, queries, blocks, rows, selected, thresholds)
     if hopper is not None:
         hopper.attend(queries, source, output, blocks, rows, work, scale=scale)
         return Work(work, [])
-    gathers, gathered = may_gather(rows, blocks), []
-    for tiles, count in _parts(work) if gathers else [(slice(0, work.tiles), 0)]:
+    gathered, parts = [], [(slice(0, work.tiles), 0)]
+    if may_gather(rows, blocks, thresholds):
+        parts = _parts(work, thresholds.max_pairs)
+    for tiles, count in parts:
         pairs = None
         if count:
             pairs = gpu_merge.gather(queries, source, blocks, rows, work, tiles, count, scale=scale)
@@ -52,14 +46,21 @@ def attend(
         gpu_union.attend(
             *(queries, source, output, blocks, rows, work, tiles),
             scale=scale,
-            shape=shape_for(queries.dtype, rows.count),
+            shape=shape_for(queries.dtype, rows.count, thresholds),
+            splits=thresholds.splits,
             pairs=pairs,
         )
     return Work(work, gathered)
 
 
-def on_hopper(queries: Tensor, source: Source, blocks: KeyBlocks, rows: Rows) -> Any:
-    """The module `gpu_hopper` where it computes these rows, and faster than the others, else None.
+def on_hopper(
+    queries: Tensor,
+    source: Source,
+    blocks: KeyBlocks,
+    rows: Rows,
+    thresholds: Thresholds = MEASURED,
+) -> Any:
+    """The module `gpu_hopper` if it computes these rows, and faster than the others, else None.
 
     It takes 0.7 to 0.8 of the time of `gpu_union` from 16K tokens on (H200, 28 heads of 128).
     """
@@ -68,27 +69,35 @@ def on_hopper(queries: Tensor, source: Source, blocks: KeyBlocks, rows: Rows) ->
         return None
     units = torch.cuda.get_device_properties(queries.device).multi_processor_count
     tiles = len(queries) * ceil(rows.count / module.ROWS)
-    return module if tiles >= HOPPER_WAVES * units else None
+    return module if tiles >= thresholds.hopper_waves * units else None
 
 
-def planned(hopper: Any, queries: Tensor, blocks: KeyBlocks, rows: Rows, wanted: Tensor) -> Plan:
+def planned(
+    hopper: Any,
+    queries: Tensor,
+    blocks: KeyBlocks,
+    rows: Rows,
+    selected: Tensor,
+    thresholds: Thresholds = MEASURED,
+) -> TilePlan:
     """The plan of `rows`; Hopper's tiles are too fast for gathering to pay."""
     if hopper is not None:
-        return plan(wanted, blocks, rows, size=hopper.ROWS, gather=False)
-    size = shape_for(queries.dtype, rows.count).rows
-    return plan(wanted, blocks, rows, size=size, gather=may_gather(rows, blocks))
+        return plan(selected, blocks, rows, size=hopper.ROWS)
+    size = shape_for(queries.dtype, rows.count, thresholds).rows
+    gather = thresholds if may_gather(rows, blocks, thresholds) else None
+    return plan(selected, blocks, rows, size=size, gather=gather)
 
 
-def may_gather(rows: Rows, blocks: KeyBlocks) -> bool:
+def may_gather(rows: Rows, blocks: KeyBlocks, thresholds: Thresholds) -> bool:
     """Whether it is worth asking which entries to gather: the host waits for the answer."""
-    return rows.count >= GATHER_FROM and blocks.slots >= GATHER_SLOTS
+    return rows.count >= thresholds.gather_rows and blocks.slots >= thresholds.gather_slots
 
 
-def _parts(work: Plan) -> list[tuple[slice, int]]:
+def _parts(work: TilePlan, max_pairs: int) -> list[tuple[slice, int]]:
     """Runs of tiles whose gathered pairs fit the memory meant for them, and how many those are."""
     found: list[tuple[slice, int]] = []
     for tile, pairs in enumerate(gpu_merge.pairs_of_tiles(work).tolist()):  # waits for the device
-        if found and found[-1][1] + pairs <= MOST_PAIRS:
+        if found and found[-1][1] + pairs <= max_pairs:
             run, before = found.pop()
             found.append((slice(run.start, tile + 1), before + pairs))
         else:
@@ -100,7 +109,7 @@ def _parts(work: Plan) -> list[tuple[slice, int]]:
 class Work:
     """What was planned for a chunk, and by first row the number of pairs gathered of each row."""
 
-    plan: Plan
+    plan: TilePlan
     gathered: list[tuple[int, Tensor]]
 
     def executed(self, blocks: KeyBlocks, rows: Rows) -> Tensor:

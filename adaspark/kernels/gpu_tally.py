@@ -1,4 +1,4 @@
-"""Sums over what a chunk of rows attends to, made on the device from the bits of its wishes.
+"""Sums over what a chunk of rows attends to, made on the device from its selected-block mask.
 
 Axes: H heads, R rows, W groups of 32 rows, C cubes, Q query cubes.
 """
@@ -13,7 +13,7 @@ import triton.language as tl
 from torch import Tensor
 
 from adaspark.kernels.gpu_device import popcount
-from adaspark.kernels.gpu_tables import Rows
+from adaspark.kernels.gpu_rows import Rows
 from adaspark.layout import CubeLayout
 from adaspark.sequence import Segment
 from adaspark.tally import Tally, video_queries
@@ -21,12 +21,12 @@ from adaspark.tally import Tally, video_queries
 LN_2 = tl.constexpr(0.6931471805599453)
 NO_CUBE = tl.constexpr(2**30)
 SCORES_AT_ONCE = 2048
-"""Scores of a program, where a row does not have more."""
+"""Scores of a program, if a row does not have more."""
 
 
 @triton.jit(do_not_specialize=["R", "W", "first_cube"])
 def _whole_kernel(
-    wanted,
+    selected,
     own_cube,
     whole_cubes,
     sizes,
@@ -39,8 +39,17 @@ def _whole_kernel(
     C,
     BLOCK_C: tl.constexpr,
 ):
-    """A word of rows and some cubes: who attends to them by query cube, and the keys of those
-    cubes that all come before the row."""
+    """A word of rows and some cubes: how many attend to them by query cube, and the keys of those
+    cubes that all come before the row.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | selected | int32 | [H, W, C], a bit a row |
+    | own_cube, whole_cubes | int32 | [R] |
+    | sizes | int64 | [C_all] |
+    | attended | int32 | [Q, C]: added to |
+    | pairs | int64 | [1]: added to |
+    """
     group = tl.program_id(0)
     cubes = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
     bit = tl.arange(0, 32)
@@ -53,7 +62,7 @@ def _whole_kernel(
     keys = tl.zeros([BLOCK_C], tl.int64)
     for head in range(H):
         line = (head * W + group).to(tl.int64) * C
-        word = tl.load(wanted + line + cubes, mask=cubes < C, other=0)
+        word = tl.load(selected + line + cubes, mask=cubes < C, other=0)  # [BLOCK_C]
         keys += popcount(word & before)
     tl.atomic_add(pairs, tl.sum(keys * size, 0))
     first = tl.min(tl.where(own >= 0, own, NO_CUBE), 0)
@@ -62,15 +71,23 @@ def _whole_kernel(
         count = tl.zeros([BLOCK_C], tl.int32)
         for head in range(H):
             line = (head * W + group).to(tl.int64) * C
-            word = tl.load(wanted + line + cubes, mask=cubes < C, other=0)
+            word = tl.load(selected + line + cubes, mask=cubes < C, other=0)  # [BLOCK_C]
             count += popcount(word & mine)
         into = attended + (cube - first_cube).to(tl.int64) * C
         tl.atomic_add(into + cubes, count, mask=cubes < C)
 
 
 @triton.jit(do_not_specialize=["R", "W", "SPAN"])
-def _partial_kernel(wanted, whole_cubes, visible, pairs, R, W, C, SPAN, BLOCK: tl.constexpr):
-    """A word of rows, one head: the keys of the cubes that rows see in part."""
+def _partial_kernel(selected, whole_cubes, visible, pairs, R, W, C, SPAN, BLOCK: tl.constexpr):
+    """A word of rows, one head: the keys of the cubes that rows see in part.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | selected | int32 | [H, W, C], a bit a row |
+    | whole_cubes | int32 | [R] |
+    | visible | int32 | [R, SPAN] |
+    | pairs | int64 | [1]: added to |
+    """
     group, head = tl.program_id(0), tl.program_id(1)
     bit = tl.arange(0, 32)
     row = (group * 32 + bit)[:, None]
@@ -80,8 +97,8 @@ def _partial_kernel(wanted, whole_cubes, visible, pairs, R, W, C, SPAN, BLOCK: t
     for start in range(0, SPAN, BLOCK):
         at = (start + tl.arange(0, BLOCK))[None, :]
         inside = (row < R) & (at < SPAN) & (whole + at < C)
-        seen = tl.load(visible + row.to(tl.int64) * SPAN + at, mask=inside, other=0)
-        word = tl.load(wanted + line + whole + at, mask=inside, other=0)
+        seen = tl.load(visible + row.to(tl.int64) * SPAN + at, mask=inside, other=0)  # [32, BLOCK]
+        word = tl.load(selected + line + whole + at, mask=inside, other=0)
         keys += (word >> bit[:, None] & 1) * seen
     tl.atomic_add(pairs, tl.sum(tl.sum(keys, 1), 0))
 
@@ -90,7 +107,13 @@ def _partial_kernel(wanted, whole_cubes, visible, pairs, R, W, C, SPAN, BLOCK: t
 def _entropy_kernel(
     scores, entropies, first_row, R, line, all_rows, BLOCK_R: tl.constexpr, BLOCK_C: tl.constexpr
 ):
-    """One head, some rows from `first_row` on: the entropy of their weights in nats."""
+    """One head, some rows from `first_row` on: the entropy of their weights, in nats.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | scores | fp32 | [H, R, line], exponents of two |
+    | entropies | fp32 | [H, all_rows]: written |
+    """
     head = tl.program_id(0).to(tl.int64)
     row = tl.program_id(1) * BLOCK_R + tl.arange(0, BLOCK_R)
     cubes = tl.arange(0, BLOCK_C)
@@ -128,29 +151,29 @@ def write_entropies(scores: Tensor, first_row: int, cubes: int, entropies: Tenso
 
 
 def tally(
-    wanted: Tensor,
+    selected: Tensor,
     rows: Rows,
     layout: CubeLayout,
     entropies: Tensor,
     executed: Tensor,
     words: Sequence[tuple[Segment, Tensor, Tensor]],
 ) -> Tally:
-    """The sums of a chunk whose heads are not folded.
+    """The sums of a chunk whose heads are not grouped_heads.
 
-    `wanted` int32 [H, W, C] as from `gpu_gate.choose`, `entropies` fp32 [H, R], `executed` int64
-    [H, R] keys multiplied with each row. Wishes and keys of one head stand for those of all.
+    `selected` int32 [H, W, C] as from `gpu_gate.choose`, `entropies` fp32 [H, R], `executed` int64
+    [H, R] keys multiplied with each row. Selections and keys of one head stand for those of all.
     """
-    heads, groups, cubes = wanted.shape
+    heads, groups, cubes = selected.shape
     video = [segment for segment in rows.segments if not segment.is_text]
     first = video[0].partial_cube if video else 0
     end = max((segment.end_cube for segment in video), default=0)
-    attended = torch.zeros(end - first, cubes, dtype=torch.int32, device=wanted.device)
-    pairs = torch.zeros(2, dtype=torch.int64, device=wanted.device)
+    attended = torch.zeros(end - first, cubes, dtype=torch.int32, device=selected.device)
+    pairs = torch.zeros(2, dtype=torch.int64, device=selected.device)
     pairs[1] = executed.sum()
     if cubes:
         block = min(256, triton.next_power_of_2(max(cubes, 16)))
         _whole_kernel[groups, triton.cdiv(cubes, block)](
-            wanted,
+            selected,
             rows.own_cube,
             rows.whole_cubes,
             layout.cube_sizes,
@@ -166,7 +189,7 @@ def tally(
         visible = rows.partly_visible
         span = visible.shape[1]
         _partial_kernel[groups, heads](
-            wanted, rows.whole_cubes, visible, pairs, rows.count, groups, cubes, span, BLOCK=16
+            selected, rows.whole_cubes, visible, pairs, rows.count, groups, cubes, span, BLOCK=16
         )
     alike = len(entropies) // heads
     if alike > 1:

@@ -1,6 +1,6 @@
-"""What the GPU kernels tell whoever records: of each segment, or of text alone.
+"""Reports to recorders of what the GPU kernels chose: by segment, or of text alone.
 
-Probabilities are made for this from the scores, or anew. Axes as in `gpu.py`.
+Probabilities are computed for this alone, from the scores or anew. Axes as in `gpu.py`.
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ from torch import Tensor
 
 from adaspark.attention import Choice, Observer, cube_probs
 from adaspark.kernels import gpu_decode_attend, gpu_route
-from adaspark.kernels.gpu_tables import KeyBlocks, Rows, unpack
+from adaspark.kernels.gpu_rows import Rows
+from adaspark.kernels.gpu_tables import KeyBlocks, unpack
 from adaspark.sequence import Segment, SequenceMap
-from adaspark.tally import Listener, Tally
+from adaspark.tally import Tally, TallyObserver
 
 
-def words_of(
-    queries: Tensor, means: Tensor, start: int, rows: Rows, wanted: Tensor, scale: float
+def text_choices(
+    queries: Tensor, means: Tensor, start: int, rows: Rows, selected: Tensor, scale: float
 ) -> list[tuple[Segment, Tensor, Tensor]]:
-    """What each segment of text chose, and the probabilities, made for this: text is short."""
+    """What each segment of text chose, and the probabilities, computed for this: text is short."""
     found, first = [], 0
     for segment in rows.segments:
         end = first + len(segment.positions)
         if segment.is_text:
             own = torch.arange(first, end, device=means.device)
-            kept = unpack(wanted, own)[..., : segment.end_cube]
+            kept = unpack(selected, own)[..., : segment.end_cube]
             asked = queries.index_select(1, segment.positions - start)
             seen = means[:, : segment.end_cube]
             probs = cube_probs(asked, seen, segment.candidates, scale=scale)
@@ -36,7 +37,7 @@ def words_of(
     return found
 
 
-def tell(
+def report(
     observe: Observer,
     queries: Tensor,
     means: Tensor,
@@ -46,16 +47,16 @@ def tell(
     work: gpu_route.Work,
     scale: float,
 ) -> None:
-    """Tell of each segment's choice: what the kernels read, and probabilities made for this."""
+    """Report each segment's choice: what the kernels read, and probabilities computed for this."""
     heads = queries.shape[0]
     executed = work.executed(blocks, rows).view(heads, -1)
-    share = heads // len(work.plan.wanted)
-    fold = torch.arange(share, device=means.device)[:, None] * executed.shape[1]
+    share = heads // len(work.plan.selected)
+    first_rows = torch.arange(share, device=means.device)[:, None] * executed.shape[1]
     first = 0
     for segment in rows.segments:
         end = first + len(segment.positions)
         own = torch.arange(first, end, device=means.device)
-        attended = unpack(work.plan.wanted, (fold + own).flatten())[..., : segment.end_cube]
+        attended = unpack(work.plan.selected, (first_rows + own).flatten())[..., : segment.end_cube]
         kept = attended.view(heads, end - first, segment.end_cube) & ~segment.own_mask
         asked = queries.index_select(1, segment.positions - start)
         probs = cube_probs(asked, means[:, : segment.end_cube], segment.candidates, scale=scale)
@@ -63,15 +64,15 @@ def tell(
         first = end
 
 
-def tell_new(
-    observe: Observer, scores: Tensor, wanted: Tensor, sequence: SequenceMap, groups: int
+def report_new_text(
+    observe: Observer, scores: Tensor, selected: Tensor, sequence: SequenceMap, groups: int
 ) -> None:
-    """Tell of the choice of new text: one segment, whose candidates are all the cubes."""
+    """Report the choice of new text: one segment, whose candidates are all the cubes."""
     (segment,) = sequence.segments(sequence.length - scores.shape[1])
-    probs, kept = (scores * log(2)).softmax(-1), wanted.view(torch.bool)
-    pairs = partial(gpu_decode_attend.pairs, wanted, groups, sequence)
-    if isinstance(observe, Listener):
-        none = wanted.new_zeros(0, wanted.shape[2], dtype=torch.int32)
+    probs, kept = (scores * log(2)).softmax(-1), selected.view(torch.bool)
+    pairs = partial(gpu_decode_attend.pairs, selected, groups, sequence)
+    if isinstance(observe, TallyObserver):
+        none = selected.new_zeros(0, selected.shape[2], dtype=torch.int32)
         nothing = scores.new_zeros(len(scores), 0)
         return observe.add(Tally([segment], 0, none, nothing, pairs, [(segment, probs, kept)]))
     return observe(segment, Choice(probs, kept, int(pairs()[1])))
