@@ -215,12 +215,8 @@ def _attend_panel(tile, tables, number, keys, values, start, rows, scratch):
 @compiled
 def _hide(tile, tables, number, start, rows, scratch):
     """Set scores to -inf: of keys that a row did not select or may not see, of empty slots."""
-    scores, selected, pieces, queries = (
-        scratch.scores,
-        scratch.selected,
-        tables.pieces,
-        tables.queries,
-    )
+    scores, selected = scratch.scores, scratch.selected
+    pieces, queries = tables.pieces, tables.queries
     ranks, text, query_from_row = tables.ranks, len(tables.first_tokens), scratch.query_from_row
     first_slot, count, lanes, first_piece, end_piece, cube = tables.panels[number]
     if count == lanes and end_piece == first_piece + 1 and cube < tile.partial:

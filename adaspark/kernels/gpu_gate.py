@@ -62,9 +62,8 @@ def _scores_kernel(
     rows = tl.program_id(2) * BLOCK_R + tl.arange(0, BLOCK_R)
     width = tl.arange(0, D)
     place = tl.load(places + first_row + rows, mask=rows < R, other=0).to(tl.int64)
-    part = tl.load(
-        queries + head * query_head + place[:, None] * query_row + width[None, :]
-    )  # [BLOCK_R, D]
+    at = head * query_head + place[:, None] * query_row + width[None, :]
+    part = tl.load(queries + at)  # [BLOCK_R, D]
     mean = means + (head // share) * mean_head + cubes[None, :] * D + width[:, None]
     found = tl.zeros([BLOCK_R, BLOCK_C], tl.float32)
     for term in tl.static_range(TERMS):

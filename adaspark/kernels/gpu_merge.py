@@ -23,7 +23,7 @@ from adaspark.kernels.gpu_rows import Rows
 from adaspark.kernels.gpu_tables import WORD, KeyBlocks, Pairs, Source
 
 GATHERED_ROWS = 64
-"""The max_items rows multiplied with a cube at a time."""
+"""The most rows multiplied with a cube at a time."""
 BLOCK_C = 32
 """Cubes whose mask words are unpacked at a time."""
 
