@@ -9,22 +9,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from adaspark.config import AdaSparkConfig
-    from adaspark.cost import flops
-    from adaspark.layout import CubeLayout
-    from adaspark.qwen import record, restore, sparsify
-    from adaspark.trace import Trace
+    from adaspark.method.config import AdaSparkConfig
+    from adaspark.method.layout import CubeLayout
+    from adaspark.model.qwen import record, restore, sparsify
+    from adaspark.trace.cost import flops
+    from adaspark.trace.trace import Trace
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "AdaSparkConfig": "adaspark.config",
-    "CubeLayout": "adaspark.layout",
-    "Trace": "adaspark.trace",
-    "flops": "adaspark.cost",
-    "record": "adaspark.qwen",
-    "restore": "adaspark.qwen",
-    "sparsify": "adaspark.qwen",
+    "AdaSparkConfig": "adaspark.method.config",
+    "CubeLayout": "adaspark.method.layout",
+    "Trace": "adaspark.trace.trace",
+    "flops": "adaspark.trace.cost",
+    "record": "adaspark.model.qwen",
+    "restore": "adaspark.model.qwen",
+    "sparsify": "adaspark.model.qwen",
 }
 __all__ = ["AdaSparkConfig", "CubeLayout", "Trace", "flops", "record", "restore", "sparsify"]
 

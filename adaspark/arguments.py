@@ -6,12 +6,12 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
+from adaspark.method.config import AdaSparkConfig
 
 if TYPE_CHECKING:
-    from adaspark.request import Drawing
-    from adaspark.video_file import Limits
+    from adaspark.model.request import Drawing
+    from adaspark.video.file import Limits
 
 BAD_INPUT = 2
 """exit status where what was given cannot be used"""
@@ -108,8 +108,8 @@ def add_shown(parser: argparse.ArgumentParser) -> None:
 
 
 def typed_shown(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What was typed of `adaspark.request.SAMPLING`, None for what was not."""
-    from adaspark.request import SAMPLING
+    """What was typed of `adaspark.model.request.SAMPLING`, None for what was not."""
+    from adaspark.model.request import SAMPLING
 
     return {name: getattr(arguments, name) for name in SAMPLING}
 
@@ -130,7 +130,7 @@ def add_words(parser: argparse.ArgumentParser) -> None:
 
 def typed_drawing(arguments: argparse.Namespace) -> Drawing | None:
     """How words are drawn, None where the likeliest are wanted. Raises UserError."""
-    from adaspark.request import Drawing
+    from adaspark.model.request import Drawing
 
     if arguments.sample:
         return Drawing(arguments.seed or 0, arguments.temperature)
@@ -152,7 +152,7 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
 
 def typed_limits(arguments: argparse.Namespace) -> Limits:
     """The limits of the file: none but those that were typed. Raises UserError."""
-    from adaspark.video_file import Limits
+    from adaspark.video.file import Limits
 
     for name, value in (("bytes", arguments.max_bytes), ("seconds", arguments.max_seconds)):
         if value is not None and not value > 0:

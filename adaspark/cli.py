@@ -24,9 +24,9 @@ from adaspark.arguments import (
     typed_shown,
     whole,
 )
-from adaspark.checkpoint_source import locate
-from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
+from adaspark.method.config import AdaSparkConfig
+from adaspark.model.checkpoint_source import locate
 from adaspark.outputs import check_outputs, write_outputs
 
 BENCH_MODELS = ("mini", "3B", "7B")
@@ -132,10 +132,10 @@ def _ask(arguments: argparse.Namespace) -> None:
     if arguments.dense:
         given |= {"attn_top_p": 1.0, "ffn_top_p": 1.0}
     config = AdaSparkConfig.from_dict(given)
-    from adaspark.request import Options, Result, Word
-    from adaspark.shown import chosen_sampling
-    from adaspark.video import Sampling
-    from adaspark.video_probe import scan
+    from adaspark.model.request import Options, Result, Word
+    from adaspark.model.shown import chosen_sampling
+    from adaspark.video.clip import Sampling
+    from adaspark.video.probe import scan
 
     options = Options(
         config,
@@ -148,7 +148,7 @@ def _ask(arguments: argparse.Namespace) -> None:
     locate(arguments.model)
     scanned = scan(arguments.video, options.limits, fps=options.fps)
     _quiet()
-    from adaspark.engine import Engine
+    from adaspark.model.engine import Engine
 
     engine = Engine(arguments.model, arguments.device)
     config = AdaSparkConfig.from_dict({**engine.default_config.to_dict(), **given})
@@ -173,13 +173,13 @@ def _app(arguments: argparse.Namespace) -> int:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from adaspark.mini.train import main as train
+    from adaspark.mini.training.train import main as train
 
     return train(arguments)
 
 
 def _world(arguments: argparse.Namespace) -> None:
-    from adaspark.mini.clips import make_world
+    from adaspark.mini.world.clips import make_world
 
     check_outputs(arguments.out)
     made = make_world(
@@ -212,14 +212,14 @@ def _bench(arguments: argparse.Namespace) -> int:
     given = {"repeats": arguments.repeats, "json_path": arguments.json}
     given |= {"tokens": arguments.tokens, "quick": arguments.quick}
     if arguments.where == "gpu":
-        from adaspark.bench import gpu
+        from adaspark.bench.gpu import run as gpu
 
         return gpu.run(**given, parts=arguments.parts)
     if arguments.where == "serve":
-        from adaspark.bench import serve
+        from adaspark.bench.serve import run as serve
 
         return serve.run(**given, models=arguments.models)
-    from adaspark.bench import cpu
+    from adaspark.bench.cpu import run as cpu
 
     return cpu.run(**given)
 

@@ -97,7 +97,7 @@ def _backend() -> list[Finding]:
         import torch
     except ImportError:
         return []
-    from adaspark.backend import TILES, backend
+    from adaspark.kernels.backend import TILES, backend
 
     found = []
     for device in ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]:
@@ -111,7 +111,7 @@ def _backend() -> list[Finding]:
 
 
 def _model() -> list[Finding]:
-    from adaspark.checkpoint import BUNDLED_FOLDER
+    from adaspark.model.checkpoint import BUNDLED_FOLDER
 
     weights = BUNDLED_FOLDER / "model.safetensors"
     if weights.is_file():
@@ -126,7 +126,7 @@ def _lmms_eval() -> list[Finding]:
     found = _installed("lmms-eval", required=False, install=install)
     if found.remedy:
         return [found]
-    from adaspark.eval.lmms import MODEL
+    from adaspark.eval.lmms.registry import MODEL
 
     try:
         import_module("lmms_eval.models").MODEL_REGISTRY_V2.get_model_class(MODEL)

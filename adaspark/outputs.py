@@ -11,7 +11,7 @@ from adaspark.errors import UserError
 from adaspark.files import write_whole
 
 if TYPE_CHECKING:
-    from adaspark.request import Result
+    from adaspark.model.request import Result
 
 
 def check_outputs(*paths: str | None) -> None:
@@ -38,7 +38,7 @@ def write_outputs(
         if trace:
             write_whole(trace, result.trace.save)
         if report:
-            from viz.page import report as page
+            from viz.report.page import report as page
 
             _write_text(report, page(result.trace, video_path=video))
     except BrokenPipeError:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from adaspark.checkpoint_source import locate
 from adaspark.errors import UserError
+from adaspark.model.checkpoint_source import locate
 
 # Read when torch is loaded. The browser shares the processor: threads that wait for each other
 # must sleep. If they spin, any other busy process makes a run many times slower.
@@ -34,9 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(options: argparse.Namespace) -> None:
-    from app.limits import limits_from
-    from app.samples import read_samples, real_footage
-    from app.server import Studio
+    from app.media.samples import read_samples, real_footage
+    from app.web.limits import limits_from
+    from app.web.server import Studio
 
     limits = limits_from()
     is_bundled = options.model in (BUNDLED, BUNDLED_SPARSE)
@@ -52,10 +52,10 @@ def _serve(options: argparse.Namespace) -> None:
 
 def _engine(options: argparse.Namespace, folder: Path, limits: Any) -> Any:
     """The engine, loaded later: its code, torch and transformers, is imported in a thread."""
-    from app.loading import DeferredEngine, default_config
+    from app.service.deferred_engine import DeferredEngine, default_config
 
     def load() -> Any:
-        from adaspark.engine import Engine
+        from adaspark.model.engine import Engine
 
         maximum = limits.video_tokens or None
         return Engine(options.model, options.device, max_video_tokens=maximum)
@@ -69,7 +69,7 @@ def _engine(options: argparse.Namespace, folder: Path, limits: Any) -> Any:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from app.limits import SWITCHES, ServerLimits
+    from app.web.limits import SWITCHES, ServerLimits
 
     own = ServerLimits()
     switches = (f"{name} ({getattr(own, field)})" for name, field in SWITCHES.items())

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoConfig, Qwen2_5_VLForConditionalGeneration
 
-from adaspark.checkpoint_source import BUNDLED_FOLDER
+from adaspark.model.checkpoint_source import BUNDLED_FOLDER
 
 VIDEO_TEMPLATE = (
     "{% set image_count = namespace(value=0) %}{% set video_count = namespace(value=0) %}"

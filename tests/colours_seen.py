@@ -8,9 +8,9 @@ import av
 import numpy as np
 from coloured import BOUND, PATCHES, patches_in, planes_in, rgb_of
 
-from adaspark.video import Sampling, read_clip
-from adaspark.video_probe import scan
-from app.proxy import encode
+from adaspark.video.clip import Sampling, read_clip
+from adaspark.video.probe import scan
+from app.media.transcode import encode
 
 SAMPLING = Sampling(min_pixels=192 * 128, max_pixels=400 * 224, max_frames=2)
 

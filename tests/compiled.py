@@ -22,19 +22,15 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import CompiledKernel
 from triton.runtime import driver
 
-from adaspark.bench.planted import video_sequence
-from adaspark.kernels import (
-    gpu,
-    gpu_ffn,
-    gpu_gate,
-    gpu_merge,
-    gpu_plan,
-    gpu_rows,
-    gpu_tables,
-    gpu_union,
-)
-from adaspark.rules import Rule, top_p
-from adaspark.sequence import SequenceMap
+from adaspark.bench.gpu.planted_selections import video_sequence
+from adaspark.kernels import gpu_rows
+from adaspark.kernels.gpu import attention as gpu_attention
+from adaspark.kernels.gpu import block_selection, gather_kernel, tile_kernel
+from adaspark.kernels.gpu import ffn as gpu_ffn
+from adaspark.kernels.gpu import plan as gpu_plan
+from adaspark.kernels.gpu import tables as gpu_tables
+from adaspark.method.rules import Rule, top_p
+from adaspark.method.sequence import SequenceMap
 
 RAGGED = Scene(((9, 10, 18),), (33, 45), (4, 8, 8))
 
@@ -72,24 +68,28 @@ def attend(sequence: SequenceMap, dtype: torch.dtype, width: int, **named: Any) 
     """Prefill, its last token alone, decoding, and what is gathered, whatever is selected."""
     queries, keys, values = tensors(sequence, heads=7, groups=1, width=width, dtype=dtype)
     scale = width**-0.5
-    gpu.sparse_attention(queries, keys, values, sequence, rule=top_p(0.5), scale=scale)
-    gpu.sparse_attention(queries[:, -1:], keys, values, sequence, rule=top_p(0.5), scale=scale)
+    gpu_attention.sparse_attention(queries, keys, values, sequence, rule=top_p(0.5), scale=scale)
+    gpu_attention.sparse_attention(
+        queries[:, -1:], keys, values, sequence, rule=top_p(0.5), scale=scale
+    )
     step = sequence.continued(sequence.length - 1, 1)
-    gpu.sparse_attention(queries[:, -1:], keys, values, step, rule=top_p(0.5), scale=scale)
+    gpu_attention.sparse_attention(
+        queries[:, -1:], keys, values, step, rule=top_p(0.5), scale=scale
+    )
     blocks = gpu_tables.KeyBlocks.of(sequence)
     source = gpu_tables.Source.of(keys, values, blocks, copied=True)
-    (rows,) = gpu.row_chunks(sequence, 0, 7, 1)
-    selected = gpu.choose_cubes(
-        queries, gpu.cube_means(keys, sequence), blocks, rows, top_p(0.5), scale
+    (rows,) = gpu_attention.row_chunks(sequence, 0, 7, 1)
+    selected = gpu_attention.choose_cubes(
+        queries, gpu_attention.cube_means(keys, sequence), blocks, rows, top_p(0.5), scale
     ).zero_()
     shape = gpu_tables.shape_for(dtype, 2**20)
     work = gpu_plan.plan(selected, blocks, rows, size=shape.rows)
     tiles = slice(0, work.tiles)
-    pairs = gpu_merge.gather(queries, source, blocks, rows, work, tiles, 1, scale=scale)
+    pairs = gather_kernel.gather(queries, source, blocks, rows, work, tiles, 1, scale=scale)
     output = torch.empty_like(queries)
     given = (queries, source, output, blocks, rows, work, tiles)
-    gpu_union.attend(*given, scale=scale, shape=shape, pairs=pairs)
-    gpu_union.attend(*given, scale=scale, shape=shape, pairs=pairs, splits=2)
+    tile_kernel.attend(*given, scale=scale, shape=shape, pairs=pairs)
+    tile_kernel.attend(*given, scale=scale, shape=shape, pairs=pairs, splits=2)
 
 
 def usual() -> None:
@@ -111,7 +111,7 @@ def everything() -> None:
 
 def hopper() -> None:
     """Hopper's own kernel: both head dimensions and dtypes, cubes of one block and of several."""
-    from adaspark.kernels import gpu_hopper
+    from adaspark.kernels.gpu import hopper as gpu_hopper
 
     plain, ragged = video_sequence(4096, 64, torch.device("cpu")), RAGGED.build()
     bf16, fp16 = torch.bfloat16, torch.float16
@@ -122,7 +122,7 @@ def hopper() -> None:
         queries, keys, values = tensors(scene, heads=7, groups=1, width=width, dtype=dtype)
         blocks = gpu_tables.KeyBlocks.of(scene)
         source = gpu_tables.Source.of(keys, values, blocks, copied=True)
-        (rows,) = gpu.row_chunks(scene, 0, 7, 1)
+        (rows,) = gpu_attention.row_chunks(scene, 0, 7, 1)
         selected = torch.zeros(7, rows.words, rows.end_cube, dtype=torch.int32)
         work = gpu_plan.plan(selected, blocks, rows, size=gpu_hopper.ROWS)
         output = torch.empty_like(queries)
@@ -135,9 +135,9 @@ def choose(cubes: int) -> None:
     segment = max(sequence.segments(), key=lambda segment: segment.end_cube)
     rows = gpu_rows.Rows.of([segment], int(segment.positions[0]))
     queries = torch.zeros(7, rows.count, 128, dtype=torch.bfloat16)
-    terms = gpu_gate.mean_terms(torch.zeros(1, cubes, 128), queries.dtype)
+    terms = block_selection.mean_terms(torch.zeros(1, cubes, 128), queries.dtype)
     blocks = gpu_tables.KeyBlocks.of(sequence)
-    gpu_gate.choose(queries, terms, blocks, rows, p=0.9, scale=0.1)
+    block_selection.choose(queries, terms, blocks, rows, p=0.9, scale=0.1)
 
 
 def spread(dtype: torch.dtype) -> None:

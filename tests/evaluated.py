@@ -7,10 +7,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from adaspark import checkpoint
-from adaspark.config import AdaSparkConfig
-from adaspark.eval.context import Context, plan_dict
-from adaspark.eval.results import Results
+from adaspark.eval.harness.context import Context, plan_dict
+from adaspark.eval.report.results import Results
+from adaspark.method.config import AdaSparkConfig
+from adaspark.model import checkpoint
 
 
 @cache

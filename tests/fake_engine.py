@@ -11,12 +11,12 @@ from typing import Any
 
 from trace_factory import make_trace, pruned_trace
 
-from adaspark.config import AdaSparkConfig
 from adaspark.errors import UserError
-from adaspark.request import Estimate, Options, Phase, Result, Word
-from adaspark.trace_meta import Counts, Flops, Parts
-from adaspark.video import Sampling, probe, sample_times, token_grid
-from app.loading import DeferredEngine
+from adaspark.method.config import AdaSparkConfig
+from adaspark.model.request import Estimate, Options, Phase, Result, Word
+from adaspark.trace.meta import Counts, Flops, Parts
+from adaspark.video.clip import Sampling, probe, sample_times, token_grid
+from app.service.deferred_engine import DeferredEngine
 
 SAMPLING = Sampling(fps=4.0, max_frames=16, min_pixels=56 * 56, max_pixels=112 * 112)
 WORDS = (" the", " circle", " is", " red")

@@ -8,8 +8,8 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from adaspark.attention import Choice
-from adaspark.sequence import Segment, SequenceMap
+from adaspark.method.attention import Choice
+from adaspark.method.sequence import Segment, SequenceMap
 
 Grid = tuple[int, int, int]
 

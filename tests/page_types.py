@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from viz.modules import STATIC
+from viz.report.modules import STATIC
 
 TYPES = (STATIC / "types.d.ts").read_text("utf-8")
 

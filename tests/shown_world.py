@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from adaspark.mini.scene import COLORS, FILLS, SHAPES, Scene
-from adaspark.mini.tasks import Question
+from adaspark.mini.questions.families import Question
+from adaspark.mini.world.scene import COLORS, FILLS, SHAPES, Scene
 
 LOOKS = (*COLORS, *FILLS, *SHAPES)
 

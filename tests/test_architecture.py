@@ -17,15 +17,15 @@ from paths import ROOT
 TOP = {"app", "adaspark", "viz", "assets", "tests", "Dockerfile", "requirements.txt", "README.md"}
 BY_CONVENTION = {"pyproject.toml", "Makefile", "LICENSE"}
 TRANSFORMERS_ALLOWED = {
-    "adaspark.calls",
-    "adaspark.modules",
-    "adaspark.engine",
-    "adaspark.checkpoint",
-    "adaspark.chat_template",
-    "adaspark.quantised",
-    "adaspark.decoding",
-    "adaspark.vision",
-    "adaspark.generation",
+    "adaspark.model.calls",
+    "adaspark.model.modules",
+    "adaspark.model.engine",
+    "adaspark.model.checkpoint",
+    "adaspark.model.chat_template",
+    "adaspark.model.quantised",
+    "adaspark.model.decoding",
+    "adaspark.model.vision",
+    "adaspark.model.generation",
     "adaspark.cli",
     "adaspark.doctor",
 }
@@ -77,8 +77,13 @@ def inside(package: str) -> set[str]:
 
 
 def test_the_walk_sees_the_whole_project() -> None:
-    assert {"adaspark", "adaspark.qwen", "viz.page", "app.service"} <= imports().keys()
-    assert "adaspark.trace" in imports()["adaspark.recorder"]
+    assert {
+        "adaspark",
+        "adaspark.model.qwen",
+        "viz.report.page",
+        "app.service.service",
+    } <= imports().keys()
+    assert "adaspark.trace.trace" in imports()["adaspark.trace.recorder"]
 
 
 GROUND = ["layout", "rules", "selection", "config", "trace", "trace_meta", "errors"]
@@ -120,7 +125,9 @@ def test_compute_knows_neither_model_nor_trace(target: str) -> None:
 
 def test_the_engine_is_on_top_and_the_command_line_above_it() -> None:
     above = inside("app") | inside("adaspark.mini") | inside("adaspark.eval") | {"adaspark.cli"}
-    assert importers("adaspark.engine") <= above | inside("adaspark.bench") | {"adaspark.doctor"}
+    assert importers("adaspark.model.engine") <= above | inside("adaspark.bench") | {
+        "adaspark.doctor"
+    }
     assert importers("adaspark.cli") <= {"adaspark.__main__"}
 
 
@@ -143,7 +150,7 @@ def test_only_the_app_imports_gradio() -> None:
 
 
 def test_the_screen_imports_no_torch() -> None:
-    assert "app.ui" not in importers("torch")
+    assert "app.page.ui" not in importers("torch")
 
 
 def test_few_modules_know_transformers() -> None:
@@ -153,7 +160,7 @@ def test_few_modules_know_transformers() -> None:
 
 def test_two_files_know_the_model_s_modules() -> None:
     found = importers("transformers.models.qwen2_5_vl")
-    assert found <= {"adaspark.calls", "adaspark.modules"} | inside("adaspark.mini")
+    assert found <= {"adaspark.model.calls", "adaspark.model.modules"} | inside("adaspark.mini")
 
 
 def test_torchvision_is_imported_nowhere() -> None:
@@ -182,7 +189,9 @@ def test_the_command_line_loads_no_model_to_say_what_is_wrong() -> None:
 
 
 def test_reading_a_trace_and_drawing_it_load_no_torch() -> None:
-    loaded = loaded_by("import adaspark.trace, viz.page, viz.figures, viz.scene")
+    loaded = loaded_by(
+        "import adaspark.trace.trace, viz.report.page, viz.figures.figures, viz.data.scene"
+    )
     assert not loaded & {"torch", "transformers", "gradio"}
 
 
@@ -194,7 +203,7 @@ def test_evaluations_are_computed_without_decoder_and_plots() -> None:
 
 
 def test_torchvision_is_never_loaded_at_run_time() -> None:
-    loaded = loaded_by("import adaspark.engine, adaspark.qwen, app.service")
+    loaded = loaded_by("import adaspark.model.engine, adaspark.model.qwen, app.service.service")
     assert not {name for name in loaded if name.split(".")[0] == "torchvision"}
 
 

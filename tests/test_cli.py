@@ -16,7 +16,7 @@ import torch
 from paths import ROOT
 
 from adaspark.cli import main
-from adaspark.trace import Trace
+from adaspark.trace.trace import Trace
 
 CLIP = str(Path(gradio.__file__).parent / "media_assets" / "videos" / "b.mp4")
 QUICK = ["--max-frames", "4", "--max-new-tokens", "3"]
@@ -224,7 +224,7 @@ def test_a_hub_model_without_network_is_one_line(run: Run, monkeypatch: pytest.M
     def unreachable(*_: Any, **__: Any) -> None:
         raise OSError("Network is unreachable")
 
-    monkeypatch.setattr("adaspark.checkpoint_hub.socket.create_connection", unreachable)
+    monkeypatch.setattr("adaspark.model.checkpoint_hub.socket.create_connection", unreachable)
     result = run("ask", CLIP, "what ?", "--model", "Qwen/none-of-this-name")
     assert_refused(result, "cannot be fetched from the Hugging Face hub")
 

@@ -13,10 +13,10 @@ from models import prompt, tiny_model
 from paths import ROOT
 
 from adaspark import Trace, cli
-from adaspark.bench.table import figures
+from adaspark.bench.readme_figures import figures
 from adaspark.eval.cli import command_parser
 from app.__main__ import main as app_main
-from app.limits import SWITCHES
+from app.web.limits import SWITCHES
 
 README = (ROOT / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
@@ -57,7 +57,7 @@ def test_its_commands_parse(command: str) -> None:
     assert callable(parsed.run)
     if arguments[0] in ("eval", "calibrate"):
         name, *options = arguments[arguments[0] == "eval" :]
-        plan = import_module(f"adaspark.eval.{name}").Plan
+        plan = import_module(f"adaspark.eval.{name}.run").Plan
         assert command_parser(name, plan).parse_args(options)
     else:
         assert not rest or arguments[0] == "app"

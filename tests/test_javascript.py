@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from trace_factory import make_trace
 
-from adaspark.trace import Trace
+from adaspark.trace.trace import Trace
 from tests.js.check import OLDEST_NODE, node_version
-from viz import difference, shares
-from viz.film import slice_at
-from viz.packing import unpacked
-from viz.scene import scene
-from viz.shares import TraceView
+from viz.data import statistics
+from viz.data.packing import unpacked
+from viz.data.scene import scene
+from viz.data.statistics import TraceView
+from viz.video import difference
+from viz.video.encode import slice_at
 
 FOLDER = Path(__file__).parent / "js"
 VERSION = node_version()
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.skipif(
     reason=f"JavaScript is tested where Node {OLDEST} or later is installed",
 )
 SIDES = ["none", "a", "b", "both"]
-"""By the numbers of viz/difference.py."""
+"""By the numbers of viz/video/difference.py."""
 
 
 def node(*arguments: str, given: str = "") -> str:
@@ -65,7 +66,7 @@ def runs(request: pytest.FixtureRequest) -> tuple[Trace, Trace, Any]:
 def test_a_cube_counts_as_kept_in_both(runs: tuple[Trace, Trace, Any]) -> None:
     packed = scene(runs[0])["kept"]
     table = unpacked(packed).astype(np.float32) / (2 ** int(packed["dtype"][1:]) - 1)
-    by_python = [[shares.counts_as_kept(row).tolist() for row in rows] for rows in table]
+    by_python = [[statistics.counts_as_kept(row).tolist() for row in rows] for rows in table]
     assert runs[2]["kept"] == by_python
     assert {each for rows in by_python for row in rows for each in row} == {True, False}
 

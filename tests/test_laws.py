@@ -11,12 +11,14 @@ import torch
 from models import padded_batch, prompt, text_after, tiny_model
 from torch import Tensor
 
-from adaspark import attention, ffn, qwen, record, restore, sparsify
-from adaspark.backend import use_backend
-from adaspark.config import DENSE, AdaSparkConfig
-from adaspark.cost import flops
-from adaspark.kernels import cpu_loading
-from adaspark.trace import Trace
+from adaspark import record, restore, sparsify
+from adaspark.kernels.backend import use_backend
+from adaspark.kernels.cpu import loading as cpu_loading
+from adaspark.method import attention, ffn
+from adaspark.method.config import DENSE, AdaSparkConfig
+from adaspark.model import qwen
+from adaspark.trace.cost import flops
+from adaspark.trace.trace import Trace
 
 CUBE = (2, 2, 3)
 SPARSE = AdaSparkConfig(CUBE, 0.6, 0.5)

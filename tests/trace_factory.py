@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from adaspark.trace import Trace
-from adaspark.trace_meta import Meta
+from adaspark.trace.meta import Meta
+from adaspark.trace.trace import Trace
 
 QUESTION = (" what", " color", " is", " the", " circle", " ?")
 ANSWER = (" the", " circle", " is", " red")

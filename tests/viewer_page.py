@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from playwright.sync_api import Browser, Page
 
-from adaspark.trace import Trace
-from viz.detail import layer_detail
-from viz.modules import embedded
-from viz.page import viewer_css
+from adaspark.trace.trace import Trace
+from viz.data.layer_detail import layer_detail
+from viz.data.scene import FIRST_VIEW_BYTES, scene
 from viz.palette import css_variables
-from viz.scene import FIRST_VIEW_BYTES, scene
+from viz.report.modules import embedded
+from viz.report.page import viewer_css
 
 MOUNTED = """
 import { mount } from "viz/mount.js";

@@ -18,8 +18,8 @@ from importlib.util import find_spec
 from typing import Any
 
 from adaspark.arguments import Parser, add_dials, number, typed_dials, whole
-from adaspark.config import AdaSparkConfig
-from adaspark.eval.results import RUNS, Results, load
+from adaspark.eval.report.results import RUNS, Results, load
+from adaspark.method.config import AdaSparkConfig
 
 COMMANDS = {
     "attention": "Fig. 1: where attention lies, and what the FFN moves",
@@ -54,7 +54,7 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
     Raises UserError for what cannot be used.
     """
     started = time.monotonic()
-    module: Any = import_module(f"adaspark.eval.{name}")
+    module: Any = import_module(f"adaspark.eval.{name}.run")
     given = command_parser(name, module.Plan).parse_args(arguments)
     if given.redraw is None:
         typed = f"{_program(name)} {shlex.join(_what(arguments))}".rstrip()
@@ -125,8 +125,8 @@ def _computed(
     plan = plan_of(module.Plan, vars(given))
     dials = typed_dials(given)
     AdaSparkConfig.from_dict(dials)
-    from adaspark import checkpoint
-    from adaspark.eval.context import Context, plan_dict
+    from adaspark.eval.harness.context import Context, plan_dict
+    from adaspark.model import checkpoint
 
     named = plan_dict(plan, given.model)
     loaded = checkpoint.load(given.model, device=given.device)

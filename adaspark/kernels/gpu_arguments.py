@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from adaspark.kernels.gpu_plan import TilePlan
+from adaspark.kernels.gpu.plan import TilePlan
+from adaspark.kernels.gpu.tables import KeyBlocks, Pairs
 from adaspark.kernels.gpu_rows import Rows
-from adaspark.kernels.gpu_tables import KeyBlocks, Pairs
 
 
 class Strided(NamedTuple):

@@ -11,12 +11,13 @@ from math import log
 import torch
 from torch import Tensor
 
-from adaspark.attention import Choice, Observer, cube_probs
-from adaspark.kernels import gpu_decode_attend, gpu_route
+from adaspark.kernels.gpu import decode_attention
+from adaspark.kernels.gpu import dispatch as gpu_dispatch
+from adaspark.kernels.gpu.tables import KeyBlocks, unpack
 from adaspark.kernels.gpu_rows import Rows
-from adaspark.kernels.gpu_tables import KeyBlocks, unpack
-from adaspark.sequence import Segment, SequenceMap
-from adaspark.tally import Tally, TallyObserver
+from adaspark.method.attention import Choice, Observer, cube_probs
+from adaspark.method.sequence import Segment, SequenceMap
+from adaspark.method.tally import Tally, TallyObserver
 
 
 def text_choices(
@@ -44,7 +45,7 @@ def report(
     start: int,
     blocks: KeyBlocks,
     rows: Rows,
-    work: gpu_route.Work,
+    work: gpu_dispatch.Work,
     scale: float,
 ) -> None:
     """Report each segment's choice: what the kernels read, and probabilities computed for this."""
@@ -70,7 +71,7 @@ def report_new_text(
     """Report the choice of new text: one segment, whose candidates are all the cubes."""
     (segment,) = sequence.segments(sequence.length - scores.shape[1])
     probs, kept = (scores * log(2)).softmax(-1), selected.view(torch.bool)
-    pairs = partial(gpu_decode_attend.pairs, selected, groups, sequence)
+    pairs = partial(decode_attention.pairs, selected, groups, sequence)
     if isinstance(observe, TallyObserver):
         none = selected.new_zeros(0, selected.shape[2], dtype=torch.int32)
         nothing = scores.new_zeros(len(scores), 0)

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from adaspark.kernels.gpu_tables import WORD
-from adaspark.sequence import Segment
+from adaspark.kernels.gpu.tables import WORD
+from adaspark.method.sequence import Segment
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,10 +12,10 @@ from pathlib import Path
 from clips import write_clip
 from fake_engine import FakeEngine, loading
 
-from app.gallery import trace_path
-from app.record_gallery import record
-from app.samples import read_samples
-from app.server import Studio
+from app.media.record_runs import record
+from app.media.recorded_runs import trace_path
+from app.media.samples import read_samples
+from app.web.server import Studio
 
 
 def main(folder: Path, port: int, gate: Path | None = None) -> None:

@@ -26,7 +26,7 @@ from app_page import (
 from clips import write_clip
 from playwright.sync_api import Page, expect
 
-from app.samples import read_samples
+from app.media.samples import read_samples
 
 pytestmark = pytest.mark.browser
 NASTY = "<img src=x onerror=alert(1)>${alert(1)}`{{alert(1)}}"

@@ -24,7 +24,7 @@ from app_page import (
 from clips import write_clip
 from playwright.sync_api import Download, Page, expect
 
-from adaspark.trace import Trace
+from adaspark.trace.trace import Trace
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[..., Page]

@@ -19,8 +19,8 @@ from playwright.sync_api import Browser, Page, expect
 from trace_factory import make_trace
 from viewer_page import open_viewer, show
 
-from adaspark.video import Clip, Sampling, read_clip
-from app.uploads import check_upload, make_proxy
+from adaspark.video.clip import Clip, Sampling, read_clip
+from app.media.uploads import check_upload, make_proxy
 
 pytestmark = pytest.mark.browser
 SAMPLING = Sampling(fps=4, max_frames=48, min_pixels=56 * 56, max_pixels=336 * 224)

@@ -14,10 +14,10 @@ from playwright.sync_api import Browser, Page, expect
 from trace_factory import make_trace
 from viewer_page import alphas_at, compare, cube_middles, open_viewer, show, snapshot, surely_kept
 
-from adaspark.trace import Trace
-from adaspark.trace_meta import Meta, Part
+from adaspark.trace.meta import Meta, Part
+from adaspark.trace.trace import Trace
+from viz.data.statistics import TraceView
 from viz.palette import cividis
-from viz.shares import TraceView
 
 pytestmark = pytest.mark.browser
 NASTY = "<img src=x onerror=alert(1)>${alert(1)}`{{alert(1)}}"

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from trace_factory import make_trace
 from viewer_page import compare, cube_middles, open_viewer, show, snapshot
 
-from adaspark.trace import Trace
+from adaspark.trace.trace import Trace
 
 pytestmark = pytest.mark.browser
 

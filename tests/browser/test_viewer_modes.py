@@ -12,8 +12,8 @@ from playwright.sync_api import Browser, Page, expect
 from trace_factory import make_layered_trace, make_trace, nucleus, pruned_trace
 from viewer_page import compare, cube_middles, open_viewer, pixels_at, show, snapshot, surely_kept
 
-from adaspark.trace import Trace
-from viz.shares import TraceView
+from adaspark.trace.trace import Trace
+from viz.data.statistics import TraceView
 
 pytestmark = pytest.mark.browser
 SHAPE: dict[str, Any] = {"grids": ((8, 6, 10),), "cube": (2, 4, 4), "layers": 4}

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from trace_factory import make_trace
 from viewer_page import open_viewer, show, snapshot
 
-from adaspark.trace import Trace
+from adaspark.trace.trace import Trace
 
 pytestmark = pytest.mark.browser
 FPS, FRAMES, SLICES = 12, 48, 8

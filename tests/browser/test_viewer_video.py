@@ -15,9 +15,9 @@ from playwright.sync_api import Browser, Page, expect
 from trace_factory import make_trace
 from viewer_page import alphas_at, cube_middles, open_viewer, show, snapshot, surely_kept
 
-from adaspark.trace import Trace
-from viz.page import report
-from viz.shares import TraceView
+from adaspark.trace.trace import Trace
+from viz.data.statistics import TraceView
+from viz.report.page import report
 
 pytestmark = pytest.mark.browser
 FRAME_ON_SCREEN = """() => {

@@ -1,0 +1,1 @@
+"""The sparse path against the stock model on a CPU."""

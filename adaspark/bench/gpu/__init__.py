@@ -1,0 +1,1 @@
+"""The sparse path against dense on a GPU."""

@@ -1,0 +1,1 @@
+"""The whole request, stock against ours, recorded and not."""

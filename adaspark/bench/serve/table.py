@@ -1,0 +1,76 @@
+"""The README's figures of whole requests, from the committed runs of `adaspark bench serve`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from adaspark.bench.gpu.table import row as _row
+from adaspark.bench.serve.conditions import PHASES
+
+ARMS = {"stock": "stock", "ours": "ours", "recorded": "ours, recorded"}
+
+
+def written(folder: Path) -> str:
+    """A table for every run, each with its setting."""
+    files = sorted(folder.glob("*.json"))
+    return "\n\n".join(_table(json.loads(path.read_text("utf-8"))) for path in files)
+
+
+def _table(run: dict[str, Any]) -> str:
+    titles = ["model", "video tokens", "", *PHASES, "first word", "last word", "whole", "memory"]
+    lines = [_row(*titles), _row("---", "---:", "---", *["---:"] * (len(titles) - 3))]
+    for found in run["rows"]:
+        for arm, named in ARMS.items():
+            seconds, memory = found["seconds"][arm], found["peak_gigabytes"][arm]
+            times = [f"{seconds[name]:.2f}" for name in (*PHASES, *_ENDS)]
+            memory = f"{memory:.1f} GB" if memory else "-"
+            lines.append(_row(found["model"], f"{found['video_tokens']:,}", named, *times, memory))
+    used = run["setting"]
+    device = used["processor"] if used["accelerator"] == "none" else used["accelerator"]
+    return "\n".join(
+        [
+            "A whole request about an hour of 320 x 180 video, in seconds: transformers' model and "
+            "`generate` with SDPA (frames read by our reader), against the studio's own way, "
+            "unrecorded and recorded as the page does. In ours, decoding and the vision tower "
+            f"overlap. {run['words']} words; random weights, whose choice is sparser than that of "
+            f"trained ones ({_densities(run)}).",
+            "",
+            *lines,
+            "",
+            f"{_afterwards(run)} `adaspark bench serve`, medians of {run['repeats']} after a first "
+            f"request of each kind, parity checked first; {device}, torch {used['torch']}, "
+            f"transformers {used['transformers']}, {run['kernels'].split(',')[0]}, commit "
+            f"{used['commit']}.",
+        ]
+    )
+
+
+_ENDS = ("first_word", "last_word", "whole")
+
+
+def _densities(run: dict[str, Any]) -> str:
+    p = run["rows"][0]["config"]
+    names = ("attention_density", "ffn_density")
+    low, high = (
+        [pick(found[name] for found in run["rows"]) for name in names] for pick in (min, max)
+    )
+    told = [f"{a:.2f} to {b:.2f}" for a, b in zip(low, high, strict=True)]
+    return (
+        f"p {p['attn_top_p']} and {p['ffn_top_p']}: attention density {told[0]}, FFN density "
+        f"{told[1]}"
+    )
+
+
+def _afterwards(run: dict[str, Any]) -> str:
+    last = run["rows"][-1]
+    shapes = ", ".join(
+        f"cubes of {cube.replace('x', ' x ')} take {first:.1f} s the first time and {again:.1f} s "
+        "again"
+        for cube, (first, again) in last["new_cube_shape"].items()
+    )
+    return (
+        f"At {last['video_tokens']:,} tokens, with the features known, a moved slider gives its "
+        f"answer and pictures in {last['slider_move']:.1f} s; {shapes}."
+    )

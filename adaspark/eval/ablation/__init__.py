@@ -1,0 +1,1 @@
+"""Rules for choosing cubes, compared at matched density."""

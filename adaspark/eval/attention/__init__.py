@@ -1,0 +1,1 @@
+"""What attention looks at: distances, sinks, and the cubes that hold the answer."""

@@ -1,0 +1,146 @@
+"""Points, tables, findings and pictures of `adaspark calibrate`, from its items alone."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from adaspark.eval.calibrate import layers_report as by_layer
+from adaspark.eval.calibrate.settings import Setting, best, settings
+from adaspark.eval.harness.by_arm import Items
+from adaspark.eval.harness.by_layer import said_left_out
+from adaspark.eval.report.page import write_page
+from adaspark.eval.report.results import Figure, Results
+from adaspark.eval.report.stats import MARGIN
+from adaspark.eval.report.tables import Cell, Kind, Table, written
+from adaspark.method.config import as_typed, one_number
+
+
+def summarise(items: Items) -> list[Table]:
+    """Every setting that answered all clips: the pairs, then thresholds by layer."""
+    found = settings(items)
+    pairs = [setting for setting in found if setting.is_pair]
+    layered = [setting for setting in found if not setting.is_pair]
+    tables = [_table("Settings that were tried", pairs, "number")]
+    tables.append(_table("Thresholds by layer that were tried", layered, "text"))
+    return [table for table in tables if table.rows]
+
+
+def _table(title: str, found: Sequence[Setting], thresholds: Kind) -> Table:
+    """One row a setting; its thresholds are a number, or as they are typed (`text`)."""
+    columns: dict[str, Kind] = {
+        "cube": "text",
+        "attn_top_p": thresholds,
+        "ffn_top_p": thresholds,
+        "FLOPs, share of dense": "percent",
+        "attention density": "share",
+        "FFN density": "share",
+        "loss, nats": "number",
+        "right answers": "percent",
+        "change, points": "points",
+        "worst family": "text",
+        "its change, points": "points",
+    }
+    shown = as_typed if thresholds == "text" else one_number
+    rows: list[list[Cell]] = []
+    for setting in found:
+        conditions, name, config = setting.conditions, setting.name, setting.config
+        comparison = setting.comparison
+        dials: list[Cell] = [setting.sides, shown(config.attn_top_p), shown(config.ffn_top_p)]
+        shares = [conditions.mean(name, figure) for figure in ("flops", "attention", "ffn")]
+        scores: list[Cell] = [conditions.lost(name), comparison.treated, comparison.difference]
+        worst: list[Cell] = [setting.worst, setting.changes[setting.worst]]
+        rows.append([*dials, *shares, *scores, *worst])
+    note = (
+        "Loss: nats of logprob of the right answer that are lost against dense. 95 % intervals, "
+        "bootstrapped by clip. Calibration scenes; few clips, many questions a clip."
+    )
+    return Table(title, columns, rows, note)
+
+
+def draw(results: Results) -> None:
+    """Write tables, pictures and the page of saved items."""
+    items, budgets = results.items, results.data.get("budgets", [])
+    found = [setting for setting in settings(items) if setting.is_pair]
+    figures = [_figure(found, budgets), *by_layer.figures(items, budgets)] if found else []
+    results.save(summarise(items), figures)
+    write_page(
+        results,
+        title="Thresholds for a budget of FLOPs",
+        seen=[
+            *(sentence for budget in budgets for sentence in findings(found, budget)),
+            *by_layer.findings(items, budgets),
+        ],
+        failed=[
+            *(sentence for budget in budgets for sentence in failures(found, budget)),
+            *by_layer.failures(items, budgets),
+            *said_left_out(results.data),
+        ],
+    )
+
+
+def findings(found: Sequence[Setting], budget: float) -> Iterator[str]:
+    """What the best setting within a budget reaches."""
+    setting = best(found, budget)
+    if setting is None:
+        return
+    config, comparison = setting.config, setting.comparison
+    yield (
+        f"Within {written(budget, 'percent')} of the dense FLOPs: cube {setting.sides}, "
+        f"attn_top_p {as_typed(config.attn_top_p)}, ffn_top_p {as_typed(config.ffn_top_p)}. "
+        f"It spends {written(setting.flops, 'percent')} and loses "
+        f"{written(setting.loss, 'number')} nats; "
+        f"{written(comparison.treated, 'percent')} right answers, dense "
+        f"{written(comparison.baseline, 'percent')}. {comparison.sentence} {setting.worst} "
+        f"changes worst ({written(setting.changes[setting.worst], 'points')} points)."
+    )
+
+
+def failures(found: Sequence[Setting], budget: float) -> Iterator[str]:
+    """Budgets that no setting meets, and what is lost within a budget."""
+    share, setting = written(budget, "percent"), best(found, budget)
+    if setting is None:
+        yield f"No setting that was tried stays within {share} of the dense FLOPs."
+        return
+    if not setting.keeps:
+        yield f"Within {share} no setting keeps the score within a point of dense."
+    asked = Counter(setting.conditions.families(setting.name))
+    below = [
+        f"{family} {written(change, 'points')} ({asked[family]} questions)"
+        for family, change in setting.changes.items()
+        if change < -MARGIN
+    ]
+    if below:
+        yield f"Within {share}, families more than a point below dense: {'; '.join(below)}."
+
+
+def _figure(found: Sequence[Setting], budgets: Sequence[float]) -> Figure:
+    """Loss by `ffn_top_p`, a line for each budget and cube; a setting belongs to the least budget
+    that it meets.
+    """
+    from adaspark.eval.report import charts
+
+    title = "How to spend a budget: what the FFN does not use, attention does"
+    ps = sorted({one_number(setting.config.ffn_top_p) for setting in found})
+    series: dict[str, list[tuple[float, ...]]] = {}
+    for setting in found:
+        budget = min((b for b in budgets if setting.flops <= b), default=None)
+        share = "over budget" if budget is None else f"{100 * budget:g} %"
+        name = f"{share}, {setting.sides}"
+        line = series.setdefault(name, [(math.nan, math.nan, math.nan)] * len(ps))
+        line[ps.index(one_number(setting.config.ffn_top_p))] = setting.conditions.lost(setting.name)
+    picture = charts.lines(
+        ps,
+        series,
+        title=title,
+        xlabel="ffn_top_p",
+        ylabel="nats lost against dense",
+        note="Budget and cube beside each line. Small model, synthetic video.",
+    )
+    said = "; ".join(
+        f"{setting.name}: {written(setting.flops, 'percent')} of FLOPs, "
+        f"{written(setting.loss, 'number')} nats"
+        for setting in found
+    )
+    return Figure("calibrate", picture, title, f"Settings (cube, both p): {said}.")

@@ -1,0 +1,1 @@
+"""One question looked at closely: where the cubes that matter are."""

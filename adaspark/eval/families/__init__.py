@@ -1,0 +1,1 @@
+"""Ten families of questions: dense, sparse and sparse-tuned."""

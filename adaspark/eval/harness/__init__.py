@@ -1,0 +1,1 @@
+"""What all experiments share: clips, conditions, asking, running, resuming."""

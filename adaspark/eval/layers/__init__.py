@@ -1,0 +1,1 @@
+"""How densities and entropies run through the layers."""

@@ -1,0 +1,1 @@
+"""Needles by clip length and depth."""

@@ -1,0 +1,1 @@
+"""Right answers against FLOPs, beside fewer frames and pruned tokens."""

@@ -1,0 +1,1 @@
+"""Statistics, tables, charts and pages of results."""

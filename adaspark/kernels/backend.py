@@ -1,0 +1,153 @@
+"""Which implementation computes AdaS-Attn and AdaS-FFN: chosen here, defined elsewhere.
+
+Compiled kernels compute what they can and do fastest, PyTorch's operators the rest;
+`use_backend` forces one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from adaspark.errors import UserError
+from adaspark.kernels.cpu import loading as cpu_loading
+from adaspark.kernels.gpu import loading as gpu_loading
+from adaspark.method import attention, ffn, reference
+from adaspark.method.attention import Observer
+from adaspark.method.ffn import Outcome
+from adaspark.method.rules import Rule
+from adaspark.method.sequence import SequenceMap
+
+TILES = "query tiles (PyTorch)"
+DENSE = "p = 1 uses the stock scaled_dot_product_attention"
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """One way to compute both halves: the signatures are those of this file's functions."""
+
+    attention: Callable[..., Tensor]
+    ffn: Callable[..., Outcome]
+
+
+_forced: ContextVar[Implementation | None] = ContextVar("adaspark_backend", default=None)
+
+
+@contextmanager
+def use_backend(which: str | Implementation) -> Iterator[Implementation]:
+    """Compute every sparse call of this thread by one implementation inside the block.
+
+    `which` is "reference" (slow and obvious), "tiles" (PyTorch's operators), "cpu" (numba),
+    "gpu" (Triton; tensors on a CPU need its interpreter), or an `Implementation` of one's own.
+    Raises UserError for another name, and if the kernels do not load.
+    """
+    chosen = which if isinstance(which, Implementation) else _named(which)
+    token = _forced.set(chosen)
+    try:
+        yield chosen
+    finally:
+        _forced.reset(token)
+
+
+def _named(name: str) -> Implementation:
+    if name == "reference":
+        return Implementation(reference.sparse_attention, reference.sparse_ffn)
+    if name == "tiles":
+        return Implementation(attention.by_tiles, ffn.by_torch)
+    if name == "cpu":
+        cpu, why, *_ = cpu_loading.load()
+        if cpu is None:
+            raise UserError(f"The CPU kernels cannot be used: {why}.")
+        return Implementation(cpu.sparse_attention, ffn.by_torch)
+    if name == "gpu":
+        try:
+            from adaspark.kernels.gpu import attention as gpu
+        except ImportError as error:
+            raise UserError(f"The GPU kernels cannot be used: {error}.") from error
+        return Implementation(gpu.sparse_attention, gpu.sparse_ffn)
+    raise UserError(f"Unknown backend {name!r}: choose reference, tiles, cpu or gpu.")
+
+
+def sparse_attention(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    sequence: SequenceMap,
+    *,
+    rule: Rule,
+    scale: float,
+    means: Tensor | None = None,
+    observe: Observer | None = None,
+) -> Tensor:
+    """AdaS-Attn for the last queries of a sequence: [H, S, D] in, [H, S, D] out.
+
+    `keys` and `values` are [G, N, D] and end with the keys of the queries themselves. `means` may
+    be given if they are known (decoding). `observe` is called with each decision. Rows of padding
+    are zero.
+    """
+    forced = _forced.get()
+    compute = forced.attention if forced else fastest_attention(queries, keys, values)
+    return compute(
+        queries, keys, values, sequence, rule=rule, scale=scale, means=means, observe=observe
+    )
+
+
+def sparse_ffn(
+    hidden: Tensor,
+    norms: Tensor,
+    sequence: SequenceMap,
+    branch: Callable[[Tensor], Tensor],
+    *,
+    rule: Rule,
+    skipped: str = "mean",
+) -> Outcome:
+    """The FFN branch of every token, computed for text and for the chosen video tokens only.
+
+    `hidden` [N, h] enters `branch` (the MLP; `hidden` is its normalised input), `norms` fp32 [N]
+    are the L2 norms of the residual stream before that normalisation. A `skipped` token gets the
+    `mean` of its cube's outputs, or zero (`bypass`). Returns the branch's output
+    [N, h], the kept mask bool [V] and the importance fp32 [V].
+    """
+    forced = _forced.get()
+    compute = forced.ffn if forced else fastest_ffn(hidden)
+    return compute(hidden, norms, sequence, branch, rule=rule, skipped=skipped)
+
+
+def fastest_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Callable[..., Tensor]:
+    """The `sparse_attention` that computes these tensors if none is forced."""
+    loading: Any = gpu_loading if queries.is_cuda else cpu_loading
+    module = loading.for_attention(queries, keys, values)
+    found: Callable[..., Tensor] = module.sparse_attention if module else attention.by_tiles
+    return found
+
+
+def fastest_ffn(hidden: Tensor) -> Callable[..., Outcome]:
+    """The `sparse_ffn` that computes these rows if none is forced."""
+    module = gpu_loading.for_ffn(hidden)
+    found: Callable[..., Outcome] = module.sparse_ffn if module else ffn.by_torch
+    return found
+
+
+class Backend(NamedTuple):
+    """Its name, and the reason or the versions."""
+
+    name: str
+    why: str
+
+
+def backend(device: torch.device | str) -> Backend:
+    """What `doctor` and a trace say of `device`; loads it, which takes seconds the first time."""
+    device = torch.device(device)
+    if device.type == "cpu":
+        cpu = cpu_loading.load()
+        return Backend("CPU kernels (numba)" if cpu.cpu else TILES, f"{cpu.why}; {DENSE}")
+    if device.type == "cuda":
+        gpu = gpu_loading.load(device)
+        return Backend("GPU kernels (Triton)" if gpu.gpu else TILES, f"{gpu.why}; {DENSE}")
+    return Backend(TILES, f"no kernels are made for {device.type}; {DENSE}")

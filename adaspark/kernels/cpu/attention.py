@@ -1,0 +1,145 @@
+"""AdaS-Attn on the CPU by compiled kernels: the same signature as `backend.sparse_attention`.
+
+Exact for every rule; top-p is chosen inside the kernels, other rules beforehand. Axes as in
+`attention.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from adaspark.kernels.cpu import tile_attention
+from adaspark.kernels.cpu.simd import LANES
+from adaspark.kernels.cpu.state import Choices, Floats, Ints, Layer, Tables
+from adaspark.kernels.cpu.tables import CpuPlan
+from adaspark.method import threads
+from adaspark.method.attention import Choice, Observer, cube_means, decide
+from adaspark.method.rules import Rule, top_p
+from adaspark.method.sequence import SequenceMap
+
+_plans: WeakKeyDictionary[SequenceMap, dict[tuple[int, ...], CpuPlan]] = WeakKeyDictionary()
+"""By sequence, for (H, G, S): made once for all layers."""
+CHOICE_BYTES = 2**26
+"""Bounds the reported choices that are in memory together."""
+_NO_CHOICES = Choices(np.empty(0, np.float32), np.empty(0, np.uint8), np.empty((0, 0), np.float32))
+
+
+def sparse_attention(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    sequence: SequenceMap,
+    *,
+    rule: Rule,
+    scale: float,
+    means: Tensor | None = None,
+    observe: Observer | None = None,
+    choice_bytes: int = CHOICE_BYTES,
+) -> Tensor:
+    """AdaS-Attn for the last queries of a sequence, [H, S, D] in and out, without gradients.
+
+    `choice_bytes` bounds the reported choices that are in memory together.
+    """
+    means = cube_means(keys, sequence) if means is None else means
+    plan = _plan(sequence, queries, len(keys))
+    layer = _layer(plan.tables, queries, keys, values, means)
+
+    def run(part: CpuPlan, choices: Choices, mode: int) -> Ints:
+        return _attend(part, layer, choices, rule, scale, mode)
+
+    if rule.name != "top_p" or rule.amount >= 1 or rule.forced:
+        start = sequence.length - queries.shape[1]
+        for part in plan.parts(choice_bytes):
+            chosen = [
+                decide(queries, segment, means, start, rule=rule, scale=scale)[1]
+                for segment in part.segments
+            ]
+            kept = torch.cat([choice.kept.flatten() for choice in chosen])
+            memory = _NO_CHOICES._replace(kept=kept.view(torch.uint8).numpy())
+            _report(observe, part, chosen, run(part, memory, tile_attention.APPLY))
+    elif observe is None:
+        run(plan, _NO_CHOICES, tile_attention.CHOOSE)
+    else:
+        for part in plan.parts(choice_bytes):
+            memory = part.memory()
+            executed = run(part, memory, tile_attention.REPORT)
+            chosen = [
+                Choice(probs, kept, entropy=entropy)
+                for probs, kept, entropy in part.choices(memory)
+            ]
+            _report(observe, part, chosen, executed)
+    return torch.from_numpy(layer.output).transpose(0, 1).to(queries.dtype)
+
+
+def choose_alone(
+    queries: Tensor, keys: Tensor, sequence: SequenceMap, *, rule: Rule, scale: float
+) -> None:
+    """What of `sparse_attention` chooses by top-p, and no more: the bench times it."""
+    plan = _plan(sequence, queries, len(keys))
+    means = _array(cube_means(keys, sequence)).reshape(len(keys), -1)
+    none = np.empty((len(keys), 0), np.float32)
+    layer = Layer(
+        _array(queries.transpose(0, 1)), means, none, none, np.empty((0, 0, 0), np.float32)
+    )
+    _attend(plan, layer, _NO_CHOICES, rule, scale, tile_attention.SELECT_ONLY)
+
+
+def _attend(
+    part: CpuPlan, layer: Layer, choices: Choices, rule: Rule, scale: float, mode: int
+) -> Ints:
+    """The products that each tile computed, int64 [t, G]."""
+    executed = np.empty((len(part.tables.tiles), len(layer.means)), np.int64)
+    counter = np.zeros(1, np.int64)
+    given = (part.tables, layer, choices, float(rule.amount), float(scale), mode)
+    threads.together(lambda: tile_attention.attend(*given, executed, counter))
+    return executed
+
+
+def _report(observe: Observer | None, part: CpuPlan, chosen: list[Choice], executed: Ints) -> None:
+    if observe is not None:
+        pairs = part.by_segment(executed)
+        for segment, choice, count in zip(part.segments, chosen, pairs, strict=True):
+            observe(segment, replace(choice, executed_pairs=count))
+
+
+def _plan(sequence: SequenceMap, queries: Tensor, groups: int) -> CpuPlan:
+    heads, count, _ = queries.shape
+    known = _plans.setdefault(sequence, {})
+    if (heads, groups, count) not in known:
+        start = sequence.length - count
+        known[heads, groups, count] = CpuPlan.build(sequence, start, heads, groups)
+    return known[heads, groups, count]
+
+
+def _layer(tables: Tables, queries: Tensor, keys: Tensor, values: Tensor, means: Tensor) -> Layer:
+    """The tensors as the kernels read them, keys and values packed into panels."""
+    groups, _, width = keys.shape
+    slots = len(tables.positions)
+    padded = -(-width // LANES) * LANES
+    layer = Layer(
+        queries=_array(queries.transpose(0, 1)),
+        means=_array(means).reshape(groups, -1),
+        keys=torch.empty(groups, slots * width).numpy(),
+        values=torch.zeros(groups, slots * padded).numpy(),
+        output=torch.zeros(queries.shape[1], len(queries), width).numpy(),
+    )
+    given, counter = (_array(keys), _array(values)), np.zeros(1, np.int64)
+    threads.together(lambda: tile_attention.pack(*given, tables, layer, counter))
+    return layer
+
+
+def _array(tensor: Tensor) -> Floats:
+    array: Floats = tensor.detach().float().contiguous().numpy()
+    return array
+
+
+def try_one() -> None:
+    """Compile everything on the smallest problem."""
+    sequence = SequenceMap.build(torch.ones(8).bool(), [(2, 2, 2)], (1, 2, 2))
+    few = torch.ones(1, 8, 1)
+    sparse_attention(few, few, few, sequence, rule=top_p(0.5), scale=1.0)

@@ -1,0 +1,275 @@
+"""AdaS-Attn on the CPU, compiled by numba: tiles of rows choose cubes, then attend to their keys.
+
+A tile is up to TILE_ROWS rows: consecutive queries with all heads of one KV group. Keys are read
+panel by panel, and each panel is multiplied with exactly the rows that attend to it: no row
+computes a product that it did not choose, and no tile copies a key. Softmax is online (Milakov and
+Gimelshein, 2018).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from adaspark.kernels.cpu.simd import (
+    LANES,
+    WIDE,
+    exp,
+    largest,
+    load,
+    pick,
+    splat,
+    store,
+    take,
+    total,
+)
+from adaspark.kernels.cpu.state import (
+    BATCH,
+    ONE,
+    OWN_CUBE,
+    POSITION,
+    TEXT_BEFORE,
+    VIDEO_BEFORE,
+    ZERO,
+    Tile,
+    compiled,
+    make_scratch,
+    multiply,
+    padded,
+    place,
+)
+from adaspark.kernels.cpu.tile_selection import LOWEST, apply_choice, choose_tile, report_choice
+
+CHOOSE, REPORT, APPLY, SELECT_ONLY = range(4)
+"""Modes: choose cubes and attend to them; report the choice as well; apply a choice that is given;
+choose only.
+"""
+
+
+@compiled
+def pack(keys, values, tables, layer, counter):
+    """Copy keys and values into the panels of a layer, until the counter runs out.
+
+    | name | dtype | shape |
+    | --- | --- | --- |
+    | keys, values | fp32 | [G, N, D], contiguous |
+    | tables, layer | | `Tables`, `Layer`: its keys and values are written |
+    | counter | int64 | [1], shared by all threads |
+    """
+    groups, _, width = keys.shape
+    while True:
+        task = take(counter)
+        if task >= len(tables.panels) * groups:
+            return
+        group = task % groups
+        slot, _, lanes, _, _, _ = tables.panels[task // groups]
+        for key in range(lanes):
+            position = tables.positions[slot + key]  # any, if the slot is empty: its weight is 0
+            at, to = slot * width + key, (slot + key) * padded(width)
+            for d in range(width):
+                layer.keys[group, at + d * lanes] = keys[group, position, d]
+                layer.values[group, to + d] = values[group, position, d]
+
+
+@compiled
+def attend(tables, layer, choices, p, scale, mode, executed, counter):
+    """Compute tiles until the counter runs out.
+
+    | name | dtype | shape |
+    | --- | --- | --- |
+    | tables, layer | | `Tables`, `Layer`: its output is written |
+    | choices | | `Choices`: written if `mode` is REPORT, read if it is APPLY |
+    | p, scale, mode | float, float, int | scalars |
+    | executed | int64 | [t, G]: the products of each tile, written |
+    | counter | int64 | [1], shared by all threads |
+    """
+    groups, (_, heads, width) = len(layer.means), layer.queries.shape
+    share = heads // groups
+    scratch = make_scratch(tables.tiles, share, width)
+    while True:
+        task = take(counter)
+        if task >= len(tables.tiles) * groups:
+            return
+        number = len(tables.tiles) - 1 - task // groups  # the last see most keys: they go first
+        group = task % groups
+        first, end, partial, cubes, end_panel, end_text, _, _, _ = tables.tiles[number]
+        queries = end - first
+        tile = Tile(
+            first, queries, queries * share, group * share, partial, cubes, end_panel, end_text
+        )
+        _load_queries(tile, tables, layer.queries, scale, scratch.queries, scratch.query_from_row)
+        if mode != APPLY:
+            choose_tile(tile, tables, layer.means[group], p, scratch)
+        if mode == REPORT:
+            report_choice(tile, tables.tiles[number], choices, scratch)
+        elif mode == APPLY:
+            apply_choice(tile, tables.tiles[number], choices.kept, scratch)
+        if mode == SELECT_ONLY:
+            continue
+        pairs = _attend_tile(tile, tables, layer.keys[group], layer.values[group], scratch)
+        executed[number, group] = pairs
+        _store_output(tile, tables, layer.output, scratch)
+
+
+@compiled
+def _load_queries(tile, tables, queries, scale, scaled, query_from_row):
+    """Copy a tile's queries, scaled, and note the query of each row."""
+    width = queries.shape[2]
+    for row in range(tile.rows):
+        head, query = place(tile, row)
+        query_from_row[row] = query
+        position = tables.queries[query, POSITION]
+        for d in range(width):
+            scaled[row * width + d] = queries[position, head, d] * np.float32(scale)
+
+
+@compiled
+def _store_output(tile, tables, output, scratch):
+    """Write a tile's weighted sums of values, each divided by its sum of weights."""
+    width = output.shape[2]
+    for row in range(tile.rows):
+        head, query = place(tile, row)
+        position = tables.queries[query, POSITION]
+        share = ONE / total(load(scratch.sums, row * LANES))
+        for d in range(width):
+            output[position, head, d] = scratch.mixed[row * padded(width) + d] * share
+
+
+@compiled
+def _attend_tile(tile, tables, keys, values, scratch):
+    """Attend to every panel that a row selected; returns the (row, key) products computed."""
+    width = len(scratch.by_lane) // WIDE
+    cubes = len(tables.first_tokens)
+    scratch.mixed[: tile.rows * padded(width)] = ZERO
+    scratch.sums[: tile.rows * LANES] = ZERO
+    scratch.peaks[: tile.rows] = LOWEST
+    for row in range(tile.rows):
+        own = tables.queries[scratch.query_from_row[row], OWN_CUBE]
+        if own >= 0:
+            scratch.selected[_selected_at(tile, row, own)] = 1
+    pairs = 0
+    for number in range(len(tables.panels)):
+        slot, _, lanes, _, end_piece, cube = tables.panels[number]
+        if cube < cubes:
+            if number >= tile.end_panel:
+                continue
+            rows = _attending_rows(tile, cube, tables.pieces[end_piece - 1, 2] + 1, scratch)
+        elif tables.ranks[slot] < tile.end_text:
+            rows = tile.rows
+            for row in range(rows):
+                scratch.rows_here[row] = row
+        else:
+            break
+        for start in range(0, rows, BATCH):
+            _attend_panel(
+                tile, tables, number, keys, values, start, min(BATCH, rows - start), scratch
+            )
+        pairs += rows * lanes
+    return pairs
+
+
+@compiled
+def _selected_at(tile, row, cube):
+    """Index of the flag that says whether a row selected a cube."""
+    return row // WIDE * WIDE * tile.cubes + cube * WIDE + row % WIDE
+
+
+@compiled
+def _attending_rows(tile, first_cube, end_cube, scratch):
+    """List the rows that attend to any of the cubes in `rows_here`; returns how many."""
+    count = 0
+    for first_row in range(0, tile.rows, WIDE):
+        scratch.attends[:] = 0
+        for cube in range(first_cube, end_cube):
+            at = _selected_at(tile, first_row, cube)
+            for row in range(WIDE):
+                scratch.attends[row] |= scratch.selected[at + row]
+        for row in range(min(WIDE, tile.rows - first_row)):
+            scratch.rows_here[count] = first_row + row
+            count += scratch.attends[row]
+    return count
+
+
+@compiled
+def _attend_panel(tile, tables, number, keys, values, start, rows, scratch):
+    """Attend from rows_here[start : start + rows] to one panel: updates their sums and peaks."""
+    width = len(scratch.by_lane) // WIDE
+    slot, keys_here, lanes, _, _, _ = tables.panels[number]
+    for i in range(rows):
+        row = scratch.rows_here[start + i]
+        scratch.query_rows[i] = row * width
+        scratch.score_rows[i] = i * lanes
+        scratch.mixed_rows[i] = row * padded(width)
+    scratch.scores[: rows * lanes] = ZERO
+    multiply(
+        scratch.queries, scratch.query_rows, keys, slot * width, lanes, width,
+        scratch.scores, scratch.score_rows, rows, lanes,
+    )  # fmt: skip
+    _hide(tile, tables, number, start, rows, scratch)
+    _online_softmax_update(start, rows, lanes, padded(width), scratch)
+    multiply(
+        scratch.scores, scratch.score_rows, values, slot * padded(width), padded(width), keys_here,
+        scratch.mixed, scratch.mixed_rows, rows, padded(width),
+    )  # fmt: skip
+
+
+@compiled
+def _hide(tile, tables, number, start, rows, scratch):
+    """Set scores to -inf: of keys that a row did not select or may not see, of empty slots."""
+    scores, selected = scratch.scores, scratch.selected
+    pieces, queries = tables.pieces, tables.queries
+    ranks, text, query_from_row = tables.ranks, len(tables.first_tokens), scratch.query_from_row
+    first_slot, count, lanes, first_piece, end_piece, cube = tables.panels[number]
+    if count == lanes and end_piece == first_piece + 1 and cube < tile.partial:
+        return
+    for i in range(rows):
+        row, at = scratch.rows_here[start + i], i * lanes
+        query = query_from_row[row]
+        end = at
+        for piece in range(first_piece, end_piece):
+            slot, keys, cube = pieces[piece, 0], pieces[piece, 1], pieces[piece, 2]
+            seen = keys
+            if cube == text:
+                seen = _seen(ranks, slot, keys, queries[query, TEXT_BEFORE])
+            elif selected[_selected_at(tile, row, cube)] == 0:
+                seen = 0
+            elif cube >= tile.partial:
+                seen = _seen(ranks, slot, keys, queries[query, VIDEO_BEFORE])
+            end = at + slot - first_slot + keys
+            for hidden in range(end - keys + seen, end):
+                scores[hidden] = -np.inf
+        for empty in range(end, at + lanes):
+            scores[empty] = -np.inf
+
+
+@compiled
+def _seen(ranks, slot, keys, before):
+    """How many of a piece's keys stand before a rank."""
+    count = 0
+    for at in range(slot, slot + keys):
+        count += ranks[at] < before
+    return count
+
+
+@compiled
+def _online_softmax_update(start, rows, lanes, width, scratch):
+    """Turn scores into weights; if a row's peak rises, scale down what it has summed so far."""
+    scores, sums, peaks, mixed = scratch.scores, scratch.sums, scratch.peaks, scratch.mixed
+    for i in range(rows):
+        row, first, end = scratch.rows_here[start + i], i * lanes, (i + 1) * lanes
+        top = load(scores, first)
+        for at in range(first + LANES, end, LANES):
+            x = load(scores, at)
+            top = pick(x, top, x, top)
+        peak = largest(top)
+        if peak > peaks[row]:
+            shrink = exp(splat(peaks[row] - peak))
+            peaks[row] = peak
+            store(sums, row * LANES, load(sums, row * LANES) * shrink)
+            for at in range(row * width, (row + 1) * width, LANES):
+                store(mixed, at, load(mixed, at) * shrink)
+        highest, summed = splat(peaks[row]), load(sums, row * LANES)
+        for at in range(first, end, LANES):
+            weight = exp(load(scores, at) - highest)
+            store(scores, at, weight)
+            summed = summed + weight
+        store(sums, row * LANES, summed)

@@ -1,0 +1,156 @@
+"""Choosing, compiled: masses over a tile's candidate cubes and the nucleus of each row.
+
+Rows stand side by side in the lanes, so nothing is summed across lanes and nothing is sorted. A
+chunk is WIDE rows, with a table [C, WIDE].
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from adaspark.kernels.cpu.simd import (
+    LANES,
+    WIDE,
+    exp,
+    fma,
+    largest,
+    load,
+    pick,
+    root,
+    splat,
+    store,
+    store_flags,
+)
+from adaspark.kernels.cpu.state import ONE, OWN_CUBE, VIDEO_BEFORE, ZERO, compiled, multiply, place
+
+LOWEST = np.float32(-1e38)
+
+
+@compiled
+def choose_tile(tile, tables, means, p, scratch):
+    """Masses over the candidate cubes and what each row selects of them, chunk by chunk.
+
+    | name | dtype | shape |
+    | --- | --- | --- |
+    | tile, tables | | `Tile`, `Tables` |
+    | means | fp32 | [C * D], of one KV head |
+    | p | float | scalar |
+    | scratch | | `Scratch`: mass, selected, mass_sums and mass_logs are written |
+    """
+    cubes = tile.cubes
+    width = len(scratch.by_lane) // WIDE
+    for first_row in range(0, tile.rows, WIDE):
+        at = first_row * cubes
+        rows = min(WIDE, tile.rows - first_row)
+        for row in range(rows):
+            for d in range(width):
+                scratch.by_lane[d * WIDE + row] = scratch.queries[(first_row + row) * width + d]
+        mass = scratch.mass[at : at + cubes * WIDE]
+        mass[:] = ZERO
+        multiply(
+            means, scratch.mean_rows, scratch.by_lane, 0, WIDE, width,
+            mass, scratch.mass_rows, cubes, WIDE,
+        )  # fmt: skip
+        for row in range(rows):
+            query = scratch.query_from_row[first_row + row]
+            before, own = tables.queries[query, VIDEO_BEFORE], tables.queries[query, OWN_CUBE]
+            for cube in range(tile.partial, cubes):
+                if tables.first_tokens[cube] >= before or cube == own:
+                    mass[cube * WIDE + row] = -np.inf
+        kept = scratch.selected[at : at + cubes * WIDE]
+        for lane in range(0, WIDE, LANES):
+            sums, logs = _choose(mass, kept, lane, cubes, p)
+            store(scratch.mass_sums, first_row + lane, sums)
+            store(scratch.mass_logs, first_row + lane, logs)
+
+
+@compiled
+def _choose(mass, kept, lane, cubes, p):
+    """Softmax and nucleus of LANES rows: scores become masses. Returns what these sum to, and the
+    sums of each mass times its logarithm.
+    """
+    zero, one = splat(ZERO), splat(ONE)
+    peak = splat(LOWEST)
+    for at in range(lane, cubes * WIDE, WIDE):
+        x = load(mass, at)
+        peak = pick(x, peak, x, peak)
+    sums, logs, faintest = zero, zero, splat(np.float32(-87))
+    for at in range(lane, cubes * WIDE, WIDE):
+        log = load(mass, at) - peak
+        x = exp(log)
+        store(mass, at, x)
+        sums = sums + x
+        logs = fma(x, pick(log, faintest, log, faintest), logs)
+    target = sums * splat(np.float32(p))
+    # Entries below (1 - p) / C of the mass are too few to be needed.
+    floor = sums * splat(np.float32(0.5 * (1 - p) / max(cubes, 1)))
+    low, high, before = _bracket(mass, lane, cubes, target, floor)
+    for at in range(lane, cubes * WIDE, WIDE):
+        x = load(mass, at)
+        inside = pick(x, high, zero, pick(x, low, one, zero))
+        taken = pick(before, target, zero, inside)
+        before = fma(x, taken, before)
+        store_flags(kept, at, taken + pick(x, high, one, zero))
+    return sums, logs
+
+
+@compiled
+def _bracket(mass, lane, cubes, target, floor):
+    """Where each lane's nucleus ends: in [low, high), with the mass from `high` on.
+
+    What the bracket holds at the end is one entry, or equal ones; the first of them are kept until
+    the target is reached. Bisection on the logarithm, no sort.
+    """
+    zero, one = splat(ZERO), splat(ONE)
+    tiny = splat(np.float32(1e-30))
+    low, high, above = pick(floor, tiny, floor, tiny), splat(np.float32(2)), zero
+    low_count, high_count = splat(np.float32(1e9)), zero
+    for _ in range(40):
+        middle = root(low * high)
+        held, count = zero, zero
+        for at in range(lane, cubes * WIDE, WIDE):
+            x = load(mass, at)
+            held = held + pick(x, middle, x, zero)
+            count = count + pick(x, middle, one, zero)
+        low = pick(held, target, middle, low)
+        low_count = pick(held, target, count, low_count)
+        high = pick(held, target, high, middle)
+        high_count = pick(held, target, high_count, count)
+        above = pick(held, target, above, held)
+        if largest(low_count - high_count) <= ONE:
+            break
+    return low, high, above
+
+
+@compiled
+def _chosen_at(tile, entry, row):
+    """Where a row's choice [C] stands in the flat tables."""
+    head, query = place(tile, row)
+    _, _, _, cubes, _, _, segment_first, segment_queries, base = entry
+    return base + (head * segment_queries + query - segment_first) * cubes
+
+
+@compiled
+def report_choice(tile, entry, choices, scratch):
+    """Write a tile's choice to the flat tables."""
+    for row in range(tile.rows):
+        to = _chosen_at(tile, entry, row)
+        at = row // WIDE * WIDE * tile.cubes + row % WIDE
+        head, query = place(tile, row)
+        mass = scratch.mass_sums[row]
+        share = ONE / mass if mass > ZERO else ZERO
+        entropy = np.log(mass) - scratch.mass_logs[row] * share if mass > ZERO else ZERO
+        choices.entropy[query, head] = max(entropy, ZERO)
+        for cube in range(tile.cubes):
+            choices.probs[to + cube] = scratch.mass[at + cube * WIDE] * share
+            choices.kept[to + cube] = scratch.selected[at + cube * WIDE]
+
+
+@compiled
+def apply_choice(tile, entry, kept, scratch):
+    """Read a tile's choice from the flat table."""
+    for row in range(tile.rows):
+        source = _chosen_at(tile, entry, row)
+        at = row // WIDE * WIDE * tile.cubes + row % WIDE
+        for cube in range(tile.cubes):
+            scratch.selected[at + cube * WIDE] = kept[source + cube]

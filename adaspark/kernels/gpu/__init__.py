@@ -1,0 +1,1 @@
+"""Kernels in Triton and Gluon, for NVIDIA GPUs."""

@@ -1,0 +1,199 @@
+"""AdaS-Attn on a GPU: choose, plan, attend, in chunks of queries that bound the memory in use.
+
+The same signature and result as `backend.sparse_attention`, for inference. The scores of all
+queries against all cubes are never in memory together, and the host waits for the device at most
+once a chunk: to learn how much is to be gathered. Axes as in `attention.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from adaspark.kernels.gpu import block_selection, decode_attention, decode_selection, dispatch
+from adaspark.kernels.gpu.ffn import sparse_ffn
+from adaspark.kernels.gpu.plan import count_attending
+from adaspark.kernels.gpu.tables import NO_TOKEN, WORD, KeyBlocks, Source, pack
+from adaspark.kernels.gpu.tally import tally, write_entropies
+from adaspark.kernels.gpu_report import report, report_new_text, text_choices
+from adaspark.kernels.gpu_rows import Rows, chunks
+from adaspark.kernels.gpu_thresholds import MEASURED, Thresholds
+from adaspark.method.attention import Observer, cube_probs
+from adaspark.method.rules import Rule
+from adaspark.method.selection import entropy, keep_cubes
+from adaspark.method.sequence import SequenceMap
+from adaspark.method.tally import TallyObserver
+
+ROWS_AT_ONCE = 1024
+"""Rows that rules other than top-p choose for at a time."""
+
+__all__ = ["cube_means", "report_dense", "sparse_attention", "sparse_ffn", "try_one"]
+
+Choose = Callable[..., Tensor]
+"""The signature of `choose_cubes`."""
+_known: WeakKeyDictionary[SequenceMap, dict[tuple[int, ...], list[Rows]]] = WeakKeyDictionary()
+
+
+def sparse_attention(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    sequence: SequenceMap,
+    *,
+    rule: Rule,
+    scale: float,
+    means: Tensor | None = None,
+    observe: Observer | None = None,
+    thresholds: Thresholds = MEASURED,
+    choose: Choose | None = None,
+) -> Tensor:
+    """AdaS-Attn for the last queries of a sequence, [H, S, D] in and out, without gradients.
+
+    `choose` may stand for `choose_cubes` (except in decoding), as benchmarks plant selections.
+    """
+    choose = choose or choose_cubes
+    with torch.cuda.device_of(queries):  # Triton launches on torch's device
+        queries, keys, values = (
+            t if t.stride(-1) == 1 else t.contiguous() for t in (queries, keys, values)
+        )
+        means = cube_means(keys, sequence) if means is None else means
+        if decode_selection.serves(queries, keys, sequence, rule):
+            scores = decode_selection.score(queries, means, scale=scale)
+            selected = decode_selection.kept(scores, p=rule.amount)
+            if observe is not None:
+                report_new_text(observe, scores, selected, sequence, len(means))
+            given = (queries, keys, values, sequence, selected)
+            return decode_attention.attend(*given, scale=scale, splits=thresholds.splits)
+        heads, count, width = queries.shape
+        share = heads // keys.shape[0]
+        grouped = count * share <= thresholds.grouped_rows
+        row_queries = queries.reshape(-1, share * count, width) if grouped else queries
+        output = torch.zeros_like(row_queries)
+        blocks = KeyBlocks.of(sequence, thresholds.block_costs)
+        source = Source.of(keys, values, blocks, copied=count >= thresholds.copy_queries)
+        start = sequence.length - count
+        observer = observe if isinstance(observe, TallyObserver) and not grouped else None
+        grouping = share if grouped else 1
+        for rows in row_chunks(sequence, start, heads, grouping, thresholds.selection_bytes):
+            entropies = None if observer is None else means.new_zeros(heads, rows.count)
+            selected = choose(row_queries, means, blocks, rows, rule, scale, entropies, thresholds)
+            work = dispatch.attend(
+                row_queries, source, output, blocks, rows, selected, scale, thresholds
+            )
+            if observer is not None and entropies is not None:
+                words = text_choices(queries, means, start, rows, selected, scale)
+                executed = work.executed(blocks, rows)
+                observer.add(tally(selected, rows, sequence.layout, entropies, executed, words))
+            elif observe is not None:
+                report(observe, queries, means, start, blocks, rows, work, scale)
+        return output.reshape(queries.shape)
+
+
+def cube_means(keys: Tensor, sequence: SequenceMap) -> Tensor:
+    """Mean key of each cube, fp32 [G, C, D], from keys [G, N, D]: the same bits in every run.
+
+    (`index_add`, as `attention.cube_means` has it, adds in any order on a GPU.)
+    """
+    blocks = KeyBlocks.of(sequence)
+    real = (blocks.tokens != NO_TOKEN).view(blocks.cubes, blocks.slots, 1)
+    at = blocks.positions[: blocks.text_start]
+    shape = (blocks.cubes, blocks.slots, keys.shape[2])
+    cubes = [k.index_select(0, at).view(shape) for k in keys]
+    return torch.stack([(cube.float() * real).sum(1) for cube in cubes]) / real.sum(1)
+
+
+def row_chunks(
+    sequence: SequenceMap,
+    start: int,
+    heads: int,
+    share: int,
+    selection_bytes: int = MEASURED.selection_bytes,
+) -> list[Rows]:
+    """The queries from `start` on, a chunk at a time, made once for all layers.
+
+    With a `share` above 1, the heads of a KV group are rows, as in queries [G, share * S, D].
+    """
+    count = sequence.length - start
+    found = _known.setdefault(sequence, {})
+    key = start, heads, share, selection_bytes
+    if key not in found:
+        parts = chunks(sequence.segments(start), heads=heads, max_bytes=selection_bytes)
+        found[key] = [Rows.of(part, start).grouped_heads(share, count) for part in parts]
+    return found[key]
+
+
+def choose_cubes(
+    queries: Tensor,
+    means: Tensor,
+    blocks: KeyBlocks,
+    rows: Rows,
+    rule: Rule,
+    scale: float,
+    entropies: Tensor | None = None,
+    thresholds: Thresholds = MEASURED,
+) -> Tensor:
+    """int32 [H, W, C]: the cubes that each row attends to, its own too, as in `gpu_gate.choose`."""
+    cubes = rows.end_cube
+    if rule.is_plain_nucleus and cubes <= block_selection.MAX_CUBES:
+        terms = block_selection.mean_terms(means, queries.dtype)
+        return block_selection.choose(
+            *(queries, terms, blocks, rows),
+            p=rule.amount,
+            scale=scale,
+            entropies=entropies,
+            thresholds=thresholds,
+        )
+    found = []
+    for start in range(0, rows.count, ROWS_AT_ONCE):
+        part = slice(start, start + ROWS_AT_ONCE)
+        own = torch.arange(cubes, device=means.device) == rows.own_cube[part, None]
+        candidates = (blocks.first_tokens[:cubes] < rows.video_before[part, None]) & ~own
+        row_queries = queries.index_select(1, rows.places[part])
+        mass = cube_probs(row_queries, means[:, :cubes], candidates, scale=scale)
+        kept = keep_cubes(mass, candidates, rule, positions=rows.positions[part])
+        if entropies is not None:
+            entropies[:, part] = entropy(mass)
+        found.append(pack(kept | own))
+    return torch.cat(found, 1)
+
+
+def report_dense(
+    queries: Tensor,
+    means: Tensor,
+    sequence: SequenceMap,
+    observer: TallyObserver,
+    *,
+    scale: float,
+    thresholds: Thresholds = MEASURED,
+) -> None:
+    """Report the last queries of a sequence, [H, S, D], that attend to whatever they see: `means`
+    fp32 [G, C, D] say how evenly they would.
+    """
+    heads, count, _ = queries.shape
+    with torch.cuda.device_of(queries):
+        if decode_selection.fits(queries, len(means), sequence):
+            scores = decode_selection.score(queries, means, scale=scale)
+            every = torch.ones_like(scores, dtype=torch.uint8)
+            return report_new_text(observer, scores, every, sequence, len(means))
+        start, terms = sequence.length - count, block_selection.mean_terms(means, queries.dtype)
+        blocks = KeyBlocks.of(sequence)
+        for rows in row_chunks(sequence, start, heads, 1, thresholds.selection_bytes):
+            entropies = means.new_zeros(heads, rows.count)
+            for scores, first, cubes in block_selection.scored(
+                *(queries, terms, blocks, rows), scale=scale, thresholds=thresholds
+            ):
+                write_entropies(scores, first, cubes, entropies)
+            seen = blocks.first_tokens[: rows.end_cube] < rows.video_before[:, None]
+            words = text_choices(queries, means, start, rows, pack(seen[None]), scale)
+            executed = (rows.video_before + rows.text_before).long()
+            observer.add(tally(pack(seen[None]), rows, sequence.layout, entropies, executed, words))
+
+
+def try_one(device: torch.device) -> None:
+    """Compile and run a small kernel; raises whatever keeps it from running."""
+    everything = pack(torch.ones(1, WORD, 1, dtype=torch.bool, device=device))
+    if int(count_attending(everything, size=WORD)) != WORD:
+        raise RuntimeError(f"a kernel that counts {WORD} rows counts otherwise")

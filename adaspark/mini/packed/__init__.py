@@ -1,0 +1,1 @@
+"""Many prompts in one masked forward pass, dense and sparse, with gradients."""

@@ -1,0 +1,1 @@
+"""Training and sparse tuning of the bundled model."""

@@ -1,0 +1,1 @@
+"""SparkWorld: synthetic scenes, their pictures and what is true of them."""

@@ -1,0 +1,138 @@
+"""SparkWorld scenes as MP4 files, each with the questions one can ask about it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from adaspark.errors import UserError
+from adaspark.mini.questions.families import (
+    FAMILIES,
+    Question,
+    question_stream,
+    questions,
+    settings_for,
+)
+from adaspark.mini.world.render import render
+from adaspark.mini.world.seeds import held_out_seed
+from adaspark.mini.world.world import Event, Scene, SceneSettings, sample_scene
+
+_CHUNK = 32  # pictures drawn at once
+# More threads, or x264's macroblock tree, give other bytes each time for the same pictures.
+_CODEC = {"crf": "20", "preset": "slow", "x264-params": "threads=1:mbtree=0"}
+_NEEDLE_SECS = 1.5
+_ATTEMPTS = 1000  # scenes tried for one that answers the family
+
+
+def write_mp4(
+    scene: Scene, path: Path, *, frames: int, size: tuple[int, int], fps: int = 24
+) -> None:
+    """Write the first `frames` pictures of a scene at `fps` as H.264, yuv420p, with PyAV.
+
+    `size` is (height, width) in pixels, both even. The same scene gives the same bytes.
+    """
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=fps, options=_CODEC)
+        stream.height, stream.width = size
+        stream.pix_fmt = "yuv420p"
+        for start in range(0, frames, _CHUNK):
+            times = [index / fps for index in range(start, min(start + _CHUNK, frames))]
+            for picture in render([scene], times, size)[0].permute(0, 2, 3, 1).numpy():
+                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def make_world(
+    family: str,
+    frames: int,
+    seed: int,
+    path: Path,
+    *,
+    size: tuple[int, int] = (224, 224),
+    objects: tuple[int, int] = (2, 4),
+    depth: float | None = None,
+) -> dict[str, Any]:
+    """Write a held-out clip that answers a question of `family`, and a JSON file beside it.
+
+    `frames` counts the model's frames at 4 a second; the file has 24 pictures a second. With
+    `depth` the clip holds a brief needle whose middle lies at that share of it, and the first
+    question is about the needle. Returns what the JSON holds: `items` (family, question, answer;
+    the asked family first, then one of each family that the scene can answer), `events`, `scene`,
+    `fps`, `seed`.
+    Raises `UserError` for an unknown family, fewer than 4 frames, a size that is no multiple of 28
+    pixels, or a depth with another family than "needle".
+    """
+    scene, items = draw_world(family, frames, seed, size=size, objects=objects, depth=depth)
+    fps = 24
+    write_mp4(scene, path, frames=round(scene.secs * fps), size=size, fps=fps)
+    content = {
+        "items": [{"family": q.family, "question": q.text, "answer": q.answer} for q in items],
+        "events": [_event(event) for event in scene.events],
+        "scene": _scene(scene),
+        "fps": fps,
+        "seed": seed,
+    }
+    text = json.dumps(content, indent=2) + "\n"
+    path.with_suffix(".json").write_text(text, encoding="utf-8")
+    return content
+
+
+def draw_world(
+    family: str,
+    frames: int,
+    seed: int,
+    *,
+    size: tuple[int, int] = (224, 224),
+    objects: tuple[int, int] = (2, 4),
+    depth: float | None = None,
+) -> tuple[Scene, list[Question]]:
+    """The scene and the questions of `make_world`, without writing them."""
+    return _scene_with(family, _settings(family, frames, size, objects, depth), seed)
+
+
+def _settings(
+    family: str,
+    frames: int,
+    size: tuple[int, int],
+    objects: tuple[int, int],
+    depth: float | None,
+) -> SceneSettings:
+    if frames < 4:
+        raise UserError(f"A clip needs 4 frames or more, got {frames}.")
+    if any(side < 56 or side % 28 for side in size):
+        raise UserError(f"A clip's sides are multiples of 28 pixels from 56 on, got {size}.")
+    if depth is not None and family != "needle":
+        raise UserError(f'A depth is for the family "needle", got {family!r}.')
+    needle = None if depth is None else (depth, _NEEDLE_SECS)
+    return settings_for(family, frames, size, objects=objects, needle=needle)
+
+
+def _scene_with(family: str, settings: SceneSettings, seed: int) -> tuple[Scene, list[Question]]:
+    """The first scene from `seed` on that answers the family, with one question of each family."""
+    for attempt in range(_ATTEMPTS):
+        scene = sample_scene(held_out_seed("clips", seed * _ATTEMPTS + attempt), settings)
+        rng = question_stream(scene)
+        found = questions(scene, rng, count=1, families=[family], loose=False)
+        if found:
+            for name in (name for name in FAMILIES if name != family):
+                found += questions(scene, rng, count=1, families=[name], loose=False)
+            return scene, found
+    raise UserError(
+        f"No clip of {settings.frames} frames answers a question of family {family!r}; "
+        "ask for more frames."
+    )
+
+
+def _event(event: Event) -> dict[str, Any]:
+    drawn = ("rgb", "turn_rgb", "angle")  # how it is painted
+    return {name: value for name, value in asdict(event).items() if name not in drawn}
+
+
+def _scene(scene: Scene) -> dict[str, Any]:
+    names = ("secs", "size", "style", "camera", "distractors", "occluder", "needle")
+    return {name: value for name, value in asdict(scene).items() if name in names}

@@ -1,0 +1,1 @@
+"""Where the method meets transformers: the patch, checkpoints, prompts, one question."""

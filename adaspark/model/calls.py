@@ -1,0 +1,192 @@
+"""One call of a sparsified model: its prompts, found by its arguments and its cache.
+
+A call is handed from `Qwen2_5_VLModel` to its layers as an argument, so that each thread has its
+own, a layer that is called by itself has none, and one that is computed again for its gradients
+has the same.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from threading import local
+from typing import Any
+
+from torch import Tensor
+from transformers import Cache
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLModel
+
+from adaspark.method.config import Cube
+from adaspark.model.cached_geometry import recall, remember
+from adaspark.model.patch import Patch
+from adaspark.model.placing import Arguments, CannotPlace
+from adaspark.model.prompt_geometry import Session, read_packed
+from adaspark.trace.listening import listening
+from adaspark.trace.meta import Meta
+from adaspark.trace.recorder import Recorder
+
+ARGUMENT = "adaspark_call"
+_NAMES = list(inspect.signature(Qwen2_5_VLModel.forward).parameters)[1:]
+_here = local()
+
+
+@dataclass(eq=False)
+class Call:
+    """A call at work. `done` holds (half, layer) of all layers that have computed sparsely."""
+
+    patch: Patch
+    session: Session
+    recorders: list[Recorder]
+    done: set[tuple[str, int]] = field(default_factory=set)
+
+    def heard(self, half: str, layer: int) -> list[Recorder]:
+        """Who is to be told of a layer's half: nobody when it is computed again for gradients."""
+        if (half, layer) in self.done:
+            return []
+        self.done.add((half, layer))
+        return self.recorders
+
+
+@contextmanager
+def at_work(
+    model: Any, patch: Patch, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Iterator[Session]:
+    """A call of `model`; its text model finds it by `taken`, in this thread and once."""
+    given = {**dict(zip(_NAMES, args, strict=False)), **kwargs}
+    cache = given.get("past_key_values")
+    session = _session(model, patch, given)
+    if cache is not None:
+        remember(cache, session)
+    call = None
+    if session.has_video and session.reason is None:
+        call = Call(patch, session, listening(patch.recorders))
+        _tell(model, call, given.get("input_ids"))
+    _here.call = call
+    try:
+        yield session
+    finally:
+        _here.call = None
+    if call is not None and session.brings_video:
+        _check_done(call, len(model.language_model.layers))
+
+
+def taken() -> Call | None:
+    """The call at work in this thread, for its text model alone."""
+    call: Call | None = getattr(_here, "call", None)
+    _here.call = None
+    return call
+
+
+def keep(session: Session, output: Any) -> None:
+    """A cache made inside the call is where this prompt will be found again."""
+    found = output if isinstance(output, tuple) else [getattr(output, "past_key_values", None)]
+    for cache in found:
+        if isinstance(cache, Cache):
+            remember(cache, session)
+
+
+def _session(model: Any, patch: Patch, given: Mapping[str, Any]) -> Session:
+    """The prompts of a call; of one that must run dense, why."""
+    config, cache = model.config, given.get("past_key_values")
+    past = 0 if cache is None else int(cache.get_seq_length())
+    embedding = model.get_input_embeddings()
+    arguments = Arguments(
+        given,
+        past=past,
+        video_id=config.video_token_id,
+        merge=config.vision_config.spatial_merge_size,
+        placeholder=lambda: embedding.weight[config.video_token_id],
+    )
+    known = Session() if past == 0 else recall(cache)
+    recorders = listening(patch.recorders)
+    try:
+        if known is None:
+            raise CannotPlace("what its cache holds was not put there by this model's own calls")
+        if known.reason is not None:
+            session = replace(known, length=past + arguments.count)
+        else:
+            session = _read(model, arguments, known, patch.config.cube)
+    except CannotPlace as error:
+        session = Session(length=past + arguments.count, reason=str(error))
+        is_said = patch.warn(f"AdaSpark runs this call dense: {error}.")
+        for recorder in recorders:
+            recorder.ran_dense(str(error), is_said=is_said)
+    for recorder in recorders:
+        recorder.is_called = True
+    return session
+
+
+def _read(model: Any, arguments: Arguments, known: Session, cube: Cube) -> Session:
+    packed = None
+    if not _has_cache(model.language_model, arguments.given):
+        packed = arguments.packed_samples()
+    session = (
+        known.after(arguments, cube) if packed is None else read_packed(arguments, packed, cube)
+    )
+    if session.brings_video:
+        _check_layers([layer.self_attn for layer in model.language_model.layers])
+        if arguments.given.get("cu_seq_lens_q") is not None:
+            raise CannotPlace("its samples are packed by cu_seq_lens_q, without text position_ids")
+        if arguments.given.get("is_causal") is False:
+            raise CannotPlace("its attention is not causal")
+    return session
+
+
+def _has_cache(text: Any, given: Mapping[str, Any]) -> bool:
+    """Whether the text model will have a cache: it then takes a row for one sample."""
+    if given.get("past_key_values") is not None:
+        return True
+    wanted = given.get("use_cache")
+    wanted = getattr(text.config, "use_cache", False) if wanted is None else wanted
+    return bool(wanted) and not (text.training and getattr(text, "gradient_checkpointing", False))
+
+
+def _check_layers(layers: list[Any]) -> None:
+    if any(layer.sliding_window is not None for layer in layers):
+        raise CannotPlace("this model has sliding-window layers")
+    if any(layer.training and layer.attention_dropout > 0 for layer in layers):
+        raise CannotPlace("attention dropout is on in training")
+
+
+def _tell(model: Any, call: Call, ids: Tensor | None) -> None:
+    """Recorders hear of the prompt: of a batch, of its first."""
+    patch, session = call.patch, call.session
+    first = session.rows[0][0]
+    new = first.sequence.length - first.start
+    row_ids = None if ids is None else ids[0, first.first : first.first + new]
+    shape = language_shape(model.language_model)
+    meta = Meta(
+        config=patch.config, grids=list(first.grids), shape=shape, forced=list(patch.forced)
+    )
+    for recorder in call.recorders:
+        if session.brings_video and session.parts == 1:
+            recorder.begin(session, row_ids, meta=meta)
+        else:
+            recorder.goes_on(session, row_ids, meta=meta)
+
+
+def language_shape(text: Any) -> dict[str, Any]:
+    """The numbers of the language model, or of its configuration, that FLOP counts need."""
+    config = getattr(text, "config", text)
+    layers = len(text.layers) if hasattr(text, "layers") else config.num_hidden_layers
+    heads = config.num_attention_heads
+    return {
+        "layers": layers,
+        "hidden": config.hidden_size,
+        "intermediate": config.intermediate_size,
+        "heads": heads,
+        "kv_heads": config.num_key_value_heads,
+        "head_dim": config.hidden_size // heads,
+    }
+
+
+def _check_done(call: Call, layers: int) -> None:
+    """Say so where a layer has passed one of the halves by."""
+    for half in ("attention", "FFN"):
+        if sum(name == half for name, _ in call.done) < layers:
+            call.patch.warn(
+                f"AdaSpark: the {half} of some layers ran dense, for their own code does not call "
+                "it as transformers' Qwen2_5_VLDecoderLayer does."
+            )

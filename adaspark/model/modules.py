@@ -1,0 +1,200 @@
+"""Where the method meets the modules of Qwen2.5-VL: each live one changes class, none its weights.
+
+Whatever a module does when it is called (its own class, a patched `forward`, accelerate's hooks)
+it still does: the FFN on the tokens that were chosen, attention up to what it asks of transformers'
+registry. A module that is called outside a call of its model does what it always did.
+"""
+
+from __future__ import annotations
+
+from threading import local
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import eager_attention_forward
+
+from adaspark.method import ffn
+from adaspark.model import calls
+from adaspark.model.halves import attend, feed
+from adaspark.model.patch import NAME, Patch, patch_of
+from adaspark.model.swapped import Swapped, swap, swap_back
+
+IMPLEMENTATION = "adaspark"  # a name with "flash" in it would be taken for flash attention
+LAYER = "_adaspark_layer"
+_here = local()
+"""Between two modules of one layer: `attending` in its attention, `feeding` on to its FFN, `fed`
+from the FFN's call to its forward."""
+
+_Function = TypeVar("_Function")
+
+
+def uncompiled(function: _Function) -> _Function:
+    """What depends on the prompt cannot be traced: torch.compile leaves it as it is."""
+    return torch.compiler.disable(function)  # type: ignore[no-untyped-call, no-any-return]
+
+
+class _Model(Swapped):
+    """`Qwen2_5_VLModel`: knows the prompts of each call."""
+
+    @uncompiled
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if (patch := patch_of(self)) is None:
+            return super().__call__(*args, **kwargs)  # type: ignore[misc]
+        attach(self, patch)  # a layer may have been exchanged
+        with calls.at_work(self, patch, args, kwargs) as session:
+            output = super().__call__(*args, **kwargs)  # type: ignore[misc]
+        calls.keep(session, output)
+        return output
+
+
+class _Text(Swapped):
+    """`Qwen2_5_VLTextModel`: hands the call to its layers."""
+
+    @uncompiled
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if (call := calls.taken()) is not None:
+            kwargs[calls.ARGUMENT] = call
+        return super().__call__(*args, **kwargs)  # type: ignore[misc]
+
+
+class _Attention(Swapped):
+    """Self-attention: inside a call it asks transformers' registry for ours."""
+
+    @uncompiled
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        _here.feeding = None
+        if (call := kwargs.pop(calls.ARGUMENT, None)) is None:
+            return super().__call__(*args, **kwargs)  # type: ignore[misc]
+        _here.attending = call
+        try:
+            output = super().__call__(*args, **kwargs)  # type: ignore[misc]
+        finally:
+            _here.attending = None
+        _here.feeding = call if call.session.brings_video else None
+        return output
+
+    @property
+    def config(self) -> Any:
+        """Its own configuration, which nobody changes; inside a call it names our function."""
+        own = self.__dict__["config"]
+        return own if getattr(_here, "attending", None) is None else _Ours(own)
+
+    @config.setter
+    def config(self, config: Any) -> None:
+        self.__dict__["config"] = config
+
+
+class _Ours:
+    """A configuration whose attention is ours."""
+
+    _attn_implementation = IMPLEMENTATION
+
+    def __init__(self, config: Any) -> None:
+        self._config = config
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._config, name)
+
+
+class _Norm(Swapped):
+    """The norm before the FFN: it alone sees the residual stream, by which tokens are chosen."""
+
+    @uncompiled
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        call = getattr(_here, "feeding", None)
+        if call is not None and args:
+            _here.feeding = call, ffn.norms_of(args[0].detach())
+        return super().__call__(*args, **kwargs)  # type: ignore[misc]
+
+
+class _Forward:
+    """`forward` of the FFN: its own, patched or not; inside a call that brings video, of the chosen
+    tokens alone. It stands before what the instance holds under that name.
+    """
+
+    def __get__(self, mlp: Any, kind: Any) -> Any:
+        if mlp is None:
+            return super(_MLP, kind).forward  # type: ignore[misc]
+        own = mlp.__dict__.get("forward") or super(_MLP, mlp).forward  # type: ignore[misc]
+        fed = getattr(_here, "fed", None)
+        if fed is None or fed[0] is not mlp:
+            return own
+        _, call, norms = fed
+
+        def of_the_chosen(hidden: Tensor, **given: Any) -> Tensor:
+            _here.fed = None
+            return feed(call, mlp.__dict__[LAYER], hidden, norms, lambda rows: own(rows, **given))
+
+        return of_the_chosen
+
+    def __set__(self, mlp: Any, forward: Any) -> None:
+        mlp.__dict__["forward"] = forward
+
+    def __delete__(self, mlp: Any) -> None:
+        del mlp.__dict__["forward"]
+
+
+class _MLP(Swapped):
+    """The FFN: its hooks see all tokens, as they do without us; its `forward` those computed."""
+
+    forward = _Forward()
+
+    @uncompiled
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        feeding, _here.feeding = getattr(_here, "feeding", None), None
+        if isinstance(feeding, tuple) and args and feeding[1].shape == args[0].shape[:2]:
+            _here.fed = (self, *feeding)
+        try:
+            return super().__call__(*args, **kwargs)  # type: ignore[misc]
+        finally:
+            _here.fed = None
+
+
+_OF_LAYER = {"self_attn": _Attention, "post_attention_layernorm": _Norm, "mlp": _MLP}
+
+
+def attach(base: Any, patch: Patch) -> None:
+    """Make the modules of a `Qwen2_5_VLModel` look for `patch`; those that do are left alone."""
+    text = base.language_model
+    patch.config.check_layers(len(text.layers))
+    swap(base, _Model)
+    swap(text, _Text)
+    base.__dict__[NAME] = patch
+    for index, layer in enumerate(text.layers):
+        for name, kind in _OF_LAYER.items():
+            module = getattr(layer, name)
+            if module.__dict__.get(LAYER) != index or not isinstance(module, kind):
+                swap(module, kind)
+                module.__dict__[LAYER] = index
+
+
+def detach(base: Any) -> None:
+    """Undo `attach`."""
+    for module in base.modules():
+        for name in (NAME, LAYER):
+            module.__dict__.pop(name, None)
+        for kind in (_Model, _Text, *_OF_LAYER.values()):
+            swap_back(module, kind)
+
+
+@uncompiled
+def _attention(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **kwargs: Any
+) -> tuple[Tensor, Any]:
+    """AdaS-Attn as transformers calls it: [B, H, S, D] in, [B, S, H, D] out."""
+    call, _here.attending = getattr(_here, "attending", None), None
+    if call is None:  # a configuration was told our name by hand
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)  # type: ignore[no-any-return]
+    layer, scale = module.__dict__[LAYER], kwargs["scaling"]
+    if (mixed := attend(call, layer, query, key, value, scale=scale)) is not None:
+        return mixed, None
+    own = module.config._attn_implementation
+    stock = ALL_ATTENTION_FUNCTIONS.get_interface(own, eager_attention_forward)
+    return stock(module, query, key, value, attention_mask, **kwargs)  # type: ignore[no-any-return]
+
+
+AttentionInterface.register(IMPLEMENTATION, _attention)

@@ -1,0 +1,83 @@
+"""sparsify, restore and record: AdaSpark in transformers' Qwen2.5-VL.
+
+`modules.py` holds what its modules do, `calls.py` how each call knows its prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from adaspark.errors import UserError
+from adaspark.method.config import AdaSparkConfig
+from adaspark.model.calls import language_shape
+from adaspark.model.modules import attach, detach
+from adaspark.model.patch import Patch, base_of, patch_of
+from adaspark.trace.listening import recording
+from adaspark.trace.trace import Trace
+
+__all__ = ["language_shape", "record", "restore", "sparsify"]
+
+
+def sparsify(
+    model: Any,
+    config: AdaSparkConfig | Mapping[str, Any] | None = None,
+    *,
+    forced: Mapping[int, bool] | None = None,
+) -> Any:
+    """Make a `Qwen2_5_VLForConditionalGeneration` run AdaSpark, in place; returns what was given.
+
+    What wraps it (PEFT, DataParallel, DDP, torch.compile) may be given as well, and so may its
+    inner `Qwen2_5_VLModel`. `config` may be the dict that `AdaSparkConfig.to_dict` makes.
+    `forced` intervenes: a cube (by its index in the prompt) is attended to by every query of every
+    layer that may see it (True), or by none beyond its own tokens (False).
+    Calling it again only changes configuration and interventions. Weights, parameter names and the
+    model's own configuration are untouched; `restore` undoes it. Raises UserError for any other
+    model, and for thresholds of another number of layers.
+    """
+    base, wanted = base_of(model), _configured(config)
+    interventions = tuple(sorted((forced or {}).items()))
+    wanted.check_layers(len(base.language_model.layers))
+    patch = patch_of(base) or Patch(wanted)
+    patch.config, patch.forced = wanted, interventions
+    attach(base, patch)
+    return model
+
+
+def restore(model: Any) -> Any:
+    """Undo `sparsify`: the model is again what it was, to the bit. Returns what was given."""
+    if (base := base_of(model)) is not None and patch_of(base) is not None:
+        detach(base)
+    return model
+
+
+@contextmanager
+def record(model: Any) -> Iterator[Trace]:
+    """Record what a sparsified model decides: `with record(model) as trace: model.generate(...)`.
+
+    It hears the calls of this model whichever thread makes them; a thread with recordings of its
+    own is heard by those alone. The trace is complete when the block ends and holds the last
+    prompt that was prefilled in it (of a batch, its first row). Outputs do not change by a bit.
+    Warns where there was nothing to hear.
+    """
+    patch = _patch_of(model)
+    if patch is None:
+        raise UserError("This model runs dense: call sparsify(model, config) before record(model).")
+    with recording(patch.recorders) as trace:
+        yield trace
+
+
+def _patch_of(model: Any) -> Patch | None:
+    return patch_of(base_of(model))
+
+
+def _configured(config: Any) -> AdaSparkConfig:
+    if config is None or isinstance(config, AdaSparkConfig):
+        return config or AdaSparkConfig()
+    if isinstance(config, Mapping):
+        return AdaSparkConfig.from_dict(config)
+    raise UserError(
+        f"The configuration is an AdaSparkConfig or a dict of its settings, not {config!r}: "
+        "write AdaSparkConfig(attn_top_p=0.9, ffn_top_p=0.7), for example."
+    )

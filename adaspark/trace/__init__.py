@@ -1,0 +1,1 @@
+"""What a run decided: recorded, kept, counted and told."""

@@ -1,0 +1,162 @@
+"""FLOPs by arithmetic: from a Trace, or from densities.
+
+2 FLOPs a multiply-add; SwiGLU with 3 matrices; GQA; causal pairs only, the diagonal included; the
+same formulas for dense and sparse. Counted: the language model's layers in prefill, and the vision
+tower apart. Not counted: embedding, lm_head, normalisation, softmax, rotary embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from adaspark.errors import UserError
+from adaspark.method.config import AdaSparkConfig
+from adaspark.method.rules import BLIND_RULES
+from adaspark.trace.meta import Flops, Parts
+from adaspark.trace.trace import Trace
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Counts of one prefill.
+
+    `tokens`, of which `text_tokens` are text, are of one layer; pairs are (query, key) pairs and
+    `weighed_pairs` (query, candidate cube) pairs, summed over layers and heads;
+    `passed_video_tokens` went through the FFN, summed over layers.
+    """
+
+    tokens: int
+    text_tokens: int
+    causal_pairs: float
+    computed_pairs: float
+    executed_pairs: float
+    weighed_pairs: float
+    passed_video_tokens: float
+
+
+def flops(
+    source: Trace | Mapping[str, int],
+    *,
+    video_tokens: int = 0,
+    text_tokens: int = 0,
+    attention_density: float = 1.0,
+    ffn_density: float = 1.0,
+    cubes: int = 0,
+    vision: float = 0.0,
+) -> Flops:
+    """Count a prefill: `flops(trace)`, or by arithmetic from the language model's shape.
+
+    The shape is a mapping with `layers, hidden, intermediate, heads, kv_heads, head_dim`; with it
+    go the token counts, the two densities and the number of cubes (for the cost of choosing: each
+    token is taken to weigh half of them, as a causal video does). `vision` FLOPs (`vision_flops`)
+    are added if given.
+    """
+    if isinstance(source, Trace):
+        return _from_trace(source)
+    layers, tokens = source["layers"], video_tokens + text_tokens
+    rows = layers * source["heads"]
+    pairs = rows * tokens * (tokens + 1) / 2
+    counts = Counts(
+        tokens=tokens,
+        text_tokens=text_tokens,
+        causal_pairs=pairs,
+        computed_pairs=attention_density * pairs,
+        executed_pairs=attention_density * pairs,
+        weighed_pairs=rows * (video_tokens / 2 + text_tokens) * cubes,
+        passed_video_tokens=layers * ffn_density * video_tokens,
+    )
+    return flops_of(source, counts, vision=vision, chooses=bool(cubes))
+
+
+def _from_trace(trace: Trace) -> Flops:
+    if trace.meta.counts is None:
+        raise UserError("This trace holds no prompt with a video, so there is nothing to count.")
+    known = trace.meta.counts
+    counts = Counts(
+        tokens=known.tokens,
+        text_tokens=known.text_tokens,
+        causal_pairs=float(trace.causal_pairs.sum()),
+        computed_pairs=float(trace.computed_pairs.sum()),
+        executed_pairs=float(trace.executed_pairs.sum()),
+        weighed_pairs=known.weighed_pairs,
+        passed_video_tokens=float(trace.ffn_mask().sum()),
+    )
+    vision = trace.meta.vision_flops or 0.0
+    return flops_of(trace.meta.shape, counts, trace.meta.config, vision=vision)
+
+
+def flops_of(
+    shape: Mapping[str, int],
+    counts: Counts,
+    config: AdaSparkConfig | None = None,
+    *,
+    vision: float = 0.0,
+    chooses: bool = True,
+) -> Flops:
+    """FLOPs of exact counts. Choosing is free in the halves that choose blindly, according to
+    `config`.
+    """
+    config = config or AdaSparkConfig()
+    passed = shape["layers"] * counts.text_tokens + counts.passed_video_tokens
+    choosing = _choosing(shape, counts, config) if chooses else 0.0
+    dense = _parts(shape, counts.tokens, counts.causal_pairs, shape["layers"] * counts.tokens)
+    sparse = _parts(shape, counts.tokens, counts.computed_pairs, passed, choosing)
+    executed = _parts(shape, counts.tokens, counts.executed_pairs, passed, choosing)
+    return Flops(dense, sparse, executed, vision)
+
+
+def _parts(
+    shape: Mapping[str, int],
+    tokens: float,
+    pairs: float,
+    ffn_tokens: float,
+    choosing: float = 0.0,
+) -> Parts:
+    """`pairs` and `ffn_tokens` are summed over layers (and heads), `tokens` is of one layer."""
+    hidden, width = shape["hidden"], shape["head_dim"]
+    projected = 2 * shape["heads"] * width + 2 * shape["kv_heads"] * width
+    return Parts(
+        projections=2.0 * shape["layers"] * tokens * hidden * projected,
+        attention=4.0 * width * pairs,
+        ffn=6.0 * hidden * shape["intermediate"] * ffn_tokens,
+        choosing=choosing,
+    )
+
+
+def _choosing(shape: Mapping[str, int], counts: Counts, config: AdaSparkConfig) -> float:
+    """q x mean key for every (query, head, candidate), the means, and the FFN's norms."""
+    width, video = shape["head_dim"], shape["layers"] * (counts.tokens - counts.text_tokens)
+    cubes = 2.0 * width * counts.weighed_pairs + video * shape["kv_heads"] * width
+    norms = 2.0 * video * shape["hidden"]
+    weighs_cubes, weighs_tokens = (
+        rule not in BLIND_RULES for rule in (config.attn_rule, config.ffn_rule)
+    )
+    return cubes * weighs_cubes + norms * weighs_tokens
+
+
+def vision_flops(vision_config: Any, grid: tuple[int, int, int]) -> float:
+    """FLOPs of Qwen2.5-VL's vision tower for one video of (T, H, W) merged tokens."""
+    slices, rows, columns = grid
+    merge = vision_config.spatial_merge_size**2
+    patches = slices * rows * columns * merge
+    width, inner = vision_config.hidden_size, vision_config.intermediate_size
+    patch = vision_config.in_channels * vision_config.temporal_patch_size
+    embed = 2.0 * patches * width * patch * vision_config.patch_size**2
+    linear = 2.0 * patches * (4 * width**2 + 3 * width * inner) * vision_config.depth
+    full = len(vision_config.fullatt_block_indexes)
+    side = vision_config.window_size // vision_config.spatial_merge_size // vision_config.patch_size
+    in_slice = float((rows * columns * merge) ** 2)
+    in_windows = float(
+        sum((a * b * merge) ** 2 for a in _runs(rows, side) for b in _runs(columns, side))
+    )
+    pairs = slices * (full * in_slice + (vision_config.depth - full) * in_windows)
+    merger = 2.0 * slices * rows * columns * (merge * width) ** 2
+    merger += 2.0 * slices * rows * columns * merge * width * vision_config.out_hidden_size
+    return float(embed + linear + 4.0 * width * pairs + merger)
+
+
+def _runs(length: int, side: int) -> list[int]:
+    """How windows of `side` cut a length: full ones and the rest."""
+    return [min(side, length - start) for start in range(0, length, side)]

@@ -1,0 +1,219 @@
+"""The header of a Trace: what is said of a run once, beside its arrays. Checked when it is read.
+
+As JSON it is a flat object; what is unknown is left out of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache
+from typing import Any, TypeVar
+
+from adaspark.errors import UserError
+from adaspark.method.config import AdaSparkConfig
+
+Grid = tuple[int, int, int]
+Known = TypeVar("Known")
+
+
+@dataclass
+class Part:
+    """Which of the tokens that together are one readable text this is; `number` counts from 1."""
+
+    number: int
+    count: int
+    of: str
+
+
+@dataclass
+class Word:
+    """A text token: its text, its kind (prompt, question, answer) and its place in the sequence,
+    -1 if that is unknown.
+
+    `id` is the token's, `logprob` the log-probability in nats of a generated one.
+    """
+
+    text: str = ""
+    kind: str = "question"
+    position: int = -1
+    id: int | None = None
+    logprob: float | None = None
+    part: Part | None = None
+
+
+@dataclass
+class Clip:
+    """The video: its own size in pixels and length, and what the model was shown of it.
+
+    `fps` is the rate of the `frames` that were sampled.
+    """
+
+    name: str
+    width: int | None = None
+    height: int | None = None
+    shown_width: int | None = None
+    shown_height: int | None = None
+    fps: float | None = None
+    duration_secs: float | None = None
+    frames: int | None = None
+
+
+@dataclass
+class Counts:
+    """Tokens of the prompt, text among them, and (query, candidate cube) pairs over all layers."""
+
+    tokens: int
+    text_tokens: int
+    weighed_pairs: int
+
+
+@dataclass(frozen=True)
+class Parts:
+    """FLOPs of one prefill by part."""
+
+    projections: float
+    attention: float
+    ffn: float
+    choosing: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """All parts."""
+        return self.projections + self.attention + self.ffn + self.choosing
+
+    def to_dict(self) -> dict[str, float]:
+        """A JSON-ready copy with the total."""
+        return {**asdict(self), "total": self.total}
+
+
+@dataclass(frozen=True)
+class Flops:
+    """Dense against sparse: the language model's prefill (i), with the vision tower (ii), and what
+    the kernels really computed (iii), unions of rows and padding included.
+    """
+
+    dense: Parts
+    sparse: Parts
+    executed: Parts
+    vision: float = 0.0
+
+    @property
+    def reduction(self) -> float:
+        """(i): 1 - sparse / dense over the language model's prefill, choosing included."""
+        return 1 - self.sparse.total / self.dense.total
+
+    @property
+    def reduction_with_vision(self) -> float:
+        """(ii): the same with the vision tower on both sides."""
+        return 1 - (self.sparse.total + self.vision) / (self.dense.total + self.vision)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready, with both reductions."""
+        return {
+            "dense": self.dense.to_dict(),
+            "sparse": self.sparse.to_dict(),
+            "reduction": self.reduction,
+            "reduction_with_vision": self.reduction_with_vision,
+            "executed": self.executed.to_dict(),
+            "vision": self.vision,
+        }
+
+
+@dataclass
+class Pruned:
+    """Video tokens pruned before the language model: the grid (T, H, W) of them all in merged
+    tokens, and which are kept. The rest of the trace describes a row of the kept ones.
+    """
+
+    grid: Grid
+    kept: list[int]
+
+
+@dataclass
+class Recorded:
+    """Of a run that is published: the hashes of its clip and of the weights."""
+
+    clip_sha256: str
+    weights_sha256: str | None = None
+
+
+@dataclass
+class Meta:
+    """All of it. `grids` are (T, H, W) of each video in merged tokens, `shape` is the language
+    model's, `seconds` are by phase; `forced` holds (cube, on or off), `warnings` are sentences for
+    the user.
+    """
+
+    config: AdaSparkConfig | None = None
+    grids: list[Grid] = field(default_factory=list)
+    shape: dict[str, int] = field(default_factory=dict)
+    forced: list[tuple[int, bool]] = field(default_factory=list)
+    sampled_query_cubes: bool = False
+    words: list[Word] = field(default_factory=list)
+    counts: Counts | None = None
+    question: str | None = None
+    answer: str | None = None
+    seconds: dict[str, float | None] = field(default_factory=dict)
+    stopped: bool | None = None
+    model: str | None = None
+    device: str | None = None
+    dtype: str | None = None
+    backend: str | None = None
+    clip: Clip | None = None
+    vision_flops: float | None = None
+    warnings: list[str] = field(default_factory=list)
+    pruned: Pruned | None = None
+    flops: Flops | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    recorded: Recorded | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready, without what is unknown or empty."""
+        values = {f.name: _json(getattr(self, f.name)) for f in fields(self)}
+        return {name: value for name, value in values.items() if value not in (None, [], {})}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Meta:
+        """The inverse of `to_dict`. Raises UserError for an unknown entry or a wrong type."""
+        from pydantic import ValidationError
+
+        unknown = sorted(set(values) - {f.name for f in fields(cls)})
+        if unknown:
+            raise UserError(f"Unknown entry {unknown[0]!r} in a trace's header.")
+        given = dict(values)
+        if "config" in given:
+            given["config"] = AdaSparkConfig.from_dict(given["config"])
+        try:
+            checked: Meta = _checker().validate_python(given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise UserError(f"{place} in a trace's header: {first['msg']}.") from error
+        return checked
+
+
+@cache
+def _checker() -> Any:
+    """Made at first use: what only writes traces need not load pydantic."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Meta)
+
+
+def required(value: Known | None, what: str) -> Known:
+    """`value`. Raises UserError if the trace lacks it, as one recorded without a video does."""
+    if value is None:
+        raise UserError(f"This trace does not say its {what}: record a prompt with a video.")
+    return value
+
+
+def _json(value: Any) -> Any:
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    if hasattr(value, "__dataclass_fields__"):
+        known = {name: getattr(value, name) for name in value.__dataclass_fields__}
+        return {name: _json(item) for name, item in known.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_json(item) for item in value]
+    return dict(value) if isinstance(value, dict) else value

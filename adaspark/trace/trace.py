@@ -1,0 +1,184 @@
+"""The record of one run's decisions (cubes, tokens, entropies) and its file format.
+
+Axes: L layers, V video tokens, X text tokens of the prompt, C cubes, Q sampled query cubes,
+W words (text tokens), H query heads, S slices of all videos, F frames of a slice. numpy only: the
+viewer reads this.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaspark.errors import UserError
+from adaspark.trace.meta import Meta, Word
+
+SCHEMA_VERSION = 1
+_UNREADABLE = (
+    OSError,
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    BadZipFile,
+    zlib.error,
+)
+QUERY_TABLE_BYTES = 32 * 2**20
+
+
+@dataclass(frozen=True)
+class LayerStats:
+    """One layer in four numbers. Entropies are normalised to [0, 1]; NaN if undefined."""
+
+    attention_density: float
+    ffn_density: float
+    attention_entropy: float
+    ffn_entropy: float
+
+
+def _array(dtype: str, shape: str, *, is_optional: bool = False) -> Any:
+    """An array field; its dtype and axes are part of the file format. Files written before an
+    optional one was recorded load with an empty array.
+    """
+    return field(
+        default_factory=lambda: np.zeros((0,) * len(shape.split()), dtype),
+        metadata={"dtype": dtype, "shape": shape, "is_optional": is_optional},
+    )
+
+
+@dataclass(eq=False)
+class Trace:
+    """The record of one prompt's prefill and of the words generated after it.
+
+    `meta` is the header: settings, words, clip, counts, timings, versions.
+    """
+
+    meta: Meta = field(default_factory=Meta)
+    cube_from_token: NDArray[np.int32] = _array("int32", "V")
+    bounds: NDArray[np.int32] = _array("int32", "C 7")
+    """video, first and end slice, row, column of each cube (ends exclusive)"""
+    frame_times: NDArray[np.float64] = _array("float64", "S F")
+    """presentation times in seconds of the frames of each slice; NaN if unknown"""
+    query_cubes: NDArray[np.int32] = _array("int32", "Q")
+    """the query cubes of `kept_share`: all, or an even sample if the table would pass 32 MB"""
+    kept_share: NDArray[np.uint8] = _array("uint8", "L Q C")
+    """share of (head, token) pairs of a query cube that attend to a key cube, x 255"""
+    word_kept: NDArray[np.uint8] = _array("uint8", "L W H B")
+    """chosen cubes of each text token and head, one bit a cube (np.packbits order)"""
+    word_probs: NDArray[np.float16] = _array("float16", "L W H C")
+    ffn_kept: NDArray[np.uint8] = _array("uint8", "L B")
+    """video tokens that passed through the FFN, one bit a token"""
+    ffn_importance: NDArray[np.float16] = _array("float16", "L V")
+    """share of its cube's norm that each token holds"""
+    ffn_ratio: NDArray[np.float16] = _array("float16", "L V", is_optional=True)
+    """norm of the FFN's output over the norm of its input residual; NaN if a token skipped it"""
+    text_ffn_ratio: NDArray[np.float16] = _array("float16", "L X", is_optional=True)
+    """the same of the prompt's text tokens, in order"""
+    cube_entropy: NDArray[np.float32] = _array("float32", "L C")
+    """normalised attention entropy, mean over heads and tokens of a query cube"""
+    cube_effective: NDArray[np.float32] = _array("float32", "L C")
+    """exp(entropy), the effective number of cubes, mean likewise"""
+    word_entropy: NDArray[np.float32] = _array("float32", "L W")
+    word_effective: NDArray[np.float32] = _array("float32", "L W")
+    ffn_entropy: NDArray[np.float32] = _array("float32", "L C")
+    computed_pairs: NDArray[np.int64] = _array("int64", "L")
+    """(query, key) pairs attended in the prefill, summed over heads"""
+    executed_pairs: NDArray[np.int64] = _array("int64", "L")
+    """pairs the kernel really computed, unions of rows and padding included"""
+    causal_pairs: NDArray[np.int64] = _array("int64", "L")
+    """pairs dense attention has in the same prefill, summed over heads"""
+
+    @property
+    def attention_density(self) -> float:
+        """Computed / causal (query, key) pairs of the prefill, over all tokens and layers."""
+        return _ratio(self.computed_pairs.sum(), self.causal_pairs.sum())
+
+    @property
+    def ffn_density(self) -> float:
+        """Video tokens that pass through the FFN / video tokens, over all layers."""
+        kept = self.ffn_mask()
+        return float(kept.mean()) if kept.size else 1.0
+
+    @property
+    def layers(self) -> list[LayerStats]:
+        """The statistics of each layer."""
+        kept = self.ffn_mask()
+        return [
+            LayerStats(
+                attention_density=_ratio(self.computed_pairs[i], self.causal_pairs[i]),
+                ffn_density=float(kept[i].mean()) if kept[i].size else 1.0,
+                attention_entropy=_mean(self.cube_entropy[i]),
+                ffn_entropy=_mean(self.ffn_entropy[i]),
+            )
+            for i in range(len(self.computed_pairs))
+        ]
+
+    @property
+    def words(self) -> list[Word]:
+        """The text tokens in order; of their texts see `words.token_texts`."""
+        return self.meta.words
+
+    def ffn_mask(self) -> NDArray[np.bool_]:
+        """bool [L, V]: which video tokens passed through the FFN."""
+        return _unpacked(self.ffn_kept, len(self.cube_from_token))
+
+    def word_mask(self) -> NDArray[np.bool_]:
+        """bool [L, W, H, C]: which cubes each text token chose."""
+        return _unpacked(self.word_kept, len(self.bounds))
+
+    def save(self, path: str | Path) -> None:
+        """Write a compressed NPZ: the arrays by name, `meta` and the schema version as JSON."""
+        header = json.dumps({"schema_version": SCHEMA_VERSION, **self.meta.to_dict()})
+        arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "meta"}
+        with Path(path).open("wb") as file:
+            np.savez_compressed(file, meta=np.array(header), **arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Trace:
+        """Read a file written by `save`. An unknown schema version is refused by name."""
+        try:
+            with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+                header = json.loads(str(file["meta"]))
+                version = header.pop("schema_version", None)
+                if version != SCHEMA_VERSION:
+                    raise UserError(
+                        f"it has trace schema {version!r}, this version reads "
+                        f"{SCHEMA_VERSION}; record the run again."
+                    )
+                wanted = [f for f in fields(cls) if f.name != "meta"]
+                kept = [f for f in wanted if f.name in file or not f.metadata["is_optional"]]
+                arrays = {f.name: file[f.name] for f in kept}
+                meta = Meta.from_dict(header)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
+        except _UNREADABLE as error:
+            raise UserError(f"{path} is not a trace of AdaSpark: {error}.") from error
+        return cls(meta=meta, **arrays)
+
+    def with_meta(self, **values: Any) -> Trace:
+        """Set what only the caller knows (times, answer, versions); returns itself."""
+        self.meta = replace(self.meta, **values)
+        return self
+
+
+def _unpacked(bits: NDArray[np.uint8], count: int) -> NDArray[np.bool_]:
+    if bits.shape[-1] == 0:
+        return np.zeros((*bits.shape[:-1], count), bool)
+    return np.unpackbits(bits, axis=-1, count=count).astype(bool)
+
+
+def _ratio(part: Any, whole: Any) -> float:
+    return float(part) / float(whole) if whole else 1.0
+
+
+def _mean(values: NDArray[Any]) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")

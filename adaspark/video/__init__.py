@@ -1,0 +1,1 @@
+"""A video file to checked, sampled and resized frames."""

@@ -1,0 +1,1 @@
+"""Uploads, the browser's copies of videos, samples and recorded runs."""

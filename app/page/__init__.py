@@ -1,0 +1,1 @@
+"""What is on the screen: templates, controls and what they call."""

@@ -1,0 +1,1 @@
+"""One request from question to trace: the queue, sessions, estimates and results."""

@@ -1,0 +1,110 @@
+"""The values of the page's controls, as they come, into the engine's options."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from adaspark.errors import UserError
+from adaspark.method.config import AdaSparkConfig
+from adaspark.model.request import Options
+
+MAX_FRAMES = 4096
+MAX_WORDS = 512
+MAX_PIXELS = 2**24  # of one frame, as shown
+MAX_TOKENS = 2**20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the controls hold; nothing in it is checked yet, a control may even be empty.
+
+    A 0 (an empty number of Gradio is 0 too) is the model's own `fps`, `max_frames`, `max_pixels`
+    or `max_video_tokens`.
+    """
+
+    attn_top_p: Any
+    ffn_top_p: Any
+    cube_t: Any
+    cube_h: Any
+    cube_w: Any
+    fps: Any = None
+    max_frames: Any = None
+    max_new_tokens: Any = 32
+    max_pixels: Any = None
+    max_video_tokens: Any = None
+
+    def options(self) -> Options:
+        """The engine's options. Raises UserError with the sentence to show."""
+        config = AdaSparkConfig(
+            cube=(_whole(self.cube_t), _whole(self.cube_h), _whole(self.cube_w)),
+            attn_top_p=_share("Top-p attention", self.attn_top_p),
+            ffn_top_p=_share("Top-p FFN", self.ffn_top_p),
+        )
+        max_new_tokens = _count("Words at most", self.max_new_tokens, maximum=MAX_WORDS)
+        if max_new_tokens is None:
+            raise UserError("Words at most is empty or 0; type a whole number such as 32.")
+        return Options(config, max_new_tokens=max_new_tokens, **self.sampling())
+
+    def sampling(self) -> dict[str, Any]:
+        """The options that make the video's tokens, None if the model's own value applies."""
+        return {
+            "fps": _rate(self.fps),
+            "max_frames": _count("Frames at most", self.max_frames, maximum=MAX_FRAMES),
+            "max_pixels": _count("Pixels a frame at most", self.max_pixels, maximum=MAX_PIXELS),
+            "max_video_tokens": _count(
+                "Video tokens at most", self.max_video_tokens, maximum=MAX_TOKENS
+            ),
+        }
+
+
+def checked_question(question: Any) -> str:
+    """The question without the spaces around it. Raises UserError for a blank one."""
+    text = question.strip() if isinstance(question, str) else ""
+    if not text:
+        raise UserError("The question is blank; type one, or pick one of the suggestions.")
+    return text
+
+
+def _share(name: str, value: Any) -> float:
+    if not _is_number(value) or not 0 <= value <= 1:
+        raise UserError(f"{name} must be a number from 0 to 1, got {_shown(value)}.")
+    return float(value)
+
+
+def _whole(value: Any) -> Any:
+    """4.0 as 4; anything else is returned as it is, and AdaSparkConfig refuses it."""
+    return int(value) if _is_number(value) and value == int(value) else value
+
+
+def _rate(value: Any) -> float | None:
+    if _is_empty(value):
+        return None
+    if not _is_number(value) or not 0 < value <= 120:
+        raise UserError(
+            f"Frames per second must be a number from 0, the model's own rate, to 120, "
+            f"got {_shown(value)}."
+        )
+    return float(value)
+
+
+def _count(name: str, value: Any, *, maximum: int) -> int | None:
+    if _is_empty(value):
+        return None
+    if not _is_number(value) or value != int(value) or not 1 <= value <= maximum:
+        raise UserError(f"{name} must be a whole number from 1 to {maximum}, got {_shown(value)}.")
+    return int(value)
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value == "" or (_is_number(value) and value == 0)
+
+
+def _is_number(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value)
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is None or value == "" else repr(value)

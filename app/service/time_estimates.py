@@ -1,0 +1,54 @@
+"""How long a run would take on this machine, estimated from earlier runs."""
+
+from __future__ import annotations
+
+import threading
+
+from adaspark.model.request import Result
+from adaspark.trace.cost import flops
+
+TEXT_TOKENS = 32
+
+
+class TimeEstimates:
+    """Scales the seconds of the last runs to another video; thread-safe.
+
+    Encoding grows with the visual tokens, prefill with the FLOPs of a dense one: what the method
+    will save is not known beforehand. The words are assumed to take what the last answer took.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._encode_secs_per_token: float | None = None
+        self._prefill_secs_per_flop = 0.0
+        self._words_secs = 0.0
+        self._shape: dict[str, int] = {}
+
+    def observe(self, result: Result) -> None:
+        """Learn from a finished run. One on cached vision features says nothing of encoding.
+
+        One with pruned tokens is left out: more tokens were encoded than it shows.
+        """
+        meta, seconds = result.trace.meta, result.seconds
+        tokens = len(result.trace.cube_from_token)
+        if result.stopped or not tokens or not meta.shape or meta.pruned:
+            return
+        encoding = seconds["decode"] + seconds["vision"]
+        with self._lock:
+            self._shape = meta.shape
+            self._prefill_secs_per_flop = seconds["prefill"] / self._dense_flops(tokens)
+            self._words_secs = seconds["generate"]
+            if encoding:
+                self._encode_secs_per_token = encoding / tokens
+
+    def secs(self, video_tokens: int) -> float | None:
+        """Seconds for a new video of so many visual tokens; None before anything was measured."""
+        with self._lock:
+            if self._encode_secs_per_token is None:
+                return None
+            prefill = self._dense_flops(video_tokens) * self._prefill_secs_per_flop
+            return video_tokens * self._encode_secs_per_token + prefill + self._words_secs
+
+    def _dense_flops(self, video_tokens: int) -> float:
+        counted = flops(self._shape, video_tokens=video_tokens, text_tokens=TEXT_TOKENS)
+        return counted.dense.total

@@ -1,0 +1,1 @@
+"""The server: routes, exports, limits and the typed endpoints."""

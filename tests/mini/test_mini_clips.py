@@ -1,0 +1,92 @@
+"""`adaspark world`: a clip file for each family, with its questions and its whole event log."""
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from adaspark import cli
+from adaspark.errors import UserError
+from adaspark.mini.questions.families import FAMILIES, settings_for
+from adaspark.mini.training.model import FPS, MAX_PIXELS, MIN_PIXELS
+from adaspark.mini.world.clips import make_world
+from adaspark.mini.world.render import render
+from adaspark.mini.world.seeds import held_out_seed
+from adaspark.mini.world.world import Event, sample_scene
+from adaspark.video.clip import Sampling, read_clip
+
+SIZE = (112, 112)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_asked_family_comes_first(family: str, tmp_path: Path) -> None:
+    made = make_world(family, 16, 5, tmp_path / "a.mp4", size=(56, 56))
+    families = [item["family"] for item in made["items"]]
+    assert families[0] == family and len(set(families)) == len(families) >= 3
+    assert all(item.keys() == {"family", "question", "answer"} for item in made["items"])
+    assert set(families) <= set(FAMILIES)
+
+
+def test_the_file_holds_the_frames_that_the_model_should_see(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    made = make_world("needle", 24, 3, path, size=SIZE, depth=0.5)
+    shown = read_clip(
+        path, Sampling(fps=FPS, max_frames=64, min_pixels=MIN_PIXELS, max_pixels=MAX_PIXELS)
+    )
+    settings = settings_for("needle", 24, SIZE, objects=(2, 4), needle=(0.5, 1.5))
+    scene = sample_scene(held_out_seed("clips", 3000), settings)
+    drawn = render([scene], [index / 4 for index in range(24)], SIZE)[0]
+    assert len(shown.frames) == 24 and shown.grid == (12, 4, 4)
+    difference = (torch.as_tensor(shown.frames).float() - drawn.float()).abs()
+    assert difference.mean() < 4 and difference.mean((1, 2, 3)).max() < 8
+    needle = made["events"][made["scene"]["needle"]]
+    assert needle["start_secs"] < 3.0 < needle["end_secs"]
+    assert made["items"][0]["answer"] in (needle["color"], needle["shape"])
+
+
+def test_the_json_is_what_is_returned_and_names_every_part(tmp_path: Path) -> None:
+    made: dict[str, Any] = make_world("motion", 16, 9, tmp_path / "a.mp4", size=(56, 56))
+    written = json.loads((tmp_path / "a.json").read_text())
+    assert written == json.loads(json.dumps(made))
+    assert written.keys() == {"items", "events", "scene", "fps", "seed"}
+    painted = {"rgb", "turn_rgb", "angle"}
+    assert all(e.keys() == {f.name for f in fields(Event)} - painted for e in written["events"])
+    assert written["scene"].keys() == {
+        "secs", "size", "style", "camera", "distractors", "occluder", "needle",
+    }  # fmt: skip
+
+
+def test_the_same_command_writes_the_same_clip(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        arguments = ["--family", "lookalike", "--frames", "8", "--size", "56", "--seed", "4"]
+        assert cli.main(["world", str(tmp_path / f"{name}.mp4"), *arguments]) == 0
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"family": "color"}, "There is no family 'color'"),
+        ({"frames": 3}, "needs 4 frames"),
+        ({"size": (100, 112)}, "multiples of 28"),
+        ({"size": (28, 28)}, "multiples of 28"),
+        ({"depth": 0.5}, 'for the family "needle"'),
+        ({"family": "needle", "depth": 1.5}, "depth from 0"),
+        ({"family": "at_time", "frames": 4}, "ask for more frames"),
+        ({"seed": -1}, "number from 0"),
+    ],
+)
+def test_what_cannot_be_made_is_said(changed: dict[str, Any], said: str, tmp_path: Path) -> None:
+    wanted: dict[str, Any] = {
+        "family": "order",
+        "frames": 8,
+        "seed": 0,
+        "path": tmp_path / "a.mp4",
+    } | changed
+    with pytest.raises(UserError, match=said):
+        make_world(**wanted)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,1 @@
+"""A Trace to numbers that can be drawn."""

@@ -1,0 +1,1 @@
+"""A Trace as one offline page."""

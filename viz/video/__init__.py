@@ -1,0 +1,1 @@
+"""A Trace burned into the video."""

@@ -1,0 +1,213 @@
+"""Two runs on one video in one picture: what only A keeps, only B, both, neither.
+
+As the viewer's mode of that name draws it: cube by cube where both runs have the same cubes, else
+token by token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from viz.data import statistics
+from viz.data.statistics import TraceView
+from viz.palette import DRAWING, OVERLAY, rgb
+from viz.video.encode import Pixels, write_film
+from viz.video.overlay import Box, box_of, hatch, outlined
+
+if TYPE_CHECKING:
+    from adaspark.trace.trace import Trace
+
+    Run = Trace | TraceView
+
+Compared = Literal["cubes", "ffn"]
+NEITHER, ONLY_A, ONLY_B, BOTH = range(4)
+_FILLS = {ONLY_A: ("A", OVERLAY["only_a"], 1), ONLY_B: ("B", OVERLAY["only_b"], -1)}
+_LINE, _MARGIN, _LETTER = 18, 6, int(DRAWING["letter_px"])
+
+
+def comparable(a: Run, b: Run) -> bool:
+    """Whether both have the same layers, and videos of the same grids as they were encoded."""
+    return _frame(a) == _frame(b)
+
+
+def sides(a: Run, b: Run, layer: int, *, kind: str, compared: Compared) -> NDArray[np.uint8]:
+    """uint8 [V]: NEITHER, ONLY_A, ONLY_B or BOTH of each video token of A's.
+
+    "cubes": whether the token's cube is kept by the queries of one kind (`shares.counts_as_kept`);
+    "ffn": whether it passes through the FFN. A token that was pruned is kept by nobody.
+    """
+    kept = [_kept(TraceView.of(run), layer, kind, compared) for run in (a, b)]
+    return np.asarray(kept[0] * ONLY_A + kept[1] * ONLY_B, np.uint8)
+
+
+def write_difference(
+    a: Run,
+    b: Run,
+    video_path: str | Path,
+    out: str | Path,
+    *,
+    layer: int,
+    kind: str = "question",
+    compared: Compared = "cubes",
+    labels: tuple[str, str] = ("A", "B"),
+) -> None:
+    """Write the first video of both prompts with their difference burned in, as MP4.
+
+    Under the picture stands what the colours mean, with `labels` as the names of both runs. What a
+    film is, see `viz.video.encode.write_film`. Raises ValueError where the runs are not comparable.
+    """
+    if not comparable(a, b):
+        raise ValueError("Runs are compared layer by layer and slice by slice: theirs differ.")
+    first, second = TraceView.of(a), TraceView.of(b)
+    painter = _Painter(first, second, layer, kind, compared, labels)
+    write_film(painter, first, video_path, out)
+
+
+class _Painter:
+    """One layer of two runs; the drawing of a slice is kept for the frames that show it."""
+
+    def __init__(
+        self,
+        a: TraceView,
+        b: TraceView,
+        layer: int,
+        kind: str,
+        compared: Compared,
+        labels: tuple[str, str],
+    ) -> None:
+        self.grid, self.compared = a.grids[0], compared
+        self.legend = _legend_lines(layer, kind, compared, labels)
+        count = int(np.prod(self.grid))
+        found = sides(a, b, layer, kind=kind, compared=compared)
+        self.sides = found[:count].reshape(self.grid)
+        same = b.trace.meta.pruned is None and np.array_equal(a.trace.bounds, b.trace.bounds)
+        self.bounds = a.trace.bounds if same and compared == "cubes" else None
+        self._tints: dict[int, _Tint] = {}
+
+    def paint(self, frame: Pixels, slice_: int) -> Pixels:
+        if slice_ not in self._tints:
+            self._tints = {slice_: _Tint.of(frame, self.sides[slice_])}
+        picture, regions = self._tints[slice_].over(frame), list(self._regions(frame, slice_))
+        marked = _lettered(self._outlined(picture, regions), regions)
+        return np.vstack([marked, _legend(frame.shape[1], self.legend)])
+
+    def _regions(self, frame: Pixels, slice_: int) -> Iterator[tuple[Box, int]]:
+        """Boxes of a slice with the side that each is on: cubes, or single tokens."""
+        if self.bounds is None:
+            for row, column in np.ndindex(self.grid[1:]):
+                box = box_of(frame, self.grid, row, row + 1, column, column + 1)
+                yield box, int(self.sides[slice_, row, column])
+            return
+        for video, t0, t1, r0, r1, c0, c1 in self.bounds.tolist():
+            if video == 0 and t0 <= slice_ < t1:
+                yield box_of(frame, self.grid, r0, r1, c0, c1), int(self.sides[slice_, r0, c0])
+
+    def _outlined(self, picture: Pixels, regions: list[tuple[Box, int]]) -> Pixels:
+        if self.compared == "ffn":
+            return picture
+        boxes = [(box, OVERLAY["edge"], 1) for box, side in regions if side != NEITHER]
+        return outlined(picture, boxes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Tint:
+    """What goes over each frame of a slice: bool `grey` and float32 `opacity` [H, W, 1], and
+    float32 `colour` [H, W, 3].
+    """
+
+    grey: NDArray[np.bool_]
+    opacity: NDArray[np.float32]
+    colour: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, frame: Pixels, sides_of_slice: NDArray[np.uint8]) -> _Tint:
+        """For frames of one size; `sides_of_slice` is [rows, columns]."""
+        height, width = frame.shape[:2]
+        rows, columns = (
+            np.searchsorted(np.rint(np.arange(1, n) * side / n), np.arange(side), side="right")
+            for side, n in zip((height, width), sides_of_slice.shape, strict=True)
+        )
+        side = sides_of_slice[rows][:, columns]
+        opacity = np.where(side == NEITHER, DRAWING["dim_opacity"], 0.0).astype(np.float32)
+        colour = np.full((height, width, 3), rgb(OVERLAY["dim"]), np.float32)
+        for which, (_, fill, slope) in _FILLS.items():
+            here = side == which
+            opacity[here], colour[here] = DRAWING["difference_opacity"], rgb(fill)
+            lines = here & hatch(height, width, slope)
+            opacity[lines], colour[lines] = 0.86, np.add(rgb(fill), 255) / 2
+        return cls((side == NEITHER)[..., None], opacity[..., None], colour)
+
+    def over(self, frame: Pixels) -> Pixels:
+        """The frame under it."""
+        base = np.where(self.grey, frame.mean(-1, dtype=np.float32, keepdims=True), frame)
+        return np.asarray(base * (1 - self.opacity) + self.colour * self.opacity, np.uint8)
+
+
+def _frame(run: Run) -> tuple[int, list[tuple[int, int, int]]]:
+    """The layers, and the grids of the videos as they were encoded."""
+    view = TraceView.of(run)
+    pruned = view.trace.meta.pruned
+    return len(view.trace.computed_pairs), [pruned.grid] if pruned else view.grids
+
+
+def _kept(view: TraceView, layer: int, kind: str, compared: Compared) -> NDArray[np.bool_]:
+    if view.trace.meta.pruned is not None:
+        return view.unpruned
+    if compared == "ffn":
+        return np.asarray(view.trace.ffn_mask()[layer], bool)
+    cubes = statistics.counts_as_kept(view.kept(kind)[layer])
+    return np.asarray(cubes[view.trace.cube_from_token], bool)
+
+
+def _lettered(picture: Pixels, regions: list[tuple[Box, int]]) -> Pixels:
+    """A letter in the corner of each region that one run alone keeps, where it has room."""
+    image = Image.fromarray(picture)
+    pen, font = ImageDraw.Draw(image), ImageFont.load_default(_LETTER)
+    for (left, top, right, bottom), side in regions:
+        if side not in _FILLS or min(right - left, bottom - top) < DRAWING["letter_room"] * _LETTER:
+            continue
+        letter, fill, _ = _FILLS[side]
+        corner = (left + 4, top + 4)
+        pen.rectangle((*corner, corner[0] + _LETTER, corner[1] + _LETTER + 2), fill=fill)
+        ink = OVERLAY["edge"] if letter == "A" else OVERLAY["casing"]
+        middle = (corner[0] + _LETTER / 2, corner[1] + _LETTER / 2 + 1)
+        pen.text(middle, letter, fill=ink, font=font, anchor="mm")
+    return np.asarray(image)
+
+
+def _legend_lines(
+    layer: int, kind: str, compared: Compared, labels: tuple[str, str]
+) -> list[tuple[str, int]]:
+    """What the colours mean: lines with the side that each is of."""
+    is_ffn = compared == "ffn"
+    verb, of = ("passes", "FFN tokens") if is_ffn else ("keeps", f"cubes of the {kind}")
+    return [
+        (f"only A {verb}: {labels[0]}", ONLY_A),
+        (f"only B {verb}: {labels[1]}", ONLY_B),
+        ("untouched: both, dark: neither", BOTH),
+        (f"layer {layer}, {of}", BOTH),
+    ]
+
+
+def _legend(width: int, lines: list[tuple[str, int]]) -> Pixels:
+    """The lines as a strip under the picture, small enough for its width."""
+    image = Image.new("RGB", (width, _LINE * len(lines) + 2 * _MARGIN), OVERLAY["stage"])
+    pen = ImageDraw.Draw(image)
+    for number, (text, side) in enumerate(lines):
+        top, left = _MARGIN + number * _LINE, _MARGIN
+        if side in _FILLS:
+            pen.rectangle((left, top + 3, left + 12, top + 15), fill=_FILLS[side][1])
+            left += 18
+        font = ImageFont.load_default(13)
+        room = width - left - _MARGIN
+        if (needed := pen.textlength(text, font)) > room:
+            font = ImageFont.load_default(max(6, 13 * room / needed))
+        pen.text((left, top + _LINE / 2), text, OVERLAY["on_stage"], font, anchor="lm")
+    return np.asarray(image)
