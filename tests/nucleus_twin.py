@@ -26,7 +26,8 @@ def nucleus(
     """The nucleus of one row, bool [C], and the looks that finding it took.
 
     `scores` fp32 [C] are exponents of two, -inf for what is no candidate; 0 < p < 1; `lowest` as
-    from `gpu_gate.lowest_bits`; `look` is given bounds at least two apart, for a place between.
+    `block_selection.lowest_bits` has it; `look` is given bounds at least two apart, for a place
+    between.
     """
     top = scores.max()
     weights = np.exp2(scores - (0 if np.isneginf(top) else top)).astype(np.float32)

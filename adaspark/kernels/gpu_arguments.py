@@ -1,7 +1,7 @@
 """The arguments of the GPU kernels in named groups, each in the order of the kernels' parameters.
 
 A kernel takes its groups one after the other: `kernel[grid](*queries, *keys, ...)`. Axes as in
-`gpu_union.py`; strides are in elements, the last one of every tensor is 1.
+`tile_kernel.py`; strides are in elements, the last one of every tensor is 1.
 """
 
 from __future__ import annotations

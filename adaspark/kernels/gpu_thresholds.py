@@ -52,7 +52,7 @@ class Thresholds:
     """Tiles for each multiprocessor from which on Hopper's own kernel is used: with 14 (8K tokens)
     it is the faster one, fewer were not timed."""
     tile: TileShape | None = None
-    """The shape of tiles; None: `gpu_tables.shape_for` the dtype and the number of rows."""
+    """The shape of tiles; None: `tables.shape_for` the dtype and the number of rows."""
     splits: int | None = None
     """Programs that share the keys of a tile; None: as many as keep the device busy."""
 

@@ -150,7 +150,7 @@ def sparse_ffn(
     rule: Rule,
     skipped: str = "mean",
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The signature and result of `adaspark.kernels.backend.sparse_ffn`; computes every token's FFN."""
+    """Signature and result of `adaspark.kernels.backend.sparse_ffn`; every token's FFN is computed."""
     layout = sequence.layout
     full = branch(hidden)
     output = full.clone()

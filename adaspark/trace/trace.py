@@ -123,7 +123,7 @@ class Trace:
 
     @property
     def words(self) -> list[Word]:
-        """The text tokens in order; of their texts see `words.token_texts`."""
+        """The text tokens in order; of their texts see `token_text.token_texts`."""
         return self.meta.words
 
     def ffn_mask(self) -> NDArray[np.bool_]:

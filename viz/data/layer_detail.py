@@ -30,7 +30,7 @@ def layer_detail(
 ) -> dict[str, Any]:
     """What the viewer draws of one layer beyond its scene, JSON-ready, within `most_bytes`.
 
-    Tables are `viz.data.thresholds.packed_levels` or `viz.data.packing` values, null where nothing fits:
+    Tables are values of `thresholds.packed_levels` or `packing`, null where nothing fits:
 
     - `word_level` [W', H, C] of the scene's words;
     - `word_share` [W', C], share of heads, where `word_level` is null;

@@ -1,6 +1,6 @@
 """Trace -> scene: one small JSON value that holds all the viewer draws.
 
-Numbers are the trace's own (see `viz.data.statistics`), quantised: tables of shares to 8 bits, or fewer
+Numbers are the trace's own (see `statistics.py`), quantised: tables of shares to 8 bits, or fewer
 where a table would pass its budget, so that a first view stays within 300 KB of JSON. What does
 not fit is a layer's `viz.data.layer_detail`, which the viewer asks for when it is looked at.
 """

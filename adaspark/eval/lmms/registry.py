@@ -1,7 +1,7 @@
 """The plugin for lmms-eval: names alone, because lmms-eval reads them whenever it is imported.
 
 Its entry point is `manifests` (group `lmms_eval.models` in pyproject.toml); the model itself is
-`lmms_model.py`. Only `--model adaspark_qwen2_5_vl` loads it.
+`model.py`. Only `--model adaspark_qwen2_5_vl` loads it.
 """
 
 from __future__ import annotations

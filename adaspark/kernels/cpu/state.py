@@ -35,7 +35,7 @@ Floats = NDArray[np.float32]
 
 
 class Tables(NamedTuple):
-    """Who sees what, int64. Built by `cpu_tables.py`.
+    """Who sees what, int64. Built by `tables.py`.
 
     `queries` [n, 4]: position among the queries, video and text tokens before, own cube or -1.
     `tiles` [t, 9]: first and end query, partial cube, end cube, end panel, end of the text, the

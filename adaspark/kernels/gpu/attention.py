@@ -135,7 +135,7 @@ def choose_cubes(
     entropies: Tensor | None = None,
     thresholds: Thresholds = MEASURED,
 ) -> Tensor:
-    """int32 [H, W, C]: the cubes that each row attends to, its own too, as in `gpu_gate.choose`."""
+    """int32 [H, W, C]: the cubes that each row attends to, its own too (`block_selection`)."""
     cubes = rows.end_cube
     if rule.is_plain_nucleus and cubes <= block_selection.MAX_CUBES:
         terms = block_selection.mean_terms(means, queries.dtype)

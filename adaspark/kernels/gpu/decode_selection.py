@@ -1,7 +1,7 @@
 """AdaS-Attn of a few new text tokens: four launches, and the host never waits for the device.
 
 New text sees every cube whole, so there is nothing to plan: here rows are scored against the fp32
-means, and the nucleus of each is found; `gpu_decode_attend.py` then reads the keys. Axes: H heads,
+means, and the nucleus of each is found; `decode_attention.py` then reads the keys. Axes: H heads,
 G KV heads, S new tokens, C cubes, D head dimension.
 """
 

@@ -1,10 +1,10 @@
-"""Attention by tiles of rows on Hopper: what `gpu_union.py` does elsewhere, by its own means.
+"""Attention by tiles of rows on Hopper: what `tile_kernel.py` does elsewhere, by its own means.
 
 Two groups of four warps have half of a tile's rows each and go their own ways: while one
 exponentiates, the other multiplies, and within a group the values of one block are multiplied while
 the weights of the next are made. The copy engine brings keys ahead of both. Written in Gluon, which
 Triton's interpreter does not run: tests compile it everywhere, and compare it on a device. Axes as
-in `gpu_union.py`.
+in `tile_kernel.py`.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ def attend(
     *,
     scale: float,
 ) -> None:
-    """`gpu_union.attend` of all tiles of a plan that leaves nothing to be gathered."""
+    """`tile_kernel.attend` of all tiles of a plan that leaves nothing to be gathered."""
     heads, tiles = work.counts.shape[:2]
     _tile_kernel[heads, tiles](
         *Strided.of(queries),

@@ -1,4 +1,4 @@
-"""Inside the kernel of `gpu_hopper.py`: what one group of warps does with one block of keys.
+"""Inside the kernel of `hopper.py`: what one group of warps does with one block of keys.
 
 Blocks are numbered as a tile reads them: those of text first, then those of its cubes. `source` is
 (keys, values, first row), `buffers` are those of (queries, keys, values) in shared memory,

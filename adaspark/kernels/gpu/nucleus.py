@@ -11,7 +11,8 @@ is {i : bits(w_i) >= b} for the largest b with F(b) >= p W. An integer can be fo
 most 30 halvings, without a sort.
 
 The invariant. F(low) >= p W > F(high). It holds at first: F above the bits of 1.0 is 0, and all
-weights below `lowest` (`gpu_gate.lowest_bits`) weigh less than (1 - p) / 2 together, while W >= 1.
+weights below `lowest` (`lowest_bits` of `block_selection`) weigh less than (1 - p) / 2 together,
+while W >= 1.
 A look at any `middle` between both keeps it: `middle` becomes `low` if F(middle) reaches the goal,
 else `high`. Hence the crossing weight always lies in [low, high).
 

@@ -1,7 +1,7 @@
 """From the selected-block mask to work: what a tile of rows computes together, what is gathered.
 
 A tile computes an entry (a cube that some of its rows selected) for all its rows. If only few rows
-selected it, gathering them with rows of other tiles is cheaper (`gpu_merge.py`). Axes: H heads,
+selected it, gathering them with rows of other tiles is cheaper (`gather_kernel.py`). Axes: H heads,
 W groups of 32 rows, T tiles, C cubes.
 """
 
@@ -24,7 +24,7 @@ from adaspark.kernels.gpu_thresholds import Thresholds
 class TilePlan:
     """The work of each tile of `size` rows.
 
-    `selected` int32 [H, W, C] as from `gpu_gate.choose`; `attending_rows` uint8 [H, T, C] counts
+    `selected` int32 [H, W, C] as `block_selection` makes it; `attending_rows` uint8 [H, T, C] counts
     the rows of a tile that selected a cube; `min_rows` int32 [H]: an entry of fewer rows is
     gathered. `cubes` int32 [H, T, C] begins with the cubes that a tile computes, ascending;
     `counts` int32 [H, T, 2] says how many of them all its rows see whole, and how many there are.
