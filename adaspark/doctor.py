@@ -111,9 +111,9 @@ def _backend() -> list[Finding]:
 
 
 def _model() -> list[Finding]:
-    from adaspark.model.checkpoint import BUNDLED_FOLDER
+    from adaspark.model.checkpoint import BUNDLED_MODEL
 
-    weights = BUNDLED_FOLDER / "model.safetensors"
+    weights = BUNDLED_MODEL / "model.safetensors"
     if weights.is_file():
         return [Finding("bundled model", f"{weights.stat().st_size / 1e6:.1f} MB")]
     remedy = "git clone the repository and run `pip install -e .` in it"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from adaspark.assets import BUNDLED_MODEL
 from adaspark.errors import UserError
 from adaspark.model.checkpoint_source import locate
 
@@ -17,7 +18,6 @@ from adaspark.model.checkpoint_source import locate
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 BUNDLED, BUNDLED_SPARSE = "mini", "mini-sparse"
-BUNDLED_MODEL = Path(__file__).parent.parent / "assets" / "mini"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

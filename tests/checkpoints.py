@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoConfig, Qwen2_5_VLForConditionalGeneration
 
-from adaspark.model.checkpoint_source import BUNDLED_FOLDER
+from adaspark.assets import BUNDLED_MODEL
 
 VIDEO_TEMPLATE = (
     "{% set image_count = namespace(value=0) %}{% set video_count = namespace(value=0) %}"
@@ -106,7 +106,7 @@ def hub_checkpoint(
     if real:
         _write_real_tokenizer(folder)
     else:
-        shutil.copy(BUNDLED_FOLDER / "tokenizer.json", folder)
+        shutil.copy(BUNDLED_MODEL / "tokenizer.json", folder)
     (folder / ".gitattributes").write_text("*.safetensors filter=lfs\n")
     (folder / "LICENSE").write_text("Apache-2.0\n")
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n")

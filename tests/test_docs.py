@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from app.__main__ import main as app_main
 from app.web.limits import SWITCHES
 
 README = (ROOT / "README.md").read_text("utf-8")
+GUIDE = (ROOT / ".github" / "CONTRIBUTING.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 COMMANDS = [
     line
@@ -27,6 +29,9 @@ COMMANDS = [
     for line in block.splitlines()
     if line.startswith(("adaspark ", "make "))
 ]
+SAID = re.findall(r"`([^`\n]+)`", GUIDE)
+COMMANDS += [said for said in SAID if said.startswith(("adaspark ", "make "))]
+COMMANDS += re.findall(r"^make \w+", GUIDE, re.MULTILINE)
 
 
 def test_the_readme_has_commands_and_python() -> None:
@@ -73,6 +78,25 @@ def test_its_first_question_is_answered(
     assert cli.main([arguments[0], str(clip), *arguments[2:]]) == 0
     assert '"attention_density"' in capsys.readouterr().out
     assert (tmp_path / arguments[-1]).stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("said", [said for said in SAID if " -m " in said])
+def test_the_guide_s_modules_and_tests_are_there(said: str) -> None:
+    module, *arguments = said.split(" -m ")[1].split()
+    assert find_spec(module) is not None
+    for path in arguments:
+        assert path.isupper() or (ROOT / path).exists(), path
+
+
+def test_the_guide_names_what_is_there() -> None:
+    paths = [said for said in SAID if re.fullmatch(r"[\w.]+(?:/[\w.]+)*/?", said) and "/" in said]
+    assert len(paths) >= 20
+    for path in paths:
+        assert (ROOT / path).exists(), path
+    names = re.findall(r"`([\w/]+\.py)` \(`(\w+)`", GUIDE)
+    assert names
+    for path, name in names:
+        assert re.search(rf"\b{name}\b", (ROOT / path).read_text("utf-8")), (path, name)
 
 
 def test_files_it_names_exist() -> None:

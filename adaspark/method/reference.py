@@ -150,7 +150,7 @@ def sparse_ffn(
     rule: Rule,
     skipped: str = "mean",
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Signature and result of `adaspark.kernels.backend.sparse_ffn`; every token's FFN is computed."""
+    """The signature and result of the backend's `sparse_ffn`; every token's FFN is computed."""
     layout = sequence.layout
     full = branch(hidden)
     output = full.clone()

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from adaspark.assets import BUNDLED_MODEL
 from adaspark.errors import UserError
 from adaspark.method.config import AdaSparkConfig
 from adaspark.model.adapter import Adapter, read_adapter, with_adapter
@@ -29,7 +30,6 @@ from adaspark.model.checkpoint_frames import FrameSettings, frame_settings
 from adaspark.model.checkpoint_hub import fetch_weights, settled
 from adaspark.model.checkpoint_source import (
     BUNDLED,
-    BUNDLED_FOLDER,
     BUNDLED_SPARSE,
     BUNDLES,
     SPARSE_DELTA,
@@ -42,7 +42,7 @@ from adaspark.model.prompt import VIDEO_PAD
 from adaspark.model.quantised import check_quantised, is_quantised
 from adaspark.video.sampling import Sampling
 
-__all__ = ["BUNDLED", "BUNDLED_FOLDER", "BUNDLED_SPARSE", "BUNDLES", "Checkpoint", "load"]
+__all__ = ["BUNDLED", "BUNDLED_MODEL", "BUNDLED_SPARSE", "BUNDLES", "Checkpoint", "load"]
 DEVICES = ("auto", "cpu", "cuda")
 _A_LAYER = re.compile(r"(layers|blocks)\.\d+\.")
 

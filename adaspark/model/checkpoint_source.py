@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from adaspark.assets import BUNDLED_MODEL
 from adaspark.errors import UserError
 
 BUNDLED = "mini"
 BUNDLED_SPARSE = "mini-sparse"  # the same model after sparse tuning
 BUNDLES = (BUNDLED, BUNDLED_SPARSE)
-BUNDLED_FOLDER = Path(__file__).parents[1] / "assets" / "mini"
 SPARSE_DELTA = "sparse.safetensors"  # what sparse tuning changed, in the bundle's folder
 
 GGUF = (
@@ -91,18 +91,18 @@ def locate(name: str) -> Source:
 
 
 def _bundle(name: str) -> Source:
-    if not (BUNDLED_FOLDER / "config.json").is_file():
+    if not (BUNDLED_MODEL / "config.json").is_file():
         raise UserError(
             "The bundled model is not beside this installation: run from a clone of the "
             "repository (pip install -e .), or give --model a folder or a hub name."
         )
-    if name == BUNDLED_SPARSE and not (BUNDLED_FOLDER / SPARSE_DELTA).is_file():
+    if name == BUNDLED_SPARSE and not (BUNDLED_MODEL / SPARSE_DELTA).is_file():
         raise UserError(
             f"The sparse-tuned weights are not in assets/mini/{SPARSE_DELTA}: make them with "
             f"`adaspark train --sparse --out FOLDER` and copy delta.safetensors there, or use "
             f"{BUNDLED}."
         )
-    return Source(name, BUNDLED_FOLDER)
+    return Source(name, BUNDLED_MODEL)
 
 
 def _expanded(text: str) -> Path:

@@ -55,7 +55,7 @@ class Engine:
         """Questions that the model understands; empty where it understands any."""
         if not self.is_bundled:
             return []
-        text = (checkpoint.BUNDLED_FOLDER / "questions.json").read_text("utf-8")
+        text = (checkpoint.BUNDLED_MODEL / "questions.json").read_text("utf-8")
         return [str(question) for question in json.loads(text)]
 
     def estimate(

@@ -12,6 +12,7 @@ import shown_world
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adaspark.assets import BUNDLED_MODEL
 from adaspark.errors import UserError
 from adaspark.mini.packed.packing import IGNORE, Packer
 from adaspark.mini.questions.families import (
@@ -31,7 +32,6 @@ from adaspark.mini.training.tokenizer import train_tokenizer
 from adaspark.mini.world.seeds import PURPOSES, RANGE, held_out_seed
 from adaspark.mini.world.slow_motion import slowed
 from adaspark.mini.world.world import COLORS, FILLS, HELD_OUT_SEED, SHAPES, Scene, sample_scene
-from adaspark.model.checkpoint import BUNDLED_FOLDER
 
 SEEDS = st.integers(0, 2**59)
 SIZE = (112, 196)
@@ -184,7 +184,7 @@ def test_unknown_families_are_refused() -> None:
 
 def test_the_bundle_suggests_a_question_of_each_family_worded_as_trained() -> None:
     """The file beside the weights and the world that they were trained on agree."""
-    suggested = json.loads((BUNDLED_FOLDER / "questions.json").read_text("utf-8"))
+    suggested = json.loads((BUNDLED_MODEL / "questions.json").read_text("utf-8"))
     templates = [template for group in SENTENCES.values() for template in group]
     wordings = [re.sub(r"\\{\w+\\}", r"([a-z0-9 ]+)", re.escape(t)) for t in templates]
     assert len(set(suggested)) == len(FAMILIES)

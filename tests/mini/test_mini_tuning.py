@@ -125,7 +125,7 @@ def copied(fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     """The bundle where `mini` is looked for, with room for other files."""
     for file in fresh.iterdir():
         (tmp_path / file.name).symlink_to(file)
-    monkeypatch.setattr(checkpoint_source, "BUNDLED_FOLDER", tmp_path)
+    monkeypatch.setattr(checkpoint_source, "BUNDLED_MODEL", tmp_path)
     return tmp_path
 
 

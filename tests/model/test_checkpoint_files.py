@@ -12,9 +12,10 @@ import pytest
 from checkpoints import edit_json, hub_checkpoint, linked, replace_file, write_json
 from safetensors.torch import load_file, save_file
 
+from adaspark.assets import BUNDLED_MODEL
 from adaspark.errors import UserError
 from adaspark.model import checkpoint
-from adaspark.model.checkpoint import BUNDLED_FOLDER, load
+from adaspark.model.checkpoint import load
 from adaspark.model.checkpoint_source import Source
 
 INDEX = "model.safetensors.index.json"
@@ -279,7 +280,7 @@ def test_nothing_is_read_of_the_weights_before_the_rest_is_right(
 
 
 def test_the_bundle_is_restored_by_git(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "git checkout -- assets/mini" in Source("mini", BUNDLED_FOLDER).remedy("config.json")
+    assert "git checkout -- assets/mini" in Source("mini", BUNDLED_MODEL).remedy("config.json")
 
 
 def test_a_folder_of_the_hub_s_cache_knows_its_name(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ import pytest
 import torch
 from checkpoints import IMAGE_PREPROCESSOR, VIDEO_PREPROCESSOR, write_json
 
+from adaspark.assets import BUNDLED_MODEL
 from adaspark.model.checkpoint_files import UserError
 from adaspark.model.checkpoint_frames import CPU_MAX_TOKENS, frame_settings
-from adaspark.model.checkpoint_source import BUNDLED_FOLDER, Source
+from adaspark.model.checkpoint_source import Source
 from adaspark.model.shown import chosen_sampling, estimate
 from adaspark.video.clip import token_grid
 from adaspark.video.sampling import Sampling
@@ -111,7 +112,7 @@ def test_what_a_cpu_takes_away_is_said(tmp_path: Path) -> None:
 
 
 def test_the_bundled_model_s_own_sampling_is_the_same_everywhere() -> None:
-    source = Source("mini", BUNDLED_FOLDER)
+    source = Source("mini", BUNDLED_MODEL)
     here, there = (frame_settings(source, device).sampling for device in (CPU, CUDA))
     assert here == there == Sampling(fps=4.0, max_frames=64, min_pixels=3136, max_pixels=50176)
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from adaspark.assets import BUNDLED_MODEL
 from adaspark.errors import UserError
-from adaspark.model.checkpoint_source import BUNDLED_FOLDER, Source, locate
+from adaspark.model.checkpoint_source import Source, locate
 
 REPO = "Qwen/Qwen2.5-VL-3B-Instruct"
 COMMIT = "66285546d2b821cf421d4f5eb2576359d3770cd3"
@@ -42,7 +43,7 @@ def test_a_hub_name_is_understood(name: str, revision: str | None) -> None:
 
 
 def test_the_bundle_goes_by_its_name() -> None:
-    assert locate("mini").folder == BUNDLED_FOLDER
+    assert locate("mini").folder == BUNDLED_MODEL
 
 
 def test_a_folder_may_be_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

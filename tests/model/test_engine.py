@@ -16,12 +16,12 @@ import torch
 from checkpoints import linked, replace_file
 from models import tokenizer
 
+from adaspark.assets import BUNDLED_MODEL
 from adaspark.errors import UserError
 from adaspark.method.config import AdaSparkConfig
 from adaspark.model import checkpoint as checkpoint_module
 from adaspark.model import engine as engine_module
 from adaspark.model import generation
-from adaspark.model.checkpoint import BUNDLED_FOLDER
 from adaspark.model.engine import Engine
 from adaspark.model.features import FeatureCache, Features
 from adaspark.model.prompt import build_prompt
@@ -398,7 +398,7 @@ def test_the_cache_forgets_the_least_recently_used_and_never_the_newest() -> Non
 
 
 def test_a_checkpoint_may_bring_its_configuration(tmp_path: Path) -> None:
-    folder = linked(tmp_path / "copy", BUNDLED_FOLDER)
+    folder = linked(tmp_path / "copy", BUNDLED_MODEL)
     replace_file(folder / "adaspark.json", b'{"cube": [2, 3, 4], "ffn_top_p": 0.25}')
     loaded = checkpoint_module.load(str(folder), device="cpu")
     assert loaded.config == AdaSparkConfig((2, 3, 4), ffn_top_p=0.25)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from adaspark.assets import BUNDLED_MODEL
 from adaspark.errors import UserError
 from adaspark.eval.families.controls import BLIND, SHUFFLED, as_shown
 from adaspark.eval.families.report import draw
@@ -24,11 +25,11 @@ from adaspark.eval.harness.runner import Runner
 from adaspark.eval.report.tables import Table
 from adaspark.mini.questions.families import FAMILIES, Question, check_family
 from adaspark.model import checkpoint
-from adaspark.model.checkpoint import BUNDLED, BUNDLED_FOLDER, BUNDLED_SPARSE
+from adaspark.model.checkpoint import BUNDLED, BUNDLED_SPARSE
 
 __all__ = ["Plan", "draw", "run", "summarise"]
 
-SPARSE_WEIGHTS = BUNDLED_FOLDER / "sparse.safetensors"
+SPARSE_WEIGHTS = BUNDLED_MODEL / "sparse.safetensors"
 
 
 @dataclass(frozen=True)

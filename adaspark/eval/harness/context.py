@@ -9,11 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from adaspark.assets import BUNDLED_MODEL
 from adaspark.errors import UserError
 from adaspark.eval.harness.runner import Runner
 from adaspark.eval.report.results import Results, fingerprint
 from adaspark.method.config import AdaSparkConfig
-from adaspark.model.checkpoint import BUNDLED, BUNDLED_FOLDER, BUNDLED_SPARSE, Checkpoint
+from adaspark.model.checkpoint import BUNDLED, BUNDLED_SPARSE, Checkpoint
 
 Job = TypeVar("Job")
 Value = TypeVar("Value")
@@ -74,7 +75,7 @@ def weights_of(model: str) -> dict[str, str]:
 
     Raises UserError for a name that is neither bundled nor a folder with weights.
     """
-    folder = BUNDLED_FOLDER if model in (BUNDLED, BUNDLED_SPARSE) else Path(model)
+    folder = BUNDLED_MODEL if model in (BUNDLED, BUNDLED_SPARSE) else Path(model)
     found = {path.name: fingerprint(path) for path in sorted(folder.glob("*.safetensors"))}
     if not found:
         raise UserError(

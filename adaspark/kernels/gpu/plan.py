@@ -24,8 +24,8 @@ from adaspark.kernels.gpu_thresholds import Thresholds
 class TilePlan:
     """The work of each tile of `size` rows.
 
-    `selected` int32 [H, W, C] as `block_selection` makes it; `attending_rows` uint8 [H, T, C] counts
-    the rows of a tile that selected a cube; `min_rows` int32 [H]: an entry of fewer rows is
+    `selected` int32 [H, W, C] as `block_selection` has; `attending_rows` uint8 [H, T, C] counts the
+    rows of a tile that selected a cube; `min_rows` int32 [H]: an entry of fewer rows is
     gathered. `cubes` int32 [H, T, C] begins with the cubes that a tile computes, ascending;
     `counts` int32 [H, T, 2] says how many of them all its rows see whole, and how many there are.
     """

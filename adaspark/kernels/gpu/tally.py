@@ -160,7 +160,7 @@ def tally(
 ) -> Tally:
     """The sums of a chunk whose heads are not grouped.
 
-    `selected` int32 [H, W, C] as `block_selection` makes it, `entropies` fp32 [H, R], `executed` int64
+    `selected` int32 [H, W, C] as `block_selection` has, `entropies` fp32 [H, R], `executed` int64
     [H, R] keys multiplied with each row. Selections and keys of one head stand for those of all.
     """
     heads, groups, cubes = selected.shape

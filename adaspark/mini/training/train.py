@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 
+from adaspark.assets import BUNDLED_MODEL
 from adaspark.errors import UserError
 from adaspark.mini.training.config import TrainConfig
 from adaspark.mini.training.sparse_tuning import SparseTrainer
 from adaspark.mini.training.stages import STAGES
 from adaspark.mini.training.trainer import Trainer
-from adaspark.model.checkpoint import BUNDLED_FOLDER, own_config
+from adaspark.model.checkpoint import own_config
 
 GPU_TOKENS, GPU_WORKERS = 65536, 8
 TUNING_STEPS, TUNING_RATE, TUNING_WARMUP = 800, 3e-4, 50
@@ -51,7 +52,7 @@ def main(args: Any) -> int:
         config = replace(config, tokens=GPU_TOKENS, workers=GPU_WORKERS)
     source = None if args.source is None else Path(args.source)
     if args.sparse:
-        train(sparse_trainer(config, source or BUNDLED_FOLDER, steps=args.steps or TUNING_STEPS))
+        train(sparse_trainer(config, source or BUNDLED_MODEL, steps=args.steps or TUNING_STEPS))
     else:
         first = STAGES[0 if source is None else -1].name if args.stage is None else args.stage
         train(Trainer(replace(config, weights=source, first_stage=_stage_index(first))))
@@ -82,4 +83,4 @@ def sparse_trainer(config: TrainConfig, source: Path, *, steps: int) -> SparseTr
         learning_rate=TUNING_RATE,
         warmup_steps=TUNING_WARMUP,
     )
-    return SparseTrainer(config, own_config(source if source.is_dir() else BUNDLED_FOLDER))
+    return SparseTrainer(config, own_config(source if source.is_dir() else BUNDLED_MODEL))
