@@ -62,7 +62,7 @@ def test_pruned_tokens_are_counted_named_and_drawn_where_they_stood(studio: Page
     )
     expect(place.get_by_role("row", name="Visual tokens")).to_contain_text(" of ")
     expect(place.get_by_role("columnheader", name="Pruned to")).to_be_visible()
-    assert scene(studio)["mode"] == "difference"
+    studio.wait_for_function("adaspark.scene().mode === 'difference'")
 
 
 def test_a_pinned_run_is_compared_with_each_run_that_follows(studio: Page) -> None:
