@@ -23,11 +23,11 @@ from triton.compiler import CompiledKernel
 from triton.runtime import driver
 
 from adaspark.bench.gpu.planted_selections import video_sequence
-from adaspark.kernels import gpu_rows
 from adaspark.kernels.gpu import attention as gpu_attention
 from adaspark.kernels.gpu import block_selection, gather_kernel, tile_kernel
 from adaspark.kernels.gpu import ffn as gpu_ffn
 from adaspark.kernels.gpu import plan as gpu_plan
+from adaspark.kernels.gpu import rows as gpu_rows
 from adaspark.kernels.gpu import tables as gpu_tables
 from adaspark.method.rules import Rule, top_p
 from adaspark.method.sequence import SequenceMap

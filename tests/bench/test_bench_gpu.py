@@ -25,7 +25,7 @@ from adaspark.kernels.backend import use_backend
 from adaspark.kernels.gpu import plan as gpu_plan
 from adaspark.kernels.gpu import tables as gpu_tables
 from adaspark.kernels.gpu import tile_kernel
-from adaspark.kernels.gpu_thresholds import MEASURED
+from adaspark.kernels.gpu.thresholds import MEASURED
 from adaspark.method.rules import top_p
 
 DEVICE = torch.device(interpreted.DEVICE)

@@ -14,7 +14,7 @@ from torch import Tensor
 from adaspark.kernels.gpu import attention as gpu_attention
 from adaspark.kernels.gpu import gather_kernel
 from adaspark.kernels.gpu import tables as gpu_tables
-from adaspark.kernels.gpu_thresholds import MEASURED, Thresholds, TileShape
+from adaspark.kernels.gpu.thresholds import MEASURED, Thresholds, TileShape
 from adaspark.method.attention import Choice
 from adaspark.method.rules import CUBE_RULES, Rule, top_p
 from adaspark.method.sequence import Segment, SequenceMap

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from adaspark.kernels.gpu import attention as gpu_attention
 from adaspark.kernels.gpu import decode_attention, decode_selection
-from adaspark.kernels.gpu_thresholds import Thresholds
+from adaspark.kernels.gpu.thresholds import Thresholds
 from adaspark.method import attention
 from adaspark.method.rules import top_p
 from adaspark.method.selection import nucleus

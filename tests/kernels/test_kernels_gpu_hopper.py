@@ -21,7 +21,7 @@ from test_kernels_gpu import BIG, poison, run  # noqa: F401
 
 from adaspark.kernels.gpu import hopper_loading
 from adaspark.kernels.gpu import loading as gpu_loading
-from adaspark.kernels.gpu_thresholds import Thresholds
+from adaspark.kernels.gpu.thresholds import Thresholds
 
 SHARED_BYTES = 227 * 1024
 """Most that a program may ask for on Hopper (CUDA's programming guide)."""

@@ -17,7 +17,7 @@ from adaspark import record, sparsify
 from adaspark.kernels.backend import Implementation, use_backend
 from adaspark.kernels.gpu import attention as gpu_attention
 from adaspark.kernels.gpu import loading as gpu_loading
-from adaspark.kernels.gpu_thresholds import Thresholds
+from adaspark.kernels.gpu.thresholds import Thresholds
 from adaspark.method.config import AdaSparkConfig
 from adaspark.model import halves
 from adaspark.trace.trace import Trace

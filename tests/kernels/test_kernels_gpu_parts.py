@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_kernels_gpu import SMALL, on_device
 
-from adaspark.kernels import gpu_rows
 from adaspark.kernels.gpu import attention as gpu_attention
 from adaspark.kernels.gpu import block_selection
 from adaspark.kernels.gpu import ffn as gpu_ffn
 from adaspark.kernels.gpu import nucleus as gpu_nucleus
+from adaspark.kernels.gpu import rows as gpu_rows
 from adaspark.kernels.gpu import tables as gpu_tables
 from adaspark.method import ffn
 from adaspark.method.rules import TOKEN_RULES, Rule, top_p

@@ -11,7 +11,7 @@ from geometry import ODD, Scene, tensors
 from test_kernels_gpu import BIG, on_device, poison  # noqa: F401
 
 from adaspark.kernels.gpu import attention as gpu_attention
-from adaspark.kernels.gpu_thresholds import Thresholds
+from adaspark.kernels.gpu.thresholds import Thresholds
 from adaspark.method.attention import Choice
 from adaspark.method.rules import Rule, top_p
 from adaspark.method.selection import entropy

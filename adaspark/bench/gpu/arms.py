@@ -18,12 +18,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import linear, scaled_dot_product_attention, silu
 
 from adaspark.bench.gpu.planted_selections import TEXT, Planted, video_sequence
-from adaspark.kernels import gpu_rows
 from adaspark.kernels.gpu import attention as gpu_attention
 from adaspark.kernels.gpu import dispatch as gpu_dispatch
 from adaspark.kernels.gpu import ffn as gpu_ffn
+from adaspark.kernels.gpu import rows as gpu_rows
 from adaspark.kernels.gpu import tables as gpu_tables
-from adaspark.kernels.gpu_thresholds import MEASURED, Thresholds
+from adaspark.kernels.gpu.thresholds import MEASURED, Thresholds
 from adaspark.method.ffn import norms_of
 from adaspark.method.rules import Rule, top_p
 from adaspark.method.sequence import SequenceMap

@@ -19,9 +19,9 @@ from adaspark.errors import UserError
 from adaspark.kernels.gpu import dispatch as gpu_dispatch
 from adaspark.kernels.gpu import plan as gpu_plan
 from adaspark.kernels.gpu import tables as gpu_tables
+from adaspark.kernels.gpu.rows import Rows
 from adaspark.kernels.gpu.tables import WORD, KeyBlocks
-from adaspark.kernels.gpu_rows import Rows
-from adaspark.kernels.gpu_thresholds import MEASURED
+from adaspark.kernels.gpu.thresholds import MEASURED
 
 BLOCK = 128
 CUBE_TOKENS, DENSITIES, INFLATIONS = 128, (0.1, 0.3), (1.0, 2.0)

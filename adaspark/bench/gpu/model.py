@@ -20,7 +20,7 @@ from adaspark.bench.gpu.planted_selections import CUBES, SIDE, TEXT, Planted, vi
 from adaspark.errors import UserError
 from adaspark.kernels.backend import Implementation, use_backend
 from adaspark.kernels.gpu import attention as gpu_attention
-from adaspark.kernels.gpu_thresholds import MEASURED
+from adaspark.kernels.gpu.thresholds import MEASURED
 from adaspark.method.config import AdaSparkConfig
 from adaspark.model.prompt import VIDEO
 from adaspark.model.qwen import restore, sparsify

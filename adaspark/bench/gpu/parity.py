@@ -14,7 +14,7 @@ from adaspark.kernels.gpu import dispatch as gpu_dispatch
 from adaspark.kernels.gpu import ffn as gpu_ffn
 from adaspark.kernels.gpu import loading as gpu_loading
 from adaspark.kernels.gpu import tables as gpu_tables
-from adaspark.kernels.gpu_thresholds import Thresholds
+from adaspark.kernels.gpu.thresholds import Thresholds
 from adaspark.method import attention, ffn
 from adaspark.method.attention import Choice
 from adaspark.method.rules import top_p

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from adaspark.kernels.gpu.rows import Rows, chunks
 from adaspark.kernels.gpu.tables import WORD, KeyBlocks, pack
-from adaspark.kernels.gpu_rows import Rows, chunks
 from adaspark.method.sequence import SequenceMap
 
 SIDE = 16  # merged tokens a row and a column: 448 x 448 pixels

@@ -16,11 +16,11 @@ from torch import Tensor
 from adaspark.kernels.gpu import block_selection, decode_attention, decode_selection, dispatch
 from adaspark.kernels.gpu.ffn import sparse_ffn
 from adaspark.kernels.gpu.plan import count_attending
+from adaspark.kernels.gpu.report import report, report_new_text, text_choices
+from adaspark.kernels.gpu.rows import Rows, chunks
 from adaspark.kernels.gpu.tables import NO_TOKEN, WORD, KeyBlocks, Source, pack
 from adaspark.kernels.gpu.tally import tally, write_entropies
-from adaspark.kernels.gpu_report import report, report_new_text, text_choices
-from adaspark.kernels.gpu_rows import Rows, chunks
-from adaspark.kernels.gpu_thresholds import MEASURED, Thresholds
+from adaspark.kernels.gpu.thresholds import MEASURED, Thresholds
 from adaspark.method.attention import Observer, cube_probs
 from adaspark.method.rules import Rule
 from adaspark.method.selection import entropy, keep_cubes

@@ -17,12 +17,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from adaspark.kernels.gpu.arguments import Strided
 from adaspark.kernels.gpu.nucleus import nucleus
+from adaspark.kernels.gpu.rows import Rows
 from adaspark.kernels.gpu.tables import WORD, KeyBlocks
 from adaspark.kernels.gpu.tally import write_entropies
-from adaspark.kernels.gpu_arguments import Strided
-from adaspark.kernels.gpu_rows import Rows
-from adaspark.kernels.gpu_thresholds import MEASURED, Thresholds
+from adaspark.kernels.gpu.thresholds import MEASURED, Thresholds
 
 MAX_CUBES = 2**15
 """The most cubes whose scores for one row fit the registers of a program."""

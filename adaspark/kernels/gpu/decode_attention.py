@@ -16,9 +16,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from adaspark.kernels.gpu.arguments import Strided
 from adaspark.kernels.gpu.device import NOTHING, load_block, online_softmax_update
 from adaspark.kernels.gpu.tables import KeyBlocks
-from adaspark.kernels.gpu_arguments import Strided
 from adaspark.method.sequence import SequenceMap
 
 MIN_ROWS = 16

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from adaspark.kernels.gpu import gather_kernel, hopper_loading, tile_kernel
 from adaspark.kernels.gpu.plan import TilePlan, plan
+from adaspark.kernels.gpu.rows import Rows
 from adaspark.kernels.gpu.tables import KeyBlocks, Source, shape_for
-from adaspark.kernels.gpu_rows import Rows
-from adaspark.kernels.gpu_thresholds import MEASURED, Thresholds
+from adaspark.kernels.gpu.thresholds import MEASURED, Thresholds
 
 
 def attend(

@@ -16,11 +16,11 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from adaspark.kernels.gpu.arguments import Strided
 from adaspark.kernels.gpu.device import NOTHING, load_block, online_softmax_update, popcount
 from adaspark.kernels.gpu.plan import TilePlan
+from adaspark.kernels.gpu.rows import Rows
 from adaspark.kernels.gpu.tables import WORD, KeyBlocks, Pairs, Source
-from adaspark.kernels.gpu_arguments import Strided
-from adaspark.kernels.gpu_rows import Rows
 
 GATHERED_ROWS = 64
 """The most rows multiplied with a cube at a time."""

@@ -15,9 +15,9 @@ import triton.language as tl
 from torch import Tensor
 
 from adaspark.kernels.gpu.device import popcount
+from adaspark.kernels.gpu.rows import Rows
 from adaspark.kernels.gpu.tables import WORD, KeyBlocks
-from adaspark.kernels.gpu_rows import Rows
-from adaspark.kernels.gpu_thresholds import Thresholds
+from adaspark.kernels.gpu.thresholds import Thresholds
 
 
 @dataclass(frozen=True, eq=False)

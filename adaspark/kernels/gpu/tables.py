@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from adaspark.kernels.gpu_thresholds import MEASURED, Thresholds, TileShape
+from adaspark.kernels.gpu.thresholds import MEASURED, Thresholds, TileShape
 from adaspark.method.layout import CubeLayout
 from adaspark.method.sequence import SequenceMap
 

@@ -13,7 +13,7 @@ import triton.language as tl
 from torch import Tensor
 
 from adaspark.kernels.gpu.device import popcount
-from adaspark.kernels.gpu_rows import Rows
+from adaspark.kernels.gpu.rows import Rows
 from adaspark.method.layout import CubeLayout
 from adaspark.method.sequence import Segment
 from adaspark.method.tally import Tally, video_queries

@@ -16,6 +16,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from adaspark.kernels.gpu.arguments import KeyGeometry, Partials, RowGeometry, Selection, Strided
 from adaspark.kernels.gpu.device import (
     NOTHING,
     merge_partials,
@@ -24,16 +25,9 @@ from adaspark.kernels.gpu.device import (
     score_block,
 )
 from adaspark.kernels.gpu.plan import TilePlan
+from adaspark.kernels.gpu.rows import Rows
 from adaspark.kernels.gpu.tables import KeyBlocks, Pairs, Source
-from adaspark.kernels.gpu_arguments import (
-    KeyGeometry,
-    Partials,
-    RowGeometry,
-    Selection,
-    Strided,
-)
-from adaspark.kernels.gpu_rows import Rows
-from adaspark.kernels.gpu_thresholds import TileShape
+from adaspark.kernels.gpu.thresholds import TileShape
 
 MAX_SPLITS = 64
 """The most programs that share the keys of one tile, if tiles are few."""

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from torch import Tensor
 
 from adaspark.kernels.gpu.plan import TilePlan
+from adaspark.kernels.gpu.rows import Rows
 from adaspark.kernels.gpu.tables import KeyBlocks, Pairs
-from adaspark.kernels.gpu_rows import Rows
 
 
 class Strided(NamedTuple):

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from adaspark.kernels.gpu import decode_attention
 from adaspark.kernels.gpu import dispatch as gpu_dispatch
+from adaspark.kernels.gpu.rows import Rows
 from adaspark.kernels.gpu.tables import KeyBlocks, unpack
-from adaspark.kernels.gpu_rows import Rows
 from adaspark.method.attention import Choice, Observer, cube_probs
 from adaspark.method.sequence import Segment, SequenceMap
 from adaspark.method.tally import Tally, TallyObserver
