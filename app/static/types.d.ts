@@ -27,7 +27,7 @@ export interface CalibrationPoint {
   ffn_top_p: number;
 }
 
-/** app/ui.py: `_header`. */
+/** app/page/ui.py: `_header`. */
 export interface HeaderProps {
   value: EngineFacts;
   /** What a link begins with; empty: the page's own address. */
@@ -39,7 +39,7 @@ export interface HeaderProps {
   presets: string[];
 }
 
-/** app/ui.py: the viewer. */
+/** app/page/ui.py: the viewer. */
 export interface ViewerProps {
   value: RunMessage | null;
 }
@@ -51,19 +51,19 @@ export interface SampleCard {
   poster_secs?: number;
 }
 
-/** app/ui.py: `_picker`. */
+/** app/page/ui.py: `_picker`. */
 export interface PickerProps {
   value: PickMessage | null;
   samples: SampleCard[];
   limit_bytes: number;
 }
 
-/** app/ui.py: the answer and its cost. */
+/** app/page/ui.py: the answer and its cost. */
 export interface OutcomeProps {
   bundled: boolean;
 }
 
-/** app/ui.py: `_figures`. */
+/** app/page/ui.py: `_figures`. */
 export interface FiguresProps {
   value: BesideMessage | null;
   plotly_url: string;

@@ -126,8 +126,8 @@ def test_a_models_own_configuration_is_known_before_it_is_loaded(tmp_path: Path)
 PAGE = """
 import json
 from fake_engine import FakeEngine, loading
-from adaspark.config import AdaSparkConfig
-from app.server import Studio
+from adaspark.method.config import AdaSparkConfig
+from app.web.server import Studio
 
 engine = FakeEngine()
 engine.default_config = AdaSparkConfig((2, 2, 2), (0.9, 0.7, 0.3), 0.123)

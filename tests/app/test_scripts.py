@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import pytest
+from paths import ROOT
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -15,7 +16,6 @@ from starlette.testclient import TestClient
 
 from app.page import scripts, templates
 
-ROOT = Path(__file__).parents[1]
 FILES = scripts.files()
 
 
@@ -119,7 +119,9 @@ def test_the_entrance_imports_the_entry() -> None:
 
 
 def test_gradio_calls_what_the_page_has_and_the_page_has_what_gradio_calls() -> None:
-    python = "".join((ROOT / "app" / name).read_text("utf-8") for name in ("ui.py", "dials.py"))
+    python = "".join(
+        (ROOT / "app/page" / name).read_text("utf-8") for name in ("ui.py", "controls.py")
+    )
     called = set(re.findall(r'\b(?:call|returning)\(\s*"(\w+)"', python))
     called |= set(re.findall(r'"(mount\w+)"', python))
     table = re.search(r"const CALLS = \{(.*?)\n\};", FILES[scripts.ENTRY], re.S)

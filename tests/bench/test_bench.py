@@ -27,12 +27,12 @@ def test_parity_holds() -> None:
 def test_no_figure_from_a_broken_backend(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    right = attention.tiles.attend
+    right = attention.query_tiles.attend
 
     def wrong(*args: Any) -> torch.Tensor:
         return right(*args) + 1e-3
 
-    monkeypatch.setattr(attention.tiles, "attend", wrong)
+    monkeypatch.setattr(attention.query_tiles, "attend", wrong)
     out = tmp_path / "bench.json"
     assert run(tokens=[128], repeats=1, quick=True, json_path=str(out)) == 1
     assert "no figures" in capsys.readouterr().out

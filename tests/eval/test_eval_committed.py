@@ -41,7 +41,7 @@ def test_their_tables_follow_from_their_items(folder: Path, tmp_path: Path) -> N
     """
     results = load(folder)
     name = results.command.removeprefix("adaspark ").removeprefix("eval ").split()[0]
-    tables = import_module(f"adaspark.eval.{name}").summarise(results.items)
+    tables = import_module(f"adaspark.eval.{name}.run").summarise(results.items)
     results.folder = tmp_path
     results.save(tables)
     kept, again = (

@@ -1,6 +1,6 @@
 /* Small scenes for tests, in Python's format. */
 
-/** Whole numbers below 2 ** bits as viz/packing.py packs them. */
+/** Whole numbers below 2 ** bits as viz/data/packing.py packs them. */
 export function packed(values, bits, shape = [values.length]) {
   const bytes = bits === 16 ? new Uint8Array(Uint16Array.from(values).buffer) : squeezed(values, bits);
   return { dtype: `u${bits}`, shape, data: Buffer.from(bytes).toString("base64") };

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 import pytest
 from coded_clip import write_coded_clip
+from paths import ROOT
 from trace_factory import make_layered_trace, make_trace
 
 from adaspark.trace.meta import Meta
@@ -22,7 +23,7 @@ from viz.palette import DARK, LIGHT, css_variables
 from viz.report import modules, page, svg
 
 NASTY = '</script><img src=x onerror=alert(1)>${alert(1)}`\u2028 & "quoted"'
-VIZ = Path(page.__file__).parent
+VIZ = ROOT / "viz"
 
 
 class Elements(HTMLParser):

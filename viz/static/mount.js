@@ -1,7 +1,7 @@
 /* A viewer on a page. `const viewer = mount(element)`, then:
 
-   - `viewer.setScene(scene, {rev, state, layerSource})` draws a scene of viz/scene.py; a `rev` below the newest is
-     dropped, `layerSource(layer)` promises a viz/detail.py where the scene has none;
+   - `viewer.setScene(scene, {rev, state, layerSource})` draws a scene of viz/data/scene.py; a `rev` below the newest is
+     dropped, `layerSource(layer)` promises a viz/data/layer_detail.py where the scene has none;
    - `viewer.setOther(scene, labelA, labelB)` adds Difference; `setOther(null)` takes it away;
    - `viewer.preview({attn_top_p, ffn_top_p})` re-thresholds what was recorded; null goes back;
    - `viewer.open(url, secs)` shows a video before any run, `viewer.setState(state, message)` says how a run fares,

@@ -1,4 +1,4 @@
-/* Packed tables of viz/packing.py, decoded; and steps of viz/levels.py. No DOM. */
+/* Packed tables of viz/data/packing.py, decoded; and steps of viz/data/thresholds.py. No DOM. */
 
 /** @import { Packed, PackedLevels, TopP } from "./types.js" */
 

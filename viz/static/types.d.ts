@@ -6,20 +6,20 @@ export type Compared = "cubes" | "ffn";
 export type Side = "both" | "a" | "b" | "none";
 export type ViewerState = "empty" | "running" | "ready" | "stale" | "error";
 
-/** An array of viz/packing.py: base64, little-endian; u1 to u4 with the first value in the highest bits. */
+/** An array of viz/data/packing.py: base64, little-endian; u1 to u4 with the first value in the highest bits. */
 export interface Packed {
   dtype: "u1" | "u2" | "u4" | "u8" | "u16";
   shape: number[];
   data: string;
 }
 
-/** Levels of viz/levels.py: indices into `steps`, sorted thresholds; a level past the last is never kept. */
+/** Levels of viz/data/thresholds.py: indices into `steps`, sorted thresholds; a level past the last is never kept. */
 export interface PackedLevels {
   steps: number[];
   table: Packed;
 }
 
-/** A layer's detail of viz/detail.py; a table is null where it did not fit. */
+/** A layer's detail of viz/data/layer_detail.py; a table is null where it did not fit. */
 export interface LayerDetail {
   layer: number;
   word_level: PackedLevels | null;
@@ -62,7 +62,7 @@ export interface RunConfig {
   ffn_top_p: TopP;
 }
 
-/** viz/scene.py: all that the viewer draws of a run at first. What the trace's record lacks is left out. */
+/** viz/data/scene.py: all that the viewer draws of a run at first. What the trace's record lacks is left out. */
 export interface Scene {
   version: number;
   config?: RunConfig;
@@ -188,7 +188,7 @@ export interface Phase {
   total: number | null;
 }
 
-/** `summary()` of adaspark/summary.py. */
+/** `summary()` of adaspark/trace/summary.py. */
 export interface Summary {
   answer: string;
   model: string;
@@ -204,7 +204,7 @@ export interface Summary {
   layers: Record<string, number | null>[];
 }
 
-/** app/results.py: the last message of a run. */
+/** app/service/results.py: the last message of a run. */
 export interface FinishedMessage {
   state: "done" | "stopped";
   answer: string;
@@ -231,7 +231,7 @@ export interface Piece {
   same: boolean;
 }
 
-/** app/beside.py: what is shown of each of two runs. */
+/** app/service/side_by_side.py: what is shown of each of two runs. */
 export interface RunSide {
   label: string;
   answer: Piece[];
@@ -244,7 +244,7 @@ export interface RunSide {
   recorded: boolean;
 }
 
-/** A message of Compare or Ablate, app/compare.py and app/ablate.py. */
+/** A message of Compare or Ablate, app/service/compare.py and app/service/ablate.py. */
 export interface BesideMessage {
   state: "running" | "done" | "stopped" | "superseded" | "error";
   run: number;
@@ -258,7 +258,7 @@ export interface BesideMessage {
   after?: number | null;
 }
 
-/** app/videos.py and app/service.py: a chosen video, or why it was refused. */
+/** app/media/videos.py and app/service/service.py: a chosen video, or why it was refused. */
 export interface CardMessage {
   name: string;
   sample: string | null;
@@ -286,13 +286,13 @@ export interface PickMessage extends Partial<CardMessage> {
   chosen?: boolean;
 }
 
-/** app/videos.py: an upload that is still being prepared. */
+/** app/media/videos.py: an upload that is still being prepared. */
 export interface Preview {
   url: string;
   duration_secs: number;
 }
 
-/** app/loading.py: what is running, as far as it is known. */
+/** app/service/deferred_engine.py: what is running, as far as it is known. */
 export interface EngineFacts {
   model: string;
   state: "waiting" | "loading" | "ready" | "failed" | "replay";
