@@ -1,4 +1,4 @@
-"""The rules that both halves share: the smallest set whose mass reaches p, and its rivals.
+"""The rules that both halves share: the smallest set whose mass reaches p, and its baselines.
 
 Pure functions on tensors; `reference.py` holds the slow twins.
 """
@@ -31,18 +31,18 @@ def _kept_by_rule(mass: Tensor, candidates: Tensor, rule: Rule, positions: Tenso
     if rule.name == "top_p":
         return nucleus(mass, rule.amount, candidates=candidates)
     candidates = candidates.expand_as(mass)
-    wanted = _rounded_up(candidates.sum(-1, keepdim=True), rule.amount)
+    count = _rounded_up(candidates.sum(-1, keepdim=True), rule.amount)
     index = torch.arange(mass.shape[-1], device=mass.device)
     if rule.name == "top_k":
-        return _largest(mass, candidates, wanted)
+        return _largest(mass, candidates, count)
     if rule.name == "recent":
-        return _largest(index.to(mass.dtype).expand_as(mass), candidates, wanted)
+        return _largest(index.to(mass.dtype).expand_as(mass), candidates, count)
     if rule.name == "uniform":
-        return _every_nth(candidates, wanted)
+        return _every_nth(candidates, count)
     if rule.name == "random":
         rows = torch.zeros(1, dtype=torch.long) if positions is None else positions
         drawn = _drawn(rows.to(mass.device)[:, None], index)
-        return _largest(drawn.to(mass.dtype).expand_as(mass), candidates, wanted)
+        return _largest(drawn.to(mass.dtype).expand_as(mass), candidates, count)
     raise ValueError(f"Unknown rule {rule.name!r}.")
 
 
@@ -94,8 +94,8 @@ def _largest(values: Tensor, candidates: Tensor, count: Tensor) -> Tensor:
 def _down_to(values: Tensor, least: Tensor, count: Tensor) -> Tensor:
     """Entries above `least`, and of those equal to it the first ones, up to `count` in all."""
     above, ties = values > least, values == least
-    wanted = count - above.sum(-1, keepdim=True)
-    return above | (ties & (ties.cumsum(-1) <= wanted))
+    count = count - above.sum(-1, keepdim=True)
+    return above | (ties & (ties.cumsum(-1) <= count))
 
 
 def _every_nth(candidates: Tensor, count: Tensor) -> Tensor:

@@ -41,8 +41,8 @@ class Call:
     recorders: list[Recorder]
     done: set[tuple[str, int]] = field(default_factory=set)
 
-    def heard(self, half: str, layer: int) -> list[Recorder]:
-        """Who is to be told of a layer's half: nobody when it is computed again for gradients."""
+    def recording(self, half: str, layer: int) -> list[Recorder]:
+        """The recorders of a layer's half: none if it is computed again for gradients."""
         if (half, layer) in self.done:
             return []
         self.done.add((half, layer))
@@ -138,9 +138,9 @@ def _has_cache(text: Any, given: Mapping[str, Any]) -> bool:
     """Whether the text model will have a cache: it then takes a row for one sample."""
     if given.get("past_key_values") is not None:
         return True
-    wanted = given.get("use_cache")
-    wanted = getattr(text.config, "use_cache", False) if wanted is None else wanted
-    return bool(wanted) and not (text.training and getattr(text, "gradient_checkpointing", False))
+    asked = given.get("use_cache")
+    asked = getattr(text.config, "use_cache", False) if asked is None else asked
+    return bool(asked) and not (text.training and getattr(text, "gradient_checkpointing", False))
 
 
 def _check_layers(layers: list[Any]) -> None:
@@ -151,7 +151,7 @@ def _check_layers(layers: list[Any]) -> None:
 
 
 def _tell(model: Any, call: Call, ids: Tensor | None) -> None:
-    """Recorders hear of the prompt: of a batch, of its first."""
+    """Begin or continue the recordings with the prompt; of a batch, with its first."""
     patch, session = call.patch, call.session
     first = session.rows[0][0]
     new = first.sequence.length - first.start

@@ -202,10 +202,10 @@ def _check_loaded(source: Source, info: dict[str, Any], *, extras_matter: bool) 
         )
     if wrong := {str(key[0]): key[1:] for key in info["mismatched_keys"]}:
         name, shapes = next(iter(sorted(wrong.items())))
-        held, wanted = (tuple(shape) for shape in shapes)
+        held, expected = (tuple(shape) for shape in shapes)
         raise UserError(
             f"{source.name} holds {len(wrong):,} weights of another shape than its config.json "
-            f"says, such as {name}, {held} for {wanted}: {source.remedy()}."
+            f"says, such as {name}, {held} for {expected}: {source.remedy()}."
         )
 
 

@@ -83,10 +83,10 @@ def check_weights(source: Source) -> None:
         refuse_pointer(source, path)
         if path.suffix == ".safetensors":
             held = _tensors(source, path)
-            wanted = listed.get(name, held)
-            if lacking := wanted - held:
+            expected = listed.get(name, held)
+            if lacking := expected - held:
                 raise unusable(source, name, f"lacks {some(lacking)}, which its index lists")
-            if unlisted := held - wanted:
+            if unlisted := held - expected:
                 what = f"does not list {some(unlisted)}, which {name} holds"
                 raise unusable(source, _INDEXES[0], what)
 

@@ -58,9 +58,9 @@ def fetch_weights(source: Source) -> None:
     """Bring the weights into the source's folder; nothing to do where they are there."""
     if source.repo is None:
         return
-    wanted = weight_files(source)
-    if not wanted or not all((source.files / name).is_file() for name in wanted):
-        _download(source, wanted or _WEIGHTS)
+    files = weight_files(source)
+    if not files or not all((source.files / name).is_file() for name in files):
+        _download(source, files or _WEIGHTS)
 
 
 def fetch(source: Source, patterns: Sequence[str]) -> None:

@@ -51,17 +51,15 @@ class Source:
         """What to do where `file` (the whole checkpoint if empty) is missing or damaged."""
         if self.repo is not None:
             revision = f" --revision {shlex.quote(self.revision)}" if self.revision else ""
-            wanted = f"{self.repo} {file}".strip()
-            return f"fetch it again: hf download {wanted}{revision} --force-download"
+            what = f"{self.repo} {file}".strip()
+            return f"fetch it again: hf download {what}{revision} --force-download"
         if self.name in BUNDLES:
             return "restore assets/mini: git checkout -- assets/mini"
         known = _CACHED.search(self.files.absolute().as_posix())
-        wanted = f"{'/'.join(known.groups()) if known else 'ORG/NAME'} {file}".strip()
+        what = f"{'/'.join(known.groups()) if known else 'ORG/NAME'} {file}".strip()
         place = "" if known else f" --local-dir {shlex.quote(str(self.folder))}"
         flags = f"{place} --force-download"
-        return (
-            f"copy it again from where it came from, or from the hub: hf download {wanted}{flags}"
-        )
+        return f"copy it again from where it came from, or from the hub: hf download {what}{flags}"
 
 
 def locate(name: str) -> Source:

@@ -67,7 +67,7 @@ class Engine:
         """
         chosen = chosen_sampling(self._checkpoint.sampling, **sampling)
         info = probe(path, limits, fps=chosen.fps)
-        return estimate(info, chosen, most_tokens=sampling.get("max_video_tokens"))
+        return estimate(info, chosen, max_tokens=sampling.get("max_video_tokens"))
 
     def ask(
         self,

@@ -26,7 +26,7 @@ def attend(
 
     None where every cube is kept: the stock function then computes, and recorders know already.
     """
-    rule, recorders = call.patch.rule(layer), call.heard("attention", layer)
+    rule, recorders = call.patch.rule(layer), call.recording("attention", layer)
     observe = _observer(call, layer, recorders) if recorders else None
     if rule.keeps_all:
         if observe is not None:
@@ -63,7 +63,7 @@ def feed(
     """AdaS-FFN: `hidden` [B, S, h] enters `whole`, the MLP; `norms` fp32 [B, S] are those of the
     residual stream. Returns the branch's output [B, S, h].
     """
-    rule, recorders = call.patch.config.ffn_in(layer), call.heard("FFN", layer)
+    rule, recorders = call.patch.config.ffn_in(layer), call.recording("FFN", layer)
     if rule.keeps_all:
         passed = whole(hidden)
         if recorders:

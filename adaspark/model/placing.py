@@ -93,8 +93,8 @@ class Arguments:
         for first in range(0, self.count, ROWS_AT_ONCE):
             part = seen[:, first : first + ROWS_AT_ONCE]
             query = self.past + first + torch.arange(part.shape[1], device=seen.device)
-            wanted = is_real[:, None] & (key <= query[:, None])
-            if bool(((part != wanted) & is_real[:, query, None]).any()):
+            causal = is_real[:, None] & (key <= query[:, None])
+            if bool(((part != causal) & is_real[:, query, None]).any()):
                 raise CannotPlace("the attention mask is not the usual [batch, tokens]")
         return is_real[:, :length]
 
@@ -178,8 +178,8 @@ class Shapes:
             return known
         if self.grids is not None:
             return self.grids
-        told = "3-D position_ids" if self.has_types else "mm_token_type_ids"
-        raise CannotPlace(f"neither video_grid_thw nor {told} give the video's shape")
+        missing = "3-D position_ids" if self.has_types else "mm_token_type_ids"
+        raise CannotPlace(f"neither video_grid_thw nor {missing} give the video's shape")
 
 
 def _shared_out(grids: list[Grid] | None, counts: list[int]) -> list[list[Grid] | None]:

@@ -36,11 +36,11 @@ def sparsify(
     model's own configuration are untouched; `restore` undoes it. Raises UserError for any other
     model, and for thresholds of another number of layers.
     """
-    base, wanted = base_of(model), _configured(config)
+    base, chosen = base_of(model), _configured(config)
     interventions = tuple(sorted((forced or {}).items()))
-    wanted.check_layers(len(base.language_model.layers))
-    patch = patch_of(base) or Patch(wanted)
-    patch.config, patch.forced = wanted, interventions
+    chosen.check_layers(len(base.language_model.layers))
+    patch = patch_of(base) or Patch(chosen)
+    patch.config, patch.forced = chosen, interventions
     attach(base, patch)
     return model
 
@@ -56,10 +56,11 @@ def restore(model: Any) -> Any:
 def record(model: Any) -> Iterator[Trace]:
     """Record what a sparsified model decides: `with record(model) as trace: model.generate(...)`.
 
-    It hears the calls of this model whichever thread makes them; a thread with recordings of its
-    own is heard by those alone. The trace is complete when the block ends and holds the last
-    prompt that was prefilled in it (of a batch, its first row). Outputs do not change by a bit.
-    Warns where there was nothing to hear.
+    It records the calls of this model whichever thread makes them; those of a thread with
+    recordings of its own go to these alone. The trace is complete when the block ends and holds
+    the last prompt that was prefilled in it (of a batch, its first row). Outputs do not change by a
+    bit.
+    Warns if there was nothing to record.
     """
     patch = _patch_of(model)
     if patch is None:

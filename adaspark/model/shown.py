@@ -41,8 +41,8 @@ def chosen_sampling(
     return replace(own, **{name: value for name, value in changes.items() if value is not None})
 
 
-def estimate(info: VideoInfo, sampling: Sampling, *, most_tokens: int | None = None) -> Estimate:
-    """What a video takes under a sampling. `most_tokens` is a limit that somebody asked for.
+def estimate(info: VideoInfo, sampling: Sampling, *, max_tokens: int | None = None) -> Estimate:
+    """What a video takes under a sampling. `max_tokens` is a limit that somebody asked for.
 
     Raises UserError where the smallest frames take more than that.
     """
@@ -54,12 +54,12 @@ def estimate(info: VideoInfo, sampling: Sampling, *, most_tokens: int | None = N
         frames,
         grid[2] * sampling.factor,
         grid[1] * sampling.factor,
-        note="" if most_tokens else _note(info, sampling, grid),
+        note="" if max_tokens else _note(info, sampling, grid),
     )
-    if most_tokens is not None and found.video_tokens > most_tokens:
+    if max_tokens is not None and found.video_tokens > max_tokens:
         raise UserError(
             f"{frames:,} frames of this video take {found.video_tokens:,} tokens at their smallest "
-            f"and max_video_tokens is {most_tokens:,}: show fewer frames, or lower min_pixels."
+            f"and max_video_tokens is {max_tokens:,}: show fewer frames, or lower min_pixels."
         )
     return found
 

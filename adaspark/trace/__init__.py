@@ -1,1 +1,1 @@
-"""What a run decided: recorded, kept, counted and told."""
+"""What a run decided: recorded, kept, counted and summed up."""

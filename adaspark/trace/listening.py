@@ -14,7 +14,7 @@ _opened: ContextVar[tuple[Recorder, ...]] = ContextVar("adaspark_recorders", def
 
 
 def listening(recorders: list[Recorder]) -> list[Recorder]:
-    """Of a model's recorders those that hear a call made here.
+    """Of a model's recorders those of a call made here.
 
     Those opened in this context alone, if there are any, so that requests in several threads do
     not mix; else all of them: the call may come from a thread that the recording started.
@@ -36,4 +36,4 @@ def recording(recorders: list[Recorder]) -> Iterator[Trace]:
         _opened.reset(token)
         recorder.finish()
     if (why := recorder.silence) is not None:
-        warnings.warn(f"record(model) heard no prompt: {why}.", stacklevel=5)
+        warnings.warn(f"record(model) recorded no prompt: {why}.", stacklevel=5)

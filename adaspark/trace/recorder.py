@@ -104,7 +104,7 @@ class Recorder:
 
     @property
     def silence(self) -> str | None:
-        """Why nothing was heard where something was to be expected, as the end of a sentence."""
+        """Why nothing was recorded although something was expected, as the end of a sentence."""
         if not self.is_called:
             return "this model was not called inside the block"
         return self._silence if self.run is None else None

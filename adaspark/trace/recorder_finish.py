@@ -1,4 +1,4 @@
-"""The end of a recording: what was heard is reduced, packed and copied to the host."""
+"""The end of a recording: what was recorded is reduced, packed and copied to the host."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ class Kept(NamedTuple):
     ratios: Tensor
 
 
-def finish(heard: Recorder, sequence: SequenceMap) -> None:
+def finish(recorder: Recorder, sequence: SequenceMap) -> None:
     """Fill the arrays of the recorder's trace."""
-    layout, trace = sequence.layout, heard.trace
-    trace.meta.words = heard.words
+    layout, trace = sequence.layout, recorder.trace
+    trace.meta.words = recorder.words
     trace.cube_from_token = layout.cube_from_token.cpu().numpy().astype(np.int32)
     trace.bounds = layout.bounds.numpy().astype(np.int32)
-    trace.query_cubes = heard.query_cubes.astype(np.int32)
+    trace.query_cubes = recorder.query_cubes.astype(np.int32)
     trace.frame_times = np.full((sum(grid[0] for grid in trace.meta.grids), 2), np.nan)
-    _finish_attention(trace, heard.layers, layout.cube_sizes.cpu().numpy())
-    _finish_words(trace, heard.layers)
-    _finish_ffn(trace, heard.layers, sequence)
+    _finish_attention(trace, recorder.layers, layout.cube_sizes.cpu().numpy())
+    _finish_words(trace, recorder.layers)
+    _finish_ffn(trace, recorder.layers, sequence)
     trace.meta.counts = Counts(
-        tokens=len(sequence.video_positions) + heard.prompt_words,
-        text_tokens=heard.prompt_words,
-        weighed_pairs=sum(layer.weighed_pairs for layer in heard.layers),
+        tokens=len(sequence.video_positions) + recorder.prompt_words,
+        text_tokens=recorder.prompt_words,
+        weighed_pairs=sum(layer.weighed_pairs for layer in recorder.layers),
     )
     for name in ("computed_pairs", "executed_pairs", "causal_pairs"):
-        counts = [getattr(layer, name) for layer in heard.layers]
+        counts = [getattr(layer, name) for layer in recorder.layers]
         setattr(trace, name, np.array(counts, np.int64))
 
 

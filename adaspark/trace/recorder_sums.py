@@ -34,10 +34,10 @@ def summed_rows(tally: Tally, query_cubes: NDArray[np.int64]) -> tuple[slice, Te
     """The rows of the table of shares that a tally adds to, and what it adds."""
     first, count = tally.first_cube, len(tally.attended)
     rows = slice(*np.searchsorted(query_cubes, (first, first + count)))
-    wanted = query_cubes[rows] - first
-    if len(wanted) == count:
+    picked = query_cubes[rows] - first
+    if len(picked) == count:
         return rows, tally.attended
-    index = torch.from_numpy(wanted).to(tally.attended.device)
+    index = torch.from_numpy(picked).to(tally.attended.device)
     return rows, tally.attended.index_select(0, index)
 
 

@@ -153,8 +153,8 @@ class Trace:
                         f"it has trace schema {version!r}, this version reads "
                         f"{SCHEMA_VERSION}; record the run again."
                     )
-                wanted = [f for f in fields(cls) if f.name != "meta"]
-                kept = [f for f in wanted if f.name in file or not f.metadata["is_optional"]]
+                expected = [f for f in fields(cls) if f.name != "meta"]
+                kept = [f for f in expected if f.name in file or not f.metadata["is_optional"]]
                 arrays = {f.name: file[f.name] for f in kept}
                 meta = Meta.from_dict(header)
         except UserError as error:

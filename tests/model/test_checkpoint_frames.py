@@ -107,7 +107,7 @@ def test_what_a_cpu_takes_away_is_said(tmp_path: Path) -> None:
     assert "max_video_tokens" in note
     assert estimate(short, found).note == ""
     more = chosen_sampling(found, max_video_tokens=30000)
-    wide = estimate(long, more, most_tokens=30000)
+    wide = estimate(long, more, max_tokens=30000)
     assert wide.note == "" and wide.grid[1:] == (20, 36)
 
 
@@ -134,10 +134,10 @@ def test_one_limit_moves_the_other_along(asked: dict[str, int], pixels: tuple[in
 @pytest.mark.parametrize("tokens", [800, 2000, 5000, 20000])
 def test_asked_for_tokens_are_kept_to(tokens: int) -> None:
     found = chosen_sampling(Sampling(), max_video_tokens=tokens, min_pixels=16 * TOKEN)
-    assert estimate(info(1280, 720, 30), found, most_tokens=tokens).video_tokens <= tokens
+    assert estimate(info(1280, 720, 30), found, max_tokens=tokens).video_tokens <= tokens
 
 
 def test_tokens_that_cannot_be_kept_to_are_refused() -> None:
     found = chosen_sampling(Sampling(), max_video_tokens=1000)
     with pytest.raises(UserError, match="show fewer frames, or lower min_pixels"):
-        estimate(info(1280, 720, 30), found, most_tokens=1000)
+        estimate(info(1280, 720, 30), found, max_tokens=1000)

@@ -195,7 +195,7 @@ def test_a_recording_of_what_ran_dense_says_why(model: Any, inputs: Inputs) -> N
     call = lambda: model.generate(**inputs, max_new_tokens=2, do_sample=False)  # noqa: E731
     told(call)
     with (
-        pytest.warns(UserWarning, match=r"heard no prompt: it ran dense, for neither video_grid"),
+        pytest.warns(UserWarning, match=r"recorded no prompt: it ran dense, for neither video"),
         record(model) as trace,
     ):
         call()

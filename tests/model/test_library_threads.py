@@ -166,7 +166,7 @@ def test_a_prompt_and_the_words_of_another_do_not_mix(model: Any) -> None:
 
 def test_a_recording_without_a_call_says_so(model: Any) -> None:
     with (
-        pytest.warns(UserWarning, match="heard no prompt: this model was not called inside"),
+        pytest.warns(UserWarning, match="recorded no prompt: this model was not called inside"),
         record(model),
     ):
         pass

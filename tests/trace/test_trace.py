@@ -255,7 +255,7 @@ def test_decoding_of_a_prompt_from_before_is_not_recorded(model: Any) -> None:
     with torch.no_grad():
         cache = model(**prompt(GRIDS)).past_key_values
         with (
-            pytest.warns(UserWarning, match=r"heard no prompt: it was prefilled before"),
+            pytest.warns(UserWarning, match=r"recorded no prompt: it was prefilled before"),
             record(model) as trace,
         ):
             model(input_ids=torch.tensor([[3]]), past_key_values=cache)
@@ -353,7 +353,7 @@ def test_recordings_in_two_threads_do_not_mix() -> None:
 def test_another_model_is_not_heard(model: Any) -> None:
     other = sparsify(tiny_model(), AdaSparkConfig((2, 2, 2), P, P))
     with (
-        pytest.warns(UserWarning, match=r"heard no prompt: this model was not called"),
+        pytest.warns(UserWarning, match=r"recorded no prompt: this model was not called"),
         record(model) as trace,
         torch.no_grad(),
     ):
