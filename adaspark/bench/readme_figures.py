@@ -31,7 +31,7 @@ def _families() -> str:
 
 
 def families_table(results: Results) -> str:
-    """Right answers by length, arm and family, with densities and FLOPs, from saved tables."""
+    """Right answers by length, condition and family, densities and FLOPs, from saved tables."""
     answers = [table for table in results.tables if table.title.startswith("Answers, ")]
     costs = next(table.rows for table in results.tables if table.title == "Cost")
     names = [str(row[0]) for row in answers[0].rows]
@@ -40,12 +40,12 @@ def families_table(results: Results) -> str:
     for table, length in zip(answers, dict.fromkeys(row[0] for row in costs), strict=True):
         shares: dict[str, list[Cell]] = {"dense": [1.0, 1.0, 1.0]}
         shares |= {str(row[1]): [row[2], row[4], row[5]] for row in costs if row[0] == length}
-        for arm, (attention, ffn, flops) in shares.items():
-            column = list(table.columns).index(arm)
+        for condition, (attention, ffn, flops) in shares.items():
+            column = list(table.columns).index(condition)
             right = [written(_value(row[column]), "percent") for row in table.rows]
             densities = written(attention, "share"), written(ffn, "share")
             cells = [*right, *densities, written(flops, "percent")]
-            lines.append(_row(str(length).replace("x", ", "), arm, *cells))
+            lines.append(_row(str(length).replace("x", ", "), condition, *cells))
     return "\n".join(
         [
             f"Right answers on held-out SparkWorld clips, at most {results.plan['items']} "

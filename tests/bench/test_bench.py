@@ -51,8 +51,8 @@ def test_a_small_bench_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert 0 < row["attention_density"] <= 0.255 and row["ffn_density"] < 0.6
         assert row["speedup"] == pytest.approx(stock["total"] / ours["total"])
         assert row["share_of_ideal"] == pytest.approx(row["speedup"] / row["ideal"])
-        for arm in (stock, ours):
-            assert 0 < arm["attention"] + arm["ffn"] < arm["total"]
+        for condition in (stock, ours):
+            assert 0 < condition["attention"] + condition["ffn"] < condition["total"]
         assert ours["selection"] > 0 and row["ideal"] > 1
 
 

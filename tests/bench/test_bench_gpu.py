@@ -12,8 +12,8 @@ import torch
 
 from adaspark import cli
 from adaspark.bench.cpu.prompts import bundled
-from adaspark.bench.gpu import arms as gpu_arms
 from adaspark.bench.gpu import captured as gpu_captured
+from adaspark.bench.gpu import conditions as gpu_conditions
 from adaspark.bench.gpu import flex as gpu_flex
 from adaspark.bench.gpu import model as gpu_model
 from adaspark.bench.gpu import parity as gpu_parity
@@ -140,7 +140,7 @@ def test_a_small_bench_is_written(tmp_path: Path) -> None:
 
 
 def test_a_model_is_timed_on_planted_selections(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every arm prefills; the sparse ones attend by the kernels, with the density they report."""
+    """Every condition prefills; the sparse ones attend by the kernels, as dense as they report."""
     prefilled: list[torch.Tensor] = []
 
     def once(work: Callable[[], torch.Tensor], repeats: int) -> float:
@@ -211,7 +211,7 @@ def test_flex_attention_is_given_the_same_mask(monkeypatch: pytest.MonkeyPatch) 
     def draw(heads: int) -> torch.Tensor:
         return torch.randn(heads, sequence.length, 32, generator=generator).to(DEVICE)
 
-    arena = gpu_arms.Arena(512, 20 * draw(2), draw(1), draw(1))
+    arena = gpu_conditions.Arena(512, 20 * draw(2), draw(1), draw(1))
     with torch.no_grad():
         theirs, places = gpu_flex.prepared(arena, blocks, rows, selected, compiled=False)
         gpu_flex._compare(arena, blocks, rows, selected, theirs(), places)

@@ -1,4 +1,4 @@
-"""`adaspark bench serve`: requests that are whole, medians of arms in turn, a table of them all."""
+"""`adaspark bench serve`: whole requests, conditions in turn, medians, one table of them all."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ class Canned:
 def test_arms_alternate_and_figures_are_medians() -> None:
     row = serve.measured(Canned(), 3)  # type: ignore[arg-type]
     assert row["first"] == {"stock": 6.0, "ours": 12.0, "recorded": 18.0}
-    for arm, middle in {"stock": 7.0, "ours": 8.0, "recorded": 9.0}.items():
-        assert row["seconds"][arm] == {
+    for condition, middle in {"stock": 7.0, "ours": 8.0, "recorded": 9.0}.items():
+        assert row["seconds"][condition] == {
             **dict.fromkeys(PHASES, middle),
             "first_word": 3 * middle,
             "last_word": 4 * middle,

@@ -32,7 +32,7 @@ from adaspark.eval.ablation.report import (
     findings,
     studies,
 )
-from adaspark.eval.harness.by_arm import LOGPROB, Conditions, sign_flip
+from adaspark.eval.harness.by_condition import LOGPROB, Conditions, sign_flip
 from adaspark.eval.harness.clips import Length, busy_clips
 from adaspark.eval.report.results import load
 from adaspark.mini.questions.families import FAMILIES, score

@@ -20,8 +20,8 @@ from adaspark.errors import UserError
 from adaspark.eval.attention import run as attention
 from adaspark.eval.attention.report import failures, findings
 from adaspark.eval.fidelity.compensation import recording_branches
-from adaspark.eval.harness.arms import Condition
 from adaspark.eval.harness.clips import Length, mixed_clips
+from adaspark.eval.harness.conditions import Condition
 from adaspark.eval.harness.recorded_rows import KINDS, kinds_of, rows_of
 from adaspark.eval.harness.runner import Record, RecordedBatch
 from adaspark.eval.report.results import load

@@ -23,7 +23,7 @@ from adaspark.eval.calibrate.layers import Move, Search, best_move, condition_of
 from adaspark.eval.calibrate.layers_report import failures, findings
 from adaspark.eval.calibrate.settings import UNSEEN, Setting, points_by_layer, settings, spread
 from adaspark.eval.cli import command_parser, plan_of
-from adaspark.eval.harness.arms import DENSE_CONDITION, Condition
+from adaspark.eval.harness.conditions import DENSE_CONDITION, Condition
 from adaspark.eval.report.results import load
 from adaspark.method.config import AdaSparkConfig
 from app.page.calibration import read_calibration

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from adaspark.eval.case import run as case
 from adaspark.eval.case.frames import packed, shown_slices, unpacked
 from adaspark.eval.case.report import best_layer, cases, draw, lift, of_kind
-from adaspark.eval.harness.arms import Condition
 from adaspark.eval.harness.clips import Length, mixed_clips
+from adaspark.eval.harness.conditions import Condition
 from adaspark.eval.harness.context import Context, plan_dict
 from adaspark.eval.harness.runner import Record, RecordedBatch, Runner
 from adaspark.eval.report.results import Results, load

@@ -20,8 +20,8 @@ from adaspark.eval.families import run as families
 from adaspark.eval.families.controls import as_shown
 from adaspark.eval.families.report import draw, failures, findings
 from adaspark.eval.families.tables import Answers, by_order, chance, study
-from adaspark.eval.harness.arms import Clip
 from adaspark.eval.harness.clips import Length, mixed_clips
+from adaspark.eval.harness.conditions import Clip
 from adaspark.eval.harness.context import Context, plan_dict
 from adaspark.eval.report.results import Results
 from adaspark.mini.questions.families import FAMILIES, score

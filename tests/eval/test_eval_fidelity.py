@@ -33,8 +33,8 @@ from adaspark.eval.fidelity.tables import (
     ps_of,
     realised,
 )
-from adaspark.eval.harness.arms import DENSE_CONDITION
 from adaspark.eval.harness.clips import Length, mixed_clips
+from adaspark.eval.harness.conditions import DENSE_CONDITION
 from adaspark.eval.harness.recorded_rows import KINDS, Rows
 from adaspark.eval.report.results import load
 from adaspark.method.layout import CubeLayout, kept_means

@@ -15,8 +15,8 @@ from evaluated import context
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaspark.eval.harness.arms import Condition
 from adaspark.eval.harness.clips import Length, mixed_clips
+from adaspark.eval.harness.conditions import Condition
 from adaspark.eval.harness.recorded_rows import KINDS
 from adaspark.eval.layers import run as layers
 from adaspark.eval.layers.adaptivity import gaps

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adaspark.eval.harness.arms import Clip, Condition
+from adaspark.eval.harness.conditions import Clip, Condition
 from adaspark.eval.harness.context import Context, plan_dict
 from adaspark.eval.harness.matched_density import attention_density, matched
 from adaspark.eval.harness.outcomes import Outcome

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adaspark.errors import UserError
-from adaspark.eval.harness.by_arm import Conditions
+from adaspark.eval.harness.by_condition import Conditions
 from adaspark.eval.pareto import run as pareto
 from adaspark.eval.pareto.report import (
     ADASPARK,

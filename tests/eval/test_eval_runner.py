@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from adaspark.eval.harness.arms import DENSE_CONDITION, Clip, Condition
+from adaspark.eval.harness.conditions import DENSE_CONDITION, Clip, Condition
 from adaspark.eval.harness.runner import Record, RecordedBatch, Runner
 from adaspark.method.config import AdaSparkConfig
 from adaspark.method.layout import CubeLayout

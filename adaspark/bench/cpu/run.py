@@ -1,7 +1,7 @@
 """`adaspark bench cpu`: LM prefill, stock with SDPA against AdaSpark, in one process.
 
-Parity first. Arms alternate on the same inputs, figures are medians; the thresholds are searched
-so that the densities are those of the comparison.
+Parity first. Conditions alternate on the same inputs, figures are medians; the thresholds are
+searched so that the densities are those of the comparison.
 """
 
 from __future__ import annotations
@@ -112,14 +112,16 @@ def _row(
     trace = _traced(bench, prefill, config)
     seconds: dict[str, list[dict[str, float]]] = {"stock": [], "adaspark": [], "recorded": []}
     for _ in range(repeats):
-        for arm, timed in seconds.items():
-            timed.append(_timed(bench, prefill, None if arm == "stock" else config, arm))
+        for condition, timed in seconds.items():
+            timed.append(
+                _timed(bench, prefill, None if condition == "stock" else config, condition)
+            )
     sparsify(bench.model, config)
     with selection_seconds() as selection:
         prefill()
     medians = {
-        arm: {part: median(run[part] for run in runs) for part in runs[0]}
-        for arm, runs in seconds.items()
+        condition: {part: median(run[part] for run in runs) for part in runs[0]}
+        for condition, runs in seconds.items()
     }
     tokens = int(trace.cube_from_token.size)
     ours = peak_megabytes(bench.name, tokens, config)
@@ -149,13 +151,13 @@ def _config(attention: float, ffn: float) -> AdaSparkConfig:
 
 
 def _timed(
-    bench: Bench, prefill: Callable[[], Tensor], config: AdaSparkConfig | None, arm: str
+    bench: Bench, prefill: Callable[[], Tensor], config: AdaSparkConfig | None, condition: str
 ) -> dict[str, float]:
     if config is None:
         restore(bench.model)
     else:
         sparsify(bench.model, config)
-    listening = record(bench.model) if arm == "recorded" else nullcontext()
+    listening = record(bench.model) if condition == "recorded" else nullcontext()
     with seconds_by_part(bench.model) as seconds, listening:
         prefill()
     return seconds

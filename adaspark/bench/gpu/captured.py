@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from adaspark.bench.cpu.prompts import bundled
-from adaspark.bench.gpu.arms import DTYPE, HEADS, Arena
+from adaspark.bench.gpu.conditions import DTYPE, HEADS, Arena
 from adaspark.bench.gpu.planted_selections import pairs_of
 from adaspark.kernels.backend import Implementation, fastest_attention, use_backend
 from adaspark.kernels.gpu import attention as gpu_attention

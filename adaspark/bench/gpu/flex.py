@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
-from adaspark.bench.gpu.arms import HEADS, SCALE, Arena, seconds
+from adaspark.bench.gpu.conditions import HEADS, SCALE, Arena, seconds
 from adaspark.bench.gpu.planted_selections import Planted, video_sequence
 from adaspark.errors import UserError
 from adaspark.kernels.gpu import dispatch as gpu_dispatch

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adaspark.bench.gpu.arms import DTYPE, FFN_SHARE, GROUPS, HEADS, HIDDEN, INNER, seconds
+from adaspark.bench.gpu.conditions import DTYPE, FFN_SHARE, GROUPS, HEADS, HIDDEN, INNER, seconds
 from adaspark.bench.gpu.planted_selections import CUBES, SIDE, TEXT, Planted, video_sequence
 from adaspark.errors import UserError
 from adaspark.kernels.backend import Implementation, use_backend
@@ -30,7 +30,7 @@ CUBE_TOKENS = (64, 256)
 """Cubes of the product's default shape; and larger ones, which take less time to choose from."""
 DENSITY, INFLATIONS = 0.3, (1.0, 1.5)
 HALF: dict[str, Any] = {"ffn_rule": "top_k", "ffn_keep": FFN_SHARE}
-ARMS: dict[str, dict[str, Any]] = {
+CONDITIONS: dict[str, dict[str, Any]] = {
     "attention only": {"ffn_top_p": 1.0},
     "ffn only": {"attn_top_p": 1.0, **HALF},
     "both": HALF,
@@ -72,7 +72,7 @@ def build(device: torch.device, *, layers: int = LAYERS, **text: Any) -> Any:
 
 @torch.inference_mode()
 def prefills(model: Any, tokens: int, repeats: int) -> Iterator[dict[str, Any]]:
-    """Milliseconds of each arm's prefill of `tokens` video tokens, and the densities: by cube."""
+    """Milliseconds of each condition's prefill of `tokens` video tokens, and densities, by cube."""
     prefill = _prefill(model, tokens)
     restore(model)
     dense = seconds(prefill, repeats) * 1e3
@@ -86,7 +86,7 @@ def _sparse(
     model: Any, prefill: Callable[[], Tensor], tokens: int, cube: int, repeats: int
 ) -> dict[str, Any]:
     sequence = video_sequence(tokens, cube, model.device)
-    sparsify(model, AdaSparkConfig(CUBES[cube], **ARMS["ffn only"]))
+    sparsify(model, AdaSparkConfig(CUBES[cube], **CONDITIONS["ffn only"]))
     found: dict[str, Any] = {"ffn only ms": seconds(prefill, repeats) * 1e3}
     for inflation in INFLATIONS:
         heads, length = model.config.text_config.num_attention_heads, sequence.length
@@ -95,7 +95,7 @@ def _sparse(
         )
         found["attention density"] = planted.pairs / (heads * length * (length + 1) / 2)
         for name in ("attention only", "both"):
-            sparsify(model, AdaSparkConfig(CUBES[cube], **ARMS[name]))
+            sparsify(model, AdaSparkConfig(CUBES[cube], **CONDITIONS[name]))
             with _planted(planted) as chosen:
                 found[f"{name}, inflation {inflation} ms"] = seconds(prefill, repeats) * 1e3
             _check_ran(chosen)

@@ -22,7 +22,7 @@ from adaspark.errors import UserError
 from adaspark.kernels.gpu import loading as gpu_loading
 
 if TYPE_CHECKING:
-    from adaspark.bench.gpu.arms import Arena
+    from adaspark.bench.gpu.conditions import Arena
 
 FULL: dict[str, Sequence[Any]] = {
     "tokens": (8192, 16384, 32768, 65536, 131072),
@@ -98,13 +98,13 @@ def run(
 def _part(
     part: str, sizes: Sequence[int], plan: dict[str, Sequence[Any]], repeats: int, device: Any
 ) -> Iterator[dict[str, Any]]:
-    from adaspark.bench.gpu import arms, captured, flex
+    from adaspark.bench.gpu import captured, conditions, flex
     from adaspark.bench.gpu import model as gpu_model
 
     if part == "attention":
         print("".join(title.rjust(width + 1) for title, width in TITLES))
         for size in sizes:
-            yield from _attention(arms.Arena.of(size, device), plan, repeats)
+            yield from _attention(conditions.Arena.of(size, device), plan, repeats)
     elif part == "captured":
         rows = chain.from_iterable(captured.captured(size, repeats, device) for size in sizes)
         yield from map(_printed, rows)
@@ -119,8 +119,8 @@ def _part(
         model = gpu_model.build(device)
         yield from (_printed(gpu_model.long_prefill(model, size)) for size in sizes)
     else:
-        arm = arms.ffn if part == "ffn" else arms.decoding
-        yield from (_printed(arm(size, repeats, device)) for size in sizes)
+        condition = conditions.ffn if part == "ffn" else conditions.decoding
+        yield from (_printed(condition(size, repeats, device)) for size in sizes)
 
 
 def _attention(

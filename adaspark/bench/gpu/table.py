@@ -83,9 +83,9 @@ def _model(read: dict[str, Any]) -> str:
     lines = [row(*titles), row(*["---:"] * len(titles))]
     for found in read["model"]["model"]:
         dense = found["dense ms"]
-        arms = ["ffn only", "attention only, inflation 1.0", "both, inflation 1.0"]
-        arms.append("both, inflation 1.5")
-        speeds = (f"{dense / found[f'{arm} ms']:.2f} x" for arm in arms)
+        conditions = ["ffn only", "attention only, inflation 1.0", "both, inflation 1.0"]
+        conditions.append("both, inflation 1.5")
+        speeds = (f"{dense / found[f'{condition} ms']:.2f} x" for condition in conditions)
         about = (f"{found['model tokens']:,}", str(found["cube"]), f"{dense / 1e3:.2f} s")
         lines.append(row(*about, *speeds))
     return "\n".join(

@@ -1,7 +1,7 @@
 """`adaspark bench serve`: a whole request, transformers' own pipeline against the studio's.
 
-Parity first, with the bundled model in fp32. Arms alternate, figures are medians; the first request
-of every shape, which compiles, is timed apart.
+Parity first, with the bundled model in fp32. Conditions alternate, figures are medians; the first
+request of every shape, which compiles, is timed apart.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ OTHER_P = 0.35
 FEATURES_LIMIT, LOGITS_LIMIT = 1e-4, 1e-3
 """Of the bundled model in fp32, whose features are of size 1 and logits of size 10. (A GPU sums in
 another order where a product has other rows.)"""
-ARMS = ("stock", "ours", "recorded")
+CONDITIONS = ("stock", "ours", "recorded")
 
 
 def run(
@@ -113,17 +113,17 @@ def _rows(
 
 
 def measured(request: Request, repeats: int) -> dict[str, Any]:
-    """One size: the arms in turn, then what a visitor does next on the features at hand."""
+    """One size: the conditions in turn, then what a visitor does next on the features at hand."""
     ways: dict[str, Callable[[], Ran]] = {
         "stock": request.stock,
         "ours": lambda: request.ours(recorded=False),
         "recorded": lambda: request.ours(recorded=True),
     }
-    first = {arm: _total(ways[arm]()) for arm in ARMS}
-    runs: dict[str, list[Ran]] = {arm: [] for arm in ARMS}
+    first = {condition: _total(ways[condition]()) for condition in CONDITIONS}
+    runs: dict[str, list[Ran]] = {condition: [] for condition in CONDITIONS}
     for _ in range(repeats):
-        for arm in ARMS:
-            runs[arm].append(ways[arm]())
+        for condition in CONDITIONS:
+            runs[condition].append(ways[condition]())
     last = runs["recorded"][-1]
     assert last.trace is not None and last.features is not None
     config, known = request.served.config, last.features
@@ -141,11 +141,13 @@ def measured(request: Request, repeats: int) -> dict[str, Any]:
         "config": config.to_dict(),
         "attention_density": last.trace.attention_density,
         "ffn_density": last.trace.ffn_density,
-        "seconds": {arm: _medians(found) for arm, found in runs.items()},
+        "seconds": {condition: _medians(found) for condition, found in runs.items()},
         "first": first,
         "slider_move": min(again),
         "new_cube_shape": shapes,
-        "peak_gigabytes": {arm: found[-1].peak_bytes / 1e9 for arm, found in runs.items()},
+        "peak_gigabytes": {
+            condition: found[-1].peak_bytes / 1e9 for condition, found in runs.items()
+        },
         "host_peak_gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
     }
 
@@ -170,9 +172,9 @@ def _printed(row: dict[str, Any]) -> dict[str, Any]:
         f"{row['model']}, {row['video_tokens']:,} video tokens of {row['frames']} frames, "
         f"densities {row['attention_density']:.2f} and {row['ffn_density']:.2f}"
     )
-    for arm, seconds in row["seconds"].items():
+    for condition, seconds in row["seconds"].items():
         told = "  ".join(f"{phase} {spent:.3f}" for phase, spent in seconds.items())
-        print(f"  {arm:9}{told}  peak {row['peak_gigabytes'][arm]:.1f} GB", flush=True)
+        print(f"  {condition:9}{told}  peak {row['peak_gigabytes'][condition]:.1f} GB", flush=True)
     shapes = "  ".join(
         f"{cube} {a:.2f} > {b:.2f}" for cube, (a, b) in row["new_cube_shape"].items()
     )

@@ -9,7 +9,7 @@ from typing import Any
 from adaspark.bench.gpu.table import row as _row
 from adaspark.bench.serve.conditions import PHASES
 
-ARMS = {"stock": "stock", "ours": "ours", "recorded": "ours, recorded"}
+CONDITIONS = {"stock": "stock", "ours": "ours", "recorded": "ours, recorded"}
 
 
 def written(folder: Path) -> str:
@@ -22,8 +22,8 @@ def _table(run: dict[str, Any]) -> str:
     titles = ["model", "video tokens", "", *PHASES, "first word", "last word", "whole", "memory"]
     lines = [_row(*titles), _row("---", "---:", "---", *["---:"] * (len(titles) - 3))]
     for found in run["rows"]:
-        for arm, named in ARMS.items():
-            seconds, memory = found["seconds"][arm], found["peak_gigabytes"][arm]
+        for condition, named in CONDITIONS.items():
+            seconds, memory = found["seconds"][condition], found["peak_gigabytes"][condition]
             times = [f"{seconds[name]:.2f}" for name in (*PHASES, *_ENDS)]
             memory = f"{memory:.1f} GB" if memory else "-"
             lines.append(_row(found["model"], f"{found['video_tokens']:,}", named, *times, memory))

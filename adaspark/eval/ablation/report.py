@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from adaspark.eval.harness.arms import DENSE_CONDITION
-from adaspark.eval.harness.by_arm import ALPHA, Conditions, Items
+from adaspark.eval.harness.by_condition import ALPHA, Conditions, Items
+from adaspark.eval.harness.conditions import DENSE_CONDITION
 from adaspark.eval.report.page import write_page
 from adaspark.eval.report.results import Figure, Results
 from adaspark.eval.report.tables import Cell, Kind, Table, written

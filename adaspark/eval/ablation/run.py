@@ -27,9 +27,9 @@ from adaspark.eval.ablation.report import (
     draw,
     summarise,
 )
-from adaspark.eval.harness.arms import DENSE_CONDITION, Clip, Condition
-from adaspark.eval.harness.by_arm import Conditions, answer, jobs
+from adaspark.eval.harness.by_condition import Conditions, answer, jobs
 from adaspark.eval.harness.clips import Length, busy_clips
+from adaspark.eval.harness.conditions import DENSE_CONDITION, Clip, Condition
 from adaspark.eval.harness.context import Context, option
 from adaspark.eval.harness.matched_density import matched
 from adaspark.method.config import AdaSparkConfig, Cube

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from adaspark.eval.attention.report import SHARES, draw, summarise
-from adaspark.eval.harness.arms import Condition
 from adaspark.eval.harness.by_clip import ClipPlan, batches
+from adaspark.eval.harness.conditions import Condition
 from adaspark.eval.harness.context import Context
 from adaspark.eval.harness.recorded_rows import Rows, kinds_of, rows_of
 from adaspark.eval.harness.runner import Record, RecordedBatch

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from adaspark.eval.calibrate.settings import Setting, improves, settings, spread
-from adaspark.eval.harness.arms import Condition
-from adaspark.eval.harness.by_arm import Conditions, Items
+from adaspark.eval.harness.by_condition import Conditions, Items
+from adaspark.eval.harness.conditions import Condition
 from adaspark.eval.report.tables import written
 from adaspark.method.config import AdaSparkConfig, as_typed
 

@@ -12,7 +12,7 @@ from adaspark.eval.calibrate.settings import (
     settings,
     spread,
 )
-from adaspark.eval.harness.by_arm import Conditions, Items
+from adaspark.eval.harness.by_condition import Conditions, Items
 from adaspark.eval.report.results import Figure
 from adaspark.eval.report.tables import written
 from adaspark.method.config import AdaSparkConfig, as_typed

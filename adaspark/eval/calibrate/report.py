@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from adaspark.eval.calibrate import layers_report as by_layer
 from adaspark.eval.calibrate.settings import Setting, best, settings
-from adaspark.eval.harness.by_arm import Items
+from adaspark.eval.harness.by_condition import Items
 from adaspark.eval.harness.by_layer import said_left_out
 from adaspark.eval.report.page import write_page
 from adaspark.eval.report.results import Figure, Results

@@ -27,9 +27,9 @@ from adaspark.eval.calibrate.settings import (
     points_by_layer,
     settings,
 )
-from adaspark.eval.harness.arms import DENSE_CONDITION, Clip, Condition
-from adaspark.eval.harness.by_arm import Conditions, Items, answer, jobs
+from adaspark.eval.harness.by_condition import Conditions, Items, answer, jobs
 from adaspark.eval.harness.clips import Length, busy_clips
+from adaspark.eval.harness.conditions import DENSE_CONDITION, Clip, Condition
 from adaspark.eval.harness.context import Context, option
 from adaspark.eval.report.results import write
 from adaspark.method.config import AdaSparkConfig, Cube

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from adaspark.eval.harness.arms import DENSE_CONDITION
-from adaspark.eval.harness.by_arm import CORRECT, Conditions, Items
+from adaspark.eval.harness.by_condition import CORRECT, Conditions, Items
+from adaspark.eval.harness.conditions import DENSE_CONDITION
 from adaspark.eval.report.stats import MARGIN, Comparison
 from adaspark.method.config import AdaSparkConfig
 

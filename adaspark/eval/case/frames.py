@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from adaspark.eval.harness.arms import Clip
+from adaspark.eval.harness.conditions import Clip
 from adaspark.method.layout import CubeLayout
 from adaspark.mini.training.model import FPS, TEMPORAL_PATCH
 from adaspark.mini.world.render import render

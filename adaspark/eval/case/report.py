@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from adaspark.eval.case.frames import case_of
-from adaspark.eval.harness.arms import Clip
 from adaspark.eval.harness.by_layer import said_left_out
 from adaspark.eval.harness.clips import Length, mixed_clips
+from adaspark.eval.harness.conditions import Clip
 from adaspark.eval.report import stats
 from adaspark.eval.report.page import write_page
 from adaspark.eval.report.results import Figure, Results

@@ -19,9 +19,9 @@ from torch import Tensor
 from adaspark.errors import UserError
 from adaspark.eval.case.frames import packed
 from adaspark.eval.case.report import draw, summarise
-from adaspark.eval.harness.arms import Condition
 from adaspark.eval.harness.asking import Span
 from adaspark.eval.harness.clips import Length, mixed_clips
+from adaspark.eval.harness.conditions import Condition
 from adaspark.eval.harness.context import Context, option
 from adaspark.eval.harness.outcomes import Outcome
 from adaspark.eval.harness.recorded_rows import rows_of

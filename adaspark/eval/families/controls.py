@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from adaspark.eval.harness.arms import Clip, Condition
+from adaspark.eval.harness.conditions import Clip, Condition
 from adaspark.eval.harness.encoding import shown_times
 from adaspark.mini.questions.families import Question
 from adaspark.mini.training.model import FPS

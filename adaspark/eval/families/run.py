@@ -17,8 +17,8 @@ from adaspark.errors import UserError
 from adaspark.eval.families.controls import BLIND, SHUFFLED, as_shown
 from adaspark.eval.families.report import draw
 from adaspark.eval.families.tables import Items, study, tables
-from adaspark.eval.harness.arms import DENSE_CONDITION, Clip, Condition
 from adaspark.eval.harness.clips import Length, mixed_clips
+from adaspark.eval.harness.conditions import DENSE_CONDITION, Clip, Condition
 from adaspark.eval.harness.context import Context, option
 from adaspark.eval.harness.outcomes import Outcome
 from adaspark.eval.harness.runner import Runner

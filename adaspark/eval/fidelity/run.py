@@ -19,9 +19,9 @@ from adaspark.errors import UserError
 from adaspark.eval.fidelity import recall as choice
 from adaspark.eval.fidelity.compensation import recording_branches, skip_errors
 from adaspark.eval.fidelity.report import draw, summarise
-from adaspark.eval.harness.arms import Clip, Condition
 from adaspark.eval.harness.by_clip import ClipPlan, batches
 from adaspark.eval.harness.by_layer import rounded
+from adaspark.eval.harness.conditions import Clip, Condition
 from adaspark.eval.harness.context import Context, option
 from adaspark.eval.harness.recorded_rows import Rows, kinds_of, rows_of
 from adaspark.eval.harness.runner import Record, RecordedBatch, Runner

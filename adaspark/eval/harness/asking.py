@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from adaspark.eval.harness.arms import Clip
+from adaspark.eval.harness.conditions import Clip
 from adaspark.mini.packed.masked_forward import LayerKeys, SparseForward
 from adaspark.mini.packed.packing import IGNORE, Packer
 

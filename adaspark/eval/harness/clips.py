@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adaspark.errors import UserError
-from adaspark.eval.harness.arms import Clip
+from adaspark.eval.harness.conditions import Clip
 from adaspark.mini.questions.families import FAMILIES, question_stream, questions, settings_for
 from adaspark.mini.training.stages import STAGES
 from adaspark.mini.world.seeds import Purpose, held_out_seed

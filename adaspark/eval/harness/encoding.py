@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adaspark.eval.harness.arms import Clip, Condition
+from adaspark.eval.harness.conditions import Clip, Condition
 from adaspark.method.layout import Grid
 from adaspark.mini.packed.dense_forward import encode_clips, patchify
 from adaspark.mini.packed.geometry import PackedGeometry, cube_layout

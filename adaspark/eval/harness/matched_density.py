@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
-from adaspark.eval.harness.arms import Clip, Condition
+from adaspark.eval.harness.conditions import Clip, Condition
 from adaspark.eval.harness.runner import Runner
 from adaspark.method.config import AdaSparkConfig
 

@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adaspark.eval.harness.arms import DENSE_CONDITION, Clip, Condition
 from adaspark.eval.harness.asking import (
     MAX_NEW_TOKENS,
     Asked,
@@ -26,6 +25,7 @@ from adaspark.eval.harness.asking import (
     logits_at,
     narrowed,
 )
+from adaspark.eval.harness.conditions import DENSE_CONDITION, Clip, Condition
 from adaspark.eval.harness.encoding import Shown, geometry_for, show
 from adaspark.eval.harness.outcomes import Outcome, Tally, asked_events, hits
 from adaspark.mini.packed.decisions import Decisions

@@ -13,10 +13,10 @@ from typing import Any
 
 from torch import Tensor
 
-from adaspark.eval.harness.arms import Clip, Condition
 from adaspark.eval.harness.asking import Span
 from adaspark.eval.harness.by_clip import ClipPlan, batches
 from adaspark.eval.harness.by_layer import rounded
+from adaspark.eval.harness.conditions import Clip, Condition
 from adaspark.eval.harness.context import Context, option
 from adaspark.eval.harness.recorded_rows import Rows, kinds_of, rows_of, text_rows
 from adaspark.eval.harness.runner import Record, RecordedBatch

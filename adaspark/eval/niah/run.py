@@ -14,8 +14,8 @@ from statistics import mean
 from typing import Any
 
 from adaspark.errors import UserError
-from adaspark.eval.harness.arms import DENSE_CONDITION, Clip, Condition
 from adaspark.eval.harness.clips import SEEDS_A_RUN, Length
+from adaspark.eval.harness.conditions import DENSE_CONDITION, Clip, Condition
 from adaspark.eval.harness.context import Context, option
 from adaspark.eval.harness.matched_density import matched
 from adaspark.eval.harness.outcomes import Outcome

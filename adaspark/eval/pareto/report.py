@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from adaspark.eval.harness.arms import DENSE_CONDITION
-from adaspark.eval.harness.by_arm import CORRECT, Conditions, Items
+from adaspark.eval.harness.by_condition import CORRECT, Conditions, Items
+from adaspark.eval.harness.conditions import DENSE_CONDITION
 from adaspark.eval.report.page import write_page
 from adaspark.eval.report.results import Figure, Results
 from adaspark.eval.report.stats import CONFIDENCE, MARGIN, MIN_VIDEOS, Estimate

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from adaspark.errors import UserError
-from adaspark.eval.harness.arms import DENSE_CONDITION, Condition
-from adaspark.eval.harness.by_arm import answer, jobs
+from adaspark.eval.harness.by_condition import answer, jobs
 from adaspark.eval.harness.clips import Length, busy_clips
+from adaspark.eval.harness.conditions import DENSE_CONDITION, Condition
 from adaspark.eval.harness.context import Context, option
 from adaspark.eval.pareto.report import ADASPARK, FRAMES, PRUNED, draw, summarise
 from adaspark.method.config import AdaSparkConfig

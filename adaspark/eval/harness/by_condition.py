@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adaspark.eval.harness.arms import DENSE_CONDITION, Clip, Condition
+from adaspark.eval.harness.conditions import DENSE_CONDITION, Clip, Condition
 from adaspark.eval.harness.context import Context
 from adaspark.eval.harness.outcomes import Outcome
 from adaspark.eval.report import stats
