@@ -30,10 +30,14 @@ DENSE = "p = 1 uses the stock scaled_dot_product_attention"
 
 @dataclass(frozen=True)
 class Implementation:
-    """One way to compute both halves: the signatures are those of this file's functions."""
+    """One way to compute both halves: the signatures are those of this file's functions.
+
+    `report_dense` reports a layer of p = 1 at once; None: it is reported segment by segment.
+    """
 
     attention: Callable[..., Tensor]
     ffn: Callable[..., Outcome]
+    report_dense: Callable[..., None] | None = None
 
 
 _forced: ContextVar[Implementation | None] = ContextVar("adaspark_backend", default=None)
@@ -70,7 +74,7 @@ def _named(name: str) -> Implementation:
             from adaspark.kernels.gpu import attention as gpu
         except ImportError as error:
             raise UserError(f"The GPU kernels cannot be used: {error}.") from error
-        return Implementation(gpu.sparse_attention, gpu.sparse_ffn)
+        return Implementation(gpu.sparse_attention, gpu.sparse_ffn, gpu.report_dense)
     raise UserError(f"Unknown backend {name!r}: choose reference, tiles, cpu or gpu.")
 
 
@@ -117,6 +121,18 @@ def sparse_ffn(
     forced = _forced.get()
     compute = forced.ffn if forced else fastest_ffn(hidden)
     return compute(hidden, norms, sequence, branch, rule=rule, skipped=skipped)
+
+
+def dense_reporter(queries: Tensor, keys: Tensor) -> Callable[..., None] | None:
+    """What reports a layer at once whose attention the stock kernel computes, or None.
+
+    Called with queries [H, S, D], means, sequence, observer and scale.
+    """
+    if (forced := _forced.get()) is not None:
+        return forced.report_dense
+    module = gpu_loading.for_attention(queries, keys, keys)
+    found: Callable[..., None] | None = module.report_dense if module else None
+    return found
 
 
 def fastest_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Callable[..., Tensor]:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from adaspark.kernels import backend
-from adaspark.kernels.gpu import loading as gpu_loading
 from adaspark.method import attention, ffn
 from adaspark.method.attention import Choice
 from adaspark.method.rules import Rule
@@ -132,9 +131,9 @@ def _observe_dense(
     sample = call.session.rows[0][0].on(query.device)
     sequence, asked = sample.sequence, query[0, :, sample.new_tokens]
     means = sample.mean_keys(layer, key[0, :, sample.tokens])
-    module = gpu_loading.for_attention(asked, key, key)
-    if module is not None and isinstance(observe, TallyObserver):
-        module.report_dense(asked, means, sequence, observe, scale=scale)
+    report = backend.dense_reporter(asked, key)
+    if report is not None and isinstance(observe, TallyObserver):
+        report(asked, means, sequence, observe, scale=scale)
         return
     start = sequence.length - asked.shape[1]
     for segment in sequence.segments(start):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import fields
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import interpreted
@@ -16,7 +15,6 @@ from models import prompt, tiny_model
 from adaspark import record, sparsify
 from adaspark.kernels.backend import Implementation, use_backend
 from adaspark.kernels.gpu import attention as gpu_attention
-from adaspark.kernels.gpu import loading as gpu_loading
 from adaspark.kernels.gpu.thresholds import Thresholds
 from adaspark.method.config import AdaSparkConfig
 from adaspark.model import halves
@@ -66,10 +64,9 @@ def test_a_layer_reported_at_once_gives_the_trace_of_its_segments(
     model.to(DEVICE)
     inputs = {name: value.to(DEVICE) for name, value in prompt([(3, 3, 2), (2, 2, 3)]).items()}
     small = Thresholds(grouped_rows=0, selection_bytes=1)
-    module = SimpleNamespace(report_dense=partial(gpu_attention.report_dense, thresholds=small))
-    monkeypatch.setattr(gpu_loading, "for_attention", lambda *_: module)
     attend = partial(gpu_attention.sparse_attention, thresholds=small)
-    with use_backend(Implementation(attend, gpu_attention.sparse_ffn)):
+    report = partial(gpu_attention.report_dense, thresholds=small)
+    with use_backend(Implementation(attend, gpu_attention.sparse_ffn, report)):
         logits, trace = answered(model, inputs)
         usual = halves._observer
         monkeypatch.setattr(halves, "_observer", lambda *given: usual(*given).observe)
