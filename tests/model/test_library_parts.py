@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from models import padded_batch, prompt, tiny_model
-from test_sequence import check_segments
+from segments import check_segments
 from torch import Tensor
 from transformers import DynamicCache
 
