@@ -1,7 +1,8 @@
 /* What each query keeps in each layer: as recorded, of one head, or at other settings. No DOM.
 
-   Rows come from the scene's own tables; heads and other settings from a layer's detail (viz/data/layer_detail.py), which a large
-   run sends on demand. Until it is here a row is the recorded mean of the heads. */
+   Rows come from the scene's own tables; heads and other settings from a layer's detail
+   (viz/data/layer_detail.py), which a large run sends on demand. Until it is here a row is the
+   recorded mean of the heads. */
 
 import { nearestStep, topPIn, unpack, unpackLevels } from "./packed.js";
 
