@@ -130,3 +130,9 @@ def text_after(inputs: dict[str, torch.Tensor], ids: list[int]) -> dict[str, tor
 def tokenizer() -> Any:
     """The bundled model's."""
     return AutoTokenizer.from_pretrained(BUNDLED_MODEL)
+
+
+def checkpoint_layers(model: Any, options: dict[str, Any] | None = None) -> None:
+    """Recompute activations; newer transformers renamed the method and warn of the old name."""
+    name = "activation_checkpointing_enable"
+    getattr(model, name if hasattr(model, name) else "gradient_checkpointing_enable")(options)

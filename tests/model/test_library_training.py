@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from models import prompt, tiny_model
+from models import checkpoint_layers, prompt, tiny_model
 from torch import Tensor
 
 from adaspark import record, restore, sparsify
@@ -46,7 +46,7 @@ def test_a_training_step_is_recorded_without_a_change(
     with record(model) as alone:
         logits(model, inputs)
     if checkpointing is not None:
-        model.activation_checkpointing_enable({"use_reentrant": checkpointing})
+        checkpoint_layers(model, {"use_reentrant": checkpointing})
     expected = {name: gradient.clone() for name, gradient in step(model, inputs).items()}
     with record(model) as trace:
         found = step(model, inputs)
@@ -60,7 +60,7 @@ def test_a_training_step_is_recorded_without_a_change(
 def test_recomputed_layers_know_their_own_prompt(inputs: Inputs) -> None:
     """Two prompts go forward before the first one's gradients are taken, in turns."""
     model, other = sparsify(tiny_model(), SPARSE), prompt([(3, 4, 4)], seed=1)
-    model.activation_checkpointing_enable({"use_reentrant": False})
+    checkpoint_layers(model, {"use_reentrant": False})
     apart = [step(model, given) for given in (inputs, other)]
     expected = {name: apart[0][name] + apart[1][name] for name in apart[0]}
     model.zero_grad()
