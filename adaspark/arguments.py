@@ -7,11 +7,11 @@ import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from adaspark.errors import UserError
-from adaspark.method.config import AdaSparkConfig
+from adaspark.method.config import THRESHOLDS, AdaSparkConfig
 
 if TYPE_CHECKING:
-    from adaspark.model.request import Drawing
-    from adaspark.video.file import Limits
+    from adaspark.model.drawing import Drawing
+    from adaspark.video.limits import Limits
 
 BAD_INPUT = 2
 """exit status where what was given cannot be used"""
@@ -65,7 +65,7 @@ def whole(text: str) -> int:
 
 
 def add_dials(parser: argparse.ArgumentParser) -> None:
-    """The method's three dials; what was typed of them is `typed_dials`."""
+    """The method's dials; what was typed of them is `typed_dials`."""
     parser.add_argument("--cube", metavar="T,H,W", type=cube, help="cube in merged tokens")
     parser.add_argument(
         "--attn-top-p", metavar="P", type=top_p, help="attention mass to keep; P,P,... by layer"
@@ -73,16 +73,33 @@ def add_dials(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ffn-top-p", metavar="P", type=top_p, help="token importance to keep; P,P,... by layer"
     )
+    parser.add_argument(
+        "--text-top-p",
+        metavar="P",
+        type=top_p,
+        help="attention mass that question and answer keep (at first as --attn-top-p)",
+    )
+    parser.add_argument(
+        "--ffn-importance",
+        metavar="residual|input",
+        help="whose norm says how important a token is to the FFN (at first the residual's)",
+    )
 
 
 def typed_dials(arguments: argparse.Namespace) -> dict[str, object]:
     """The settings of the configuration that were typed."""
-    values = {name: getattr(arguments, name) for name in ("cube", "attn_top_p", "ffn_top_p")}
+    names = ("cube", *THRESHOLDS, "ffn_importance")
+    values = {name: getattr(arguments, name) for name in names}
     return {name: value for name, value in values.items() if value is not None}
 
 
 def add_shown(parser: argparse.ArgumentParser) -> None:
     """Which frames of the video are shown, and how large; what was typed is `typed_shown`."""
+    parser.add_argument(
+        "--preset",
+        metavar="NAME",
+        help="qwen: as Qwen evaluates, 2 frames a second, 768 at most, of 24,576 tokens",
+    )
     parser.add_argument("--fps", type=number, metavar="F", help="frames a second to show")
     parser.add_argument(
         "--max-frames", type=whole, metavar="N", help="most frames to show (at first 64)"
@@ -130,7 +147,7 @@ def add_words(parser: argparse.ArgumentParser) -> None:
 
 def typed_drawing(arguments: argparse.Namespace) -> Drawing | None:
     """How words are drawn, None where the likeliest are wanted. Raises UserError."""
-    from adaspark.model.request import Drawing
+    from adaspark.model.drawing import Drawing
 
     if arguments.sample:
         return Drawing(arguments.seed or 0, arguments.temperature)
@@ -152,7 +169,7 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
 
 def typed_limits(arguments: argparse.Namespace) -> Limits:
     """The limits of the file: none but those that were typed. Raises UserError."""
-    from adaspark.video.file import Limits
+    from adaspark.video.limits import Limits
 
     for name, value in (("bytes", arguments.max_bytes), ("seconds", arguments.max_seconds)):
         if value is not None and not value > 0:

@@ -1,11 +1,13 @@
 """Where the bundled files lie: asked here by everybody.
 
-They are part of a clone of the repository, not of an installed wheel.
+In a clone they are `assets/`, beside the packages; a wheel carries the model, the clips and their
+recorded runs inside `adaspark`, where a clone has a link to them.
 """
 
 from pathlib import Path
 
-ASSETS = Path(__file__).parents[1] / "assets"
+_CARRIED, _CLONED = Path(__file__).parent / "bundled", Path(__file__).parents[1] / "assets"
+ASSETS = _CLONED if (_CLONED / "mini").is_dir() and not _CARRIED.is_dir() else _CARRIED
 BUNDLED_MODEL = ASSETS / "mini"
 """The bundled checkpoint."""
 SAMPLES = ASSETS / "samples"
@@ -13,4 +15,4 @@ SAMPLES = ASSETS / "samples"
 TRACES = ASSETS / "traces"
 """Their recorded runs."""
 RESULTS = ASSETS / "results"
-"""Measured results."""
+"""Measured results; a wheel has none."""

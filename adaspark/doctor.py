@@ -10,7 +10,9 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
-SUPPORTED = {"torch": ("2.11", "2.14"), "transformers": ("5.17", "5.24")}
+from adaspark.model import versions
+
+TORCH = ((2, 11), (2, 13))
 
 
 class Finding(NamedTuple):
@@ -39,16 +41,21 @@ def _python() -> list[Finding]:
 
 
 def _packages() -> list[Finding]:
-    found = [_supported(name, *bounds) for name, bounds in SUPPORTED.items()]
+    found = [
+        _tested("torch", *TORCH),
+        _tested("transformers", versions.OLDEST, versions.NEWEST),
+    ]
     return [*found, *(_installed(name) for name in ("numpy", "gradio", "plotly", "pillow"))]
 
 
-def _supported(name: str, first: str, end: str) -> Finding:
+def _tested(name: str, oldest: tuple[int, int], newest: tuple[int, int]) -> Finding:
     finding = _installed(name)
-    if finding.remedy or _parts(first) <= _parts(finding.found) < _parts(end):
+    if finding.remedy or oldest <= _parts(finding.found) <= newest:
         return finding
-    wanted = f'pip install "{name}>={first},<{end}"'
-    return Finding(name, f"{finding.found}, tested with {first} up to {end}", wanted)
+    told = f"{finding.found}, tested with {versions.named(oldest)} to {versions.named(newest)}"
+    if _parts(finding.found) > newest:
+        return Finding(name, told)
+    return Finding(name, told, f'pip install -U "{name}>={versions.named(oldest)}"')
 
 
 def _parts(text: str) -> tuple[int, ...]:
@@ -116,7 +123,7 @@ def _model() -> list[Finding]:
     weights = BUNDLED_MODEL / "model.safetensors"
     if weights.is_file():
         return [Finding("bundled model", f"{weights.stat().st_size / 1e6:.1f} MB")]
-    remedy = "git clone the repository and run `pip install -e .` in it"
+    remedy = "pip install --force-reinstall adaspark-studio"
     return [Finding("bundled model", "not beside this installation", remedy)]
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adaspark.errors import UserError
 from adaspark.files import write_whole
 
 if TYPE_CHECKING:
-    from adaspark.model.request import Result
+    from adaspark.model.events import Result
 
 
 def check_outputs(*paths: str | None) -> None:
@@ -22,15 +23,26 @@ def check_outputs(*paths: str | None) -> None:
 
 
 def write_outputs(
-    result: Result, video: str | None, json_path: str | None, trace: str | None, report: str | None
+    results: Sequence[Result],
+    video: str | None,
+    json_path: str | None,
+    trace: str | None,
+    report: str | None,
 ) -> None:
-    """Write what was asked for of a result: figures (`-`: standard output), trace, offline page.
+    """Write what was asked for: the figures of a result (`-`: standard output), or of several as a
+    list that names their questions; of the first one trace and offline page.
 
     Raises UserError where a file turns out not to be writable.
     """
+    result = results[0]
     try:
         if json_path:
-            text = json.dumps(result.summary(), indent=2, ensure_ascii=False)
+            told: Any = result.summary()
+            if len(results) > 1:
+                told = [
+                    {"question": each.trace.meta.question, **each.summary()} for each in results
+                ]
+            text = json.dumps(told, indent=2, ensure_ascii=False)
             if json_path == "-":
                 print(text)
             else:

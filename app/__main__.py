@@ -21,7 +21,11 @@ BUNDLED, BUNDLED_SPARSE = "mini", "mini-sparse"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Start the app and wait; exit status 2 with one line if it cannot start."""
+    """Start the app and wait.
+
+    Exit status 0 if it was told to end, 2 with one line if it cannot start or its model cannot be
+    loaded; any other is a fault of ours.
+    """
     options = _parser().parse_args(arguments)
     try:
         _serve(options)
@@ -36,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _serve(options: argparse.Namespace) -> None:
     from app.media.samples import read_samples, real_footage
     from app.web.limits import limits_from
+    from app.web.logs import log_as_json
     from app.web.server import Studio
 
     limits = limits_from()
@@ -43,10 +48,13 @@ def _serve(options: argparse.Namespace) -> None:
     folder = BUNDLED_MODEL if is_bundled else locate(options.model).folder or Path(options.model)
     engine = _engine(options, folder, limits)
     samples = [*read_samples(), *real_footage()]
-    with Studio(engine, samples, model_folder=folder, limits=limits) as studio:
+    given: dict[str, Any] = {"mcp": options.mcp, "root_path": options.root_path}
+    with Studio(engine, samples, model_folder=folder, limits=limits, **given) as studio:
         browser = not options.no_browser
         address = studio.start(host=options.host, port=options.port, open_browser=browser)
         print(f"AdaSpark Studio: {address}", flush=True)
+        if limits.log_json:
+            log_as_json()
         studio.wait()
 
 
@@ -55,10 +63,20 @@ def _engine(options: argparse.Namespace, folder: Path, limits: Any) -> Any:
     from app.service.deferred_engine import DeferredEngine, default_config
 
     def load() -> Any:
+        from torch import cuda
+
         from adaspark.model.engine import Engine
 
         maximum = limits.video_tokens or None
-        return Engine(options.model, options.device, max_video_tokens=maximum)
+        has_gpu = options.device != "cpu" and cuda.is_available()
+        preset = "qwen" if has_gpu else None  # a CPU is shown less
+        return Engine(
+            options.model,
+            options.device,
+            adapter=options.adapter,
+            max_video_tokens=maximum,
+            preset=preset,
+        )
 
     return DeferredEngine(
         None if limits.replay_only else load,
@@ -79,13 +97,25 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"Limits are set by the environment: {', '.join(switches)}.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 serves the network")
-    parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument("--port", type=int, default=7860, help="0 is any that is free")
     parser.add_argument(
         "--model",
         default=os.environ.get("ADASPARK_MODEL") or BUNDLED,
         help="mini, mini-sparse, a folder, or a hub name (also: ADASPARK_MODEL)",
     )
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--adapter", metavar="FOLDER", help="a LoRA adapter for the model")
+    parser.add_argument(
+        "--mcp",
+        action="store_true",
+        help="tools for the Model Context Protocol, at /gradio_api/mcp",
+    )
+    parser.add_argument(
+        "--root-path",
+        default="",
+        metavar="FOLDER",
+        help="the folder at which a reverse proxy serves the studio, such as /studio",
+    )
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
     return parser
 

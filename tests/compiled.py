@@ -82,7 +82,7 @@ def attend(sequence: SequenceMap, dtype: torch.dtype, width: int, **named: Any) 
     selected = gpu_attention.choose_cubes(
         queries, gpu_attention.cube_means(keys, sequence), blocks, rows, top_p(0.5), scale
     ).zero_()
-    shape = gpu_tables.shape_for(dtype, 2**20)
+    shape = gpu_tables.shape_for(dtype, 2**20, width=width)
     work = gpu_plan.plan(selected, blocks, rows, size=shape.rows)
     tiles = slice(0, work.tiles)
     pairs = gather_kernel.gather(queries, source, blocks, rows, work, tiles, 1, scale=scale)

@@ -8,14 +8,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from trace_factory import make_trace, pruned_trace
 
 from adaspark.errors import UserError
 from adaspark.method.config import AdaSparkConfig
-from adaspark.model.request import Estimate, Options, Phase, Result, Word
-from adaspark.trace.meta import Counts, Flops, Parts
-from adaspark.video.clip import Sampling, probe, sample_times, token_grid
+from adaspark.model.conversation import Conversation
+from adaspark.model.events import Phase, Result, Word
+from adaspark.model.request import Estimate, Options
+from adaspark.model.trained import trained_note
+from adaspark.trace.flops import Flops, Parts
+from adaspark.trace.meta import Counts
+from adaspark.video.clip import Opener, Sampling, sample_times, token_grid
+from adaspark.video.probe import scan
 from app.service.deferred_engine import DeferredEngine
 
 SAMPLING = Sampling(fps=4.0, max_frames=16, min_pixels=56 * 56, max_pixels=112 * 112)
@@ -38,29 +44,53 @@ class FakeEngine:
     default_config = AdaSparkConfig(cube=(2, 2, 2))
 
     def __init__(self, *, step_secs: float = 0.2, max_video_tokens: int = 100) -> None:
+        self._open_video: Opener = scan
         self.step_secs = step_secs
         self.max_video_tokens = max_video_tokens
         self.asked: list[tuple[Path, str, Options]] = []
         self._encoded: set[Path] = set()
+        self._read: WeakKeyDictionary[Conversation, Any] = WeakKeyDictionary()
         self._lock = threading.Lock()
 
+    def open_with(self, open_video: Opener) -> None:
+        self._open_video = open_video
+
     def estimate(self, path: Path, *, max_frames: int | None = None, **_: Any) -> Estimate:
-        info = probe(path)
+        info = self._open_video(path).info
         sampling = replace(SAMPLING, max_frames=max_frames or SAMPLING.max_frames)
         grid = token_grid(info, sampling)
         return Estimate(info, grid, len(sample_times(info, sampling)), grid[2] * 28, grid[1] * 28)
+
+    def options(self, config: AdaSparkConfig, **values: Any) -> Options:
+        return Options(config, **values)
 
     def fitting_frames(self, estimate: Estimate) -> int:
         return max(2, estimate.frames * self.max_video_tokens // (2 * estimate.video_tokens))
 
     def ask(
-        self, path: Path, question: str, options: Options, *, stop: threading.Event
+        self,
+        path: Path,
+        question: str,
+        options: Options,
+        *,
+        stop: threading.Event | None = None,
+        conversation: Conversation | None = None,
     ) -> Iterator[Phase | Word | Result]:
         if "refuse" in question:
             raise UserError("This question is refused; ask another.")
+        options.check_cubes(self.estimate(path, max_frames=options.max_frames))
         self.asked.append((path, question, options))
         with self._lock:
-            yield from self._answer(path, question, options, stop)
+            for event in self._answer(path, question, options, stop or threading.Event()):
+                if isinstance(event, Result) and conversation is not None:
+                    event.trace.meta.cached_tokens = self._known(conversation, path, options)
+                yield event
+
+    def _known(self, conversation: Conversation, path: Path, options: Options) -> int | None:
+        """As the real one: what was read last under the same settings is not read again."""
+        read = self._read.get(conversation)
+        self._read[conversation] = here = (path, options.config, options.sampling)
+        return 90 if here == read else None
 
     def _answer(
         self, path: Path, question: str, options: Options, stop: threading.Event
@@ -93,6 +123,8 @@ class FakeEngine:
         self._encoded.add(path)
         seconds = {"decode": 0.0, "vision": encoding, "prefill": 0.1, "generate": 0.1}
         trace.with_meta(**_meta(question, answer, seconds), config=config)
+        trace.meta.forced = sorted(options.forced.items())
+        trace.meta.warnings = trained_note(is_bundled=True, frames=2 * grid[0])
         for word in trace.words:
             word.id, word.logprob = len(word.text), -0.25
         score = -0.25 * len(options.scored) - len(options.forced) if options.scored else None

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from adaspark.method.attention import Choice
-from adaspark.method.sequence import Segment, SequenceMap
+from adaspark.method.segment import Segment
+from adaspark.method.sequence import SequenceMap
 
 Grid = tuple[int, int, int]
 

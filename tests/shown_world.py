@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from adaspark.mini.questions.families import Question
-from adaspark.mini.world.scene import COLORS, FILLS, SHAPES, Scene
+from adaspark.mini.questions.question import Question
+from adaspark.mini.world.scene import Scene
+from adaspark.mini.world.vocabulary import COLORS, FILLS, SHAPES
 
 LOOKS = (*COLORS, *FILLS, *SHAPES)
 

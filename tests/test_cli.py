@@ -125,6 +125,20 @@ def test_words_are_on_standard_output_unless_the_json_is(run: Run, tmp_path: Pat
     assert json.loads(out)["answer"] == answer == err.strip()
 
 
+def test_several_questions_are_answered_in_order_from_one_reading(run: Run, tmp_path: Path) -> None:
+    path, questions = tmp_path / "runs.json", ["what color ?", "how many ?", "which is first ?"]
+    alone = [run("ask", CLIP, question, *QUICK)[1] for question in questions]
+    more = [part for question in questions[1:] for part in ("--question", question)]
+    code, out, err = run("ask", CLIP, questions[0], *more, *QUICK, "--json", str(path))
+    assert (code, out, err) == (0, "".join(alone), "")
+    told = json.loads(path.read_text("utf-8"))
+    assert [each["question"] for each in told] == questions
+    assert [each["answer"] for each in told] == [words.strip() for words in alone]
+    assert [bool(each.get("cached_tokens")) for each in told] == [False, True, True]
+    _, out, _ = run("ask", CLIP, "--question", questions[1], *QUICK, "--json", "-")
+    assert json.loads(out)["answer"] == told[1]["answer"], "one is no list"
+
+
 def test_trace_and_report_are_written(run: Run, tmp_path: Path) -> None:
     trace_path, page = tmp_path / "run.npz", tmp_path / "sub.html"
     code, out, err = run(
@@ -249,7 +263,13 @@ def test_a_file_that_turns_out_unwritable_is_one_line(run: Run, tmp_path: Path) 
     [
         ((), "arguments are required: COMMAND"),
         (("frob",), "invalid choice: 'frob'"),
-        (("ask",), "arguments are required: VIDEO, QUESTION"),
+        (("ask",), "arguments are required: VIDEO"),
+        (("ask", CLIP), "There is no question"),
+        (("ask", CLIP, "--question", " "), "The question is blank"),
+        (("ask", CLIP, "what ?", "--question", "why ?", "--trace", "x.npz"), "--trace is of one"),
+        (("ask", CLIP, "what ?", "--question", "why ?", "--report", "x.html"), "--report is of"),
+        (("chat",), "arguments are required: VIDEO"),
+        (("chat", CLIP, "--json", "x"), "unrecognised: --json"),
         (("ask", CLIP, "what", "color"), "unrecognised: color"),
         (("train",), "arguments are required: --out"),
         (("bench", "tpu"), "invalid choice: 'tpu'"),
@@ -283,6 +303,6 @@ def test_the_module_is_the_command() -> None:
 
 def test_arguments_of_the_app_are_passed_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[list[str]] = []
-    monkeypatch.setattr("adaspark.cli.subprocess.call", lambda argv: called.append(argv) or 0)
+    monkeypatch.setattr("adaspark.cli.subprocess.call", lambda argv, env: called.append(argv) or 0)
     code, _, _ = run("app", "--port", "7861", "--no-browser")
     assert code == 0 and called[0][1:] == ["-m", "app", "--port", "7861", "--no-browser"]

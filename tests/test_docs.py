@@ -34,6 +34,9 @@ COMMANDS += [said for said in SAID if said.startswith(("adaspark ", "make "))]
 COMMANDS += re.findall(r"^make \w+", GUIDE, re.MULTILINE)
 
 
+OWN_PARSERS = ("inspect", "tune")
+
+
 def test_the_readme_has_commands_and_python() -> None:
     assert any(command.startswith("make demo") for command in COMMANDS)
     assert sum(command.startswith("adaspark") for command in COMMANDS) >= 3
@@ -60,10 +63,15 @@ def test_its_commands_parse(command: str) -> None:
     _, *arguments = shlex.split(command, comments=True)
     parsed, rest = cli.build_parser().parse_known_args(arguments)
     assert callable(parsed.run)
-    if arguments[0] in ("eval", "calibrate"):
+    if arguments[:2] == ["eval", "table"]:
+        assert len(arguments) == 3
+    elif arguments[0] in ("eval", "calibrate"):
         name, *options = arguments[arguments[0] == "eval" :]
         plan = import_module(f"adaspark.eval.{name}.run").Plan
         assert command_parser(name, plan).parse_args(options)
+    elif arguments[0] in OWN_PARSERS:
+        module = import_module(f"adaspark.{arguments[0]}.cli")
+        assert module.parser().parse_args(arguments[1:])
     else:
         assert not rest or arguments[0] == "app"
 
@@ -107,6 +115,15 @@ def test_files_it_names_exist() -> None:
     assert not missing
 
 
+def test_the_tests_that_hold_what_security_promises_are_there() -> None:
+    promised = (ROOT / ".github" / "SECURITY.md").read_text("utf-8")
+    named = re.findall(r"`((?:tests|app)/[\w./]+)`", promised)
+    assert len(named) >= 10
+    assert not [name for name in named if not (ROOT / name).exists()]
+    switches = set(re.findall(r"`(ADASPARK_\w+)`", promised))
+    assert switches and switches <= SWITCHES.keys()
+
+
 def test_every_option_of_ask_is_named() -> None:
     parser = cli.build_parser()
     ask = next(iter(parser._subparsers._group_actions[0].choices.items()))[1]  # type: ignore[union-attr]
@@ -129,7 +146,7 @@ def test_a_space_finds_what_it_needs() -> None:
     assert {told["colorFrom"], told["colorTo"]} <= hub_colours
     assert f"EXPOSE {told['app_port']}\n" in docker
     assert f'"--port", "{told["app_port"]}"' in docker and '"0.0.0.0"' in docker
-    assert "--uid 1000" in docker and "\nUSER user\n" in docker
+    assert "--uid 1000" in docker and "\nUSER 1000\n" in docker
     assert f'license = "{told["license"]}"' in (ROOT / "pyproject.toml").read_text().lower()
 
 
@@ -142,3 +159,9 @@ def test_every_switch_of_the_server_is_named_by_its_help(
     assert [name for name in (*SWITCHES, "ADASPARK_MODEL") if name not in told] == []
     named = re.findall(r"`(ADASPARK_\w+)=", README)
     assert named and set(named) <= SWITCHES.keys()
+
+
+def test_the_tree_names_every_room() -> None:
+    tree = README[README.index("## Where things are") :].split("```")[1]
+    rooms = {path.parent.name for path in (ROOT / "adaspark").glob("*/__init__.py")}
+    assert rooms and rooms == set(re.findall(r"^  (\w+)/", tree, re.MULTILINE))

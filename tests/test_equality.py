@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
 import dataclasses
 import inspect
 import pkgutil
+import sys
 import typing
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -52,9 +54,21 @@ def holds_tensors(hint: Any) -> bool:
     return any(holds_tensors(part) for part in typing.get_args(hint))
 
 
+class Names(dict[str, Any]):
+    """What a module's annotations may name; what only type checkers import there is no array."""
+
+    def __init__(self, module: str) -> None:
+        super().__init__(vars(sys.modules[module]))
+
+    def __missing__(self, name: str) -> Any:
+        if name in ("Tensor", "np", "torch") or hasattr(builtins, name):
+            raise KeyError(name)
+        return object
+
+
 def compared_types(found: type) -> list[Any]:
     """The types of the fields that comparing by value would compare."""
-    hints = typing.get_type_hints(found)
+    hints = typing.get_type_hints(found, localns=Names(found.__module__))
     return [hints[field.name] for field in dataclasses.fields(found) if field.compare]
 
 

@@ -34,17 +34,20 @@ def make_trace(
     frames_per_slice: int = 2,
     fps: float = 8.0,
     query_cubes: int | None = None,
+    tail: Sequence[str] = (),
     meta: dict[str, Any] | None = None,
     seed: int = 0,
 ) -> Trace:
     """A Trace of a prompt with these videos (none if `grids` is empty) and these words.
 
-    `query_cubes` reduces the recorded query cubes to an even sample of that many.
+    `query_cubes` reduces the recorded query cubes to an even sample of that many; `tail` are the
+    template's tokens between question and answer.
     """
     rng = np.random.default_rng(seed)
     bounds, cube_from_token, places = _layout(grids, cube)
     texts = [("<prompt>", "prompt")]
-    texts += [(t, "question") for t in question] + [(t, "answer") for t in answer]
+    texts += [(t, "question") for t in question] + [(t, "prompt") for t in tail]
+    texts += [(t, "answer") for t in answer]
     probs = _word_probs(rng, bounds, grids, layers, len(texts), heads)
     chosen = nucleus(probs, attn_top_p)
     sampled = np.arange(len(bounds))
@@ -53,7 +56,7 @@ def make_trace(
     importance = _importance(rng, cube_from_token, places, layers)
     passed = _ffn_mask(importance, cube_from_token, ffn_top_p)
     entropy, effective = _entropies(probs)
-    share = _kept_share(rng, bounds, cube_from_token, layers, attn_top_p)
+    share = _kept_share(rng, bounds, cube_from_token, layers, attn_top_p, sampled)
     pairs = _pairs(len(cube_from_token) + len(texts), heads, layers, share)
     cube_entropy = np.clip(0.85 - 0.08 * np.arange(layers)[:, None] / layers, 0, 1)
     cube_entropy = cube_entropy + rng.normal(0, 0.04, (layers, len(bounds)))
@@ -71,9 +74,10 @@ def make_trace(
         bounds=bounds.astype(np.int32),
         frame_times=_frame_times(grids, frames_per_slice, fps),
         query_cubes=sampled.astype(np.int32),
-        kept_share=share[:, sampled],
+        kept_share=share,
         word_kept=np.packbits(chosen, axis=-1),
         word_probs=probs.astype(np.float16),
+        dense_mass=_dense_mass(rng, probs, attn_top_p),
         ffn_kept=np.packbits(passed, axis=-1),
         ffn_importance=importance.astype(np.float16),
         ffn_ratio=np.where(passed, importance, np.nan).astype(np.float16),
@@ -87,12 +91,31 @@ def make_trace(
     )
 
 
+REAL: dict[str, Any] = {
+    "grids": ((100, 16, 16),),
+    "layers": 28,
+    "heads": 28,
+    "query_cubes": 12,
+    "question": ("What", " color", " is", " the", " jacket", "?"),
+    "tail": ("<end>", "assistant"),
+}
+"""A run of a real model's size: 28 layers of 28 heads on 25,600 video tokens."""
+REAL_CUBES: dict[int, Grid] = {400: (4, 4, 4), 1600: (1, 4, 4)}
+"""Cubes of REAL by how many they are."""
+
+
 def pruned_trace(grid: Grid, kept: Sequence[int], **options: Any) -> Trace:
     """A dense Trace of the row of tokens that pruning a video of this grid has left."""
     row = (1, 1, len(kept))
     dense = {"attn_top_p": 1.0, "ffn_top_p": 1.0}
     pruned = {"grid": list(grid), "kept": list(kept)}
     return make_trace(grids=[row], cube=row, meta={"pruned": pruned}, **dense, **options)
+
+
+def asking(trace: Trace, kind: str) -> list[int]:
+    """The rows of the queries of a kind of word; an answer's word by the one before."""
+    rows = [i for i, word in enumerate(trace.words) if word.kind == kind]
+    return [row - 1 for row in rows] if kind == "answer" else rows
 
 
 def nucleus(probs: np.ndarray, top_p: float) -> np.ndarray:
@@ -156,12 +179,21 @@ def _word_probs(
     return weights / np.maximum(weights.sum(-1, keepdims=True), 1e-12)
 
 
+def _dense_mass(rng: np.random.Generator, probs: np.ndarray, top_p: float) -> np.ndarray:
+    """What a run that keeps everything measures, which the probabilities estimate."""
+    if top_p < 1:
+        return np.zeros((0, 0, 0, 0), np.float16)
+    mass = probs * rng.uniform(0.5, 2, probs.shape)
+    return (mass / np.maximum(mass.sum(-1, keepdims=True), 1e-12)).astype(np.float16)
+
+
 def _kept_share(
     rng: np.random.Generator,
     bounds: np.ndarray,
     cube_from_token: np.ndarray,
     layers: int,
     top_p: float,
+    sampled: np.ndarray,
 ) -> np.ndarray:
     count = len(bounds)
     first = np.full(count, len(cube_from_token))
@@ -172,13 +204,13 @@ def _kept_share(
             cube_from_token, np.arange(len(cube_from_token)) >= first[c], count
         )
     seen /= np.maximum(np.bincount(cube_from_token, minlength=count), 1)[:, None]
-    near = np.exp(-np.abs(bounds[:, None, 1] - bounds[None, :, 1]) / 8.0)
+    near = np.exp(-np.abs(bounds[sampled, None, 1] - bounds[None, :, 1]) / 8.0)
     share = near[None] * rng.uniform(0.3, 1, (layers, 1, count)) + rng.uniform(
-        -0.2, 0.2, (layers, count, count)
+        -0.2, 0.2, (layers, len(sampled), count)
     )
     share = np.clip(share, 0, 1) * (top_p > 0) if top_p < 1 else np.ones_like(share)
-    share[:, np.arange(count), np.arange(count)] = 1
-    return np.round(share * seen * 255).astype(np.uint8)
+    share[:, np.arange(len(sampled)), sampled] = 1
+    return np.round(share * seen[sampled] * 255).astype(np.uint8)
 
 
 def _importance(
@@ -224,7 +256,7 @@ def _frame_times(grids: Sequence[Grid], frames_per_slice: int, fps: float) -> np
 def _pairs(tokens: int, heads: int, layers: int, share: np.ndarray) -> dict[str, np.ndarray]:
     causal = np.full(layers, heads * tokens * (tokens + 1) // 2, np.int64)
     count = share.shape[1]
-    visible = max(count * (count + 1) / 2, 1)
+    visible = max(count * (share.shape[2] + 1) / 2, 1)
     density = share.reshape(layers, -1).sum(-1) / 255 / visible if count else np.ones(layers)
     computed = (causal * np.clip(density, 0, 1)).astype(np.int64)
     executed = np.minimum(computed * 5 // 4, causal)
@@ -252,7 +284,7 @@ def _meta(
         "dtype": "float32",
         "backend": "gather",
         "words": [
-            {"text": text, "kind": kind, "position": i + (0 if kind == "prompt" else tokens)}
+            {"text": text, "kind": kind, "position": i + (tokens if i else 0)}
             for i, (text, kind) in enumerate(texts)
         ],
         "clip": {

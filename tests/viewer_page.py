@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,11 @@ import numpy as np
 from playwright.sync_api import Browser, Page
 
 from adaspark.trace.trace import Trace
+from viz.data.importance import importance_table
 from viz.data.layer_detail import layer_detail
+from viz.data.queries import Query, cube_table, query_preview, query_table
 from viz.data.scene import FIRST_VIEW_BYTES, scene
+from viz.data.statistics import TraceView
 from viz.palette import css_variables
 from viz.report.modules import embedded
 from viz.report.page import viewer_css
@@ -31,6 +34,8 @@ def open_viewer(browser: Browser, *, width: int = 900, height: int = 900, **cont
     page.on("pageerror", lambda error: page.errors.append(str(error)))  # type: ignore[attr-defined]
     page.on("console", lambda line: _note(page, line))
     page.on("dialog", lambda dialog: page.errors.append("dialog"))  # type: ignore[attr-defined]
+    page.traces = {}  # type: ignore[attr-defined]
+    page.expose_function("answerOf", lambda rev, name, of: _answer(page.traces[rev], name, of))  # type: ignore[attr-defined]
     body = "body{margin:0;padding:12px;background:#fff} body.dark{background:#0e131b}"
     page.set_content(
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Viewer</title>'
@@ -45,20 +50,24 @@ def show(
 ) -> None:
     """Draw a trace; waits until its clip, if there is one, can be seen.
 
-    `on_demand`: as a large run, whose layers come one by one; `asked` of the page lists them.
+    `on_demand`: as a large run, whose details come when they are asked for; `asked` of the page
+    lists the layers among them.
     """
     url = None
     if clip is not None:
         url = f"data:video/mp4;base64,{base64.b64encode(clip.read_bytes()).decode('ascii')}"
     drawn = scene(trace, video_url=url, most_bytes=0 if on_demand else FIRST_VIEW_BYTES)
-    details = [layer_detail(trace, layer) for layer in range(len(trace.layers))]
+    page.traces[rev] = TraceView(trace)  # type: ignore[attr-defined]
     page.evaluate(
-        """([scene, details, rev]) => {
+        """([scene, rev]) => {
             window.asked = [];
-            const layerSource = async (layer) => (asked.push(layer), JSON.parse(details)[layer]);
-            viewer.setScene(JSON.parse(scene), {rev, layerSource});
+            const source = async ({name, of}) => {
+                if (name === "layer.json") asked.push(of.layer);
+                return JSON.parse(await answerOf(rev, name, of));
+            };
+            viewer.setScene(JSON.parse(scene), {rev, source});
         }""",
-        [json.dumps(drawn), json.dumps(details), rev],
+        [json.dumps(drawn), rev],
     )
     if clip is not None:
         page.wait_for_function("document.querySelector('#viewer video').readyState >= 2")
@@ -122,6 +131,23 @@ def surely_kept(share: np.ndarray) -> dict[int, bool]:
     return {c: s > threshold for c, s in enumerate(share.tolist()) if abs(s - threshold) > 0.01}
 
 
+def _answer(view: TraceView, name: str, of: dict[str, Any]) -> str:
+    """What the server's route of this name answers."""
+    query = Query(of.get("kind"), of.get("row"), of.get("cube"), of.get("head"))
+    answers: dict[str, Callable[[], Any]] = {
+        "layer.json": lambda: layer_detail(view, of["layer"]),
+        "query.json": lambda: query_table(view, query),
+        "preview.json": lambda: query_preview(view, of["layer"], query),
+        "cube.json": lambda: cube_table(view, of["cube"]),
+        "importance.json": lambda: importance_table(view.trace, of["layer"]),
+    }
+    return json.dumps(answers[name]())
+
+
 def _note(page: Page, line: Any) -> None:
     if line.type in ("error", "warning"):
         page.errors.append(line.text)  # type: ignore[attr-defined]
+
+
+def press(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).click()

@@ -27,6 +27,7 @@ LIGHT = {
     "question": "#c25400",
     "answer": "#007a5a",
     "ffn": "#a8437e",
+    "looked": "#17202e",
     "sparse": "#c25400",
     "dense": "#6b7686",
     "warn_ground": "#fff3d6",
@@ -45,6 +46,7 @@ DARK = {
     "question": "#f0a830",
     "answer": "#2fc69b",
     "ffn": "#e79bc6",
+    "looked": "#e8edf5",
     "sparse": "#f0a830",
     "dense": "#8f9db3",
     "warn_ground": "#443305",
@@ -66,6 +68,8 @@ OVERLAY = {
 }
 """Drawn on or around footage, so the same in both themes."""
 DRAWING = {
+    "heat_opacity": 0.22,  # of a share's colour over its cube, between contours
+    "skipped_opacity": 0.5,  # of `dim` over a token that skips the FFN
     "dim_opacity": 0.74,  # of `dim` over what is dropped
     "difference_opacity": 0.66,  # of a run's colour over what only it keeps
     "hatch_px": 7,  # from line to line
@@ -74,8 +78,20 @@ DRAWING = {
 }
 """What is alike of a drawing in the viewer and in a film: opacities, and lengths in pixels."""
 
-DASH = {"video": "solid", "question": "dash", "answer": "dot", "ffn": "dashdot"}
-MARKER = {"video": "circle", "question": "square", "answer": "diamond", "ffn": "triangle-up"}
+DASH = {
+    "video": "solid",
+    "question": "dash",
+    "answer": "dot",
+    "ffn": "dashdot",
+    "looked": "longdash",
+}
+MARKER = {
+    "video": "circle",
+    "question": "square",
+    "answer": "diamond",
+    "ffn": "triangle-up",
+    "looked": "star",
+}
 
 CIVIDIS = (
     "#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678",

@@ -9,9 +9,10 @@ from typing import Any
 from adaspark.assets import RESULTS
 from adaspark.bench.gpu import table as gpu_table
 from adaspark.bench.gpu.table import row as _row
+from adaspark.bench.hour import table as hour_table
 from adaspark.bench.serve import table as serve_table
+from adaspark.eval.report.cells import Cell, written
 from adaspark.eval.report.results import Results, load
-from adaspark.eval.report.tables import Cell, written
 from adaspark.method.config import as_typed
 
 
@@ -22,6 +23,7 @@ def figures() -> str:
         _bench(_read("bench/cpu.json")),
         serve_table.written(RESULTS / "bench/serve"),
         gpu_table.written(RESULTS / "bench/gpu"),
+        hour_table.written(RESULTS / "bench/hour"),
     ]
     return "\n\n".join(parts) + "\n"
 

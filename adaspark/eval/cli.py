@@ -29,9 +29,11 @@ COMMANDS = {
     "niah": "Fig. 3: a needle in a haystack, frames by depth, four ways of choosing",
     "case": "Fig. 5: chosen cubes on the frames, for chosen words",
     "ablation": "ablations: halves, rules, shapes and sizes of cubes, compensation",
+    "settings": "beyond the paper: settings of the dials against dense, family by family",
     "pareto": "beyond the paper: accuracy against FLOPs, with baselines from outside the method",
 }
 """Name of the module, and what it asks."""
+TABLE = "table"
 QUICK_SECS = 150.0
 """after which a quick run starts nothing new, so that even a slow machine ends in 3 minutes"""
 
@@ -40,10 +42,15 @@ def main(arguments: Sequence[str]) -> int:
     """`adaspark eval ARGUMENTS`."""
     if arguments and arguments[0] in COMMANDS:
         return run_command(arguments[0], arguments[1:])
+    if arguments and arguments[0] == TABLE:
+        from adaspark.eval.lmms.table import main as table
+
+        return table(arguments[1:])
     parser = Parser(prog="adaspark eval", description="The paper's questions at small scale.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, purpose in COMMANDS.items():
         commands.add_parser(name, help=purpose)
+    commands.add_parser(TABLE, help="the paper's main table, of lmms-eval's logs")
     parser.parse_args(arguments)
     return 0
 

@@ -23,6 +23,7 @@ from adaspark.method.attention import Observer
 from adaspark.method.ffn import Outcome
 from adaspark.method.rules import Rule
 from adaspark.method.sequence import SequenceMap
+from adaspark.method.token_positions import TokenPositions
 
 TILES = "query tiles (PyTorch)"
 DENSE = "p = 1 uses the stock scaled_dot_product_attention"
@@ -33,11 +34,13 @@ class Implementation:
     """One way to compute both halves: the signatures are those of this file's functions.
 
     `report_dense` reports a layer of p = 1 at once; None: it is reported segment by segment.
+    `is_gpu` says whether the GPU's kernels are meant, which also write words (`decodes`).
     """
 
     attention: Callable[..., Tensor]
     ffn: Callable[..., Outcome]
     report_dense: Callable[..., None] | None = None
+    is_gpu: bool = False
 
 
 _forced: ContextVar[Implementation | None] = ContextVar("adaspark_backend", default=None)
@@ -74,7 +77,7 @@ def _named(name: str) -> Implementation:
             from adaspark.kernels.gpu import attention as gpu
         except ImportError as error:
             raise UserError(f"The GPU kernels cannot be used: {error}.") from error
-        return Implementation(gpu.sparse_attention, gpu.sparse_ffn, gpu.report_dense)
+        return Implementation(gpu.sparse_attention, gpu.sparse_ffn, gpu.report_dense, is_gpu=True)
     raise UserError(f"Unknown backend {name!r}: choose reference, tiles, cpu or gpu.")
 
 
@@ -105,7 +108,7 @@ def sparse_attention(
 def sparse_ffn(
     hidden: Tensor,
     norms: Tensor,
-    sequence: SequenceMap,
+    sequence: TokenPositions,
     branch: Callable[[Tensor], Tensor],
     *,
     rule: Rule,
@@ -133,6 +136,25 @@ def dense_reporter(queries: Tensor, keys: Tensor) -> Callable[..., None] | None:
     module = gpu_loading.for_attention(queries, keys, keys)
     found: Callable[..., None] | None = module.report_dense if module else None
     return found
+
+
+def decoding() -> Any:
+    """The kernels of a step of decoding: the module `decode_step`."""
+    from adaspark.kernels.gpu import decode_step
+
+    return decode_step
+
+
+def decodes(weight: Tensor, *, heads: int, groups: int, width: int, cubes: int) -> bool:
+    """Whether `decoding` computes a step of a model with such weights, heads of `width` and so many
+    cubes in its prompt; on a CPU only if the GPU's kernels are forced.
+    """
+    forced = _forced.get()
+    if forced is not None and not forced.is_gpu:
+        return False
+    return gpu_loading.for_decoding(
+        weight, heads=heads, groups=groups, width=width, cubes=cubes, is_forced=forced is not None
+    )
 
 
 def fastest_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Callable[..., Tensor]:

@@ -16,8 +16,9 @@ from torch import Tensor
 from adaspark.method import query_tiles, threads
 from adaspark.method.layout import CubeLayout, mean_by_cube
 from adaspark.method.rules import Rule
+from adaspark.method.segment import Segment
 from adaspark.method.selection import keep_cubes, masked_softmax
-from adaspark.method.sequence import Segment, SequenceMap
+from adaspark.method.sequence import SequenceMap
 
 WAVE = 32
 """Segments decided together: bounds the tables that are alive at one time."""
@@ -62,8 +63,10 @@ def choose(queries: Tensor, means: Tensor, segment: Segment, *, rule: Rule, scal
     `queries` [H, n, D] of the segment, `means` fp32 [G, C_all, D]. Scores, softmax and threshold
     are fp32 whatever the model's dtype; no gradient passes, for a choice has none.
     """
-    probs = cube_probs(queries, means[:, : segment.end_cube], segment.candidates, scale=scale)
-    kept = keep_cubes(probs, segment.candidates, rule, positions=segment.positions)
+    candidates = segment.candidates
+    probs = cube_probs(queries, means[:, : segment.end_cube], candidates, scale=scale)
+    rule = rule.of_rows(segment.is_text)
+    kept = keep_cubes(probs, candidates, rule, positions=segment.positions)
     return Choice(probs, kept)
 
 
@@ -76,6 +79,34 @@ def cube_probs(queries: Tensor, means: Tensor, candidates: Tensor, *, scale: flo
     grouped = queries.detach().float().reshape(*batch, groups, -1, width) * scale
     scores = grouped @ means.transpose(-1, -2)
     return masked_softmax(scores.reshape(*queries.shape[:-1], cubes), candidates)
+
+
+DENSE_SCORES = 2**25
+"""Bounds the (head, query, key) scores of dense attention that are alive at one time."""
+
+
+def dense_mass(
+    queries: Tensor, keys: Tensor, segment: Segment, sequence: SequenceMap, *, scale: float
+) -> Tensor:
+    """The share of dense attention to the video that lies on each cube, fp32 [H, n, C], of a
+    segment of text: by its true keys, not by their means. It sums to one.
+
+    `queries` [H, n, D] of the segment, `keys` [G, N, D] of the sequence.
+    """
+    before = int(segment.video_before[0]) if len(segment.video_before) else 0
+    heads, count, width = queries.shape
+    found = queries.new_zeros(heads, count, segment.end_cube, dtype=torch.float32)
+    if not before:
+        return found
+    seen = keys.detach().index_select(1, sequence.video_positions[:before]).float()
+    cubes = sequence.layout.cube_from_token[:before]
+    at_once = max(1, DENSE_SCORES // (heads * before))
+    for first in range(0, count, at_once):
+        part = queries[:, first : first + at_once].detach().float() * scale
+        scores = part.reshape(len(seen), -1, width) @ seen.mT
+        mass = scores.softmax(-1).reshape(heads, -1, before)
+        found[:, first : first + at_once].index_add_(-1, cubes, mass)
+    return found
 
 
 def decide(

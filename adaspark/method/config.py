@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any
 
 from adaspark.errors import UserError
-from adaspark.method.rules import CUBE_RULES, SKIPPED, TOKEN_RULES, Rule
+from adaspark.method.rules import IMPORTANCES, SKIPPED, TOKEN_RULES, Rule, cube_rules
 
 Cube = tuple[int, int, int]
+"""(t, h, w) in merged tokens: the sides of a cube."""
+Grid = tuple[int, int, int]
+"""(T, H, W) in merged tokens: the sides of a video."""
 TopP = float | tuple[float, ...]
 """One threshold for all layers, or one for each."""
+MAX_SIDE = 2**16
+"""The most tokens along a side of a cube: more than any video has."""
+THRESHOLDS = ("attn_top_p", "ffn_top_p", "text_top_p")
 
 
 @dataclass(frozen=True)
@@ -22,11 +29,18 @@ class AdaSparkConfig:
     `cube` is (t, h, w) in merged tokens. `attn_top_p` is the share of attention mass that the
     chosen cubes must reach (0 keeps only text and the own cube, 1 keeps everything).
     `ffn_top_p` is the share of token importance that passes through the FFN in each cube (0 keeps
-    one token a cube). Either is one number, or a list or tuple with one number for each layer.
+    one token a cube). `text_top_p` (ours, not the paper's) is the share that text queries must
+    reach: question, template, generated words; None, the paper as far as it is public, means that
+    of `attn_top_p`. Each is one number, or a list or tuple with one number for each layer.
 
     The rest serves comparison: a rule other than `top_p` keeps the share `attn_keep` of the
-    candidate cubes, or `ffn_keep` of each cube's tokens, and its threshold is not used. A skipped
-    token moves by the `mean` of its cube's FFN outputs, or not at all (`bypass`).
+    candidate cubes (`text_keep`, if it is given, for text queries), or `ffn_keep` of each cube's
+    tokens, and its threshold is not used. A skipped token moves by the `mean` of its cube's FFN
+    outputs, or not at all (`bypass`). A token's importance is its norm in the `residual` stream
+    (the paper), or as `input` of the FFN, after its RMSNorm (ours). Where a model reads the time
+    before each pair of frames as text, those words join their `slice`: those of one range of slices
+    are one more cube, chosen like any other (their FFN is dense); or they stay `text`, which is
+    always attended to.
 
     Raises UserError where a value cannot be used.
     """
@@ -34,29 +48,43 @@ class AdaSparkConfig:
     cube: Cube = (4, 4, 4)
     attn_top_p: TopP = 0.9
     ffn_top_p: TopP = 0.7
+    text_top_p: TopP | None = None
     attn_rule: str = "top_p"
     ffn_rule: str = "top_p"
     ffn_skipped: str = "mean"
     attn_keep: float | None = None
     ffn_keep: float | None = None
+    timestamps: str = "slice"
+    text_keep: float | None = None
+    ffn_importance: str = "residual"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cube", _checked_cube(self.cube))
-        for name in ("attn_top_p", "ffn_top_p"):
-            object.__setattr__(self, name, _checked_top_p(name, getattr(self, name)))
-        if len(set(self._given_by_layer)) > 1:
-            attn, ffn = self._given_by_layer
+        for name in THRESHOLDS:
+            if (given := getattr(self, name)) is not None or name != "text_top_p":
+                object.__setattr__(self, name, _checked_top_p(name, given))
+        if len(set(self._given_by_layer.values())) > 1:
+            (name, layers), *others = self._given_by_layer.items()
+            rest = "".join(f" and {name} for {n}" for name, n in others)
             raise UserError(
-                f"attn_top_p is given for {attn} layers and ffn_top_p for {ffn}: give one number "
-                "for all layers, or one for each."
+                f"{name} is given for {layers} layers{rest}: give one number for all layers, or "
+                "one for each."
             )
-        for name, known in _CHOICES.items():
+        choices = {
+            "attn_rule": cube_rules(),
+            "ffn_rule": TOKEN_RULES,
+            "ffn_skipped": SKIPPED,
+            "ffn_importance": IMPORTANCES,
+            "timestamps": ("slice", "text"),
+        }
+        for name, known in choices.items():
             if getattr(self, name) not in known:
-                raise UserError(
-                    f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}."
-                )
+                given = reprlib.repr(getattr(self, name))
+                raise UserError(f"{name} must be one of {', '.join(known)}, got {given}.")
         for half in ("attn", "ffn"):
             self._check_keep(f"{half}_rule", f"{half}_keep")
+        if self.text_keep is not None:
+            self._check_keep("attn_rule", "text_keep")
 
     def _check_keep(self, rule: str, keep: str) -> None:
         given, name = getattr(self, keep), getattr(self, rule)
@@ -68,12 +96,13 @@ class AdaSparkConfig:
     @property
     def layers(self) -> int | None:
         """How many layers thresholds are given for; None where one number serves all."""
-        return next(iter(self._given_by_layer), None)
+        return next(iter(self._given_by_layer.values()), None)
 
     @property
-    def _given_by_layer(self) -> list[int]:
+    def _given_by_layer(self) -> dict[str, int]:
         """How many numbers each threshold has that is given by layer."""
-        return [len(p) for p in (self.attn_top_p, self.ffn_top_p) if isinstance(p, tuple)]
+        given = {name: getattr(self, name) for name in THRESHOLDS}
+        return {name: len(p) for name, p in given.items() if isinstance(p, tuple)}
 
     def check_layers(self, layers: int) -> None:
         """Raise UserError unless a model of so many layers can run this."""
@@ -83,9 +112,14 @@ class AdaSparkConfig:
                 "one number for all layers, or one for each."
             )
 
-    def attention_in(self, layer: int) -> Rule:
-        """How the cubes are chosen in a layer."""
-        return _rule(self.attn_rule, self.attn_top_p, self.attn_keep, layer)
+    def attention_in(self, layer: int, forced: tuple[tuple[int, bool], ...] = ()) -> Rule:
+        """How the cubes are chosen in a layer, with interventions if there are any."""
+        rule = _rule(self.attn_rule, self.attn_top_p, self.attn_keep, layer)
+        top_p = self.attn_top_p if self.text_top_p is None else self.text_top_p
+        keep = self.attn_keep if self.text_keep is None else self.text_keep
+        text = _rule(self.attn_rule, top_p, keep, layer)
+        own = None if text == rule else text.amount
+        return replace(rule, forced=forced, text_amount=own)
 
     def ffn_in(self, layer: int) -> Rule:
         """How each cube's tokens are chosen in a layer."""
@@ -98,7 +132,7 @@ class AdaSparkConfig:
         return all(self.attention_in(i).keeps_all and self.ffn_in(i).keeps_all for i in layers)
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready copy: the three dials, and of the rest what is not at its default."""
+        """A JSON-ready copy: the paper's three dials, of the rest what is not at its default."""
         optional = {f.name: f.default for f in fields(self) if f.name not in _DIALS}
         values = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
         return {k: v for k, v in values.items() if v != optional.get(k, MISSING)}
@@ -114,12 +148,16 @@ class AdaSparkConfig:
 
 
 _DIALS = ("cube", "attn_top_p", "ffn_top_p")
-_CHOICES = {"attn_rule": CUBE_RULES, "ffn_rule": TOKEN_RULES, "ffn_skipped": SKIPPED}
 
 
 def one_number(top_p: TopP) -> float:
     """A threshold where only one fits: itself, or the mean of the layers' own, to a hundredth."""
     return round(sum(top_p) / len(top_p), 2) if isinstance(top_p, tuple) else top_p
+
+
+def own_text_top_p(config: AdaSparkConfig) -> float | None:
+    """The threshold that text has of its own, as one number; None: it has that of attention."""
+    return None if config.text_top_p is None else one_number(config.text_top_p)
 
 
 def as_typed(top_p: float | Sequence[float]) -> str:
@@ -152,10 +190,10 @@ def _checked_share(name: str, value: Any) -> float:
 def _checked_cube(value: Any) -> Cube:
     sides = tuple(value) if isinstance(value, list | tuple) else ()
     whole = all(isinstance(side, int) and not isinstance(side, bool) for side in sides)
-    if len(sides) != 3 or not whole or min(sides) < 1:
+    if len(sides) != 3 or not whole or min(sides) < 1 or max(sides) > MAX_SIDE:
         raise UserError(
-            f"A cube is three whole numbers of at least 1 (time, height, width), such as 4,4,4; "
-            f"got {value!r}."
+            f"A cube is three whole numbers of at least 1 and at most {MAX_SIDE:,} (time, height, "
+            f"width), such as 4,4,4; got {reprlib.repr(value)}."
         )
     return sides[0], sides[1], sides[2]
 

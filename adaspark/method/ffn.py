@@ -14,7 +14,7 @@ from torch import Tensor
 from adaspark.method.layout import CubeLayout, mean_by_cube
 from adaspark.method.rules import Rule
 from adaspark.method.selection import keep_tokens
-from adaspark.method.sequence import SequenceMap
+from adaspark.method.token_positions import TokenPositions
 
 Outcome = tuple[Tensor, Tensor, Tensor]
 """The branch's output [N, h], the kept mask bool [V], the importance fp32 [V]."""
@@ -47,7 +47,7 @@ def choose_tokens(weights: Tensor, layout: CubeLayout, *, rule: Rule) -> Tensor:
 def by_torch(
     hidden: Tensor,
     norms: Tensor,
-    sequence: SequenceMap,
+    sequence: TokenPositions,
     branch: Callable[[Tensor], Tensor],
     *,
     rule: Rule,
@@ -56,7 +56,8 @@ def by_torch(
     """AdaS-FFN by PyTorch's operators alone: any device, differentiable.
 
     `hidden` [N, h] enters `branch` (the MLP; `hidden` is its normalised input), `norms` fp32 [N]
-    are the L2 norms of the residual stream before that normalisation. A `skipped` token gets the
+    are the L2 norms by which tokens are weighed: those of the residual stream before that
+    normalisation, or of `hidden`. A `skipped` token gets the
     `mean` of its cube's outputs, or zero (`bypass`). Returns the branch's output
     [N, h], the kept mask bool [V] and the importance fp32 [V].
     """

@@ -9,12 +9,14 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from math import ceil
 
 import torch
 from torch import Tensor
 
-Grid = tuple[int, int, int]
+from adaspark.method.config import Cube, Grid
+
 _MAPS = ("slice_from_token", "row_from_token", "column_from_token", "cube_from_token")
 _DERIVED = (
     "tokens_from_cube",
@@ -22,7 +24,9 @@ _DERIVED = (
     "cube_sizes",
     "host_sizes",
     "first_token_from_cube",
+    "tokens_seen",
     "slabs",
+    "video",
 )
 
 
@@ -33,6 +37,10 @@ class CubeLayout:
     in sequence order (slice, row, column; video after video), cubes in the same order of their
     places. Border cubes are smaller where the grid does not divide. All maps are int64 tensors on
     `device`.
+
+    `stamps` says for each video how many tokens of text stand before each of its slices and belong
+    to it (its time in seconds, written out). They are tokens of the layout too, of row and column
+    -1: those of one range of slices are one more cube of it, the last, that has no rows.
     """
 
     def __init__(
@@ -40,18 +48,26 @@ class CubeLayout:
         grids: Sequence[Sequence[int]],
         cube: Sequence[int],
         *,
+        stamps: Sequence[Sequence[int]] | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         self.grids: list[Grid] = [_triple(grid, "grid") for grid in grids]
-        self.cube: Grid = _triple(cube, "cube")
+        self.cube: Cube = _triple(cube, "cube")
         self.device = torch.device(device)
         places = [_places(grid, self.cube) for grid in self.grids]
-        self.tokens_per_video = [t * h * w for t, h, w in self.grids]
+        if stamps is not None:
+            places = [
+                _stamped(*of, self.cube) for of in zip(places, self.grids, stamps, strict=True)
+            ]
+        self.tokens_per_video = [len(p.cube) for p in places]
         self.cubes_per_video = [p.bounds.shape[0] for p in places]
         self.slice_from_token = _joined([p.slice for p in places], [g[0] for g in self.grids])
         self.row_from_token = torch.cat([p.row for p in places] or [_none()])
         self.column_from_token = torch.cat([p.column for p in places] or [_none()])
         self.cube_from_token = _joined([p.cube for p in places], self.cubes_per_video)
+        vars(self)["host_sizes"] = torch.bincount(
+            self.cube_from_token, minlength=sum(self.cubes_per_video)
+        )
         for name in _MAPS:
             setattr(self, name, getattr(self, name).to(self.device))
 
@@ -70,21 +86,42 @@ class CubeLayout:
         """C."""
         return len(self.bounds)
 
+    @property
+    def has_stamps(self) -> bool:
+        """Whether any token of text belongs to a slice."""
+        return bool((~self.is_spatial).any())
+
+    @property
+    def is_spatial(self) -> Tensor:
+        """bool [C] on the host: which cubes are of video, not of what stands before its slices."""
+        return self.bounds[:, 4] > self.bounds[:, 3]
+
+    @cached_property
+    def video(self) -> CubeLayout:
+        """The tokens of video alone, and their cubes."""
+        if not self.has_stamps:
+            return self
+        return self._chosen((self.row_from_token >= 0).nonzero().flatten())
+
+    def spatial(self, forced: Sequence[tuple[int, bool]]) -> tuple[tuple[int, bool], ...]:
+        """Interventions by the number of a cube among those of video, by its number among all."""
+        if not self.has_stamps:
+            return tuple(forced)
+        numbers = self.is_spatial.nonzero().flatten().tolist()
+        return tuple((numbers[cube], kept) for cube, kept in forced if cube < len(numbers))
+
     def part(self, first: int, end: int) -> CubeLayout:
         """The tokens [first, end) alone, and of the cubes those that hold any of them.
 
         A video that comes in parts is cut anywhere: `bounds` stay those of the whole cubes.
         """
-        if (first, end) == (0, self.tokens):
-            return self
-        found = self._with_maps(lambda index: index[first:end])
+        return self if (first, end) == (0, self.tokens) else self._chosen(slice(first, end))
+
+    def _chosen(self, tokens: slice | Tensor) -> CubeLayout:
+        """Some of the tokens, in order, and the cubes that hold any of them."""
+        found = self._with_maps(lambda index: index[tokens])
         cubes, found.cube_from_token = torch.unique(found.cube_from_token, return_inverse=True)
-        held = cubes.cpu()
-        found.bounds = self.bounds[held]
-        vars(found)["host_sizes"] = found.cube_sizes.cpu()
-        vars(found)["slabs"] = [
-            slab for whole in self.slabs if (slab := whole.part(first, end, held)) is not None
-        ]
+        found.bounds = self.bounds[cubes.cpu()]
         return found
 
     def on(self, device: torch.device) -> CubeLayout:
@@ -93,7 +130,7 @@ class CubeLayout:
             return self
         found = self._with_maps(lambda index: index.to(device))
         found.device = device
-        vars(found).update(host_sizes=self.host_sizes, slabs=self.slabs)
+        vars(found)["host_sizes"] = self.host_sizes
         return found
 
     def _with_maps(self, change: Callable[[Tensor], Tensor]) -> CubeLayout:
@@ -131,8 +168,8 @@ class CubeLayout:
 
     @cached_property
     def host_sizes(self) -> Tensor:
-        """`cube_sizes` on the host, without asking the device."""
-        return (self.bounds[:, 2::2] - self.bounds[:, 1::2]).prod(1)
+        """`cube_sizes` on the host; of a layout that was made whole without asking the device."""
+        return self.cube_sizes.cpu()
 
     @cached_property
     def first_token_from_cube(self) -> Tensor:
@@ -140,17 +177,39 @@ class CubeLayout:
         return self.tokens_from_cube[:, 0]
 
     @cached_property
+    def tokens_seen(self) -> Tensor:
+        """int32 [V, most cubes of a slab]: how many tokens of each cube of its slab a token sees,
+        itself counted.
+        """
+        sizes = torch.tensor([slab.end_token - slab.first_token for slab in self.slabs])
+        firsts = torch.tensor([slab.first_cube for slab in self.slabs])
+        most = max((slab.end_cube - slab.first_cube for slab in self.slabs), default=0)
+        slab_from_token = torch.arange(len(sizes)).repeat_interleave(sizes).to(self.device)
+        cube = self.cube_from_token - firsts.to(self.device)[slab_from_token]
+        counted = torch.zeros(self.tokens, most, dtype=torch.int32, device=self.device)
+        counted = counted.scatter_(1, cube[:, None], 1).cumsum(0, dtype=torch.int32)
+        before = torch.nn.functional.pad(counted, (0, 0, 1, 0))[(sizes.cumsum(0) - sizes)]
+        return counted - before[slab_from_token]
+
+    @cached_property
     def slabs(self) -> list[Slab]:
         """Runs of cubes that share one range of slices, in sequence order."""
         found, token, cube = [], 0, 0
-        for (slices, rows, columns), n in zip(self.grids, self.cubes_per_video, strict=True):
-            layers = ceil(slices / self.cube[0])
-            for i in range(layers):
-                depth = min(self.cube[0], slices - i * self.cube[0])
-                tokens, cubes = depth * rows * columns, n // layers
-                found.append(Slab(token, token + tokens, cube, cube + cubes))
-                token, cube = token + tokens, cube + cubes
+        sizes = iter(self.host_sizes.tolist())
+        for _, run in groupby(self.bounds[:, :2].tolist()):  # video and first slice
+            held = [next(sizes) for _ in run]
+            found.append(Slab(token, token + sum(held), cube, cube + len(held)))
+            token, cube = found[-1].end_token, found[-1].end_cube
         return found
+
+    def kept_means(self, values: Tensor, kept: Tensor) -> Tensor:
+        """Mean of each cube's kept tokens, fp32 [..., C, h], from the video's `values` [..., V, h].
+
+        `kept` bool [..., V] has one token at least in each cube.
+        """
+        counts = torch.zeros(*kept.shape[:-1], self.cubes, device=kept.device)
+        counts = counts.index_add(-1, self.cube_from_token, kept.float())
+        return mean_by_cube(values.float() * kept[..., None], self.cube_from_token, counts)
 
 
 def mean_by_cube(rows: Tensor, cube_from_row: Tensor, counts: Tensor) -> Tensor:
@@ -164,16 +223,6 @@ def mean_by_cube(rows: Tensor, cube_from_row: Tensor, counts: Tensor) -> Tensor:
     return sums.index_add(-2, cube_from_row, rows) / counts[..., None]
 
 
-def kept_means(values: Tensor, kept: Tensor, layout: CubeLayout) -> Tensor:
-    """Mean of each cube's kept tokens, fp32 [..., C, h], from the video's `values` [..., V, h].
-
-    `kept` bool [..., V] has one token at least in each cube.
-    """
-    counts = torch.zeros(*kept.shape[:-1], layout.cubes, device=kept.device)
-    counts = counts.index_add(-1, layout.cube_from_token, kept.float())
-    return mean_by_cube(values.float() * kept[..., None], layout.cube_from_token, counts)
-
-
 @dataclass(frozen=True)
 class Slab:
     """Cubes that share one range of slices: tokens [first_token, end_token), cubes likewise."""
@@ -182,15 +231,6 @@ class Slab:
     end_token: int
     first_cube: int
     end_cube: int
-
-    def part(self, first: int, end: int, cubes: Tensor) -> Slab | None:
-        """What is left of it where tokens [first, end) and `cubes`, int64 ascending, are."""
-        tokens = max(self.first_token, first), min(self.end_token, end)
-        if tokens[0] >= tokens[1]:
-            return None
-        edges = torch.tensor([self.first_cube, self.end_cube])
-        start, stop = torch.searchsorted(cubes, edges).tolist()
-        return Slab(tokens[0] - first, tokens[1] - first, start, stop)
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,6 +253,31 @@ def _places(grid: Grid, cube: Grid) -> _Places:
     first = corners * torch.tensor(cube)
     end = torch.minimum(first + torch.tensor(cube), torch.tensor(grid))
     return _Places(at[0], at[1], at[2], index, torch.stack([first, end], -1).reshape(-1, 6))
+
+
+def _stamped(places: _Places, grid: Grid, stamps: Sequence[int], cube: Grid) -> _Places:
+    """The same with `stamps[t]` tokens before slice t, those of a slab in a cube of their own."""
+    counts = torch.tensor(stamps)
+    of_slice = torch.arange(grid[0]).repeat_interleave(counts)
+    slabs = ceil(grid[0] / cube[0])
+    has = torch.zeros(slabs, dtype=torch.long).index_add(
+        0, torch.arange(grid[0]) // cube[0], counts
+    )
+    before = (has > 0).cumsum(0) - (has > 0).long()  # cubes of stamps in earlier slabs
+    each = len(places.bounds) // slabs
+    last = (of_slice // cube[0] + 1) * each + before[of_slice // cube[0]]
+    moved = places.cube + before[places.slice // cube[0]]
+    order = torch.cat([2 * of_slice, 2 * places.slice + 1]).argsort(stable=True)
+    nowhere = torch.full_like(of_slice, -1)
+    bounds: list[Tensor] = []
+    for slab, rows in enumerate(torch.split(places.bounds, each)):
+        bounds.append(rows)
+        if has[slab]:
+            bounds.append(torch.tensor([[*rows[0, :2].tolist(), 0, 0, 0, 0]]))
+    new = (of_slice, nowhere, nowhere, last)
+    old = (places.slice, places.row, places.column, moved)
+    at = [torch.cat(pair)[order] for pair in zip(new, old, strict=True)]
+    return _Places(at[0], at[1], at[2], at[3], torch.cat(bounds))
 
 
 def _joined(maps: list[Tensor], counts: list[int]) -> Tensor:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from adaspark.method.sequence import Segment, SequenceMap
+from adaspark.method.segment import Segment
+from adaspark.method.token_positions import TokenPositions
 
 TILE_QUERIES = 64
 
@@ -20,7 +21,7 @@ def attend(
     values: Tensor,
     attended: Tensor,
     segment: Segment,
-    sequence: SequenceMap,
+    sequence: TokenPositions,
 ) -> Tensor:
     """Exact softmax attention of one segment over text and the attended cubes.
 
@@ -31,12 +32,12 @@ def attend(
     groups = keys.shape[0]
     share = heads // groups
     rows = queries.reshape(groups, share, count, width)
-    wanted = attended.reshape(groups, share, count, -1)
+    tiled = attended.reshape(groups, share, count, -1)
     output = queries.new_empty(groups, share, count, width)
     for start in range(0, count, TILE_QUERIES):
         tile = slice(start, min(start + TILE_QUERIES, count))
         for group in range(groups):
-            index, bias = _tile_keys(wanted[group, :, tile], tile, segment, sequence, rows.dtype)
+            index, bias = _tile_keys(tiled[group, :, tile], tile, segment, sequence, rows.dtype)
             tile_rows = rows[group, :, tile].reshape(-1, width)
             scores = torch.addmm(bias, tile_rows, keys[group].index_select(0, index).T)
             mixed = scores.softmax(-1) @ values[group].index_select(0, index)
@@ -45,14 +46,14 @@ def attend(
 
 
 def _tile_keys(
-    wanted: Tensor, tile: slice, segment: Segment, sequence: SequenceMap, dtype: torch.dtype
+    tiled: Tensor, tile: slice, segment: Segment, sequence: TokenPositions, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
     """Sequence positions of a tile's keys [K], and the additive mask [R, K] of its rows."""
-    share, count, _ = wanted.shape
-    cubes = wanted.flatten(0, 1).any(0).nonzero().flatten()
+    share, count, _ = tiled.shape
+    cubes = tiled.flatten(0, 1).any(0).nonzero().flatten()
     tokens = sequence.layout.tokens_from_cube[cubes]  # [U, M], -1 pads ragged cubes
-    allowed = wanted[..., cubes, None] & (tokens >= 0)
-    if not segment.is_text:
+    allowed = tiled[..., cubes, None] & (tokens >= 0)
+    if segment.is_partial:
         allowed = allowed & (tokens < segment.video_before[tile, None, None])
     text = torch.arange(segment.end_text, device=cubes.device)
     text_allowed = (text < segment.text_before[tile, None]).expand(share, count, -1)
@@ -69,6 +70,6 @@ def executed_pairs(attended: Tensor, segment: Segment, groups: int) -> int:
     by_group = attended.reshape(groups, heads // groups, count, cubes).any(1)
     pairs = 0
     for tile in torch.split(by_group, TILE_QUERIES, dim=1):
-        wanted = int(tile.any(1).sum()) * full + groups * segment.end_text
-        pairs += heads // groups * tile.shape[1] * wanted
+        keys = int(tile.any(1).sum()) * full + groups * segment.end_text
+        pairs += heads // groups * tile.shape[1] * keys
     return pairs

@@ -17,6 +17,7 @@ from torch import Tensor
 from adaspark.method.attention import Choice, Observer
 from adaspark.method.rules import Rule
 from adaspark.method.sequence import SequenceMap
+from adaspark.method.token_positions import TokenPositions
 
 
 def nucleus(mass: list[float], p: float, candidates: list[int]) -> set[int]:
@@ -124,7 +125,7 @@ def sparse_attention(
                     query,
                     means[head // share],
                     candidates,
-                    rule=rule,
+                    rule=rule.of_rows(own is None),
                     scale=scale,
                     position=position,
                 )
@@ -144,7 +145,7 @@ def sparse_attention(
 def sparse_ffn(
     hidden: Tensor,
     norms: Tensor,
-    sequence: SequenceMap,
+    sequence: TokenPositions,
     branch: Callable[[Tensor], Tensor],
     *,
     rule: Rule,

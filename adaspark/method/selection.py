@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adaspark.method.rules import Rule
+from adaspark.method.rules import OWN_CUBE_RULES, Rule
 
 
 def keep_cubes(
@@ -21,9 +21,12 @@ def keep_cubes(
     int64 [n] of the queries in their sequence tell `random` one query from another.
     """
     kept = _kept_by_rule(mass, candidates, rule, positions)
-    for cube, on in rule.forced:
-        if cube < kept.shape[-1]:  # else no query here sees it yet
-            kept[..., cube] = candidates.expand_as(kept)[..., cube] & on
+    seen = [
+        (cube, on) for cube, on in rule.forced if cube < kept.shape[-1]
+    ]  # others are yet to come
+    if seen:
+        cubes, on = (torch.tensor(each, device=kept.device) for each in zip(*seen, strict=True))
+        kept[..., cubes] = candidates.expand_as(kept)[..., cubes] & on
     return kept
 
 
@@ -43,6 +46,8 @@ def _kept_by_rule(mass: Tensor, candidates: Tensor, rule: Rule, positions: Tenso
         rows = torch.zeros(1, dtype=torch.long) if positions is None else positions
         drawn = _drawn(rows.to(mass.device)[:, None], index)
         return _largest(drawn.to(mass.dtype).expand_as(mass), candidates, count)
+    if rule.name in OWN_CUBE_RULES:
+        return _largest(OWN_CUBE_RULES[rule.name](mass, candidates), candidates, count)
     raise ValueError(f"Unknown rule {rule.name!r}.")
 
 

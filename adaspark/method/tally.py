@@ -6,13 +6,52 @@ H query heads, n queries, Q query cubes, C cubes that any of the queries may cho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol, Self
 
+import torch
 from torch import Tensor
 
 from adaspark.method.attention import Choice, Observer
-from adaspark.method.sequence import Segment
+from adaspark.method.segment import Segment
+
+
+class Words(Protocol):
+    """What the segments of text of a layer chose, yet to be found."""
+
+    @property
+    def segments(self) -> Sequence[Segment]:
+        """Those of text: the same in all layers."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where they will be found."""
+
+    def found(self, layers: Sequence[Self]) -> Iterator[tuple[Segment, Tensor, Tensor]]:
+        """Each segment with probabilities fp32 and choices bool [L, H, m, C] in these layers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """One segment whose probabilities and choices [H, m, C] are known."""
+
+    segments: Sequence[Segment]
+    probs: Tensor
+    kept: Tensor
+
+    @property
+    def device(self) -> torch.device:
+        """Of its tensors."""
+        return self.probs.device
+
+    def found(self, layers: Sequence[Known]) -> Iterator[tuple[Segment, Tensor, Tensor]]:
+        """Put together."""
+        probs, kept = (torch.stack([getattr(of, name) for of in layers]) for name in _TABLES)
+        yield self.segments[0], probs, kept
+
+
+_TABLES = ("probs", "kept")
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,8 +61,8 @@ class Tally:
     `attended` int32 [Q, C] counts the (head, query) pairs of query cube `first_cube` + q that
     attend to a cube, their own included; `entropies` fp32 [H, n] are in nats, of the queries of
     video. `pairs()` int64 [2] counts (query, key) pairs over all heads: keys of cubes that are
-    attended to, and all keys that were multiplied. `words` has `probs` and `kept` [H, m, C] of each
-    segment of text. Nothing here has waited for the device.
+    attended to, and all keys that were multiplied. `words` are those of text. Both are found when
+    they are asked for, from little that is kept till then; nothing here has waited for the device.
     """
 
     segments: Sequence[Segment]
@@ -31,7 +70,7 @@ class Tally:
     attended: Tensor
     entropies: Tensor
     pairs: Callable[[], Tensor]
-    words: Sequence[tuple[Segment, Tensor, Tensor]]
+    words: Words
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any
 
 from adaspark.errors import UserError
 from adaspark.model.checkpoint_files import blamed, read_json, refuse_pointer, unusable
-from adaspark.model.checkpoint_hub import fetch
-from adaspark.model.checkpoint_source import Source
+from adaspark.model.checkpoint_hub import fetch, settled
+from adaspark.model.checkpoint_source import Source, locate
 
 CONFIG = "adapter_config.json"
 _WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
@@ -40,6 +40,20 @@ def read_adapter(source: Source) -> Adapter | None:
             f"peft, or give the base model or a merged checkpoint."
         )
     return Adapter(source, base)
+
+
+def named_adapter(name: str) -> Adapter:
+    """The adapter of this name: a folder, or a repository of the hub.
+
+    Raises UserError where there is none.
+    """
+    _, found = settled(locate(name), read_adapter)
+    if found is None:
+        raise UserError(
+            f"{name} is not a LoRA adapter: give a folder with {CONFIG}, as `adaspark tune` and "
+            f"peft write it."
+        )
+    return found
 
 
 def with_adapter(model: Any, adapter: Adapter) -> Any:

@@ -59,6 +59,18 @@ class ByteStore(Generic[Item]):
             for old in dropped:
                 self._on_drop(old)
 
+    def drop(self, key: Hashable) -> None:
+        """Let an item go, if there is one."""
+        with self._lock:
+            entry = self._entries.pop(key, None)
+        if entry is not None and self._on_drop:
+            self._on_drop(entry.item)
+
+    def clear(self) -> None:
+        """Forget all items."""
+        with self._lock:
+            self._entries.clear()
+
     def get(self, key: Hashable) -> Item | None:
         """The item, now the most recently used one, or None."""
         with self._lock:

@@ -1,13 +1,12 @@
 """One call of a sparsified model: its prompts, found by its arguments and its cache.
 
-A call is handed from `Qwen2_5_VLModel` to its layers as an argument, so that each thread has its
+A call is handed from the base model to its layers as an argument, so that each thread has its
 own, a layer that is called by itself has none, and one that is computed again for its gradients
 has the same.
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,19 +15,20 @@ from typing import Any
 
 from torch import Tensor
 from transformers import Cache
-from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLModel
 
 from adaspark.method.config import Cube
+from adaspark.model.cache_names import argument_names, cache_in
 from adaspark.model.cached_geometry import recall, remember
-from adaspark.model.patch import Patch
-from adaspark.model.placing import Arguments, CannotPlace
+from adaspark.model.families import attention_layers, language_shape
+from adaspark.model.patch import Patch, family_in
+from adaspark.model.placing import Arguments
 from adaspark.model.prompt_geometry import Session, read_packed
+from adaspark.model.shapes import CannotPlace
 from adaspark.trace.listening import listening
 from adaspark.trace.meta import Meta
 from adaspark.trace.recorder import Recorder
 
 ARGUMENT = "adaspark_call"
-_NAMES = list(inspect.signature(Qwen2_5_VLModel.forward).parameters)[1:]
 _here = local()
 
 
@@ -54,8 +54,8 @@ def at_work(
     model: Any, patch: Patch, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Iterator[Session]:
     """A call of `model`; its text model finds it by `taken`, in this thread and once."""
-    given = {**dict(zip(_NAMES, args, strict=False)), **kwargs}
-    cache = given.get("past_key_values")
+    given = {**dict(zip(argument_names(model), args, strict=False)), **kwargs}
+    cache = cache_in(given)
     session = _session(model, patch, given)
     if cache is not None:
         remember(cache, session)
@@ -69,7 +69,11 @@ def at_work(
     finally:
         _here.call = None
     if call is not None and session.brings_video:
-        _check_done(call, len(model.language_model.layers))
+        _check_done(call, model)
+
+
+def _text(model: Any) -> Any:
+    return getattr(model, family_in(model).text)
 
 
 def taken() -> Call | None:
@@ -81,7 +85,7 @@ def taken() -> Call | None:
 
 def keep(session: Session, output: Any) -> None:
     """A cache made inside the call is where this prompt will be found again."""
-    found = output if isinstance(output, tuple) else [getattr(output, "past_key_values", None)]
+    found = output if isinstance(output, tuple) else getattr(output, "values", tuple)()
     for cache in found:
         if isinstance(cache, Cache):
             remember(cache, session)
@@ -89,7 +93,7 @@ def keep(session: Session, output: Any) -> None:
 
 def _session(model: Any, patch: Patch, given: Mapping[str, Any]) -> Session:
     """The prompts of a call; of one that must run dense, why."""
-    config, cache = model.config, given.get("past_key_values")
+    config, cache = model.config, cache_in(given)
     past = 0 if cache is None else int(cache.get_seq_length())
     embedding = model.get_input_embeddings()
     arguments = Arguments(
@@ -98,6 +102,8 @@ def _session(model: Any, patch: Patch, given: Mapping[str, Any]) -> Session:
         video_id=config.video_token_id,
         merge=config.vision_config.spatial_merge_size,
         placeholder=lambda: embedding.weight[config.video_token_id],
+        frames_apart=family_in(model).frames_apart,
+        joins_stamps=patch.config.timestamps == "slice",
     )
     known = Session() if past == 0 else recall(cache)
     recorders = listening(patch.recorders)
@@ -119,14 +125,15 @@ def _session(model: Any, patch: Patch, given: Mapping[str, Any]) -> Session:
 
 
 def _read(model: Any, arguments: Arguments, known: Session, cube: Cube) -> Session:
-    packed = None
-    if not _has_cache(model.language_model, arguments.given):
+    packed, text, family = None, _text(model), family_in(model)
+    if not _has_cache(text, arguments.given):
         packed = arguments.packed_samples()
     session = (
         known.after(arguments, cube) if packed is None else read_packed(arguments, packed, cube)
     )
     if session.brings_video:
-        _check_layers([layer.self_attn for layer in model.language_model.layers])
+        layers = attention_layers(text, family)
+        _check_layers([getattr(text.layers[i], family.attention) for i in layers])
         if arguments.given.get("cu_seq_lens_q") is not None:
             raise CannotPlace("its samples are packed by cu_seq_lens_q, without text position_ids")
         if arguments.given.get("is_causal") is False:
@@ -136,7 +143,7 @@ def _read(model: Any, arguments: Arguments, known: Session, cube: Cube) -> Sessi
 
 def _has_cache(text: Any, given: Mapping[str, Any]) -> bool:
     """Whether the text model will have a cache: it then takes a row for one sample."""
-    if given.get("past_key_values") is not None:
+    if cache_in(given) is not None:
         return True
     asked = given.get("use_cache")
     asked = getattr(text.config, "use_cache", False) if asked is None else asked
@@ -144,7 +151,7 @@ def _has_cache(text: Any, given: Mapping[str, Any]) -> bool:
 
 
 def _check_layers(layers: list[Any]) -> None:
-    if any(layer.sliding_window is not None for layer in layers):
+    if any(getattr(layer, "sliding_window", None) is not None for layer in layers):
         raise CannotPlace("this model has sliding-window layers")
     if any(layer.training and layer.attention_dropout > 0 for layer in layers):
         raise CannotPlace("attention dropout is on in training")
@@ -156,9 +163,14 @@ def _tell(model: Any, call: Call, ids: Tensor | None) -> None:
     first = session.rows[0][0]
     new = first.sequence.length - first.start
     row_ids = None if ids is None else ids[0, first.first : first.first + new]
-    shape = language_shape(model.language_model)
+    text, family = _text(model), family_in(model)
+    layers = attention_layers(text, family)
     meta = Meta(
-        config=patch.config, grids=list(first.grids), shape=shape, forced=list(patch.forced)
+        config=patch.config,
+        grids=list(first.grids),
+        shape=language_shape(text),
+        forced=list(patch.forced),
+        attention_layers=layers if len(layers) < len(text.layers) else [],
     )
     for recorder in call.recorders:
         if session.brings_video and session.parts == 1:
@@ -167,26 +179,13 @@ def _tell(model: Any, call: Call, ids: Tensor | None) -> None:
             recorder.goes_on(session, row_ids, meta=meta)
 
 
-def language_shape(text: Any) -> dict[str, Any]:
-    """The numbers of the language model, or of its configuration, that FLOP counts need."""
-    config = getattr(text, "config", text)
-    layers = len(text.layers) if hasattr(text, "layers") else config.num_hidden_layers
-    heads = config.num_attention_heads
-    return {
-        "layers": layers,
-        "hidden": config.hidden_size,
-        "intermediate": config.intermediate_size,
-        "heads": heads,
-        "kv_heads": config.num_key_value_heads,
-        "head_dim": config.hidden_size // heads,
-    }
-
-
-def _check_done(call: Call, layers: int) -> None:
+def _check_done(call: Call, model: Any) -> None:
     """Say so where a layer has passed one of the halves by."""
-    for half in ("attention", "FFN"):
+    text = _text(model)
+    expected = {"FFN": len(text.layers), "attention": len(attention_layers(text, family_in(model)))}
+    for half, layers in expected.items():
         if sum(name == half for name, _ in call.done) < layers:
             call.patch.warn(
                 f"AdaSpark: the {half} of some layers ran dense, for their own code does not call "
-                "it as transformers' Qwen2_5_VLDecoderLayer does."
+                "it as transformers' decoder layers do."
             )

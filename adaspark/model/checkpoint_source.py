@@ -91,8 +91,8 @@ def locate(name: str) -> Source:
 def _bundle(name: str) -> Source:
     if not (BUNDLED_MODEL / "config.json").is_file():
         raise UserError(
-            "The bundled model is not beside this installation: run from a clone of the "
-            "repository (pip install -e .), or give --model a folder or a hub name."
+            f"The bundled model is not in {BUNDLED_MODEL}: install the package again, or give "
+            f"--model a folder or a hub name."
         )
     if name == BUNDLED_SPARSE and not (BUNDLED_MODEL / SPARSE_DELTA).is_file():
         raise UserError(

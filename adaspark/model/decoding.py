@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,7 +11,36 @@ from torch import Tensor
 from adaspark.errors import UserError
 
 if TYPE_CHECKING:
-    from adaspark.model.request import Drawing
+    from adaspark.model.drawing import Drawing
+
+
+class Chosen(NamedTuple):
+    """A token that was chosen, and its log-probability in nats under the model itself.
+
+    `is_end`: it ends the answer and is no part of it; `is_over`: no token follows it.
+    """
+
+    token: int
+    logprob: float
+    is_end: bool
+    is_over: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Unread:
+    """A token int64 [1] that was chosen on the device, and its way to the host."""
+
+    token: Tensor
+    _figures: Tensor
+    _arrived: torch.cuda.Event | None
+    _ends: set[int]
+
+    def read(self) -> Chosen:
+        """Wait for it; not for what the device was asked to do after it."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        token, logprob, is_over = self._figures.tolist()
+        return Chosen(int(token), logprob, int(token) in self._ends, bool(is_over))
 
 
 class Decoding:
@@ -32,6 +62,7 @@ class Decoding:
         drawing: Drawing | None = None,
     ) -> None:
         self._ids = input_ids
+        self._before, self._most = input_ids.shape[1], max_new_tokens
         self._generator: torch.Generator | None = None
         changes: dict[str, Any] = {"do_sample": drawing is not None}
         if drawing is not None:
@@ -49,25 +80,32 @@ class Decoding:
             **_stop_strings(model, tokenizer),
         )
 
-    def next_token(self, logits: Tensor) -> int:
-        """The token chosen from raw logits [vocabulary]; it counts as written."""
-        scores = self._processors(self._ids, logits.float()[None])
+    def choose(self, logits: Tensor) -> Unread:
+        """The token chosen from raw logits [vocabulary]; it counts as written. The device is not
+        waited for, unless a setting of the generation config asks it.
+        """
+        logits = logits.to(self._ids.device).float()
+        scores = self._processors(self._ids, logits[None])
         if self._generator is None:
             token = scores.argmax(dim=-1)
         else:
             token = torch.multinomial(scores.softmax(dim=-1), 1, generator=self._generator)[0]
         self._ids = torch.cat([self._ids, token[None]], dim=1)
-        return int(token)
+        logprob = logits.log_softmax(-1).gather(0, token)
+        is_over = self._criteria(self._ids, None)
+        # fp64 holds each of them exactly: one copy.
+        figures = torch.cat([token.double(), logprob.double(), is_over.double()])
+        figures = figures.to("cpu", non_blocking=True)
+        arrived = None
+        if logits.is_cuda:
+            arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            arrived.record()
+        return Unread(token, figures, arrived, self._ends)
 
     @property
-    def is_end(self) -> bool:
-        """Whether the last token is one that ends an answer and is no part of it."""
-        return int(self._ids[0, -1]) in self._ends
-
-    @property
-    def is_over(self) -> bool:
-        """Whether no token follows the last one."""
-        return bool(self._criteria(self._ids, None).any())
+    def is_full(self) -> bool:
+        """Whether as many tokens are written as were asked for."""
+        return self._ids.shape[1] - self._before >= self._most
 
     def _take(
         self,

@@ -3,31 +3,48 @@
 from __future__ import annotations
 
 import json
-import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
+from weakref import WeakSet
+
+import torch
 
 from adaspark.errors import UserError
 from adaspark.kernels.backend import backend
+from adaspark.method.config import AdaSparkConfig
 from adaspark.model import checkpoint
-from adaspark.model.features import FeatureCache, Features, Report, encode, strongest
+from adaspark.model.conversation import Conversation, Known
+from adaspark.model.events import Phase, Result, Word
+from adaspark.model.families import layers_note
+from adaspark.model.feature_files import FeatureFiles
+from adaspark.model.features import FeatureCache, Features, Key, Report, encode, strongest
 from adaspark.model.generation import generate
+from adaspark.model.out_of_memory import free_bytes, token_bytes
+from adaspark.model.prompt import Turn, text_tokens
+from adaspark.model.prompt_cache import PromptCache
 from adaspark.model.qwen import sparsify
-from adaspark.model.request import Estimate, Event, Options, Phase, Result, Word
-from adaspark.model.shown import chosen_sampling, estimate
+from adaspark.model.request import Estimate, Event, Options
+from adaspark.model.shown import chosen_sampling, estimate, preset_sampling
 from adaspark.model.streaming import Stopped, streamed
+from adaspark.model.trained import trained_note
 from adaspark.trace.cost import vision_flops
-from adaspark.trace.meta import Clip, Pruned
 from adaspark.trace.summary import finish
-from adaspark.video.clip import DEFAULT_LIMITS, Limits, Source, probe
-from adaspark.video.file import shown_name
+from adaspark.video.clip import DEFAULT_LIMITS, Limits, Opener, Source
+from adaspark.video.probe import scan
 
 
 class Engine:
     """A loaded model that answers one request at a time; others wait their turn.
 
-    A video of `max_video_tokens` or more is refused: the model's context, or less if so given.
+    `adapter` is a LoRA folder to be put on the model. A video of `max_video_tokens` or more is
+    refused: the model's context, or less if so given. `preset` is how videos are shown at first
+    (`PRESETS`), not to the bundled models, which have their own; `yarn` stretches the context.
+    Vision features of long videos are put into `features_folder` as they are made, so that a killed
+    run is taken up; None: into memory.
     """
 
     def __init__(
@@ -35,10 +52,20 @@ class Engine:
         model: str = checkpoint.BUNDLED,
         device: str = "auto",
         *,
+        adapter: str | None = None,
         max_video_tokens: int | None = None,
+        preset: str | None = None,
+        yarn: float | None = None,
+        features_folder: Path | None = None,
     ) -> None:
-        self._checkpoint = checkpoint.load(model, device=device)
+        self._checkpoint = checkpoint.load(model, device=device, adapter=adapter, yarn=yarn)
+        if preset is not None and model not in checkpoint.BUNDLES:
+            shown = chosen_sampling(self._checkpoint.sampling, **preset_sampling(preset))
+            self._checkpoint = replace(self._checkpoint, sampling=shown)
         self._cache = FeatureCache()
+        self._files = FeatureFiles(features_folder, self._checkpoint.model)
+        self._conversations: WeakSet[Conversation] = WeakSet()
+        self._identity = object()
         self._lock = threading.Lock()
         sparsify(self._checkpoint.model, self._checkpoint.config)
         self.name = model
@@ -47,8 +74,19 @@ class Engine:
         self.backend = backend(self._checkpoint.device).name  # compiled here, not in an answer
         self.is_bundled = model in checkpoint.BUNDLES
         self.default_config = self._checkpoint.config
-        context: int = self._checkpoint.model.config.text_config.max_position_embeddings
-        self.max_video_tokens = min(context, max_video_tokens or context)
+        text = self._checkpoint.model.config.text_config
+        self._context: int = text.max_position_embeddings
+        self._open_video: Opener = scan
+        self.max_video_tokens: int = min(self._context, max_video_tokens or self._context)
+
+    @property
+    def layers(self) -> int:
+        """Layers of the language model."""
+        return int(self._checkpoint.model.config.text_config.num_hidden_layers)
+
+    def options(self, config: AdaSparkConfig | None = None, **values: Any) -> Options:
+        """A request's settings: this configuration or the model's own, and fields of `Options`."""
+        return Options(config or self.default_config, **values)
 
     @property
     def questions(self) -> list[str]:
@@ -58,6 +96,10 @@ class Engine:
         text = (checkpoint.BUNDLED_MODEL / "questions.json").read_text("utf-8")
         return [str(question) for question in json.loads(text)]
 
+    def open_with(self, open_video: Opener) -> None:
+        """Open videos so from now on; until then they are read in this process."""
+        self._open_video = open_video
+
     def estimate(
         self, path: Source, *, limits: Limits = DEFAULT_LIMITS, **sampling: Any
     ) -> Estimate:
@@ -66,8 +108,22 @@ class Engine:
         `sampling` are any of the request's own `SAMPLING` options, None where the model's applies.
         """
         chosen = chosen_sampling(self._checkpoint.sampling, **sampling)
-        info = probe(path, limits, fps=chosen.fps)
+        info = self._open_video(path, limits, fps=chosen.fps).info
         return estimate(info, chosen, max_tokens=sampling.get("max_video_tokens"))
+
+    def check(self, path: Source, question: str, options: Options) -> Estimate:
+        """What a request would show the model. Raises UserError if `ask` could not answer it."""
+        options.check(question)
+        options.config.check_layers(self.layers)
+        estimate = self.estimate(path, limits=options.limits, **options.sampling)
+        self._check_length(estimate)
+        options.check_cubes(estimate)
+        self._check_context(estimate, question.strip(), options)
+        return estimate
+
+    def plays_in_browsers(self, path: Source, *, limits: Limits = DEFAULT_LIMITS) -> bool:
+        """Whether browsers open the file itself. Raises UserError as `estimate` does."""
+        return scan(path, limits).plays_in_browsers
 
     def ask(
         self,
@@ -76,24 +132,18 @@ class Engine:
         options: Options | None = None,
         *,
         stop: threading.Event | None = None,
+        conversation: Conversation | None = None,
     ) -> Iterator[Event]:
         """Yield phases and words as they come, and at last the Result.
 
         `stop` ends it early with what there is (a Result, `stopped`), or with nothing before the
-        first word. Raises UserError, before any work, where a value cannot be used.
+        first word. A `conversation` is what this question follows, and is kept for the next one.
+        Raises UserError, before any work, where a value cannot be used.
         """
-        options = options or Options(self.default_config)
-        if not question.strip():
-            raise UserError("The question is blank: type one.")
-        if any("\ud800" <= character <= "\udfff" for character in question):
-            raise UserError("The question is not valid Unicode text: type it anew.")
-        if options.max_new_tokens < 1:
-            raise UserError(f"max_new_tokens must be at least 1, got {options.max_new_tokens}.")
-        options.config.check_layers(self._checkpoint.model.config.text_config.num_hidden_layers)
-        estimate = self.estimate(path, limits=options.limits, **options.sampling)
-        self._check_length(estimate)
-        _check_forced(estimate, options)
-        _check_kept(estimate, options)
+        options = options or self.options()
+        estimate = self.check(path, question, options)
+        if conversation is not None:
+            self._conversations.add(conversation)
 
         def work(emit: Callable[[Event], None], gone: threading.Event) -> None:
             def report(name: str, done: int, total: int) -> None:
@@ -101,8 +151,11 @@ class Engine:
                     raise Stopped
                 emit(Phase(name, done, total))
 
-            with self._lock:
-                self._answer(estimate, question.strip(), options, emit, report)
+            with self._lock, self._files.request(gone):
+                try:
+                    self._answer(estimate, question.strip(), options, conversation, emit, report)
+                except torch.cuda.OutOfMemoryError as error:
+                    raise self._too_large(estimate, error) from None
 
         return streamed(work)
 
@@ -111,76 +164,114 @@ class Engine:
         estimate: Estimate,
         question: str,
         options: Options,
+        conversation: Conversation | None,
         emit: Callable[[Event], None],
         report: Report,
     ) -> None:
-        features, seconds = self._features(estimate, options, report)
-        if options.keep_tokens is not None:
-            features = strongest(features, options.keep_tokens)
-        sparsify(self._checkpoint.model, options.config, forced=options.forced)
-        written = generate(
-            self._checkpoint,
-            features,
-            question,
-            seconds_per_slice=estimate.seconds_per_slice,
-            max_new_tokens=options.max_new_tokens,
-            report=report,
-            on_text=lambda text: emit(Word(text)),
-            drawing=options.drawing,
-            scored=options.scored,
-        )
-        seconds |= written.seconds
+        with self._known(estimate, options, conversation, report) as known:
+            self._check_context(estimate, question, options, known.turns)
+            sparsify(self._checkpoint.model, options.config, forced=options.forced)
+            written = generate(
+                self._checkpoint,
+                known.features,
+                question,
+                seconds_per_slice=estimate.seconds_per_slice,
+                max_new_tokens=options.max_new_tokens,
+                report=report,
+                on_text=lambda text: emit(Word(text)),
+                drawing=options.drawing,
+                scored=options.scored,
+                turns=known.turns,
+                kept=known.cache,
+            )
+        if conversation is not None:
+            conversation.add(Turn(question, written.ids))
+        features, seconds = known.features, known.seconds | written.seconds
+        model = self._checkpoint.model
         written.trace.with_meta(
             question=question,
             answer=written.text,
             seconds=seconds,
             stopped=written.stopped,
-            **self._facts(estimate, features),
+            cached_tokens=written.cached_tokens or None,
+            model=self.name,
+            device=self.device,
+            dtype=self.dtype,
+            backend=self.backend,
+            warnings=[
+                *estimate.info.warnings,
+                *features.warnings,
+                *layers_note(model.model),
+                *trained_note(is_bundled=self.is_bundled, frames=len(features.times_secs)),
+            ],
+            vision_flops=vision_flops(model.config.vision_config, estimate.grid),
+            **estimate.facts(
+                len(features.times_secs),
+                None if features.kept is None else features.kept.tolist(),
+            ),
         )
         finish(written.trace, features.times_secs)
         emit(Result(written.text, written.trace, seconds, written.stopped, written.scored_logprob))
 
-    def _facts(self, estimate: Estimate, features: Features) -> dict[str, Any]:
-        """What a trace should say of the model and of the video as it was shown."""
-        info = estimate.info
-        clip = Clip(
-            name=shown_name(info.path),
-            width=info.width,
-            height=info.height,
-            shown_width=estimate.shown_width,
-            shown_height=estimate.shown_height,
-            fps=len(features.times_secs) / info.duration_secs,
-            duration_secs=info.duration_secs,
-            frames=len(features.times_secs),
+    def _known(
+        self,
+        estimate: Estimate,
+        options: Options,
+        conversation: Conversation | None,
+        report: Report,
+    ) -> AbstractContextManager[Known]:
+        """What a question is answered from, in the block."""
+        sampling = chosen_sampling(self._checkpoint.sampling, **options.sampling)
+        clip = self._cache.key(estimate.info.source, sampling)
+
+        def read() -> tuple[Features, dict[str, float]]:
+            return self._features(estimate, options, clip, report)
+
+        if conversation is None:
+            return nullcontext(Known(*read()))
+        return conversation.about(
+            clip[0],
+            (self._identity, clip, options.config, dict(options.forced), options.keep_tokens),
+            read,
+            lambda: PromptCache(self._checkpoint.model.config.text_config),
         )
-        facts = {
-            "model": self.name,
-            "device": self.device,
-            "dtype": self.dtype,
-            "backend": self.backend,
-            "clip": clip,
-            "warnings": [*info.warnings, *features.warnings],
-            "vision_flops": vision_flops(
-                self._checkpoint.model.config.vision_config, estimate.grid
-            ),
-        }
-        if features.kept is not None:
-            facts["pruned"] = Pruned(features.grid, features.kept.tolist())
-        return facts
+
+    def _too_large(self, estimate: Estimate, error: BaseException) -> UserError:
+        """Frees what is kept, and names the largest setting that fits the memory there is."""
+        self._cache.clear()
+        for conversation in list(self._conversations):
+            conversation.release()
+        model = self._checkpoint.model
+        free = free_bytes(error, self._checkpoint.device)
+        fits = int(free / token_bytes(model.config.text_config, model.dtype.itemsize))
+        # What has just failed does not fit, whatever the count says.
+        tokens = min(fits, 9 * estimate.video_tokens // 10)
+        frames = tokens * estimate.frames // estimate.video_tokens // 2 * 2
+        advice = f"show it at most {frames} frames" if frames >= 2 else "show smaller frames"
+        return UserError(
+            f"The GPU ran out of memory over {estimate.video_tokens:,} video tokens, and was "
+            f"freed of what was kept: {advice}."
+        )
 
     def _features(
-        self, estimate: Estimate, options: Options, report: Report
+        self, estimate: Estimate, options: Options, key: Key, report: Report
     ) -> tuple[Features, dict[str, float]]:
-        source = estimate.info.source
-        sampling = chosen_sampling(self._checkpoint.sampling, **options.sampling)
-        key = self._cache.key(source, sampling)
-        if (found := self._cache.get(key)) is not None:
-            return found, {"decode": 0.0, "vision": 0.0}
-        features, seconds = encode(
-            self._checkpoint, source, estimate.grid, sampling, report, limits=options.limits
-        )
-        self._cache.put(key, features)
-        return features, seconds
+        seconds = {"decode": 0.0, "vision": 0.0}
+        if (found := self._cache.get(key)) is None:
+            shown = self._checkpoint
+            found, seconds = encode(
+                shown,
+                estimate.info.source,
+                estimate.grid,
+                key[1],
+                report,
+                limits=options.limits,
+                open_video=self._open_video,
+                into=self._files.entry(*key, shown.mean, shown.std, tokens=estimate.video_tokens),
+            )
+            self._cache.put(key, found)
+        kept = options.keep_tokens
+        return (found if kept is None else strongest(found, kept)), seconds
 
     def _check_length(self, estimate: Estimate) -> None:
         if estimate.video_tokens >= self.max_video_tokens:
@@ -190,22 +281,26 @@ class Engine:
                 "frames."
             )
 
+    def _check_context(
+        self,
+        estimate: Estimate,
+        question: str,
+        options: Options,
+        turns: Sequence[Turn] = (),
+    ) -> None:
+        """Raise UserError unless video, text and answer fit the model's context together."""
+        video = options.keep_tokens or estimate.video_tokens
+        times = (estimate.grid[0], estimate.info.duration_secs)
+        stamps = times if self._checkpoint.family.frames_apart else None
+        text = text_tokens(self._checkpoint.tokenizer, question, turns=turns, stamps=stamps)
+        if video + text + options.max_new_tokens > self._context:
+            less = "begin a new conversation" if turns else "ask a shorter question"
+            raise UserError(
+                f"{video:,} tokens of video, {text:,} of text and an answer of up to "
+                f"{options.max_new_tokens:,} are more than the {self._context:,} that the model "
+                f"holds: show fewer frames, {less}, or for fewer words."
+            )
+
     def fitting_frames(self, estimate: Estimate) -> int:
         """How many frames of this video leave half of the model's tokens free; at least 2."""
         return max(2, estimate.frames * self.max_video_tokens // (2 * estimate.video_tokens))
-
-
-def _check_forced(estimate: Estimate, options: Options) -> None:
-    sides = zip(estimate.grid, options.config.cube, strict=True)
-    cubes = math.prod(-(-extent // side) for extent, side in sides)
-    if wrong := [cube for cube in options.forced if not 0 <= cube < cubes]:
-        raise UserError(f"There is no cube {wrong[0]}: this video has {cubes}, counted from 0.")
-
-
-def _check_kept(estimate: Estimate, options: Options) -> None:
-    if (kept := options.keep_tokens) is None:
-        return
-    if not 1 <= kept <= estimate.video_tokens:
-        raise UserError(f"keep_tokens must be 1 to {estimate.video_tokens:,}, got {kept}.")
-    if options.forced:
-        raise UserError("Pruned tokens stand in a row without cubes: force none of them.")

@@ -11,21 +11,25 @@ import torch
 from cachetools import LRUCache
 from torch import Tensor
 
-from adaspark.method.layout import Grid
+from adaspark.method.config import Grid
 from adaspark.model import vision
 from adaspark.model.byte_store import ByteStore
 from adaspark.model.checkpoint import Checkpoint
+from adaspark.model.feature_rows import Held, Spilled
+from adaspark.model.freed_memory import give_back
 from adaspark.model.streaming import ahead
 from adaspark.video.clip import (
     DEFAULT_LIMITS,
     FrameChunk,
     Limits,
+    Opener,
     Sampling,
-    content_hash,
     damage_warning,
     patchify,
     stream_frames,
 )
+from adaspark.video.content import content_hash
+from adaspark.video.probe import scan
 
 CACHE_BYTES = 2**30
 MOST_HASHES = 4096
@@ -39,7 +43,7 @@ class Features:
 
     `times_secs` has the presentation time of each sampled frame. Where tokens were pruned, `kept`
     int64 [V] says which of the grid are left, ascending, on the host; None: all. `warnings` are
-    sentences for the user.
+    sentences for the user. `deepstack` [V, h] each are what a tower adds after the first layers.
     """
 
     embeddings: Tensor
@@ -47,6 +51,24 @@ class Features:
     times_secs: list[float]
     kept: Tensor | None = None
     warnings: tuple[str, ...] = ()
+    deepstack: tuple[Tensor, ...] = ()
+
+    @property
+    def slice_times(self) -> list[float]:
+        """The time of each slice in seconds: the mean of its first and last frame's."""
+        frames = len(self.times_secs) // self.grid[0]
+        pairs = zip(self.times_secs[::frames], self.times_secs[frames - 1 :: frames], strict=True)
+        return [(first + last) / 2 for first, last in pairs]
+
+    @property
+    def nbytes(self) -> int:
+        """Of all tensors."""
+        return self.embeddings.nbytes + sum(level.nbytes for level in self.deepstack)
+
+    @property
+    def bare(self) -> Features:
+        """What remains to be said of them where a model has read them: no embeddings."""
+        return replace(self, embeddings=self.embeddings.new_zeros(0, 0), deepstack=())
 
     @property
     def shown_grid(self) -> Grid:
@@ -58,7 +80,10 @@ def strongest(features: Features, count: int) -> Features:
     """The `count` tokens of largest norm alone, in order: what token pruning leaves for good."""
     norms = features.embeddings.float().norm(dim=-1)
     kept = norms.topk(count).indices.sort().values
-    return replace(features, embeddings=features.embeddings[kept], kept=kept.cpu())
+    levels = tuple(level[kept] for level in features.deepstack)
+    return replace(
+        features, embeddings=features.embeddings[kept], deepstack=levels, kept=kept.cpu()
+    )
 
 
 class FeatureCache:
@@ -83,7 +108,11 @@ class FeatureCache:
 
     def put(self, key: Key, features: Features) -> None:
         """Keep these, and drop the oldest past the limit (never these)."""
-        self._store.put(key, features, features.embeddings.nbytes)
+        self._store.put(key, features, features.nbytes)
+
+    def clear(self) -> None:
+        """Forget all features."""
+        self._store.clear()
 
 
 def _files(source: Path | tuple[Path, ...]) -> tuple[Path, ...]:
@@ -99,43 +128,49 @@ def encode(
     report: Report,
     *,
     limits: Limits = DEFAULT_LIMITS,
+    open_video: Opener = scan,
+    into: Held | Spilled | None = None,
 ) -> tuple[Features, dict[str, float]]:
     """Decode and encode in chunks of slices: neither frames nor patches of a whole clip are held.
 
-    The tower attends within a slice only, so chunks change nothing. A thread decodes ahead of it.
+    The tower attends within a slice only, so chunks change nothing. A thread decodes ahead of it,
+    from the video that `open_video` opens. Features are put `into` memory or what else is given,
+    after those that it has.
     `grid` is (T, H, W) in merged tokens. Returns the features and the seconds of `decode`, spent
     waiting for frames, and of `vision`, all others.
     """
     visual, device = checkpoint.model.model.visual, checkpoint.device
-    parts: list[Tensor] = []
-    times: list[float] = []
+    into = into or Held()
     chunks = stream_frames(
         source,
         sampling,
         slices_per_chunk=vision.slices_at_once(grid, sampling.merge, device),
+        first_frame=len(into.times_secs),
         limits=limits,
+        open_video=open_video,
         on_progress=lambda done, total: report("decode", done, total),
     )
     start = time.perf_counter()
     waited = 0.0
     asked = start
-    damaged = 0
     for chunk in ahead(_pinned(chunks, device)):
         waited += time.perf_counter() - asked
         shown = chunk.frames.to(device, non_blocking=True)
         pixels = patchify(shown, sampling, checkpoint.mean, checkpoint.std).to(visual.dtype)
         slices = len(chunk.times_secs) // sampling.temporal_patch
-        parts.append(vision.encode(visual, pixels, (slices, *grid[1:])))
-        times += chunk.times_secs
-        damaged += chunk.damaged
-        report("vision", len(times), grid[0] * sampling.temporal_patch)
+        levels = vision.encode(visual, pixels, (slices, *grid[1:]))
+        into.add(levels, chunk.times_secs, chunk.damaged)
+        report("vision", len(into.times_secs), grid[0] * sampling.temporal_patch)
         asked = time.perf_counter()
-    embeddings = torch.cat(parts)
+    give_back()
+    embeddings, *others = into.levels()
     if device.type == "cuda":
         torch.cuda.synchronize(device)  # for the seconds to be true
     seconds = {"decode": waited, "vision": time.perf_counter() - start - waited}
-    warnings = damage_warning(_files(source)[0], damaged, len(times))
-    return Features(embeddings, grid, times, warnings=warnings), seconds
+    times = list(into.times_secs)
+    warnings = damage_warning(_files(source)[0], into.damaged, len(times))
+    found = Features(embeddings, grid, times, warnings=warnings, deepstack=tuple(others))
+    return found, seconds
 
 
 def _pinned(chunks: Iterable[FrameChunk], device: torch.device) -> Iterator[FrameChunk]:

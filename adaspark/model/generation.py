@@ -2,39 +2,51 @@
 
 from __future__ import annotations
 
+import copy
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
+from adaspark.model.cache_names import cache_argument
 from adaspark.model.checkpoint import Checkpoint
+from adaspark.model.decode_step import step_for
 from adaspark.model.decoding import Decoding
+from adaspark.model.drawing import Drawing
 from adaspark.model.features import Features, Report
-from adaspark.model.prompt import TEXT, VIDEO, Prompt, build_prompt, pruned
+from adaspark.model.mrope import TEXT
+from adaspark.model.prefill import prefill
+from adaspark.model.prompt import Prompt, Turn, build_prompt, pruned
+from adaspark.model.prompt_cache import PromptCache
 from adaspark.model.qwen import record
-from adaspark.model.request import Drawing
 from adaspark.model.streaming import Stopped
+from adaspark.model.words import Step, Words
 from adaspark.trace.token_text import token_texts
 from adaspark.trace.trace import Trace
+
+AHEAD = 1
+"""Tokens that a fast step is given before the last one is read."""
 
 
 @dataclass(frozen=True)
 class Written:
     """The words of one request, what was recorded, and the seconds of prefill and generation.
 
+    `ids` are all tokens of the answer, `cached_tokens` of the prompt were in the cache before.
     `scored_logprob` is None where nothing was to be scored.
     """
 
     text: str
+    ids: tuple[int, ...]
     trace: Trace
     seconds: dict[str, float]
     stopped: bool
+    cached_tokens: int = 0
     scored_logprob: float | None = None
 
 
@@ -50,19 +62,19 @@ def generate(
     on_text: Callable[[str], None],
     drawing: Drawing | None = None,
     scored: Sequence[int] = (),
+    turns: Sequence[Turn] = (),
+    kept: PromptCache | None = None,
     recording: Callable[[Any], AbstractContextManager[Trace]] = record,
 ) -> Written:
     """Answer `question`, greedily or as `drawing` says, then find the log-probability of the token
     ids `scored` as an answer. `report` may raise Stopped: then what there is is returned, or, in
     the prefill, Stopped goes through. `recording` opens the trace of the run on the model.
+
+    `turns` came before this question. `kept` is a cache for several questions about these features
+    under one configuration: what it holds of the prompt is not read again.
     """
     model = checkpoint.model
-    rate = model.config.vision_config.tokens_per_second
-    prompt = build_prompt(
-        checkpoint.tokenizer, question, features.grid, position_step=rate * seconds_per_slice
-    )
-    if features.kept is not None:
-        prompt = pruned(prompt, features.kept)
+    prompt = _prompt(checkpoint, features, question, turns, seconds_per_slice)
     decoding = Decoding(
         model,
         prompt.input_ids.to(checkpoint.device),
@@ -70,19 +82,28 @@ def generate(
         max_new_tokens=max_new_tokens,
         drawing=drawing,
     )
-    cache = DynamicCache(config=model.config.text_config)
+    into = kept or PromptCache(model.config.text_config)
     ids: list[int] = []
     logprobs: list[float] = []
     shown = ""
     stopped = False
     with recording(model) as trace:
         start = time.perf_counter()
-        logits = _prefill(checkpoint, prompt, features, cache, report)
-        prefilled = time.perf_counter()
+        logits, known = prefill(
+            checkpoint, prompt, features, into, report, is_kept=kept is not None
+        )
+        cache = into.cache
+        after_prompt = copy.deepcopy(cache) if scored and checkpoint.family.mixer else cache
+        prefilled: float | None = None
+        places = prompt.next_position + torch.arange(max_new_tokens, device=checkpoint.device)
+        fast = step_for(model, cache, places) if max_new_tokens > 1 else None
+        step = fast or _step(checkpoint, prompt, cache)
+        words = Words(logits, step, decoding, ahead=AHEAD if fast else 0)
         try:
-            for token, logprob in _words(checkpoint, prompt, cache, logits, decoding):
-                ids.append(token)
-                logprobs.append(logprob)
+            for chosen in words:
+                prefilled = prefilled or time.perf_counter()  # the first word waited for the device
+                ids.append(chosen.token)
+                logprobs.append(chosen.logprob)
                 # A character may take several tokens: it is shown when it is whole.
                 if not (now := _text(checkpoint, ids)).endswith("\ufffd"):
                     on_text(now[len(shown) :])
@@ -90,53 +111,57 @@ def generate(
                 report("generate", len(ids), max_new_tokens)
         except Stopped:
             stopped = True
-    seconds = {"prefill": prefilled - start, "generate": time.perf_counter() - prefilled}
+        if fast:
+            fast.record(ids[: words.read - 1])
+        end = time.perf_counter()
+    prefilled = prefilled or end
+    seconds = {"prefill": prefilled - start, "generate": end - prefilled}
     _name_words(checkpoint, trace, prompt, ids, logprobs)
-    score = _scored(checkpoint, prompt, cache, logits, scored) if scored else None
-    return Written(_text(checkpoint, ids).strip(), trace, seconds, stopped, score)
+    score = _scored(checkpoint, prompt, after_prompt, logits, scored) if scored else None
+    text = _text(checkpoint, ids).strip()
+    return Written(text, tuple(ids), trace, seconds, stopped, known, score)
 
 
-def _prefill(
-    checkpoint: Checkpoint, prompt: Prompt, features: Features, cache: Any, report: Report
-) -> Tensor:
-    """Logits [vocabulary] after the prompt."""
-    model, device = checkpoint.model, checkpoint.device
-    embeds = model.get_input_embeddings()(prompt.input_ids.to(device))
-    embeds[prompt.token_types == VIDEO] = features.embeddings.to(embeds.dtype)
-    merge = checkpoint.sampling.merge
-    slices, rows, columns = features.shown_grid
-    with _layers_reported(model, report):
-        output = model(
-            inputs_embeds=embeds,
-            position_ids=prompt.position_ids.to(device),
-            mm_token_type_ids=prompt.token_types.to(device),
-            video_grid_thw=torch.tensor([[slices, rows * merge, columns * merge]]),
-            past_key_values=cache,
-            logits_to_keep=1,
-        )
-    last: Tensor = output.logits[0, -1]
-    return last
+def _prompt(
+    checkpoint: Checkpoint,
+    features: Features,
+    question: str,
+    turns: Sequence[Turn],
+    seconds_per_slice: float,
+) -> Prompt:
+    """The question about what is shown, as the model's family writes it."""
+    step, times = 1.0, None
+    if checkpoint.family.counts_seconds:
+        step = checkpoint.model.config.vision_config.tokens_per_second * seconds_per_slice
+    if checkpoint.family.frames_apart:
+        times = features.slice_times
+    prompt = build_prompt(
+        checkpoint.tokenizer,
+        question,
+        features.grid,
+        turns=turns,
+        position_step=step,
+        slice_times=times,
+    )
+    return prompt if features.kept is None else pruned(prompt, features.kept)
 
 
-def _words(
-    checkpoint: Checkpoint, prompt: Prompt, cache: Any, logits: Tensor, decoding: Decoding
-) -> Iterator[tuple[int, float]]:
-    """The tokens and their log-probabilities under the model itself."""
-    for step in count():
-        token = decoding.next_token(logits)
-        if decoding.is_end:
-            return
-        yield token, float(logits.float().log_softmax(-1)[token])
-        if decoding.is_over:
-            return
-        written = torch.tensor([[token]], device=checkpoint.device)
+def _step(checkpoint: Checkpoint, prompt: Prompt, cache: Any) -> Step:
+    """A step as the model itself computes it, one call a token."""
+    places = count(prompt.next_position)
+
+    def step(token: Tensor) -> Tensor:
+        written = token[None]
         output = checkpoint.model(
             input_ids=written,
-            position_ids=torch.full_like(written, prompt.next_position + step).expand(3, 1, 1),
+            position_ids=torch.full_like(written, next(places)).expand(3, 1, 1),
             mm_token_type_ids=torch.full_like(written, TEXT),  # even where a placeholder is written
-            past_key_values=cache,
+            **cache_argument(checkpoint.model, cache),
         )
-        logits = output.logits[0, -1]
+        logits: Tensor = output.logits[0, -1]
+        return logits
+
+    return step
 
 
 def _scored(
@@ -146,36 +171,22 @@ def _scored(
     if (written := cache.get_seq_length() - prompt.input_ids.shape[1]) > 0:
         cache.crop(-written)
     given = torch.tensor([ids], device=checkpoint.device)
-    rows = logits[None]
+    rows = logits[None].to(checkpoint.device)
     if len(ids) > 1:
         places = prompt.next_position + torch.arange(len(ids) - 1, device=checkpoint.device)
         output = checkpoint.model(
             input_ids=given[:, :-1],
             position_ids=places.expand(3, 1, -1),
             mm_token_type_ids=torch.full_like(given[:, :-1], TEXT),
-            past_key_values=cache,
+            **cache_argument(checkpoint.model, cache),
         )
-        rows = torch.cat([rows, output.logits[0]])
+        rows = torch.cat([rows, output.logits[0].to(rows)])
     return float(rows.float().log_softmax(-1).gather(-1, given.mT).sum())
 
 
 def _text(checkpoint: Checkpoint, ids: list[int]) -> str:
     text: str = checkpoint.tokenizer.decode(ids, skip_special_tokens=True)
     return text
-
-
-@contextmanager
-def _layers_reported(model: Any, report: Report) -> Iterator[None]:
-    layers = model.model.language_model.layers
-    handles = [
-        layer.register_forward_hook(lambda *_, done=i: report("prefill", done, len(layers)))
-        for i, layer in enumerate(layers, start=1)
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _name_words(

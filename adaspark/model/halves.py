@@ -12,8 +12,9 @@ from adaspark.kernels import backend
 from adaspark.method import attention, ffn
 from adaspark.method.attention import Choice
 from adaspark.method.rules import Rule
-from adaspark.method.sequence import Segment
+from adaspark.method.segment import Segment
 from adaspark.method.tally import Tally, TallyObserver
+from adaspark.method.token_positions import TokenPositions
 from adaspark.model.calls import Call
 from adaspark.trace.recorder import Recorder
 
@@ -25,11 +26,15 @@ def attend(
 
     None where every cube is kept: the stock function then computes, and recorders know already.
     """
-    rule, recorders = call.patch.rule(layer), call.recording("attention", layer)
+    rule = call.patch.config.attention_in(layer, call.patch.forced)
+    recorders = call.recording("attention", layer)
+    if not call.session.brings_video:
+        rule = rule.of_rows(is_text=True)
     observe = _observer(call, layer, recorders) if recorders else None
     if rule.keeps_all:
         if observe is not None:
             _observe_dense(call, layer, query, key, rule=rule, scale=scale, observe=observe)
+            _record_dense_mass(call, recorders, layer, query, key, scale=scale)
         return None
     kind = query.device.type
     if torch.is_autocast_enabled(kind):  # as scaled_dot_product_attention does
@@ -46,7 +51,7 @@ def attend(
                     keys,
                     value[i, :, sample.tokens],
                     sample.sequence,
-                    rule=rule,
+                    rule=_told(rule, sample.sequence),
                     scale=scale,
                     means=sample.mean_keys(layer, keys),
                     observe=observe if not mixed and not parts else None,
@@ -62,11 +67,13 @@ def feed(
     """AdaS-FFN: `hidden` [B, S, h] enters `whole`, the MLP; `norms` fp32 [B, S] are those of the
     residual stream. Returns the branch's output [B, S, h].
     """
-    rule, recorders = call.patch.config.ffn_in(layer), call.recording("FFN", layer)
-    if rule.keeps_all:
+    config = call.patch.config
+    rule, recorders = config.ffn_in(layer), call.recording("FFN", layer)
+    weighed = norms if config.ffn_importance == "residual" else ffn.norms_of(hidden.detach())
+    if rule.keeps_all or not call.session.brings_video:
         passed = whole(hidden)
         if recorders:
-            _record_dense_ffn(call, recorders, layer, passed, norms)
+            _record_dense_ffn(call, recorders, layer, passed, norms, weighed)
         return passed
     outputs: list[Tensor] = []
     for i, row in enumerate(call.session.rows):
@@ -75,11 +82,11 @@ def feed(
             tokens = sample.new_tokens
             output, kept, weights = backend.sparse_ffn(
                 hidden[i, tokens],
-                norms[i, tokens],
-                sample.part,
+                weighed[i, tokens],
+                sample.part.video_alone,
                 lambda rows: whole(rows[None])[0],
                 rule=rule,
-                skipped=call.patch.config.ffn_skipped,
+                skipped=config.ffn_skipped,
             )
             if not outputs and not parts:
                 for recorder in recorders:
@@ -88,6 +95,11 @@ def feed(
             parts.append(output)
         outputs.append(_joined(parts))
     return _batched(outputs)
+
+
+def _told(rule: Rule, sequence: TokenPositions) -> Rule:
+    """The rule with its interventions by the numbers that cubes have in this sequence."""
+    return replace(rule, forced=sequence.layout.spatial(rule.forced)) if rule.forced else rule
 
 
 def _joined(parts: list[Tensor]) -> Tensor:
@@ -129,6 +141,7 @@ def _observe_dense(
 ) -> None:
     """With p = 1 the stock kernel computes; only a recorder wants to know the probabilities."""
     sample = call.session.rows[0][0].on(query.device)
+    rule = _told(rule, sample.sequence)
     sequence, asked = sample.sequence, query[0, :, sample.new_tokens]
     means = sample.mean_keys(layer, key[0, :, sample.tokens])
     report = backend.dense_reporter(asked, key)
@@ -142,13 +155,37 @@ def _observe_dense(
 
 
 @torch.no_grad()
-def _record_dense_ffn(
-    call: Call, recorders: list[Recorder], layer: int, passed: Tensor, norms: Tensor
+def _record_dense_mass(
+    call: Call, recorders: list[Recorder], layer: int, query: Tensor, key: Tensor, *, scale: float
 ) -> None:
-    """With p = 1 every token passes; only a recorder wants to know the importance."""
+    """With p = 1, what the attention of the words really gives each cube: sparse runs are held
+    against it.
+    """
+    sample = call.session.rows[0][0].on(query.device)
+    sequence, asked = sample.sequence, query[0, :, sample.new_tokens]
+    start = sequence.length - asked.shape[1]
+    for segment in sequence.segments(start):
+        if segment.is_text:
+            rows = asked.index_select(1, segment.positions - start)
+            keys = key[0, :, sample.tokens]
+            mass = attention.dense_mass(rows, keys, segment, sequence, scale=scale)
+            for recorder in recorders:
+                recorder.dense_mass(call.session.run, layer, segment, mass)
+
+
+@torch.no_grad()
+def _record_dense_ffn(
+    call: Call,
+    recorders: list[Recorder],
+    layer: int,
+    passed: Tensor,
+    norms: Tensor,
+    weighed: Tensor,
+) -> None:
+    """With p = 1, and of text, every token passes; only a recorder wants to know the importance."""
     sample = call.session.rows[0][0].on(norms.device)
-    part, at = sample.part, norms[0, sample.new_tokens]
-    weights = ffn.importance(at[part.video_positions], part.layout)
+    part, at = sample.part.video_alone, norms[0, sample.new_tokens]
+    weights = ffn.importance(weighed[0, sample.new_tokens][part.video_positions], part.layout)
     everything = torch.ones_like(weights, dtype=torch.bool)
     ratios = ffn.inertia(passed[0, sample.new_tokens], at)
     for recorder in recorders:

@@ -1,4 +1,4 @@
-"""Where the method meets the modules of Qwen2.5-VL: each live one changes class, none its weights.
+"""Where the method meets the modules of a model: each live one changes class, none its weights.
 
 Whatever a module does when it is called (its own class, a patched `forward`, accelerate's hooks)
 it still does: the FFN on the tokens that were chosen, attention up to what it asks of transformers'
@@ -19,8 +19,9 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import eager_attention_f
 
 from adaspark.method import ffn
 from adaspark.model import calls
+from adaspark.model.families import Family
 from adaspark.model.halves import attend, feed
-from adaspark.model.patch import NAME, Patch, patch_of
+from adaspark.model.patch import NAME, Patch, family_in, patch_of
 from adaspark.model.swapped import Swapped, swap, swap_back
 
 IMPLEMENTATION = "adaspark"  # a name with "flash" in it would be taken for flash attention
@@ -38,7 +39,7 @@ def uncompiled(function: _Function) -> _Function:
 
 
 class _Model(Swapped):
-    """`Qwen2_5_VLModel`: knows the prompts of each call."""
+    """The base model, tower and language model together: knows the prompts of each call."""
 
     @uncompiled
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -52,7 +53,7 @@ class _Model(Swapped):
 
 
 class _Text(Swapped):
-    """`Qwen2_5_VLTextModel`: hands the call to its layers."""
+    """The language model: hands the call to its layers."""
 
     @uncompiled
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -74,7 +75,7 @@ class _Attention(Swapped):
             output = super().__call__(*args, **kwargs)  # type: ignore[misc]
         finally:
             _here.attending = None
-        _here.feeding = call if call.session.brings_video else None
+        _here.feeding = call if call.session.is_prompt else None
         return output
 
     @property
@@ -98,6 +99,19 @@ class _Ours:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._config, name)
+
+
+class _Mixer(Swapped):
+    """What stands in the place of attention and is none: as it is, but its FFN follows it."""
+
+    @uncompiled
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        _here.feeding = None
+        call = kwargs.pop(calls.ARGUMENT, None)
+        output = super().__call__(*args, **kwargs)  # type: ignore[misc]
+        if call is not None and call.session.is_prompt:
+            _here.feeding = call
+        return output
 
 
 class _Norm(Swapped):
@@ -154,22 +168,29 @@ class _MLP(Swapped):
             _here.fed = None
 
 
-_OF_LAYER = {"self_attn": _Attention, "post_attention_layernorm": _Norm, "mlp": _MLP}
+_KINDS = (_Attention, _Mixer, _Norm, _MLP)
 
 
 def attach(base: Any, patch: Patch) -> None:
-    """Make the modules of a `Qwen2_5_VLModel` look for `patch`; those that do are left alone."""
-    text = base.language_model
+    """Make the modules of a base model look for `patch`; those that do are left alone."""
+    family = family_in(base)
+    text = getattr(base, family.text)
     patch.config.check_layers(len(text.layers))
     swap(base, _Model)
     swap(text, _Text)
     base.__dict__[NAME] = patch
     for index, layer in enumerate(text.layers):
-        for name, kind in _OF_LAYER.items():
-            module = getattr(layer, name)
+        for module, kind in _of_layer(layer, family):
             if module.__dict__.get(LAYER) != index or not isinstance(module, kind):
                 swap(module, kind)
                 module.__dict__[LAYER] = index
+
+
+def _of_layer(layer: Any, family: Family) -> list[tuple[Any, type]]:
+    """The modules of a layer that change class, and to which."""
+    names = (family.attention, family.mixer, family.norm, family.ffn)
+    found = [(getattr(layer, name, None) if name else None) for name in names]
+    return [(m, kind) for m, kind in zip(found, _KINDS, strict=True) if m is not None]
 
 
 def detach(base: Any) -> None:
@@ -177,7 +198,7 @@ def detach(base: Any) -> None:
     for module in base.modules():
         for name in (NAME, LAYER):
             module.__dict__.pop(name, None)
-        for kind in (_Model, _Text, *_OF_LAYER.values()):
+        for kind in (_Model, _Text, *_KINDS):
             swap_back(module, kind)
 
 

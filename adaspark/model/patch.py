@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
 
 from adaspark.errors import UserError
 from adaspark.method.config import AdaSparkConfig
-from adaspark.method.rules import Rule
+from adaspark.model.families import NAMES, Family, family_of, known_family, refusal
 from adaspark.trace.recorder import Recorder
 
 NAME = "_adaspark"
@@ -30,10 +30,6 @@ class Patch:
         """A copy of the model is not listened to."""
         return {**self.__dict__, "recorders": []}
 
-    def rule(self, layer: int) -> Rule:
-        """How a layer's cubes are chosen, interventions included."""
-        return replace(self.config.attention_in(layer), forced=self.forced)
-
     def warn(self, sentence: str) -> bool:
         """Say something once; returns whether it was said now."""
         if sentence in self.warned:
@@ -44,25 +40,33 @@ class Patch:
 
 
 def patch_of(base: Any) -> Patch | None:
-    """The patch of a `Qwen2_5_VLModel`, or of one of its modules; None where there is none."""
+    """The patch of a base model, or of one of its modules; None where there is none."""
     patch: Patch | None = getattr(base, "__dict__", {}).get(NAME)
     return patch
 
 
 def base_of(model: Any) -> Any:
-    """The `Qwen2_5_VLModel` inside a model, whatever wraps it.
+    """The base model (`Qwen2_5_VLModel`, for example) inside a model, whatever wraps it.
 
-    Raises UserError for any other model.
+    Raises UserError for a model of no known family.
     """
     found = _unwrapped(model)
-    base = found if hasattr(found, "language_model") else getattr(found, "model", None)
-    kind = getattr(getattr(found, "config", None), "model_type", None)
-    if kind != "qwen2_5_vl" or not hasattr(base, "language_model"):
-        raise UserError(
-            f"AdaSpark runs on Qwen2_5_VLForConditionalGeneration, not on {type(found).__name__}: "
-            "pass the model that Qwen2_5_VLForConditionalGeneration.from_pretrained gives."
-        )
-    return base
+    family = family_of(config := getattr(found, "config", None))
+    if family is not None:
+        for base in (found, getattr(found, "model", None)):
+            if hasattr(base, family.text):
+                return base
+    if kind := getattr(config, "model_type", None):
+        raise refusal(f"This {type(found).__name__}", kind)
+    raise UserError(
+        f"AdaSpark runs on {NAMES} of transformers, not on {type(found).__name__}: pass the model "
+        "that from_pretrained gives."
+    )
+
+
+def family_in(base: Any) -> Family:
+    """The family of a base model."""
+    return known_family(base.config)
 
 
 def _unwrapped(model: Any) -> Any:

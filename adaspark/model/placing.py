@@ -7,29 +7,27 @@ where a call does not say enough; it then runs dense.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from adaspark.method.layout import Grid
-from adaspark.model.prompt import VIDEO
+from adaspark.method.config import Grid
+from adaspark.model.mrope import VIDEO
+from adaspark.model.shapes import CannotPlace, Shapes, sizes_of, split
 
 ROWS_AT_ONCE = 1024  # of a mask that is checked: bounds the memory of the comparison
 
 
-class CannotPlace(Exception):
-    """Why this call must run dense, as the end of a sentence."""
-
-
 @dataclass(frozen=True)
 class Arguments:
-    """What `Qwen2_5_VLModel.forward` is called with, by name, and what is read from it.
+    """What a base model's `forward` is called with, by name, and what is read from it.
 
     `placeholder` gives the embedding [h] of the video's placeholder token, `video_id` is its id,
-    `merge` the spatial merge size.
+    `merge` the spatial merge size. With `frames_apart` each slice is a run of its own, and text
+    before it joins it if `joins_stamps`.
     """
 
     given: Mapping[str, Any]
@@ -37,6 +35,8 @@ class Arguments:
     video_id: int
     merge: int
     placeholder: Callable[[], Tensor]
+    frames_apart: bool = False
+    joins_stamps: bool = True
 
     @property
     def shown(self) -> Tensor:
@@ -65,8 +65,12 @@ class Arguments:
 
     @property
     def _brings_features(self) -> bool:
-        encoded = (self.given.get("mm_encoder_outputs") or {}).get("video")
-        return self.given.get("pixel_values_videos") is not None or encoded is not None
+        return self.given.get("pixel_values_videos") is not None or self._encoded is not None
+
+    @property
+    def _encoded(self) -> Any:
+        """The video's features, where `generate` has encoded it before the call."""
+        return (self.given.get("mm_encoder_outputs") or {}).get("video")
 
     def real_tokens(self) -> Tensor:
         """bool [B, past + n]: which tokens are not padding."""
@@ -119,7 +123,14 @@ class Arguments:
         ):
             places = positions[-2:].expand(2, batch, -1).to(self.shown.device)
         has_types = self.given.get("mm_token_type_ids") is not None
-        return [Shapes(mine, places, has_types) for mine in _shared_out(grids, counts)]
+        shapes = Shapes(grids, places, has_types, self.frames_apart, self.joins_stamps)
+        if grids is None and self.frames_apart:
+            sizes = split(sizes_of(self._encoded), counts, lambda size: size)
+            return [replace(shapes, sizes=mine) for mine in sizes]
+        if self.frames_apart and len(counts) == 1:  # they may be of later parts too
+            return [shapes]
+        shares = split(grids, counts, lambda grid: grid[0] * grid[1] * grid[2])
+        return [replace(shapes, grids=mine) for mine in shares]
 
     def packed_samples(self) -> Tensor | None:
         """int64 [B, n]: which of several samples packed into one row each token is of.
@@ -135,83 +146,3 @@ class Arguments:
         text = positions[0].expand(len(self.shown), -1).to(self.shown.device)
         sample = (torch.diff(text, prepend=text[:, :1] - 1) != 1).cumsum(-1)
         return sample if bool(sample[:, -1].any()) else None
-
-
-@dataclass(frozen=True, eq=False)
-class Shapes:
-    """What tells the shape of one prompt's videos.
-
-    `grids` are given ones, whole; `places` int64 [2, ..., n] the row and the column of each token
-    in M-RoPE.
-    """
-
-    grids: list[Grid] | None
-    places: Tensor | None
-    has_types: bool
-
-    def of_row(self, row: int, part: slice = slice(None)) -> Shapes:
-        """The same with the places of one row's tokens alone, int64 [2, n]."""
-        places = None if self.places is None else self.places[:, row, part]
-        return Shapes(self.grids, places, self.has_types)
-
-    def places_of(self, runs: list[tuple[int, int]], before: Tensor | None) -> list[Tensor] | None:
-        """int64 [2, m] of each run of video tokens, the first one after those `before`."""
-        if self.places is None:
-            return None
-        parts = [self.places[:, start:end] for start, end in runs]
-        if before is not None:
-            parts[0] = torch.cat([before, parts[0]], 1)
-        return parts
-
-    def grids_of(
-        self, runs: list[tuple[int, int]], places: list[Tensor] | None, *, is_first: bool
-    ) -> list[Grid]:
-        """The grid of each run of video tokens.
-
-        Given ones are believed first, except in later parts: they may be those of all parts.
-        """
-        if is_first and self.grids is not None:
-            return self.grids
-        found = [None] * len(runs) if places is None else [grid_so_far(part) for part in places]
-        known = [grid for grid in found if grid is not None]
-        if len(known) == len(runs):
-            return known
-        if self.grids is not None:
-            return self.grids
-        missing = "3-D position_ids" if self.has_types else "mm_token_type_ids"
-        raise CannotPlace(f"neither video_grid_thw nor {missing} give the video's shape")
-
-
-def _shared_out(grids: list[Grid] | None, counts: list[int]) -> list[list[Grid] | None]:
-    """The grids that belong to each prompt of so many video tokens, in order of appearance."""
-    if grids is None:
-        return [None] * len(counts)
-    left, shares = list(grids), []
-    for count in counts:
-        mine: list[Grid] = []
-        while left and sum(t * h * w for t, h, w in mine) < count:
-            mine.append(left.pop(0))
-        shares.append(mine)
-    return list(shares)
-
-
-def grid_so_far(places: Tensor) -> Grid | None:
-    """(T, H, W) of a video from the rows and columns int64 [2, n] of its tokens; None if there is
-    none.
-
-    The video may be cut anywhere: then it is the smallest grid that holds what is there.
-    """
-    rows, columns = places - places[:, :1]
-    height, width = int(rows.max()) + 1, int(columns.max()) + 1
-    order = torch.arange(places.shape[1], device=places.device)
-    raster = torch.stack([order // width % height, order % width])
-    if not torch.equal(torch.stack([rows, columns]), raster):
-        return None
-    return -(-places.shape[1] // (height * width)), height, width
-
-
-def runs_of(marked: Tensor) -> list[tuple[int, int]]:
-    """Where the runs of True in bool [n] start and end (exclusive)."""
-    edges = torch.diff(marked.int(), prepend=marked.new_zeros(1), append=marked.new_zeros(1))
-    starts, ends = ((edges == sign).nonzero().flatten().tolist() for sign in (1, -1))
-    return list(zip(starts, ends, strict=True))

@@ -16,10 +16,19 @@ _ROWS, _WIDTH, _REPEATS = 256, 1024, 20
 
 
 def fastest(device: torch.device, parameters: int) -> torch.dtype:
-    """bf16, or fp32 on a CPU that multiplies it faster and has twice the memory for its weights."""
-    if device.type != "cpu" or 8 * parameters > _memory_bytes():
+    """bf16; fp16 on a GPU that lacks it; fp32 on a CPU that multiplies it faster and has twice the
+    memory for the weights.
+    """
+    if device.type == "cuda" and _lacks_bf16(device):
+        return torch.float16
+    if device.type != "cpu" or 8 * parameters > memory_bytes():
         return torch.bfloat16
     return _faster_on_cpu()
+
+
+def _lacks_bf16(device: torch.device) -> bool:
+    """Whether a GPU is older than those that have bf16 (compute capability 8.0)."""
+    return torch.cuda.is_available() and torch.cuda.get_device_capability(device) < (8, 0)
 
 
 @cache
@@ -38,7 +47,7 @@ def _seconds(dtype: torch.dtype) -> float:
     return min(found)
 
 
-def _memory_bytes() -> int:
+def memory_bytes() -> int:
     """Physical memory, 0 where the system does not tell."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

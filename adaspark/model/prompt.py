@@ -1,4 +1,4 @@
-"""A question about a video as the token ids, token types and positions that Qwen2.5-VL takes."""
+"""A question about a video as the token ids, token types and positions that the model takes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from adaspark.errors import UserError
+from adaspark.model.mrope import TEXT, VIDEO, mrope_positions
+
 VIDEO_PAD = "<|video_pad|>"
-_QUESTION_MARK = "\ue000"  # private use: no template holds it
-TEXT, VIDEO = 0, 2  # transformers' mm_token_type_ids; 1 is an image
+VISION_MARKS = ("<|vision_start|>", "<|vision_end|>")
+_MARKS = ("\ue000", "\ue001", "\ue002")  # private use: no template holds them
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +23,8 @@ class Prompt:
 
     `input_ids` and `token_types` are int64 [1, N]; `position_ids` is int64 [3, 1, N] (time, row,
     column); `next_position` is the position of the first generated token on all three axes;
-    `question` are the places of the asked words among the N.
+    `question` are the places of the asked words among the N; the first `fixed` tokens, the video
+    among them, are the same whatever is asked.
     """
 
     input_ids: Tensor
@@ -28,6 +32,7 @@ class Prompt:
     position_ids: Tensor
     next_position: int
     question: range
+    fixed: int
 
     @property
     def tokens(self) -> int:
@@ -35,28 +40,109 @@ class Prompt:
         return self.input_ids.shape[1]
 
 
+@dataclass(frozen=True)
+class Turn:
+    """An earlier question about the video, and the token ids of its answer."""
+
+    question: str
+    answer_ids: tuple[int, ...]
+
+
+def text_tokens(
+    tokenizer: Any,
+    question: str,
+    *,
+    turns: Sequence[Turn] = (),
+    stamps: tuple[int, float] | None = None,
+) -> int:
+    """Tokens of a prompt with this question that are not of the video, at most.
+
+    `stamps`: how many times stand between its frames, and the longest of them in seconds.
+    """
+    around = sum(len(part) for part in template_ids(tokenizer))
+    around += len(_earlier(tokenizer, turns))
+    if stamps is not None:
+        around += stamps[0] * (len(_time(tokenizer, stamps[1])) + len(VISION_MARKS))
+    return around + len(_encoded(tokenizer, question))
+
+
+def _time(tokenizer: Any, time_secs: float, before: str = "") -> list[int]:
+    """The time of a slice as Qwen3-VL's processor writes it, after other text."""
+    text = f"{before}<{time_secs:.1f} seconds>"
+    ids: list[int] = tokenizer.encode(text, add_special_tokens=False)
+    return ids
+
+
+def _encoded(tokenizer: Any, question: str) -> list[int]:
+    """A question may spell special tokens: as plain text, it cannot forge a turn."""
+    ids: list[int] = tokenizer.encode(question, add_special_tokens=False, split_special_tokens=True)
+    return ids
+
+
+def _earlier(tokenizer: Any, turns: Sequence[Turn]) -> list[int]:
+    """What stands between the video and the last question: earlier ones, and their answers."""
+    if not turns:
+        return []
+    said, asked = (tokenizer.encode(t, add_special_tokens=False) for t in turn_parts(tokenizer))
+    ids: list[int] = []
+    for turn in turns:
+        ids += [*_encoded(tokenizer, turn.question), *said, *turn.answer_ids, *asked]
+    return ids
+
+
 def build_prompt(
-    tokenizer: Any, question: str, grid: Sequence[int], *, position_step: float
+    tokenizer: Any,
+    question: str,
+    grid: Sequence[int],
+    *,
+    turns: Sequence[Turn] = (),
+    position_step: float = 1.0,
+    slice_times: Sequence[float] | None = None,
 ) -> Prompt:
     """Ask `question` about one video through the tokenizer's own chat template.
 
     `grid` is (T, H, W) in merged tokens and `position_step` the M-RoPE distance of two slices
-    (tokens_per_second x seconds per slice).
+    (tokens_per_second x seconds per slice). Where `slice_times` are given, in seconds, each slice
+    is a run of its own with its time before it, as Qwen3-VL's processor writes them. `turns` are
+    the questions before this one, with the words that the model itself said.
     """
-    before, between, after = template_ids(tokenizer)
-    # A question may spell special tokens: it is encoded as plain text, so it cannot forge a turn.
-    asked = tokenizer.encode(question, add_special_tokens=False, split_special_tokens=True)
-    video_tokens = grid[0] * grid[1] * grid[2]
-    pad_id = tokenizer.convert_tokens_to_ids(VIDEO_PAD)
-    ids = [*before, *[pad_id] * video_tokens, *between, *asked, *after]
-    input_ids = torch.tensor([ids])
+    before, between, after = template_parts(tokenizer)
+    video, kinds = _video_ids(tokenizer, before, grid, slice_times)
+    asked = _encoded(tokenizer, question)
+    rest, end = (tokenizer.encode(part, add_special_tokens=False) for part in (between, after))
+    fixed = [*video, *rest]
+    known = [*fixed, *_earlier(tokenizer, turns)]
+    input_ids = torch.tensor([[*known, *asked, *end]])
     token_types = torch.full_like(input_ids, TEXT)
-    token_types[:, len(before) : len(before) + video_tokens] = VIDEO
-    position_ids, next_position = mrope_positions(
-        token_types[0], [grid], position_steps=[position_step]
-    )
-    words = range(len(ids) - len(after) - len(asked), len(ids) - len(after))
-    return Prompt(input_ids, token_types, position_ids[:, None], next_position, words)
+    token_types[:, : len(video)] = torch.tensor(kinds)
+    grids, steps = [grid], [position_step]
+    if slice_times is not None:
+        grids, steps = [(1, *grid[1:])] * grid[0], [1.0] * grid[0]
+    positions, next_position = mrope_positions(token_types[0], grids, position_steps=steps)
+    words = range(len(known), len(known) + len(asked))
+    return Prompt(input_ids, token_types, positions[:, None], next_position, words, len(fixed))
+
+
+def _video_ids(
+    tokenizer: Any, before: str, grid: Sequence[int], slice_times: Sequence[float] | None
+) -> tuple[list[int], list[int]]:
+    """The ids up to the end of the video, and the type of each token."""
+    pad = tokenizer.convert_tokens_to_ids(VIDEO_PAD)
+    per_slice = grid[1] * grid[2]
+    if slice_times is None:
+        ids = tokenizer.encode(before, add_special_tokens=False)
+        return [*ids, *[pad] * (grid[0] * per_slice)], _types(len(ids), grid[0] * per_slice)
+    start, end = (tokenizer.convert_tokens_to_ids(mark) for mark in VISION_MARKS)
+    ids, kinds = [], []
+    for i, time_secs in enumerate(slice_times):
+        words = _time(tokenizer, time_secs, "" if i else before)
+        ids += [*words, start, *[pad] * per_slice, end]
+        kinds += [*_types(len(words) + 1, per_slice), TEXT]
+    return ids, kinds
+
+
+def _types(text: int, video: int) -> list[int]:
+    return [TEXT] * text + [VIDEO] * video
 
 
 def pruned(prompt: Prompt, kept: Tensor) -> Prompt:
@@ -75,6 +161,7 @@ def pruned(prompt: Prompt, kept: Tensor) -> Prompt:
         prompt.position_ids[..., stays],
         prompt.next_position,
         question,
+        prompt.fixed - gone,
     )
 
 
@@ -91,53 +178,39 @@ def template_parts(tokenizer: Any) -> tuple[str, str, str]:
 
     Raises ValueError where it does not show each of the two once and in this order.
     """
-    content = [{"type": "video"}, {"type": "text", "text": _QUESTION_MARK}]
-    text = tokenizer.apply_chat_template(
-        [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
-    )
-    for mark, what in ((VIDEO_PAD, "video"), (_QUESTION_MARK, "question")):
+    text = _rendered(tokenizer, 1)
+    for mark, what in ((VIDEO_PAD, "video"), (_MARKS[0], "question")):
         if text.count(mark) != 1:
             raise ValueError(f"it shows the {what} {text.count(mark)} times")
-    rest, after = text.split(_QUESTION_MARK)
+    rest, after = text.split(_MARKS[0])
     if VIDEO_PAD not in rest:
         raise ValueError("it shows the question before the video")
     before, between = rest.split(VIDEO_PAD)
     return before, between, after
 
 
-def mrope_positions(
-    token_types: Tensor, grids: Sequence[Sequence[int]], *, position_steps: Sequence[float]
-) -> tuple[Tensor, int]:
-    """M-RoPE positions of one sequence: int64 [3, N], and the position that follows it.
+def turn_parts(tokenizer: Any) -> tuple[str, str]:
+    """The chat template's text between a question and its answer, and from there to the next one.
 
-    `token_types` is [N] (0 text, 2 video); `grids` are (T, H, W) in merged tokens in order of
-    appearance. Equal to transformers' `get_rope_index`, except that versions before 5.18 cut the
-    seconds per slice to a whole number, which puts every slice of a fast clip at one time.
+    Raises UserError where it does not show two turns in their order.
     """
-    videos = iter(zip(grids, position_steps, strict=True))
-    parts, position = [], 0
-    kinds, counts = torch.unique_consecutive(token_types, return_counts=True)
-    for kind, count in zip(kinds.tolist(), counts.tolist(), strict=True):
-        if kind == VIDEO:
-            for grid, step in _take(videos, count):
-                parts.append(_grid_positions(grid, step) + position)
-                position += max(grid[1], grid[2])
-        else:
-            parts.append(torch.arange(position, position + count).expand(3, -1))
-            position += count
-    positions = torch.cat(parts, dim=1)
-    return positions, int(positions.max()) + 1
+    question, answer, following = _MARKS
+    text = _rendered(tokenizer, 3)
+    places = [text.find(mark) for mark in _MARKS]
+    if -1 in places or places != sorted(places):
+        raise UserError("This model's chat template holds no conversation: ask one question.")
+    return (
+        text[text.index(question) + 1 : text.index(answer)],
+        text[text.index(answer) + 1 : text.index(following)],
+    )
 
 
-def _take(videos: Any, count: int) -> Any:
-    """The next videos that together make up one run of `count` video tokens."""
-    while count > 0:
-        grid, step = next(videos)
-        count -= grid[0] * grid[1] * grid[2]
-        yield grid, step
-
-
-def _grid_positions(grid: Sequence[int], step: float) -> Tensor:
-    time = (torch.arange(grid[0]) * step).long()
-    axes = torch.meshgrid(time, torch.arange(grid[1]), torch.arange(grid[2]), indexing="ij")
-    return torch.stack(axes).reshape(3, -1)
+def _rendered(tokenizer: Any, messages: int) -> str:
+    """A video and so many messages, user's and assistant's in turn, each of one mark."""
+    said: list[dict[str, Any]] = [
+        {"role": role, "content": [{"type": "text", "text": mark}]}
+        for role, mark in zip(("user", "assistant", "user"), _MARKS[:messages], strict=False)
+    ]
+    said[0]["content"].insert(0, {"type": "video"})
+    text: str = tokenizer.apply_chat_template(said, tokenize=False, add_generation_prompt=True)
+    return text

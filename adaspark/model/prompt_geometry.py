@@ -18,10 +18,12 @@ import torch
 from torch import Tensor
 
 from adaspark.method import attention
-from adaspark.method.config import Cube
-from adaspark.method.layout import CubeLayout, Grid
+from adaspark.method.config import Cube, Grid
+from adaspark.method.layout import CubeLayout
 from adaspark.method.sequence import SequenceMap
-from adaspark.model.placing import Arguments, CannotPlace, Shapes, runs_of
+from adaspark.model.frame_runs import Slices, gather
+from adaspark.model.placing import Arguments
+from adaspark.model.shapes import CannotPlace, Shapes, runs_of
 
 
 @dataclass(eq=False)
@@ -30,7 +32,8 @@ class Sample:
 
     `grids` are of its videos so far. Where it ends in a video, that may go on in the next part: it
     `is_cut`, and `open` int64 [2, n] holds rows and columns of its tokens, if they are known.
-    `start` is the first token that is not cached.
+    `start` is the first token that is not cached. `slices` are the videos where each slice is a
+    run of its own.
     """
 
     sequence: SequenceMap
@@ -39,6 +42,7 @@ class Sample:
     start: int = 0
     is_cut: bool = False
     open: Tensor | None = None
+    slices: Slices = field(default_factory=Slices)
     means: dict[int, Tensor] = field(default_factory=dict)
     _elsewhere: dict[torch.device, SequenceMap] = field(default_factory=dict)
 
@@ -81,10 +85,12 @@ class Sample:
                 raise CannotPlace("the attention mask now hides cached tokens")
             new = is_real[start:]
         sequence = self.sequence.continued(start, count, is_real=new)
-        return Sample(sequence, self.grids, start=start, means=self.means)
+        return Sample(sequence, self.grids, start=start, slices=self.slices, means=self.means)
 
     def extended(self, is_video: Tensor, is_real: Tensor, shapes: Shapes, cube: Cube) -> Sample:
         """More tokens after it, video among them: bool [n] masks."""
+        if shapes.are_apart:
+            return self._by_slices(is_video, is_real, shapes, cube)
         runs = runs_of(is_video & is_real)
         goes_on = self.is_cut and bool(runs) and runs[0][0] == 0
         places = shapes.places_of(runs, self.open if goes_on else None)
@@ -104,6 +110,15 @@ class Sample:
         last = places[-1] if is_cut and places is not None else None
         return Sample(sequence, every, self.first, self.sequence.length, is_cut, last)
 
+    def _by_slices(self, is_video: Tensor, is_real: Tensor, shapes: Shapes, cube: Cube) -> Sample:
+        """The same where each slice is a run of its own."""
+        slices, placed = gather(self.slices, is_video, is_real, shapes)
+        layout = CubeLayout(slices.grids, cube, stamps=slices.all_stamps, device=is_video.device)
+        tokens = len(self.sequence.video_positions) + int(placed.sum())
+        sequence = self.sequence.extended(placed, is_real, layout.part(0, tokens))
+        start = self.sequence.length
+        return Sample(sequence, slices.grids, self.first, start, slices=slices)
+
 
 @dataclass(eq=False)
 class Session:
@@ -111,7 +126,8 @@ class Session:
 
     `length` counts the tokens so far, `parts` those calls that brought video; the last one did, if
     it `brings_video`. `run` is the same for all that follows one prefill: recorders know it by
-    that. `reason` is why this prompt runs dense, where it must.
+    that. `reason` is why this prompt runs dense, where it must. `prompt_length` says how long the
+    prompt is, where it is known that text of it comes in a part of its own.
     """
 
     rows: list[list[Sample]] = field(default_factory=list)
@@ -120,6 +136,7 @@ class Session:
     brings_video: bool = False
     reason: str | None = None
     run: object = field(default_factory=object)
+    prompt_length: int = 0
 
     def __deepcopy__(self, memo: object) -> Session:
         """A cache may be copied to ask several questions of one prefill; nothing here changes."""
@@ -129,6 +146,11 @@ class Session:
     def has_video(self) -> bool:
         """Whether any row has seen a video."""
         return bool(self.rows)
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether the last tokens are known to be of the prompt, not of an answer."""
+        return self.brings_video or self.length <= self.prompt_length
 
     @property
     def samples(self) -> Iterable[Sample]:
@@ -163,6 +185,11 @@ class Session:
         ]
         length, parts = past + count, self.parts + 1
         return replace(self, rows=extended, length=length, parts=parts, brings_video=True)
+
+    def with_words(self, start: int, count: int) -> Session:
+        """The session with `count` tokens of an answer after its first `start` ones."""
+        rows = [[row[0].continued(start, count, None)] for row in self.rows]
+        return replace(self, rows=rows, length=start + count, brings_video=False)
 
     def _with_text(self, arguments: Arguments) -> Session:
         past, count = arguments.past, arguments.count

@@ -1,4 +1,4 @@
-"""sparsify, restore and record: AdaSpark in transformers' Qwen2.5-VL.
+"""sparsify, restore and record: AdaSpark in the models of transformers (`families.py`).
 
 `modules.py` holds what its modules do, `calls.py` how each call knows its prompts.
 """
@@ -9,11 +9,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import transformers
+
 from adaspark.errors import UserError
 from adaspark.method.config import AdaSparkConfig
-from adaspark.model.calls import language_shape
+from adaspark.model.families import language_shape
 from adaspark.model.modules import attach, detach
-from adaspark.model.patch import Patch, base_of, patch_of
+from adaspark.model.patch import Patch, base_of, family_in, patch_of
+from adaspark.model.versions import check_transformers
 from adaspark.trace.listening import recording
 from adaspark.trace.trace import Trace
 
@@ -26,10 +29,12 @@ def sparsify(
     *,
     forced: Mapping[int, bool] | None = None,
 ) -> Any:
-    """Make a `Qwen2_5_VLForConditionalGeneration` run AdaSpark, in place; returns what was given.
+    """Make a model of a known family run AdaSpark, in place; returns what was given.
 
-    What wraps it (PEFT, DataParallel, DDP, torch.compile) may be given as well, and so may its
-    inner `Qwen2_5_VLModel`. `config` may be the dict that `AdaSparkConfig.to_dict` makes.
+    That is the class that generates (`Qwen2_5_VLForConditionalGeneration`, and those of Qwen2-VL,
+    Qwen3-VL and Qwen3.5) or the base model inside it. What wraps it (PEFT, DataParallel, DDP,
+    torch.compile) may be given as well. `config` may be the dict that `AdaSparkConfig.to_dict`
+    makes.
     `forced` intervenes: a cube (by its index in the prompt) is attended to by every query of every
     layer that may see it (True), or by none beyond its own tokens (False).
     Calling it again only changes configuration and interventions. Weights, parameter names and the
@@ -37,8 +42,9 @@ def sparsify(
     model, and for thresholds of another number of layers.
     """
     base, chosen = base_of(model), _configured(config)
+    check_transformers(transformers.__version__)
     interventions = tuple(sorted((forced or {}).items()))
-    chosen.check_layers(len(base.language_model.layers))
+    chosen.check_layers(len(getattr(base, family_in(base).text).layers))
     patch = patch_of(base) or Patch(chosen)
     patch.config, patch.forced = chosen, interventions
     attach(base, patch)

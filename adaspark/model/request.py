@@ -1,55 +1,26 @@
-"""What goes into one request and what comes back: options, estimate, progress, words, the result.
+"""One request: its options, what it would cost, and which events it yields.
 
 Apart from the engine, so that whoever passes them on need not load a model's code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from adaspark.errors import UserError
 from adaspark.method.config import AdaSparkConfig
-from adaspark.trace.meta import Word as WrittenWord
-from adaspark.trace.summary import summary
-from adaspark.trace.trace import Trace
-from adaspark.video.file import DEFAULT_LIMITS, Limits
+from adaspark.model.drawing import Drawing
+from adaspark.model.events import Phase, Result, Word
+from adaspark.trace.meta import Clip, Pruned
+from adaspark.video.file import shown_name
+from adaspark.video.limits import DEFAULT_LIMITS, Limits
 from adaspark.video.probe import VideoInfo
 
 SAMPLING = ("fps", "max_frames", "min_pixels", "max_pixels", "max_video_tokens")
 """The options of a request that make its video's tokens."""
-
-
-class Phase(NamedTuple):
-    """Progress: `decode` and `vision` count frames, `prefill` layers, `generate` words."""
-
-    name: str
-    done: int
-    total: int
-
-
-class Word(NamedTuple):
-    """New text of the answer, to be appended."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """How words are drawn at random. None takes the generation config's own `temperature`."""
-
-    seed: int = 0
-    temperature: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.temperature is not None and not 0 < self.temperature <= 100:
-            raise UserError(
-                f"temperature must be above 0 and at most 100, got {self.temperature:g}; the "
-                f"likeliest words are written where nothing is sampled."
-            )
-        if not 0 <= self.seed < 2**63:
-            raise UserError(f"seed must be a whole number from 0, got {self.seed}.")
 
 
 @dataclass(frozen=True)
@@ -83,6 +54,28 @@ class Options:
         """The options that say which frames are shown, and how large; None: the model's own."""
         return {name: getattr(self, name) for name in SAMPLING}
 
+    def check(self, question: str) -> None:
+        """Raise UserError unless the question is text and its answer may have a word."""
+        if not question.strip():
+            raise UserError("The question is blank: type one.")
+        if any("\ud800" <= character <= "\udfff" for character in question):
+            raise UserError("The question is not valid Unicode text: type it anew.")
+        if self.max_new_tokens < 1:
+            raise UserError(f"max_new_tokens must be at least 1, got {self.max_new_tokens}.")
+
+    def check_cubes(self, estimate: Estimate) -> None:
+        """Raise UserError unless the video has the cubes to be forced, and the tokens to keep."""
+        sides = zip(estimate.grid, self.config.cube, strict=True)
+        cubes = math.prod(-(-extent // side) for extent, side in sides)
+        if wrong := [cube for cube in self.forced if not 0 <= cube < cubes]:
+            raise UserError(f"There is no cube {wrong[0]}: this video has {cubes}, counted from 0.")
+        if (kept := self.keep_tokens) is None:
+            return
+        if not 1 <= kept <= estimate.video_tokens:
+            raise UserError(f"keep_tokens must be 1 to {estimate.video_tokens:,}, got {kept}.")
+        if self.forced:
+            raise UserError("Pruned tokens stand in a row without cubes: force none of them.")
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -108,39 +101,23 @@ class Estimate:
         """Tokens that the video takes in the prompt."""
         return self.grid[0] * self.grid[1] * self.grid[2]
 
-
-@dataclass(frozen=True)
-class Result:
-    """An answer with its trace; `seconds` by phase (0 for what came from the cache).
-
-    `scored_logprob` is the log-probability, in nats, of the tokens that the request had `scored`.
-    """
-
-    answer: str
-    trace: Trace
-    seconds: dict[str, float]
-    stopped: bool = False
-    scored_logprob: float | None = None
-
-    @property
-    def answer_ids(self) -> tuple[int, ...]:
-        """The token ids of the recorded words of the answer."""
-        return tuple(word.id for word in self._words if word.id is not None)
-
-    @property
-    def logprob(self) -> float | None:
-        """The log-probability of `answer_ids`, in nats; None where it was not recorded."""
-        found = [word.logprob for word in self._words]
-        known = [value for value in found if value is not None]
-        return sum(known) if known and len(known) == len(found) else None
-
-    @property
-    def _words(self) -> list[WrittenWord]:
-        return [word for word in self.trace.words if word.kind == "answer"]
-
-    def summary(self) -> dict[str, Any]:
-        """The command line's JSON."""
-        return summary(self.trace)
+    def facts(self, frames: int, kept: Sequence[int] | None) -> dict[str, Any]:
+        """What the trace of a run says of the video: so many `frames` were shown, and of their
+        tokens those `kept` alone, if they were pruned.
+        """
+        info = self.info
+        clip = Clip(
+            name=shown_name(info.path),
+            width=info.width,
+            height=info.height,
+            shown_width=self.shown_width,
+            shown_height=self.shown_height,
+            fps=frames / info.duration_secs,
+            duration_secs=info.duration_secs,
+            frames=frames,
+        )
+        return {"clip": clip, "pruned": None if kept is None else Pruned(self.grid, list(kept))}
 
 
 Event = Phase | Word | Result
+"""What a request yields: progress and words as they come, and at last the result."""

@@ -11,6 +11,17 @@ from adaspark.video.clip import VideoInfo, sample_times, token_grid
 from adaspark.video.sampling import Sampling
 
 MAX_FPS = 120
+PRESETS: dict[str, dict[str, Any]] = {
+    "qwen": {"fps": 2.0, "max_frames": 768, "max_video_tokens": 24_576},
+}
+"""Ways to show a video: `qwen` is how Qwen evaluates its own models on long ones."""
+
+
+def preset_sampling(name: str) -> dict[str, Any]:
+    """The options of a preset. Raises UserError for an unknown one."""
+    if name not in PRESETS:
+        raise UserError(f"Unknown preset {name!r}: choose {', '.join(PRESETS)}.")
+    return PRESETS[name]
 
 
 def chosen_sampling(

@@ -1,4 +1,4 @@
-"""Qwen2.5-VL's vision tower on slices of a video, its windows attended to together.
+"""The vision tower on slices of a video, its windows attended to together.
 
 transformers' SDPA path calls attention once for every window of every slice: 65,000 calls for 768
 frames. Windows of equal length are a batch: one call for each length. Axes: P patches, H heads, D
@@ -19,7 +19,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 from transformers.vision_utils import get_vision_position_ids
 
-from adaspark.method.layout import Grid
+from adaspark.method.config import Grid
 
 PACKED = "adaspark_flash_windows"
 """Where "flash" is in the name, transformers hands over all windows of a layer in one call."""
@@ -35,17 +35,18 @@ def slices_at_once(grid: Grid, merge: int, device: torch.device) -> int:
     return max(1, min(SLICES_AT_ONCE, most // patches))
 
 
-def encode(visual: Any, pixels: Tensor, grid: Grid) -> Tensor:
+def encode(visual: Any, pixels: Tensor, grid: Grid) -> tuple[Tensor, ...]:
     """Features [V, h] of whole slices: `pixels` [P, C] of a (T, H, W) grid of merged tokens.
 
-    What the tower itself gives to rounding: windows are the rows of a batch, in any number.
+    After them come those that a tower adds to the first layers (DeepStack), [V, h] each. All are
+    what the tower itself gives to rounding: windows are the rows of a batch, in any number.
     """
     merge = visual.spatial_merge_size
     shape = torch.tensor([[grid[0], grid[1] * merge, grid[2] * merge]])  # the host reads it
     positions = get_vision_position_ids(shape, merge).to(pixels.device)
     with windows_together(visual):
-        features: Tensor = visual(pixels, grid_thw=shape, position_ids=positions).pooler_output
-    return features
+        output = visual(pixels, grid_thw=shape, position_ids=positions)
+    return output.pooler_output, *(getattr(output, "deepstack_features", None) or ())
 
 
 @contextmanager

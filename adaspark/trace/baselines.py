@@ -39,8 +39,9 @@ def baseline(trace: Trace, name: str) -> Baseline:
     """The baseline called `name`, one of BASELINES, for the run that a trace records.
 
     A rule keeps the share of cubes that comes nearest to the run's attention density, with the
-    run's own FFN; `frames` is dense on as many frames as cost the run's counted prefill FLOPs, and
-    `prune` on as many tokens, from any frames.
+    run's own FFN; words that had a threshold of their own keep a share of their own. `frames` is
+    dense on as many frames as cost the run's counted prefill FLOPs, and `prune` on as many tokens,
+    from any frames.
     Raises UserError for an unknown name.
     """
     config = required(trace.meta.config, "settings")
@@ -53,20 +54,30 @@ def baseline(trace: Trace, name: str) -> Baseline:
         return Baseline(replace(DENSE, cube=(1, 1, kept)), keep_tokens=kept)
     if name not in RULES:
         raise UserError(f"A run is compared with one of {', '.join(BASELINES)}, not with {name!r}.")
-    return Baseline(replace(config, attn_rule=name, attn_keep=same_density_keep(trace)))
+    words = None if config.text_top_p is None else kept_by_words(trace)
+    keep = same_density_keep(trace, words)
+    return Baseline(replace(config, attn_rule=name, attn_keep=keep, text_keep=words))
 
 
-def same_density_keep(trace: Trace) -> float:
+def kept_by_words(trace: Trace) -> float:
+    """The share of their candidate cubes that the run's words kept, over layers and heads."""
+    kept = trace.word_mask()
+    rows = [i for i, word in enumerate(trace.words) if word.kind == "question"]
+    return round(float(kept[:, rows].mean()), 4) if rows and kept.size else 0.0
+
+
+def same_density_keep(trace: Trace, words: float | None = None) -> float:
     """The share of its candidate cubes that each query may keep to be as dense as the run was.
 
-    Computed from the positions of the tokens, as if the kept cubes were of mean size.
+    `words` is the share of words, if theirs is another. Computed from the positions of the tokens,
+    as if the kept cubes were of mean size.
     """
     geometry = _Geometry.of(trace)
     target = trace.attention_density * geometry.causal
     low, high = 0.0, 1.0
     for _ in range(_HALVINGS):
         keep = (low + high) / 2
-        low, high = (keep, high) if geometry.pairs(keep) < target else (low, keep)
+        low, high = (keep, high) if geometry.pairs(keep, words) < target else (low, keep)
     return round(low, 4)
 
 
@@ -95,9 +106,10 @@ def same_cost_tokens(trace: Trace) -> int:
 @dataclass(frozen=True, eq=False)
 class _Geometry:
     """Of each query of the prefill, all int64 [N]: keys it always attends to (text, own cube),
-    its candidate cubes, and the tokens that it may see in them.
+    its candidate cubes, and the tokens that it may see in them; bool [N]: whether it is text.
     """
 
+    is_text: NDArray[np.bool_]
     always: NDArray[np.int64]
     candidates: NDArray[np.int64]
     visible: NDArray[np.int64]
@@ -113,16 +125,20 @@ class _Geometry:
         own_before = np.zeros(len(is_text), np.int64)
         own_before[~is_text] = _rank_in_cube(cube_from_token)
         seen = np.searchsorted(firsts, video_before)
-        return cls(np.cumsum(is_text) + own_before, seen - ~is_text, video_before - own_before)
+        always, visible = np.cumsum(is_text) + own_before, video_before - own_before
+        return cls(is_text, always, seen - ~is_text, visible)
 
     @property
     def causal(self) -> int:
         """(query, key) pairs of dense attention, one head."""
         return int((self.always + self.visible).sum())
 
-    def pairs(self, keep: float) -> float:
-        """(query, key) pairs if each query keeps this share of its candidates, rounded up."""
-        kept = np.ceil(keep * self.candidates - 1e-9)
+    def pairs(self, keep: float, words: float | None = None) -> float:
+        """(query, key) pairs if each query keeps this share of its candidates, rounded up; words,
+        if theirs is given, keep that.
+        """
+        keeps = np.where(self.is_text, keep if words is None else words, keep)
+        kept = np.ceil(keeps * self.candidates - 1e-9)
         share = kept / np.maximum(self.candidates, 1)
         return float((self.always + share * self.visible).sum())
 

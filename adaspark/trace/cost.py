@@ -13,8 +13,7 @@ from typing import Any
 
 from adaspark.errors import UserError
 from adaspark.method.config import AdaSparkConfig
-from adaspark.method.rules import BLIND_RULES
-from adaspark.trace.meta import Flops, Parts
+from adaspark.trace.flops import Flops, Parts
 from adaspark.trace.trace import Trace
 
 
@@ -48,15 +47,16 @@ def flops(
 ) -> Flops:
     """Count a prefill: `flops(trace)`, or by arithmetic from the language model's shape.
 
-    The shape is a mapping with `layers, hidden, intermediate, heads, kv_heads, head_dim`; with it
-    go the token counts, the two densities and the number of cubes (for the cost of choosing: each
+    The shape is a mapping with `layers, hidden, intermediate, heads, kv_heads, head_dim`, and with
+    `attention_layers` and `mixer_flops` (among the projections) where some have none; with it go
+    the token counts, the two densities and the number of cubes (for the cost of choosing: each
     token is taken to weigh half of them, as a causal video does). `vision` FLOPs (`vision_flops`)
     are added if given.
     """
     if isinstance(source, Trace):
         return _from_trace(source)
     layers, tokens = source["layers"], video_tokens + text_tokens
-    rows = layers * source["heads"]
+    rows = attention_layers(source) * source["heads"]
     pairs = rows * tokens * (tokens + 1) / 2
     counts = Counts(
         tokens=tokens,
@@ -116,45 +116,76 @@ def _parts(
 ) -> Parts:
     """`pairs` and `ffn_tokens` are summed over layers (and heads), `tokens` is of one layer."""
     hidden, width = shape["hidden"], shape["head_dim"]
-    projected = 2 * shape["heads"] * width + 2 * shape["kv_heads"] * width
+    projected = (2 * (shape["heads"] + shape["kv_heads"]) + shape.get("gate_heads", 0)) * width
+    attending = attention_layers(shape)
+    mixers = float(shape.get("mixer_flops", 0) * (shape["layers"] - attending) * tokens)
     return Parts(
-        projections=2.0 * shape["layers"] * tokens * hidden * projected,
+        projections=2.0 * attending * tokens * hidden * projected + mixers,
         attention=4.0 * width * pairs,
         ffn=6.0 * hidden * shape["intermediate"] * ffn_tokens,
         choosing=choosing,
     )
 
 
+def attention_layers(shape: Mapping[str, int]) -> int:
+    """How many layers have attention: all, unless the shape says otherwise."""
+    return shape.get("attention_layers", shape["layers"])
+
+
 def _choosing(shape: Mapping[str, int], counts: Counts, config: AdaSparkConfig) -> float:
     """q x mean key for every (query, head, candidate), the means, and the FFN's norms."""
-    width, video = shape["head_dim"], shape["layers"] * (counts.tokens - counts.text_tokens)
-    cubes = 2.0 * width * counts.weighed_pairs + video * shape["kv_heads"] * width
-    norms = 2.0 * video * shape["hidden"]
+    width, video = shape["head_dim"], counts.tokens - counts.text_tokens
+    means = attention_layers(shape) * video * shape["kv_heads"] * width
+    cubes = 2.0 * width * counts.weighed_pairs + means
+    norms = 2.0 * shape["layers"] * video * shape["hidden"]
     weighs_cubes, weighs_tokens = (
-        rule not in BLIND_RULES for rule in (config.attn_rule, config.ffn_rule)
+        not rule.is_blind for rule in (config.attention_in(0), config.ffn_in(0))
     )
     return cubes * weighs_cubes + norms * weighs_tokens
 
 
 def vision_flops(vision_config: Any, grid: tuple[int, int, int]) -> float:
-    """FLOPs of Qwen2.5-VL's vision tower for one video of (T, H, W) merged tokens."""
+    """FLOPs of a Qwen vision tower for one video of (T, H, W) merged tokens.
+
+    Qwen2.5-VL attends in windows but for a few layers and has a gated FFN; the others attend to
+    whole slices and have a plain one.
+    """
     slices, rows, columns = grid
     merge = vision_config.spatial_merge_size**2
     patches = slices * rows * columns * merge
-    width, inner = vision_config.hidden_size, vision_config.intermediate_size
+    width = getattr(vision_config, "embed_dim", None) or vision_config.hidden_size
     patch = vision_config.in_channels * vision_config.temporal_patch_size
     embed = 2.0 * patches * width * patch * vision_config.patch_size**2
-    linear = 2.0 * patches * (4 * width**2 + 3 * width * inner) * vision_config.depth
+    linear = (
+        2.0 * patches * (4 * width**2 + _vision_ffn(vision_config, width)) * vision_config.depth
+    )
+    pairs = slices * _vision_pairs(vision_config, rows, columns)
+    out = getattr(vision_config, "out_hidden_size", None) or vision_config.hidden_size
+    mergers = 1 + len(getattr(vision_config, "deepstack_visual_indexes", None) or ())
+    merger = 2.0 * slices * rows * columns * ((merge * width) ** 2 + merge * width * out)
+    return float(embed + linear + 4.0 * width * pairs + mergers * merger)
+
+
+def _vision_ffn(vision_config: Any, width: int) -> int:
+    """Multiply-adds of the tower's FFN, a patch and layer."""
+    if hasattr(vision_config, "mlp_ratio"):
+        return int(2 * width * width * vision_config.mlp_ratio)
+    matrices = 3 if hasattr(vision_config, "fullatt_block_indexes") else 2
+    return int(matrices * width * vision_config.intermediate_size)
+
+
+def _vision_pairs(vision_config: Any, rows: int, columns: int) -> float:
+    """(query, key) pairs of one slice and head, over all layers."""
+    merge, depth = vision_config.spatial_merge_size**2, int(vision_config.depth)
+    in_slice = float((rows * columns * merge) ** 2)
+    if not hasattr(vision_config, "fullatt_block_indexes"):
+        return depth * in_slice
     full = len(vision_config.fullatt_block_indexes)
     side = vision_config.window_size // vision_config.spatial_merge_size // vision_config.patch_size
-    in_slice = float((rows * columns * merge) ** 2)
     in_windows = float(
         sum((a * b * merge) ** 2 for a in _runs(rows, side) for b in _runs(columns, side))
     )
-    pairs = slices * (full * in_slice + (vision_config.depth - full) * in_windows)
-    merger = 2.0 * slices * rows * columns * (merge * width) ** 2
-    merger += 2.0 * slices * rows * columns * merge * width * vision_config.out_hidden_size
-    return float(embed + linear + 4.0 * width * pairs + merger)
+    return full * in_slice + (depth - full) * in_windows
 
 
 def _runs(length: int, side: int) -> list[int]:

@@ -6,14 +6,14 @@ As JSON it is a flat object; what is unknown is left out of it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, TypeVar
 
 from adaspark.errors import UserError
-from adaspark.method.config import AdaSparkConfig
+from adaspark.method.config import AdaSparkConfig, Grid
+from adaspark.trace.flops import Flops
 
-Grid = tuple[int, int, int]
 Known = TypeVar("Known")
 
 
@@ -68,56 +68,16 @@ class Counts:
     weighed_pairs: int
 
 
-@dataclass(frozen=True)
-class Parts:
-    """FLOPs of one prefill by part."""
-
-    projections: float
-    attention: float
-    ffn: float
-    choosing: float = 0.0
-
-    @property
-    def total(self) -> float:
-        """All parts."""
-        return self.projections + self.attention + self.ffn + self.choosing
-
-    def to_dict(self) -> dict[str, float]:
-        """A JSON-ready copy with the total."""
-        return {**asdict(self), "total": self.total}
-
-
-@dataclass(frozen=True)
-class Flops:
-    """Dense against sparse: the language model's prefill (i), with the vision tower (ii), and what
-    the kernels really computed (iii), unions of rows and padding included.
+@dataclass
+class LeftOut:
+    """What tables of words leave out where they would be large: of each word, head and layer only
+    the `cubes` likeliest are listed. The others hold `mass` of a row in the mean, and `choices`
+    times one of them was chosen; how many heads chose a cube is exact for all.
     """
 
-    dense: Parts
-    sparse: Parts
-    executed: Parts
-    vision: float = 0.0
-
-    @property
-    def reduction(self) -> float:
-        """(i): 1 - sparse / dense over the language model's prefill, choosing included."""
-        return 1 - self.sparse.total / self.dense.total
-
-    @property
-    def reduction_with_vision(self) -> float:
-        """(ii): the same with the vision tower on both sides."""
-        return 1 - (self.sparse.total + self.vision) / (self.dense.total + self.vision)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready, with both reductions."""
-        return {
-            "dense": self.dense.to_dict(),
-            "sparse": self.sparse.to_dict(),
-            "reduction": self.reduction,
-            "reduction_with_vision": self.reduction_with_vision,
-            "executed": self.executed.to_dict(),
-            "vision": self.vision,
-        }
+    cubes: int
+    mass: float
+    choices: int
 
 
 @dataclass
@@ -142,14 +102,18 @@ class Recorded:
 class Meta:
     """All of it. `grids` are (T, H, W) of each video in merged tokens, `shape` is the language
     model's, `seconds` are by phase; `forced` holds (cube, on or off), `warnings` are sentences for
-    the user.
+    the user. `attention_layers` are those that have attention, empty where all have.
+    `cached_tokens` of the prompt were in the model's cache already, from an earlier question, and
+    took none of these seconds.
     """
 
     config: AdaSparkConfig | None = None
     grids: list[Grid] = field(default_factory=list)
     shape: dict[str, int] = field(default_factory=dict)
     forced: list[tuple[int, bool]] = field(default_factory=list)
+    attention_layers: list[int] = field(default_factory=list)
     sampled_query_cubes: bool = False
+    left_out: LeftOut | None = None
     words: list[Word] = field(default_factory=list)
     counts: Counts | None = None
     question: str | None = None
@@ -167,6 +131,7 @@ class Meta:
     flops: Flops | None = None
     versions: dict[str, str] = field(default_factory=dict)
     recorded: Recorded | None = None
+    cached_tokens: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, without what is unknown or empty."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -13,32 +13,34 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adaspark.method.attention import Choice
+from adaspark.method.segment import Segment
 from adaspark.method.selection import entropy
-from adaspark.method.sequence import Segment, SequenceMap
 from adaspark.method.tally import Tally
+from adaspark.method.token_positions import TokenPositions
 from adaspark.trace.meta import Meta, Word
-from adaspark.trace.recorder_finish import Kept, finish
-from adaspark.trace.recorder_sums import Summed, closed_forms, figures_of, settle, summed_rows
-from adaspark.trace.trace import QUERY_TABLE_BYTES, Trace
+from adaspark.trace.recorder_finish import finish
+from adaspark.trace.recorder_known import ByIdentity
+from adaspark.trace.recorder_layer import Choices, Kept, Layer, Summed
+from adaspark.trace.recorder_mass import DenseMass
+from adaspark.trace.recorder_sums import (
+    choices_of,
+    closed_forms,
+    reduce_entropies,
+    settle,
+    summed_rows,
+)
+from adaspark.trace.recorder_table import add_cubes, coming_cubes, grown
+from adaspark.trace.recorder_words import reduce_words
+from adaspark.trace.trace import Trace
+from adaspark.trace.word_rows import Told, WordRows, word_rows
 
 if TYPE_CHECKING:
     from adaspark.model.prompt_geometry import Session
 
-
-@dataclass(eq=False)
-class Layer:
-    """One layer's sums. Cube sums run over the queries of a cube, word lists over text tokens."""
-
-    attended: NDArray[np.int64]  # [Q, C] (head, token) pairs that attend to a cube
-    cube_sums: Tensor  # fp32 [3, C]: entropy, effective cubes, and of how many queries
-    nats: list[tuple[Segment, Tensor]] = field(default_factory=list)  # not yet in `cube_sums`
-    words: list[tuple[NDArray[Any], Tensor, Tensor]] = field(default_factory=list)
-    ffn: list[Kept] = field(default_factory=list)
-    tallies: list[Summed] = field(default_factory=list)  # still on the device
-    computed_pairs: int = 0
-    executed_pairs: int = 0
-    causal_pairs: int = 0
-    weighed_pairs: int = 0
+WAITING_WORD_BYTES = 2**27
+"""Bounds what words chose before it is reduced."""
+WAITING_ENTROPY_BYTES = 2**26
+"""Bounds the entropies that wait on the device for those of other layers."""
 
 
 class Recorder:
@@ -52,16 +54,21 @@ class Recorder:
         self.trace = Trace()
         self.run: object = None
         self.is_called = False
-        self.sequence: SequenceMap | None = None
+        self.sequence: TokenPositions | None = None
         self.query_cubes = np.zeros(0, np.int64)
         self.layers: list[Layer] = []
         self.words: list[Word] = []
         self.prompt_words = 0
+        self.word_rows: list[WordRows] = []
+        self.dense = DenseMass()
+        self._word_bytes = 0  # of what layers keep as it came
+        self._waiting_bytes = 0  # of what tallies keep
         self._start = 0  # of the last part of the prompt
         self._positions = np.zeros(0, np.int64)
+        self._coming = 0  # cubes of the videos that the prompt's first part announced
         self._silence: str | None = None
-        self._known: dict[tuple[int, ...], tuple[list[Segment], Tensor, Tensor]] = {}
-        self._known_pairs: dict[tuple[int, ...], tuple[Sequence[Segment], dict[str, int]]] = {}
+        self._known_choices: ByIdentity[Choices] = ByIdentity()
+        self._known_pairs: ByIdentity[dict[str, int]] = ByIdentity()
         self._lock = RLock()
 
     def begin(self, session: Session, token_ids: Tensor | None, *, meta: Meta) -> None:
@@ -69,16 +76,19 @@ class Recorder:
         with self._lock:
             first = session.rows[0][0]
             self.run, self._silence = session.run, None
-            self._known.clear()
-            self._known_pairs.clear()
+            self._forget_known()
             self.query_cubes = np.zeros(0, np.int64)
-            self.layers = [_empty_layer() for _ in range(meta.shape["layers"])]
+            self.word_rows, self._word_bytes = [], 0
+            self.dense = DenseMass()
+            self.layers = [Layer.empty() for _ in range(meta.shape["layers"])]
             self._set_words([])
             self.trace.meta = replace(meta)
+            self._coming = coming_cubes(meta)
             self._extend(session, token_ids, after=0)
             before = first.sequence.tokens_before(first.start)  # text alone, which was dense
             pairs = meta.shape["heads"] * before * (before + 1) // 2
-            for layer in self.layers:
+            for i in meta.attention_layers or range(len(self.layers)):
+                layer = self.layers[i]
                 layer.computed_pairs = layer.executed_pairs = layer.causal_pairs = pairs
 
     def goes_on(self, session: Session, token_ids: Tensor | None, *, meta: Meta) -> None:
@@ -90,7 +100,7 @@ class Recorder:
                 return
             first = session.rows[0][0]
             count = first.sequence.length - first.start
-            if session.brings_video or (session.parts > 1 and count > 1 and not self._answers):
+            if session.is_prompt or (session.parts > 1 and count > 1 and not self._answers):
                 self.trace.meta.grids = meta.grids
                 return self._extend(session, token_ids, after=first.start)
             # Speculative decoding takes tokens back: what follows replaces them.
@@ -117,18 +127,20 @@ class Recorder:
             into, probs, kept = self.layers[layer], choice.probs, choice.kept
             if segment.is_text:
                 # Copies: what a backend hands over may be a part of its tables of all segments.
-                into.words.append((self._places(segment), probs.clone(), kept.clone()))
+                self._add_words(into, segment, probs.clone(), kept.clone())
             if self._answers:
                 return
-            attending = _heads_attending(segment, kept)
-            if segment.is_text:
-                totals = attending.sum(0).cpu().numpy()
-            else:
-                totals = self._add_cubes(into, segment, attending)
+            attending = segment.heads_attending(kept)
+            if not segment.is_text:
+                add_cubes(into, self.query_cubes, segment.runs, attending)
                 nats = entropy(probs) if choice.entropy is None else choice.entropy
                 into.nats.append((segment, nats))
+                self._wait(nats)
+            heads = len(kept)
             into.executed_pairs += choice.executed_pairs
-            _count_pairs(into, segment, attending, totals, len(kept))
+            into.computed_pairs += int(segment.computed_pairs(attending, heads).sum())
+            into.weighed_pairs += heads * segment.weighed_pairs
+            into.causal_pairs += heads * segment.causal_pairs
 
     def tally(self, run: object, layer: int, tally: Tally) -> None:
         """The choices of many segments in one layer; the device is not waited for."""
@@ -136,19 +148,24 @@ class Recorder:
             if run is not self.run:
                 return
             into = self.layers[layer]
-            for segment, probs, kept in tally.words:
-                into.words.append((self._places(segment), probs, kept))
+            into.later.append(tally.words)
             if self._answers:
                 return
             video = [segment for segment in tally.segments if not segment.is_text]
             rows = summed_rows(tally, self.query_cubes)
-            figures = None
+            into.tallies.append(Summed(*rows, tally.pairs))
             if video:
-                counts, own_cube = self._choices(video)
-                figures = own_cube, figures_of(tally.entropies, counts)
-            into.tallies.append(Summed(*rows, figures, tally.pairs()))
-            for name, pairs in self._pairs(tally.segments).items():
+                into.entropies.append((self._known_choices.get(video, choices_of), tally.entropies))
+                self._wait(tally.entropies)
+            forms = self._known_pairs.get(tally.segments, closed_forms)
+            for name, pairs in forms.items():
                 setattr(into, name, getattr(into, name) + len(tally.entropies) * pairs)
+
+    def dense_mass(self, run: object, layer: int, segment: Segment, mass: Tensor) -> None:
+        """What dense attention gives each cube, fp32 [H, m, C], of one segment of text."""
+        with self._lock:
+            if run is self.run:
+                self.dense.add(layer, self._places(segment), self._told.spatial(mass))
 
     def ffn(
         self, run: object, layer: int, kept: Tensor, importance: Tensor, ratios: Tensor
@@ -159,13 +176,38 @@ class Recorder:
                 return
             into = self.layers[layer]
             into.ffn.append(Kept(self._start, kept, importance.detach(), ratios.detach()))
-            self._add_entropies(into)  # this layer's attention is over
+
+    def answer(self, session: Session, ids: Sequence[int], probs: Tensor, kept: Tensor) -> None:
+        """Words of the answer at once: all that follow the prompt of `session`, with their
+        probabilities fp32 and choices bool [L, n, H, C] in all layers.
+        """
+        with self._lock:
+            if session.run is not self.run:
+                return
+            self.goes_on(session, torch.tensor(ids), meta=self.trace.meta)
+            start = session.rows[0][0].start
+            index = np.searchsorted(self._positions, np.arange(start, start + len(ids)))
+            self.word_rows.append(word_rows(index, 0, probs, kept, of=self._told))
+
+    def take_up(self, other: Recorder) -> None:
+        """Go on from where `other` stands; what either is told from now on the other is not."""
+        with other._lock, self._lock:
+            other._settle()
+            other._reduce_words()
+            own = {"trace": self.trace, "_lock": self._lock}
+            vars(self).update({**vars(other), **own})
+            self._forget_known()
+            self.layers = [layer.forked() for layer in other.layers]
+            self.word_rows, self.dense = list(other.word_rows), other.dense.forked()
+            self._set_words([replace(word) for word in other.words])
+            self.trace.meta = replace(other.trace.meta)
 
     def finish(self) -> None:
         """Reduce, pack and copy to the host: fills the trace's arrays."""
         with self._lock:
             if self.sequence is not None:
                 self._settle()
+                self._reduce_words()
                 finish(self, self.sequence)
 
     @property
@@ -178,7 +220,10 @@ class Recorder:
         self._settle()
         first = session.rows[0][0]
         self.sequence, self._start = first.sequence, first.start
-        self._grow(first.sequence.layout.cubes)
+        if session.brings_video:
+            cubes = first.sequence.layout.cubes
+            self.query_cubes = grown(self.layers, self.query_cubes, cubes, self._coming)
+            self.trace.meta.sampled_query_cubes = len(self.query_cubes) < cubes
         video = first.sequence.video_positions
         start = int(video[0]) if len(video) else -1
         new = [p for p in first.sequence.text_positions.tolist() if p >= after]
@@ -193,18 +238,55 @@ class Recorder:
         self._set_words(self.words + words)
         self.prompt_words = len(self.words)
 
+    def _forget_known(self) -> None:
+        self._known_choices, self._known_pairs = ByIdentity(), ByIdentity()
+
     def _settle(self) -> None:
         """Add up what is still on the device."""
-        for layer in self.layers:
-            self._add_entropies(layer)
+        self._reduce_entropies()
         settle(self.layers)
+
+    def _wait(self, entropies: Tensor) -> None:
+        """Entropies may wait for those of other layers, as long as there is room for them."""
+        self._waiting_bytes += entropies.nbytes
+        if self._waiting_bytes > WAITING_ENTROPY_BYTES:
+            self._reduce_entropies()
+
+    def _reduce_entropies(self) -> None:
+        self._waiting_bytes = 0
+        for layer in self.layers:
+            if layer.nats:
+                segments = [segment for segment, _ in layer.nats]
+                choices = self._known_choices.get(segments, choices_of)
+                nats = torch.cat([values for _, values in layer.nats], dim=1)  # [H, n]
+                layer.entropies.append((choices, nats))
+                layer.nats.clear()
+        reduce_entropies(self.layers)
+
+    def _add_words(self, into: Layer, segment: Segment, probs: Tensor, kept: Tensor) -> None:
+        """Keep them as they come, [H, m, C] each, until there are many: to reduce takes longer."""
+        into.words.append((self._places(segment), probs, kept))
+        self._word_bytes += probs.nbytes + kept.nbytes
+        if self._word_bytes > WAITING_WORD_BYTES:
+            self._reduce_words()
+
+    @property
+    def _told(self) -> Told:
+        layout = None if self.sequence is None else self.sequence.layout
+        shown = layout.is_spatial if layout is not None and layout.has_stamps else None
+        return Told(len(self.layers), shown)
+
+    def _reduce_words(self) -> None:
+        self._word_bytes = 0
+        heads = self.trace.meta.shape["heads"]
+        self.word_rows += reduce_words(self.layers, self._places, self._told, heads)
 
     def _places(self, segment: Segment) -> NDArray[np.int64]:
         """Where the words of a segment stand among all: the same in all layers."""
-        if (known := self._known_places.get(id(segment))) is None:
-            found = np.searchsorted(self._positions, segment.positions.cpu().numpy())
-            self._known_places[id(segment)] = known = segment, found  # held, so that ids stay
-        return known[1]
+        return self._known_places.get([segment], self._found_places)
+
+    def _found_places(self, segments: Sequence[Segment]) -> NDArray[np.int64]:
+        return np.searchsorted(self._positions, segments[0].positions.cpu().numpy())
 
     def _spelled(
         self, positions: Any, kind: str, token_ids: Tensor | None, offset: int
@@ -219,82 +301,5 @@ class Recorder:
 
     def _set_words(self, words: list[Word]) -> None:
         self.words = words
-        self._known_places: dict[int, tuple[Segment, NDArray[np.int64]]] = {}
+        self._known_places: ByIdentity[NDArray[np.int64]] = ByIdentity()
         self._positions = np.array([word.position for word in words], np.int64)
-
-    def _grow(self, cubes: int) -> None:
-        """Room for so many cubes; where the table would be too large, an even sample of rows."""
-        known = self.layers[0].attended.shape[1] if self.layers else 0
-        rows = np.concatenate([self.query_cubes, np.arange(known, cubes)])
-        most = max(1, QUERY_TABLE_BYTES // max(1, len(self.layers) * cubes))
-        stay = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int))
-        self.query_cubes = rows[stay].astype(np.int64)
-        self.trace.meta.sampled_query_cubes = len(self.query_cubes) < cubes
-        for layer in self.layers:
-            old = layer.attended[stay[stay < len(layer.attended)]]
-            layer.attended = np.zeros((len(stay), cubes), np.int64)
-            layer.attended[: len(old), :known] = old
-            more = torch.zeros(3, cubes - known)
-            layer.cube_sums = torch.cat([layer.cube_sums, more], 1)
-
-    def _add_cubes(self, into: Layer, segment: Segment, attending: Tensor) -> NDArray[np.int64]:
-        """Add up who attends to which cube, by query cube; returns the sums over all, [C]."""
-        first, end = segment.partial_cube, segment.end_cube
-        counts = segment.query_from_own_cube @ attending.float()  # exact: they are below 2^24
-        sums = counts.long().cpu().numpy()
-        here = slice(*np.searchsorted(self.query_cubes, (first, end)))
-        into.attended[here, :end] += sums[self.query_cubes[here] - first]
-        totals: NDArray[np.int64] = sums.sum(0)
-        return totals
-
-    def _add_entropies(self, into: Layer) -> None:
-        """Add what the segments' entropies have come to, all in one sum: there are many."""
-        if not into.nats:
-            return
-        counts, own_cube = self._choices([segment for segment, _ in into.nats])
-        nats = torch.cat([values for _, values in into.nats], dim=1)  # [H, n]
-        into.nats.clear()
-        into.cube_sums.index_add_(1, own_cube, figures_of(nats, counts).cpu())
-
-    def _pairs(self, segments: Sequence[Segment]) -> dict[str, int]:
-        """`closed_forms`, the same in all layers."""
-        key = tuple(map(id, segments))
-        if key not in self._known_pairs:
-            self._known_pairs[key] = segments, closed_forms(segments)  # held, so that ids stay
-        return self._known_pairs[key][1]
-
-    def _choices(self, segments: list[Segment]) -> tuple[Tensor, Tensor]:
-        """How many candidates each query has, and on the host its cube: the same in all layers."""
-        key = tuple(map(id, segments))
-        if key not in self._known:
-            counts = torch.cat([segment.candidate_counts for segment in segments])
-            own_cube = torch.cat([segment.own_cube for segment in segments])
-            self._known[key] = segments, counts, own_cube.cpu()  # held, so that ids stay theirs
-        _, counts, own_cube = self._known[key]
-        return counts, own_cube
-
-
-def _empty_layer() -> Layer:
-    return Layer(np.zeros((0, 0), np.int64), torch.zeros(3, 0))
-
-
-def _heads_attending(segment: Segment, kept: Tensor) -> Tensor:
-    """uint8 [n, C]: how many heads of each query attend to each cube. (No model has 256 heads.)"""
-    attended = kept | segment.own_mask
-    return attended.view(torch.uint8).sum(0, dtype=torch.uint8)
-
-
-def _count_pairs(
-    into: Layer, segment: Segment, attending: Tensor, totals: NDArray[np.int64], heads: int
-) -> None:
-    """Add a segment's (query, key) pairs: those chosen, those weighed, and all that dense has.
-
-    `totals` [C] are the sums of `attending` over the queries.
-    """
-    partial = segment.partial_cube
-    whole = totals[:partial] @ segment.layout.cube_sizes[:partial].cpu().numpy()
-    if not segment.is_text:
-        whole += int((attending[:, partial:] * segment.partly_visible_tokens).sum())
-    into.computed_pairs += int(whole) + heads * segment.text_pairs
-    into.weighed_pairs += heads * segment.weighed_pairs
-    into.causal_pairs += heads * segment.causal_pairs

@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from adaspark.method.segment import Segment
 from adaspark.method.selection import normalised
-from adaspark.method.sequence import Segment
 from adaspark.method.tally import Tally
-
-if TYPE_CHECKING:
-    from adaspark.trace.recorder import Layer
-
-
-class Summed(NamedTuple):
-    """What is left of a `Tally`: `attended` int32 [Q, C] belongs to `rows` of the layer's table.
-
-    `figures`: each query's cube, int64 [n] on the host, and its `figures_of`, fp32 [3, n].
-    """
-
-    rows: slice
-    attended: Tensor
-    figures: tuple[Tensor, Tensor] | None
-    pairs: Tensor
+from adaspark.trace.on_host import on_host
+from adaspark.trace.recorder_layer import Choices, Layer
 
 
 def summed_rows(tally: Tally, query_cubes: NDArray[np.int64]) -> tuple[slice, Tensor]:
@@ -42,12 +28,33 @@ def summed_rows(tally: Tally, query_cubes: NDArray[np.int64]) -> tuple[slice, Te
 
 
 def figures_of(entropies: Tensor, counts: Tensor) -> Tensor:
-    """fp32 [3, n]: normalised entropy and effective cubes, means over the heads of `entropies`
-    [H, n], and 1; all 0 for a query that has no choice among its `counts` [n] cubes.
+    """fp32 [3, L, n]: normalised entropy and effective cubes, means over the heads of `entropies`
+    [L, H, n], and 1; all 0 for a query that has no choice among its `counts` [n] cubes.
     """
-    spread = normalised(entropies, counts).mean(0)
-    figures = torch.stack([spread, entropies.exp().mean(0), torch.ones_like(spread)])
+    spread = normalised(entropies, counts).mean(1)
+    figures = torch.stack([spread, entropies.exp().mean(1), torch.ones_like(spread)])
     return figures.where(counts > 1, 0.0)
+
+
+def reduce_entropies(layers: Sequence[Layer]) -> None:
+    """Entropies become figures of their queries: of all layers together, without waiting."""
+    alike: dict[tuple[int, torch.device], list[tuple[Layer, Choices, Tensor]]] = {}
+    for layer in layers:
+        for choices, entropies in layer.entropies:
+            key = id(choices), entropies.device
+            alike.setdefault(key, []).append((layer, choices, entropies))
+        layer.entropies.clear()
+    for found in alike.values():
+        counts = found[0][1].counts.to(found[0][2].device)
+        figures = figures_of(torch.stack([entropies for *_, entropies in found]), counts)
+        for number, (layer, choices, _) in enumerate(found):
+            layer.figures.append((choices, figures[:, number]))
+
+
+def choices_of(segments: Sequence[Segment]) -> Choices:
+    """What the queries of segments of video may choose from."""
+    counts = torch.cat([segment.candidate_counts for segment in segments])
+    return Choices(counts, torch.cat([segment.own_cube for segment in segments]).cpu().numpy())
 
 
 def closed_forms(segments: Sequence[Segment]) -> dict[str, int]:
@@ -66,26 +73,27 @@ def closed_forms(segments: Sequence[Segment]) -> dict[str, int]:
 
 def settle(layers: Sequence[Layer]) -> None:
     """Add what was summed to the layers' own sums, copied to the host all together."""
+    reduce_entropies(layers)
+    figures = [(layer, *found) for layer in layers for found in layer.figures]
+    for (layer, choices, _), rows in zip(
+        figures, on_host([rows for *_, rows in figures]), strict=True
+    ):
+        _add_by_cube(layer, choices.own_cube, rows)
     pending = [(layer, summed) for layer in layers for summed in layer.tallies]
-    if not pending:
-        return
-    tables = _on_host([summed.attended for _, summed in pending])
-    figures = _on_host([summed.figures[1] for _, summed in pending if summed.figures])[::-1]
-    pairs = torch.stack([summed.pairs for _, summed in pending]).tolist()
-    for (layer, summed), table, (cubes, executed) in zip(pending, tables, pairs, strict=True):
-        layer.attended[summed.rows, : table.shape[1]] += table.numpy()
+    counts = [summed.pairs() for _, summed in pending]
+    found = on_host([*counts, *(summed.attended for _, summed in pending)])
+    for number, (layer, summed) in enumerate(pending):
+        (cubes, executed), table = found[number].tolist(), found[len(pending) + number]
+        layer.attended[summed.rows, : table.shape[1]] += table
         layer.computed_pairs += cubes
         layer.executed_pairs += executed
-        if summed.figures:
-            layer.cube_sums.index_add_(1, summed.figures[0], figures.pop())
     for layer in layers:
+        layer.figures.clear()
         layer.tallies.clear()
 
 
-def _on_host(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """The same tensors, in one copy."""
-    if not tensors:
-        return []
-    flat = torch.cat([tensor.flatten() for tensor in tensors]).cpu()
-    parts = torch.split(flat, [tensor.numel() for tensor in tensors])
-    return [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
+def _add_by_cube(layer: Layer, own_cube: NDArray[np.int64], figures: NDArray[np.float32]) -> None:
+    """Add the figures [3, n] of queries to those of their cubes."""
+    cubes = layer.cube_sums.shape[1]
+    for sums, values in zip(layer.cube_sums, figures, strict=True):
+        sums += np.bincount(own_cube, weights=values, minlength=cubes)

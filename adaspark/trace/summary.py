@@ -12,7 +12,7 @@ import numpy as np
 
 from adaspark import __version__
 from adaspark.trace.cost import flops
-from adaspark.trace.meta import Flops
+from adaspark.trace.flops import Flops
 from adaspark.trace.trace import Trace
 
 _LIBRARIES = ("torch", "transformers", "numpy")
@@ -46,6 +46,7 @@ def summary(trace: Trace) -> dict[str, Any]:
             {name: finite_or_none(value) for name, value in asdict(layer).items()}
             for layer in trace.layers
         ],
+        **({"cached_tokens": meta.cached_tokens} if meta.cached_tokens else {}),
         **({"warnings": meta.warnings} if meta.warnings else {}),
     }
 

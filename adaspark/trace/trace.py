@@ -1,14 +1,15 @@
 """The record of one run's decisions (cubes, tokens, entropies) and its file format.
 
 Axes: L layers, V video tokens, X text tokens of the prompt, C cubes, Q sampled query cubes,
-W words (text tokens), H query heads, S slices of all videos, F frames of a slice. numpy only: the
-viewer reads this.
+W words (text tokens), H query heads, K cubes listed of a word and head, B bytes of bits, S slices
+of all videos, F frames of a slice. numpy only: the viewer reads this.
 """
 
 from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from adaspark.errors import UserError
 from adaspark.trace.meta import Meta, Word
+from adaspark.trace.notebook import NotebookViews
 
 SCHEMA_VERSION = 1
 _UNREADABLE = (
@@ -36,7 +38,9 @@ QUERY_TABLE_BYTES = 32 * 2**20
 
 @dataclass(frozen=True)
 class LayerStats:
-    """One layer in four numbers. Entropies are normalised to [0, 1]; NaN if undefined."""
+    """One layer in four numbers. Entropies are normalised to [0, 1]; NaN if undefined, as what is
+    of attention is in a layer that has none.
+    """
 
     attention_density: float
     ffn_density: float
@@ -55,7 +59,7 @@ def _array(dtype: str, shape: str, *, is_optional: bool = False) -> Any:
 
 
 @dataclass(eq=False)
-class Trace:
+class Trace(NotebookViews):
     """The record of one prompt's prefill and of the words generated after it.
 
     `meta` is the header: settings, words, clip, counts, timings, versions.
@@ -72,8 +76,16 @@ class Trace:
     kept_share: NDArray[np.uint8] = _array("uint8", "L Q C")
     """share of (head, token) pairs of a query cube that attend to a key cube, x 255"""
     word_kept: NDArray[np.uint8] = _array("uint8", "L W H B")
-    """chosen cubes of each text token and head, one bit a cube (np.packbits order)"""
-    word_probs: NDArray[np.float16] = _array("float16", "L W H C")
+    """chosen cubes of each text token and head, one bit a listed cube (np.packbits order)"""
+    word_probs: NDArray[np.float16] = _array("float16", "L W H K")
+    """probabilities of the listed cubes"""
+    word_cubes: NDArray[np.int32] = _array("int32", "L W H K", is_optional=True)
+    """the listed cubes, -1 for none; empty if all C are, in order (see `meta.left_out`)"""
+    word_heads: NDArray[np.uint8] = _array("uint8", "L W C", is_optional=True)
+    """how many heads chose each cube; empty if all cubes are listed"""
+    dense_mass: NDArray[np.float16] = _array("float16", "L W H K", is_optional=True)
+    """share of dense attention to the video on the listed cubes, measured by the true keys; NaN if
+    unknown; empty in a run that drops cubes"""
     ffn_kept: NDArray[np.uint8] = _array("uint8", "L B")
     """video tokens that passed through the FFN, one bit a token"""
     ffn_importance: NDArray[np.float16] = _array("float16", "L V")
@@ -111,9 +123,12 @@ class Trace:
     def layers(self) -> list[LayerStats]:
         """The statistics of each layer."""
         kept = self.ffn_mask()
+        attends = self.meta.attention_layers or range(len(self.computed_pairs))
         return [
             LayerStats(
-                attention_density=_ratio(self.computed_pairs[i], self.causal_pairs[i]),
+                attention_density=_ratio(self.computed_pairs[i], self.causal_pairs[i])
+                if i in attends
+                else float("nan"),
                 ffn_density=float(kept[i].mean()) if kept[i].size else 1.0,
                 attention_entropy=_mean(self.cube_entropy[i]),
                 ffn_entropy=_mean(self.ffn_entropy[i]),
@@ -126,13 +141,78 @@ class Trace:
         """The text tokens in order; of their texts see `token_text.token_texts`."""
         return self.meta.words
 
+    def answer_queries(self) -> NDArray[np.int64]:
+        """int64 [A]: for each answer word, the row of the word tables whose query produced it.
+
+        A word is the output of the query before it: the first word that of the prompt's last token.
+        The row at the word's own index is what it attended to after it was said. -1 if the query
+        before was not recorded.
+        """
+        words = self.words[: self.word_kept.shape[1]]
+        rows = {word.position: row for row, word in enumerate(words) if word.position >= 0}
+        said = [word.position for word in words if word.kind == "answer"]
+        return np.array([rows.get(position - 1, -1) for position in said], np.int64)
+
     def ffn_mask(self) -> NDArray[np.bool_]:
         """bool [L, V]: which video tokens passed through the FFN."""
         return _unpacked(self.ffn_kept, len(self.cube_from_token))
 
     def word_mask(self) -> NDArray[np.bool_]:
-        """bool [L, W, H, C]: which cubes each text token chose."""
-        return _unpacked(self.word_kept, len(self.bounds))
+        """bool [L, W, H, C]: which cubes each text token chose, of those that are listed."""
+        layers, words = self.word_kept.shape[:2]
+        every = range(words)
+        masks = [self.word_mask_in(layer, every) for layer in range(layers)]
+        empty = np.zeros((0, words, self.word_kept.shape[2], len(self.bounds)), bool)
+        return np.stack(masks) if masks else empty
+
+    def word_mask_in(self, layer: int, rows: Sequence[int]) -> NDArray[np.bool_]:
+        """bool [n, H, C]: `word_mask` of one layer and some words (all would be large)."""
+        kept = _unpacked(self.word_kept[layer, rows], self.word_probs.shape[-1])
+        return self._spread(layer, rows, kept, np.zeros((), bool))
+
+    def word_mass_in(self, layer: int, rows: Sequence[int]) -> NDArray[np.float64]:
+        """float64 [n, H, C]: the probabilities of the cubes in one layer, for some words. Cubes
+        that are not listed share what is left evenly.
+        """
+        return self._mass_of_all(layer, rows, self.word_probs)
+
+    def dense_mass_in(self, layer: int, rows: Sequence[int]) -> NDArray[np.float64]:
+        """float64 [n, H, C]: what dense attention gave each cube in one layer, of some words; NaN
+        if it was not recorded. Cubes that are not listed share what is left evenly.
+        """
+        if not self.dense_mass.size:
+            shape = len(rows), self.word_kept.shape[2], len(self.bounds)
+            return np.full(shape, np.nan)
+        return self._mass_of_all(layer, rows, self.dense_mass)
+
+    def _mass_of_all(
+        self, layer: int, rows: Sequence[int], listed: NDArray[np.float16]
+    ) -> NDArray[np.float64]:
+        mass = listed[layer, rows].astype(np.float64)
+        if not self.word_cubes.size:
+            return mass
+        others = max(len(self.bounds) - mass.shape[-1], 1)
+        left = (1 - mass.sum(-1, keepdims=True)).clip(0) * mass.any(-1, keepdims=True)
+        return self._spread(layer, rows, mass, left / others)
+
+    def word_share_in(self, layer: int, rows: Sequence[int]) -> NDArray[np.float32]:
+        """float32 [n, C]: the share of heads in which a word chose each cube: of all cubes."""
+        if self.word_heads.size:
+            heads = np.float32(self.word_kept.shape[2])
+            return np.asarray(self.word_heads[layer, rows] / heads, np.float32)
+        return np.asarray(self.word_mask_in(layer, rows).mean(1, dtype=np.float32))
+
+    def _spread(
+        self, layer: int, rows: Sequence[int], values: NDArray[Any], others: NDArray[Any]
+    ) -> NDArray[Any]:
+        """[n, H, C] from `values` [n, H, K] of the listed cubes; `others` stands for the rest."""
+        if not self.word_cubes.size:
+            return values
+        cubes = len(self.bounds)
+        table = np.empty((*values.shape[:2], cubes + 1), values.dtype)  # the last stands for none
+        table[...] = others
+        np.put_along_axis(table, self.word_cubes[layer, rows] % (cubes + 1), values, -1)
+        return table[..., :cubes]
 
     def save(self, path: str | Path) -> None:
         """Write a compressed NPZ: the arrays by name, `meta` and the schema version as JSON."""

@@ -4,6 +4,7 @@ Read from the boxes of MP4 and the elements of Matroska, nothing else of them. S
 14496-12 (`clap`, `encv`), RFC 9559 (`PixelCrop*`, `ContentEncryption`), ASF 3.2 (file properties).
 """
 
+import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -147,6 +148,8 @@ def _file_boxes(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _read_at(file: BinaryIO, at: int, size: int) -> bytes:
+    if at >= os.fstat(file.fileno()).st_size:  # some sizes are lies that no file reaches
+        return b""
     file.seek(at)
     return file.read(size)
 
@@ -161,8 +164,8 @@ def _named_boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
         at += size
 
 
-def _boxes(content: bytes, wanted: bytes) -> Iterator[bytes]:
-    return (inside for kind, inside in _named_boxes(content) if kind == wanted)
+def _boxes(content: bytes, requested: bytes) -> Iterator[bytes]:
+    return (inside for kind, inside in _named_boxes(content) if kind == requested)
 
 
 def _matroska_tracks(file: BinaryIO) -> Iterator[Track]:

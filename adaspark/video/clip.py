@@ -4,22 +4,22 @@ Frames are chosen by presentation time, read one at a time and resized at once, 
 clip nor an hour of patches is ever in memory.
 """
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from adaspark.video import preprocess
-from adaspark.video.decode import upright_tensor
-from adaspark.video.file import DEFAULT_LIMITS, Limits, damage_warning
-from adaspark.video.images import Source, image_paths
+from adaspark.video.content import content_hash
+from adaspark.video.file import damage_warning
+from adaspark.video.images import Source
+from adaspark.video.limits import DEFAULT_LIMITS, Limits
 from adaspark.video.preprocess import smart_resize
-from adaspark.video.probe import Scan, VideoInfo, probe, scan
-from adaspark.video.rgb import RgbPictures
+from adaspark.video.probe import VideoInfo, probe, scan
+from adaspark.video.rgb import SampledPicture
 from adaspark.video.sampling import Sampling as Sampling
 
 __all__ = [
@@ -27,6 +27,8 @@ __all__ = [
     "Clip",
     "FrameChunk",
     "Limits",
+    "OpenedVideo",
+    "Opener",
     "Sampling",
     "Source",
     "VideoInfo",
@@ -42,6 +44,26 @@ __all__ = [
 ]
 
 OnProgress = Callable[[int, int], None]
+
+
+class OpenedVideo(Protocol):
+    """A checked video; a `Scan` is one that this process reads."""
+
+    @property
+    def info(self) -> VideoInfo:
+        """What it is."""
+
+    def pictures(self, times_secs: Sequence[float]) -> Iterator[SampledPicture]:
+        """Yield what is shown at these times, in seconds from its start, which never fall."""
+
+
+class Opener(Protocol):
+    """Checks and opens a video; `scan` does it in this process."""
+
+    def __call__(
+        self, source: Source, limits: Limits = ..., *, fps: float | None = None
+    ) -> OpenedVideo:
+        """Raises `UserError`, one sentence, for everything that cannot be used."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,16 +99,26 @@ class Clip:
 def sample_times(info: VideoInfo, sampling: Sampling) -> list[float]:
     """Return the times to show, spread evenly over the whole clip, in seconds from its start.
 
-    Their number is that of transformers' processor: `fps` a second, at least `min_frames`, at most
-    `max_frames`, no more than there are frames, and a multiple of `temporal_patch`. A clip with
-    fewer frames than one slice, which the processor refuses, fills the slice by repetition.
+    Those that go `to_end` reach from the first frame to the last one. Their number is that of
+    transformers' processor: `fps` a second, at least `min_frames`, at most `max_frames`, no more
+    than there are frames, and a multiple of `temporal_patch`. A clip with fewer frames than one
+    slice, which the processor refuses, fills the slice by repetition.
     """
     step = sampling.temporal_patch
     ceiling = min(sampling.max_frames, info.frames) // step * step
-    wanted = min(max(info.duration_secs * sampling.fps, sampling.min_frames), ceiling)
+    requested = min(max(info.duration_secs * sampling.fps, sampling.min_frames), ceiling)
     # Durations are sums of rounded ticks: without the slack 10.0 s may count as 9.999 s.
-    count = max(math.floor(wanted / step + 1e-6) * step, step)
+    count = max(math.floor(requested / step + 1e-6) * step, step)
+    if sampling.to_end:
+        return _times_to_end(info, count)
     return [n * info.duration_secs / count for n in range(count)]
+
+
+def _times_to_end(info: VideoInfo, count: int) -> list[float]:
+    """As Qwen3-VL's processor: even steps, each rounded to a whole frame, the last one included."""
+    a_frame = info.duration_secs / info.frames
+    numbers = [round(n * (info.frames - 1) / (count - 1)) for n in range(count)]
+    return [(number + 0.25) * a_frame for number in numbers]  # while that frame is shown
 
 
 def token_grid(info: VideoInfo, sampling: Sampling) -> tuple[int, int, int]:
@@ -109,9 +141,9 @@ def read_clip(
     `path` is a file, or a folder, pattern or list of images, which come `sampling.fps` a second.
     Raises `UserError` for a file that cannot be used, and whatever `on_progress` raises.
     """
-    scanned = scan(path, limits, fps=sampling.fps)
-    info = scanned.info
-    chunks = list(_frame_chunks(scanned, sampling, on_progress, chunk_frames=1))
+    opened = scan(path, limits, fps=sampling.fps)
+    info = opened.info
+    chunks = list(_in_chunks(_resized_frames(opened, sampling, on_progress), 1))
     fps = len(chunks) / info.duration_secs
     damage = damage_warning(info.path, sum(chunk.damaged for chunk in chunks), len(chunks))
     return Clip(
@@ -130,13 +162,18 @@ def stream_frames(
     sampling: Sampling,
     *,
     slices_per_chunk: int = 8,
+    first_frame: int = 0,
     limits: Limits = DEFAULT_LIMITS,
     on_progress: OnProgress | None = None,
+    open_video: Opener = scan,
 ) -> Iterator[FrameChunk]:
-    """Yield the frames of `read_clip` in chunks of whole slices."""
+    """Yield the frames of `read_clip` from `first_frame` on in chunks of whole slices, decoded
+    where `open_video` does it: in this process, unless another opener is given.
+    """
     chunk_frames = slices_per_chunk * sampling.temporal_patch
-    scanned = scan(path, limits, fps=sampling.fps)
-    yield from _frame_chunks(scanned, sampling, on_progress, chunk_frames=chunk_frames)
+    opened = open_video(path, limits, fps=sampling.fps)
+    frames = _resized_frames(opened, sampling, on_progress, first_frame)
+    yield from _in_chunks(frames, chunk_frames)
 
 
 def patchify(
@@ -156,38 +193,24 @@ def patchify(
     )
 
 
-def content_hash(source: Source) -> str:
-    """Return the SHA-256, in hex, of a file's bytes, or of those of all images."""
-    images = image_paths(source)
-    if not images:
-        assert isinstance(source, str | Path)
-        return _hash(Path(source))
-    each = "".join(_hash(path) for path in images)
-    return hashlib.sha256(each.encode()).hexdigest()
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _frame_size(info: VideoInfo, sampling: Sampling) -> tuple[int, int]:
+    frames = len(sample_times(info, sampling))
     return smart_resize(
         info.height,
         info.width,
         factor=sampling.factor,
-        min_pixels=sampling.min_pixels,
-        max_pixels=sampling.frame_max_pixels(len(sample_times(info, sampling))),
+        min_pixels=sampling.frame_min_pixels(frames),
+        max_pixels=sampling.frame_max_pixels(frames),
     )
 
 
-def _frame_chunks(
-    scanned: Scan, sampling: Sampling, on_progress: OnProgress | None, *, chunk_frames: int
+def _in_chunks(
+    resized: Iterator[tuple[Tensor, float, bool]], chunk_frames: int
 ) -> Iterator[FrameChunk]:
     frames: list[Tensor] = []
     times_secs: list[float] = []
     damaged = 0
-    for frame, time_secs, is_whole in _resized_frames(scanned, sampling, on_progress):
+    for frame, time_secs, is_whole in resized:
         frames.append(frame)
         times_secs.append(time_secs)
         damaged += not is_whole
@@ -199,16 +222,12 @@ def _frame_chunks(
 
 
 def _resized_frames(
-    scanned: Scan, sampling: Sampling, on_progress: OnProgress | None
+    opened: OpenedVideo, sampling: Sampling, on_progress: OnProgress | None, first: int = 0
 ) -> Iterator[tuple[Tensor, float, bool]]:
-    info, index = scanned.info, scanned.index
-    wanted = [index.frame_from_time(t) for t in sample_times(info, sampling)]
-    size = _frame_size(info, sampling)
-    rgb = RgbPictures(scanned.colour, scanned.crop)
-    shown = scanned.reader.frames(wanted)
-    for done, (number, (frame, is_whole)) in enumerate(zip(wanted, shown, strict=True), start=1):
-        upright = upright_tensor(rgb.picture(frame), scanned.turn)
-        time_secs = info.start_secs + float(index.times_secs[number])
-        yield preprocess.resize(upright, size), time_secs, is_whole
+    times = sample_times(opened.info, sampling)
+    size = _frame_size(opened.info, sampling)
+    for done, picture in enumerate(opened.pictures(times[first:]), start=first + 1):
+        frame = torch.from_numpy(picture.rgb).permute(2, 0, 1).unsqueeze(0)
+        yield preprocess.resize(frame, size), picture.time_secs, picture.is_whole
         if on_progress is not None:
-            on_progress(done, len(wanted))
+            on_progress(done, len(times))

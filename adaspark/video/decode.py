@@ -13,62 +13,20 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import av
-import numpy as np
-import torch
-from torch import Tensor
 
 from adaspark.video.fields import deinterlaced
 from adaspark.video.file import damaged, open_video, shown_name, video_stream
 from adaspark.video.index import FrameIndex
-from adaspark.video.rgb import Picture
+from adaspark.video.limits import Limits
 
 # Decoding through this many frames costs less than a seek, which empties the decoder's threads.
 _FRAMES_WORTH_A_SEEK = 8
 _MOST_LOST_SHARE = 0.1
+# Of these, packets say whether other frames are decoded from them.
+_TELL_REFERENCES = ("h264", "hevc")
 _B_FRAME = 3  # in `pict_type`; no later frame is decoded from most of these
 # FFmpeg's own decoders of these leave out the alpha that WebM keeps beside the picture.
 _DECODER_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
-
-
-@dataclass(frozen=True)
-class Turn:
-    """How a stored picture becomes upright: transposed first, then flipped."""
-
-    transpose: bool = False
-    flip_x: bool = False
-    flip_y: bool = False
-
-    @property
-    def clockwise_degrees(self) -> int:
-        """0, 90, 180 or 270; a mirrored picture counts as the turn without the mirror."""
-        if self.transpose:
-            return 90 if self.flip_x else 270
-        return 180 if self.flip_y else 0
-
-    def upright(self, frames: Tensor) -> Tensor:
-        """Turn frames [..., H, W]."""
-        if self.transpose:
-            frames = frames.transpose(-1, -2)
-        flipped = [axis for axis, flip in ((-1, self.flip_x), (-2, self.flip_y)) if flip]
-        return frames.flip(flipped) if flipped else frames
-
-
-def turn_of(frame: Any) -> Turn:
-    """Return the turn that a frame's display matrix asks for, to the nearest quarter."""
-    side_data = frame.side_data.get("DISPLAYMATRIX")
-    if side_data is None:
-        return Turn()
-    # x' = a x + c y and y' = b x + d y, in the upright picture's coordinates.
-    a, b, _, c, d, *_ = np.frombuffer(bytes(side_data), dtype=np.int32).tolist()
-    if abs(a) + abs(d) >= abs(b) + abs(c):
-        return Turn(transpose=False, flip_x=a < 0, flip_y=d < 0)
-    return Turn(transpose=True, flip_x=c < 0, flip_y=b < 0)
-
-
-def limit_decoder(stream: Any, max_pixels: int) -> None:
-    """Use threads, and refuse a stream whose frames grow past `max_pixels`."""
-    stream.thread_type = "AUTO"
-    stream.codec_context.options = {"max_pixels": str(max_pixels)}
 
 
 class Shown(NamedTuple):
@@ -81,7 +39,7 @@ class Shown(NamedTuple):
 class Reader(Protocol):
     """The frames of something that can be shown as a video."""
 
-    def frames(self, wanted: Sequence[int]) -> Iterator[Shown]:
+    def frames(self, requested: Sequence[int]) -> Iterator[Shown]:
         """Yield the frames of these numbers, which never fall, one at a time."""
 
     def numbered(self) -> Iterator[tuple[int, Any]]:
@@ -89,11 +47,18 @@ class Reader(Protocol):
 
 
 class Decoding:
-    """The `av.VideoFrame`s from where a container stands; `errors` counts what is broken."""
+    """The `av.VideoFrame`s from where a container stands; `errors` counts what is broken.
 
-    def __init__(self, container: Any, stream: Any) -> None:
-        self._frames = self._decoded(container.demux(stream), _decoder(stream))
+    What is shown before `wanted_pts` and is no reference of other frames is left out. Raises
+    UserError for a frame larger than the limit, wherever it comes.
+    """
+
+    def __init__(self, container: Any, stream: Any, limits: Limits) -> None:
+        self._limits = limits
+        self._name = shown_name(container.name)
+        self._frames = self._decoded(container.demux(stream), _decoder(stream, limits))
         self.errors = 0
+        self.wanted_pts: int | None = None
 
     def __iter__(self) -> Iterator[Any]:
         return self._frames
@@ -107,15 +72,34 @@ class Decoding:
                 packet = next(packets)
             except (StopIteration, av.error.FFmpegError):
                 return
+            decoder.skip_frame = "NONREF" if self._is_passed_by(packet) else "DEFAULT"
             try:
-                yield from decoder.decode(packet)
+                frames = decoder.decode(packet)
+            except MemoryError:
+                raise
             except av.error.FFmpegError:
+                # One that refuses a frame for its size has taken over that size.
+                self._limits.check_growth(decoder.width, decoder.height, self._name)
                 self.errors += 1
+                continue
+            for frame in frames:
+                self._limits.check_growth(frame.width, frame.height, self._name)
+                yield frame
+
+    def _is_passed_by(self, packet: Any) -> bool:
+        wanted, pts = self.wanted_pts, packet.pts
+        return wanted is not None and pts is not None and pts < wanted
 
 
-def _decoder(stream: Any) -> Any:
-    """Return the stream's own decoder, or one that reads the alpha that the stream says it has."""
+def _decoder(stream: Any, limits: Limits) -> Any:
+    """Return the stream's own decoder, or one that reads the alpha that the stream says it has.
+
+    It uses threads, and allocates no frame larger than the limit.
+    """
     own = stream.codec_context
+    if not own.is_open:
+        stream.thread_type = "AUTO"
+        own.options = {"max_pixels": str(limits.max_pixels)}
     if stream.metadata.get("alpha_mode") != "1" or own.name not in _DECODER_WITH_ALPHA:
         return own
     decoder = av.CodecContext.create(_DECODER_WITH_ALPHA[own.name], "r")
@@ -129,24 +113,23 @@ class VideoReader:
 
     path: Path
     index: FrameIndex
-    max_pixels: int
+    limits: Limits
     interlaced: bool
 
-    def frames(self, wanted: Sequence[int]) -> Iterator[Shown]:
-        """Yield the frames of `wanted`, seeking where that is shorter.
+    def frames(self, requested: Sequence[int]) -> Iterator[Shown]:
+        """Yield the frames of `requested`, seeking where that is shorter.
 
         A lost frame is replaced by the one before it. Raises UserError where too many are lost.
         """
         name = shown_name(self.path)
         with open_video(self.path) as container:
             stream = video_stream(container, name)
-            limit_decoder(stream, self.max_pixels)
-            cursor = Cursor(container, stream, self.index, looks_back=self.interlaced)
+            cursor = Cursor(container, stream, self.index, self.limits, looks_back=self.interlaced)
             lost = 0
-            for number in wanted:
+            for number in requested:
                 frame = cursor.frame(number)
                 lost += not cursor.is_exact(number)
-                if frame is None or lost > _MOST_LOST_SHARE * len(wanted):
+                if frame is None or lost > _MOST_LOST_SHARE * len(requested):
                     raise damaged(name, "too many of its frames cannot be decoded")
                 yield Shown(frame, cursor.is_whole(number))
 
@@ -155,9 +138,8 @@ class VideoReader:
         name = shown_name(self.path)
         with open_video(self.path) as container:
             stream = video_stream(container, name)
-            limit_decoder(stream, self.max_pixels)
             last = -1
-            for frame in deinterlaced(Decoding(container, stream)):
+            for frame in deinterlaced(Decoding(container, stream, self.limits)):
                 number = self.index.frame_from_pts(frame.pts, decoded_before=last + 1)
                 if last < number < len(self.index):
                     yield number, frame
@@ -172,38 +154,47 @@ class Cursor:
     `looks_back` says that a frame is made with the one before it, so that this is decoded too.
     """
 
-    def __init__(self, container: Any, stream: Any, index: FrameIndex, *, looks_back: bool) -> None:
+    def __init__(
+        self, container: Any, stream: Any, index: FrameIndex, limits: Limits, *, looks_back: bool
+    ) -> None:
         self._container, self._stream, self._index = container, stream, index
+        self._limits = limits
         self._looks_back = looks_back
+        tells = stream.codec_context.name in _TELL_REFERENCES
+        self._passes_by = tells and index.has_pts and not looks_back
+        self._passed_by = 0  # frames before this one may have been left out
         self._hand: Any = None
         self._waiting: Any = None  # decoded already, but shown after the frame in hand
         self._restart()
 
-    def frame(self, wanted: int) -> Any:
-        """Return the `av.VideoFrame` shown at frame `wanted`: it, or the last before it."""
-        self._seek_if_shorter(wanted)
-        while self._at < wanted:
+    def frame(self, requested: int) -> Any:
+        """Return the `av.VideoFrame` shown at frame `requested`: it, or the last before it."""
+        self._seek_if_shorter(requested)
+        if self._passes_by:
+            self._passed_by = requested
+            self._decoding.wanted_pts = int(self._index.pts[requested])
+        while self._at < requested:
             following = self._waiting or next(self._frames, None)
             self._waiting = None
             if following is None:
                 break
             number = self._number(following)
-            if number > wanted and self._hand is not None:
+            if number > requested and self._hand is not None:
                 self._waiting = following
                 break
             self._take(following, number)
         return self._hand
 
-    def is_exact(self, wanted: int) -> bool:
-        """Tell whether the frame in hand is the wanted one."""
-        return self._at == wanted
+    def is_exact(self, requested: int) -> bool:
+        """Tell whether the frame in hand is the requested one."""
+        return self._at == requested
 
-    def is_whole(self, wanted: int) -> bool:
-        """Tell whether it is the wanted one, and nothing that it was decoded from was damaged."""
-        return self.is_exact(wanted) and not (self._is_hurt or self._hand.is_corrupt)
+    def is_whole(self, requested: int) -> bool:
+        """Tell whether it is that one, and nothing that it was decoded from was damaged."""
+        return self.is_exact(requested) and not (self._is_hurt or self._hand.is_corrupt)
 
     def _restart(self) -> None:
-        self._decoding = Decoding(self._container, self._stream)
+        self._decoding = Decoding(self._container, self._stream, self._limits)
         self._frames = deinterlaced(self._decoding)
         self._errors_seen = 0
         self._at = -1  # number of the frame in hand
@@ -211,7 +202,8 @@ class Cursor:
         self._is_hurt = False  # a frame that later ones are decoded from was damaged
 
     def _take(self, frame: Any, number: int) -> None:
-        is_lossy = self._decoding.errors > self._errors_seen or number > self._at + 1
+        is_gap = number > max(self._at + 1, self._passed_by)
+        is_lossy = self._decoding.errors > self._errors_seen or is_gap
         is_hit = frame.is_corrupt and frame.pict_type != _B_FRAME
         if frame.key_frame:
             self._is_hurt = is_hit
@@ -223,8 +215,8 @@ class Cursor:
     def _number(self, frame: Any) -> int:
         return self._index.frame_from_pts(frame.pts, decoded_before=self._at + 1)
 
-    def _seek_if_shorter(self, wanted: int) -> None:
-        first = max(wanted - self._looks_back, 0)
+    def _seek_if_shorter(self, requested: int) -> None:
+        first = max(requested - self._looks_back, 0)
         key = self._index.keys_before(first) - 1
         is_far = key > 0 and self._index.key_frames[key] - self._at >= _FRAMES_WORTH_A_SEEK
         if not self._index.has_pts or not is_far:
@@ -243,8 +235,3 @@ class Cursor:
         first = next(self._frames, None)
         if first is not None:
             self._take(first, self._number(first))
-
-
-def upright_tensor(picture: Picture, turn: Turn) -> Tensor:
-    """Return a picture as an upright uint8 tensor [1, 3, H, W]."""
-    return turn.upright(torch.from_numpy(picture).permute(2, 0, 1)).unsqueeze(0)

@@ -3,7 +3,6 @@
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import av
 from adaspark.errors import UserError
 from adaspark.video.boxes import is_encrypted
 from adaspark.video.kinds import KINDS, head_of, looks_like_video, other_kind
+from adaspark.video.limits import Limits
 
 # An allow-list: playlists (HLS, concat, DASH) could name other files or addresses.
 _OPEN_OPTIONS = {
@@ -22,19 +22,6 @@ _OPEN_OPTIONS = {
 }
 _OPEN_AND_READ_TIMEOUT_SECS = (30.0, 30.0)
 _MAX_NAME = 80
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How large a video may be (None: as large as it is); more is refused before decoding."""
-
-    max_bytes: int | None = None
-    max_duration_secs: float | None = None
-    max_pixels: int = 4096 * 4096
-    max_frames: int = 1_000_000
-
-
-DEFAULT_LIMITS = Limits()
 
 
 def check_file(path: str | Path, limits: Limits) -> Path:

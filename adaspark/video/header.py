@@ -6,10 +6,12 @@ from typing import Any
 
 from adaspark.errors import UserError
 from adaspark.video.boxes import Crop, track_of
-from adaspark.video.file import Limits, encrypted, open_video, video_stream
+from adaspark.video.file import encrypted, open_video, video_stream
 from adaspark.video.index import FrameIndex, index_frames
 from adaspark.video.kinds import container_name, is_scrambled
-from adaspark.video.preprocess import MAX_ASPECT_RATIO
+from adaspark.video.limits import Limits
+from adaspark.video.packets import read_packets
+from adaspark.video.sampling import MAX_ASPECT_RATIO
 
 _MIN_SIDE_PIXELS = 2
 _CODEC_FROM_DECODER = {"libdav1d": "av1", "libaom-av1": "av1", "libvpx-vp9": "vp9"}
@@ -40,13 +42,15 @@ def read_header(file: Path, name: str, limits: Limits) -> Header:
     if is_scrambled(file):
         raise encrypted(name)
     with open_video(file) as container:
+        limits.check_streams(len(container.streams), name)
         stream = video_stream(container, name)
         track = track_of(file, stream.index, stream.width, stream.height)
         if track.is_encrypted:
             raise encrypted(name)
         check_pixels(stream.width, stream.height, name, limits)
         decoder = stream.codec_context.name
-        index, is_plain = index_frames(container, stream, name, limits)
+        packets = read_packets(container, stream, name, limits)
+        index, is_plain = index_frames(container, stream, name, packets)
         is_crop = track.crop.fits(stream.width, stream.height)
         return Header(
             kind=container_name(container, file),

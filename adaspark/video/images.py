@@ -18,8 +18,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from adaspark.errors import UserError
 from adaspark.video.boxes import announced_bytes
 from adaspark.video.decode import Shown
-from adaspark.video.file import Limits, cut_off, shown_name
+from adaspark.video.file import cut_off, shown_name
 from adaspark.video.index import FrameIndex
+from adaspark.video.limits import Limits
 
 Source = str | Path | Sequence[str | Path]
 """A video file, a folder or pattern of images, or a list of them."""
@@ -37,9 +38,9 @@ class ImageReader:
     paths: tuple[Path, ...]
     size: tuple[int, int]  # width, height
 
-    def frames(self, wanted: Sequence[int]) -> Iterator[Shown]:
+    def frames(self, requested: Sequence[int]) -> Iterator[Shown]:
         """Yield the images of these numbers."""
-        for number in wanted:
+        for number in requested:
             with _opened(self.paths[number]) as image:
                 yield Shown(_frame(_fitted(image, self.size)), is_whole=True)
 
@@ -55,10 +56,10 @@ class WebpReader:
     path: Path
     size: tuple[int, int]
 
-    def frames(self, wanted: Sequence[int]) -> Iterator[Shown]:
+    def frames(self, requested: Sequence[int]) -> Iterator[Shown]:
         """Yield the frames of these numbers, decoding on from one to the next."""
         with _opened(self.path) as image:
-            for number in wanted:
+            for number in requested:
                 image.seek(number)
                 yield Shown(_frame(_fitted(image, self.size)), is_whole=True)
 

@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adaspark.video.file import Limits, damaged
+from adaspark.video.file import damaged
 from adaspark.video.packets import (
     LONGEST_GAP_SECS,
     Packets,
     changes_clocks,
-    read_packets,
     refuse_cut_off,
 )
 
@@ -93,12 +92,13 @@ class FrameIndex:
         )
 
 
-def index_frames(container: Any, stream: Any, name: str, limits: Limits) -> tuple[FrameIndex, bool]:
-    """Read every packet of an open container: when its frames are shown, as far as packets tell.
+def index_frames(
+    container: Any, stream: Any, name: str, packets: Packets
+) -> tuple[FrameIndex, bool]:
+    """When the frames of an open container are shown, as far as its packets tell.
 
     The second value is false where they cannot tell, so that the frames must be decoded.
     """
-    packets = read_packets(container, stream, name, limits)
     if not packets.pts:
         raise damaged(name, "no frame of it can be read")
     refuse_cut_off(container, stream, name, packets)

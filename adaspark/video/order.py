@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaspark.video.colour import ColourTags
-from adaspark.video.decode import Decoding, limit_decoder
-from adaspark.video.file import Limits, damaged, open_video, shown_name, video_stream
+from adaspark.video.decode import Decoding
+from adaspark.video.file import damaged, open_video, shown_name, video_stream
 from adaspark.video.index import MOST_REORDERING, FrameIndex
+from adaspark.video.limits import Limits
 from adaspark.video.packets import LONGEST_GAP_SECS, changes_clocks
 
 _TRIAL_FRAMES = 24
@@ -55,8 +56,7 @@ def try_decoding(file: Path, name: str, limits: Limits) -> Trial:
     with open_video(file) as container:
         stream = video_stream(container, name)
         tags = ColourTags.of(stream.codec_context)
-        limit_decoder(stream, limits.max_pixels)
-        decoding = Decoding(container, stream)
+        decoding = Decoding(container, stream, limits)
         frames = [frame for frame, _ in zip(decoding, range(_TRIAL_FRAMES), strict=False)]
         if not frames:
             raise damaged(name, "none of its frames can be decoded")
@@ -75,8 +75,7 @@ def decode_order(file: Path, limits: Limits) -> tuple[FrameIndex, tuple[str, ...
     keys: list[bool] = []
     with open_video(file) as container:
         stream = video_stream(container, name)
-        limit_decoder(stream, limits.max_pixels)
-        for frame in Decoding(container, stream):
+        for frame in Decoding(container, stream, limits):
             pts.append(frame.pts)
             dts.append(frame.dts)
             keys.append(bool(frame.key_frame))

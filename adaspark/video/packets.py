@@ -7,9 +7,9 @@ from typing import Any
 
 import av
 
-from adaspark.errors import UserError
 from adaspark.video.boxes import announced_bytes, segment_end_bytes
-from adaspark.video.file import Limits, cut_off
+from adaspark.video.file import cut_off
+from adaspark.video.limits import Limits
 
 # A file that holds less than this share of what it announces is cut off; the rest of the
 # tolerance covers containers that round, or count a frame that an edit hides.
@@ -47,17 +47,14 @@ def changes_clocks(container: Any) -> bool:
 def read_packets(container: Any, stream: Any, name: str, limits: Limits) -> Packets:
     """Read every packet of an open container; an unreadable rest is left out.
 
-    Raises UserError where there are more frames than the limit.
+    Raises UserError where there are more frames or packets than the limits.
     """
     found = Packets([], [], [], [], states_pts=container.format.name != "avi")
     try:
-        for packet in container.demux():
+        for number, packet in enumerate(container.demux()):
             if packet.size:
                 _note(packet, stream, found)
-            if found.read > limits.max_frames:
-                raise UserError(
-                    f"{name} has more than {limits.max_frames:,} frames: cut it into parts."
-                )
+            limits.check_packets(found.read, number, name)
     except av.error.FFmpegError:
         # What was read so far counts; whether it is enough is decided against the announced end.
         pass

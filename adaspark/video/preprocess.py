@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-MAX_ASPECT_RATIO = 200
+from adaspark.video.sampling import MAX_ASPECT_RATIO
 
 
 def smart_resize(

@@ -1,6 +1,10 @@
-"""What a video is, and whether it can be used, before any of it is shown to the model."""
+"""What a video is, and whether it can be used, before any of it is shown to the model.
+
+It puts together what others read: `boxes` the crop, `decode` the rotation, `header` the rest.
+"""
 
 import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -10,13 +14,16 @@ from cachetools import LRUCache, cached
 from adaspark.errors import UserError
 from adaspark.video.boxes import Crop
 from adaspark.video.colour import RGB, ColourReading, read_colour
-from adaspark.video.decode import Reader, Turn, VideoReader, turn_of
-from adaspark.video.file import DEFAULT_LIMITS, Limits, check_file, check_size, shown_name
+from adaspark.video.decode import Reader, VideoReader
+from adaspark.video.file import check_file, check_size, shown_name
 from adaspark.video.header import check_pixels, read_header
 from adaspark.video.images import Source, image_paths, is_animated_webp, read_images, read_webp
 from adaspark.video.index import FrameIndex
 from adaspark.video.kinds import head_of, is_webp
+from adaspark.video.limits import DEFAULT_LIMITS, Limits
 from adaspark.video.order import decode_order, try_decoding
+from adaspark.video.rgb import RgbPictures, SampledPicture
+from adaspark.video.turn import Turn, turn_of
 
 _BROWSERS_OPEN = ("MP4", "MOV", "WebM", "MKV")
 _CACHE_BYTES = 2**27
@@ -71,6 +78,15 @@ class Scan:
     def plays_in_browsers(self) -> bool:
         """Tell whether browsers open the file itself, as far as its container goes, uncropped."""
         return self.info.container in _BROWSERS_OPEN and self.crop == Crop()
+
+    def pictures(self, times_secs: Sequence[float]) -> Iterator[SampledPicture]:
+        """Yield what is shown at these times, in seconds from its start, which never fall."""
+        numbers = [self.index.frame_from_time(time) for time in times_secs]
+        rgb = RgbPictures(self.colour, self.crop)
+        shown = self.reader.frames(numbers)
+        for number, (frame, is_whole) in zip(numbers, shown, strict=True):
+            time_secs = self.info.start_secs + float(self.index.times_secs[number])
+            yield SampledPicture(self.turn.upright(rgb.picture(frame)), time_secs, is_whole)
 
 
 def probe(
@@ -142,7 +158,7 @@ def _scan_video(file: Path, name: str, limits: Limits) -> Scan:
         start_secs=header.start_secs(index),
         warnings=warnings,
     )
-    reader = VideoReader(file, index, limits.max_pixels, colour.interlaced)
+    reader = VideoReader(file, index, limits, colour.interlaced)
     is_square = trial.pixel_aspect == 1
     return Scan(info, index, reader, turn, header.crop, colour, first.format.name, is_square)
 
@@ -187,7 +203,7 @@ def _still_info(
 
 def _checked(scanned: Scan, limits: Limits) -> Scan:
     name = shown_name(scanned.info.path)
-    _check_duration(scanned.info.duration_secs, name, limits)
+    limits.check_duration(scanned.info.duration_secs, scanned.info.frames, name)
     check_pixels(scanned.info.width, scanned.info.height, name, limits)
     return scanned
 
@@ -199,11 +215,3 @@ def _display_size(width: int, height: int, aspect: Fraction, turn: Turn) -> tupl
     else:
         height = round(height / aspect)
     return (height, width) if turn.transpose else (width, height)
-
-
-def _check_duration(duration_secs: float, name: str, limits: Limits) -> None:
-    if limits.max_duration_secs is not None and duration_secs > limits.max_duration_secs:
-        raise UserError(
-            f"{name} lasts {duration_secs:,.1f} s and the limit is "
-            f"{limits.max_duration_secs:,.0f} s: cut it into parts."
-        )

@@ -1,7 +1,7 @@
 """Decoded frames in the colours that their file's reading says: RGB for the model, or others."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import av.filter
 import numpy as np
@@ -27,6 +27,16 @@ MATRIX_OPTION = {
 }
 # Where alpha is compressed with loss, as in WebM, what was opaque comes back a little less so.
 _OPAQUE_AGAIN = r"a=if(gte(val*255\,252*maxval)\,maxval\,val)"
+
+
+class SampledPicture(NamedTuple):
+    """An upright RGB picture uint8 [H, W, 3], its presentation time, and whether no damage has
+    touched it.
+    """
+
+    rgb: Picture
+    time_secs: float
+    is_whole: bool
 
 
 class FrameGraph:

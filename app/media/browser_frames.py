@@ -6,8 +6,8 @@ import av
 
 from adaspark.video.boxes import Crop
 from adaspark.video.colour import RGB, ColourReading, Matrix
-from adaspark.video.decode import Turn
 from adaspark.video.rgb import EXACT, MATRIX_OPTION, FrameGraph, RgbPictures, Step
+from adaspark.video.turn import Turn
 
 # H.273's numbers of what is written and fully stated: BT.709's primaries and transfer, limited
 # range, and BT.601's matrix, since Chromium's software caps BT.709's at a blue 8 levels short.

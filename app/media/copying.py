@@ -6,9 +6,9 @@ import numpy as np
 
 from adaspark.video.boxes import Crop
 from adaspark.video.colour import ColourReading, Matrix
-from adaspark.video.decode import Turn
 from adaspark.video.file import open_video, shown_name, video_stream
 from adaspark.video.probe import Scan
+from adaspark.video.turn import Turn
 from app.media.plain_h264 import PlainStream, read_plain
 from app.media.transcode import fits_box
 

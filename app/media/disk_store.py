@@ -19,6 +19,10 @@ class ProxyStore:
         """Keep a file of the folder; the longest unused ones are removed if it does not fit."""
         self._store.put(proxy.name, proxy, proxy.stat().st_size)
 
+    def drop(self, path: Path) -> None:
+        """Remove a file."""
+        self._store.drop(path.name)
+
     def touch(self, path: Path) -> bool:
         """Mark a file as in use; False if it is no longer there."""
         return self._store.get(path.name) is not None and path.exists()

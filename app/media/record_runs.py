@@ -8,20 +8,18 @@ from __future__ import annotations
 import argparse
 import sys
 import threading
-import zipfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from adaspark.assets import BUNDLED_MODEL, TRACES
 from adaspark.errors import UserError
-from adaspark.model.request import Options, Result
+from adaspark.model.events import Result
+from adaspark.model.request import Options
 from adaspark.trace.meta import Recorded, required
 from adaspark.trace.trace import Trace
-from adaspark.video.clip import content_hash
+from adaspark.video.content import content_hash
+from app.media.light_traces import lightened, pack
 from app.media.recorded_runs import trace_path
 from app.media.samples import Sample, read_samples, real_footage
 
@@ -32,13 +30,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write one trace a clip; exit status 2 with one line if that cannot be done."""
     parser = argparse.ArgumentParser(prog="python -m app.media.record_runs", description=__doc__)
     parser.add_argument("--out", type=Path, default=TRACES, metavar="FOLDER")
-    out = parser.parse_args(arguments).out
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="of these clips alone")
+    given = parser.parse_args(arguments)
+    out: Path = given.out
     try:
         from adaspark.model.engine import Engine
 
         engine = Engine(device="cpu")
         out.mkdir(parents=True, exist_ok=True)
-        samples = [*read_samples(), *real_footage()]
+        samples = _named([*read_samples(), *real_footage()], given.only)
         record(engine, samples[0], max_frames=2)  # a first run is slow: its seconds say nothing
         for sample in samples:
             path = trace_path(sample, out)
@@ -55,34 +55,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def record(engine: Any, sample: Sample, *, max_frames: int | None = None) -> Trace:
     """The trace of an engine's answer to a clip's first question, bound to the clip."""
-    options = Options(engine.default_config, max_frames=max_frames)
+    sampling = {**sample.sampling, **({"max_frames": max_frames} if max_frames else {})}
+    options = Options(engine.default_config, **sampling)
     events = engine.ask(sample.path, sample.questions[0], options, stop=threading.Event())
     result = next(event for event in events if isinstance(event, Result))
     return result.trace.with_meta(recorded=Recorded(content_hash(sample.path)))
 
 
-def lightened(trace: Trace) -> Trace:
-    """The same run in a smaller file: what every third query cube read stands for its neighbours,
-    as in traces of long clips, and scores are right to a part in 64 (or a millionth).
-    """
-    some = slice(None, None, 3)
-    bits = trace.word_probs.view(np.uint16) + np.uint16(16) & np.uint16(0xFFE0)
-    return replace(
-        trace,
-        query_cubes=trace.query_cubes[some],
-        kept_share=trace.kept_share[:, some],
-        word_probs=bits.view(np.float16),
-        meta=replace(trace.meta, sampled_query_cubes=True),
-    )
-
-
-def pack(path: Path) -> None:
-    """Write an NPZ anew with LZMA: smaller by a tenth or more, and `numpy.load` reads it too."""
-    with zipfile.ZipFile(path) as file:
-        arrays = {info.filename: file.read(info) for info in file.infolist()}
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as file:
-        for name, data in arrays.items():
-            file.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_LZMA)  # no date: same each time
+def _named(samples: Sequence[Sample], names: Sequence[str] | None) -> list[Sample]:
+    """Those of these names, or all. Raises UserError if one has none."""
+    if unknown := set(names or ()) - {sample.name for sample in samples}:
+        raise UserError(f"There is no clip {min(unknown)!r}.")
+    return [sample for sample in samples if names is None or sample.name in names]
 
 
 def _said(trace: Trace) -> str:

@@ -5,13 +5,14 @@ of real footage from the installed gradio package, left out if it is not there.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from adaspark.assets import SAMPLES
-from adaspark.video.clip import content_hash
+from adaspark.video.content import content_hash
 
 EARTH = "media_assets/videos/world.mp4"
 EARTH_SHA256 = "71944d7430c461f0cd6e7fd10cee7eb72786352a3678fc7bc0ae3d410f72aece"
@@ -24,7 +25,9 @@ REAL_NOTE = (
 class Sample:
     """One clip: its file, a title, and questions about it, the first of them the recorded one.
 
-    `poster_secs` is the moment that its card shows; `note` is said beside its facts.
+    `poster_secs` is the moment that its card shows; `note` is said beside its facts. `sampling` are
+    options of a request (`fps`, `max_frames`, ...) that take the place of the model's own: a long
+    clip is to be shown in full.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Sample:
     questions: tuple[str, ...]
     poster_secs: float = 0.1
     note: str = ""
+    sampling: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_samples(folder: Path = SAMPLES) -> list[Sample]:
@@ -58,7 +62,14 @@ def _read(path: Path) -> Sample:
     spelled = (item["question"].replace("colour", "color") for item in notes["items"])
     questions = tuple(dict.fromkeys(spelled))
     title = path.stem.lstrip("0123456789_-").replace("_", " ").replace("-", " ")
-    return Sample(path.stem, (title or path.stem).capitalize(), path, questions, _fullest(notes))
+    return Sample(
+        path.stem,
+        (title or path.stem).capitalize(),
+        path,
+        questions,
+        _fullest(notes),
+        sampling=notes.get("sampling", {}),
+    )
 
 
 def _fullest(notes: dict[str, Any]) -> float:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Protocol
 
 from adaspark.errors import UserError
-from adaspark.video.clip import DEFAULT_LIMITS, Limits, VideoInfo, content_hash, probe
-from adaspark.video.probe import Scan, scan
+from adaspark.video.content import content_hash
+from adaspark.video.limits import DEFAULT_LIMITS, Limits
+from adaspark.video.probe import Scan, VideoInfo, probe, scan
 from app.media.copying import plain_stream
 from app.media.transcode import OnProgress, encode, remux
 
@@ -75,14 +76,16 @@ def make_proxy(
     return _written(copied, lambda draft: remux(scanned, plain, draft, on_progress))
 
 
-def make_safe_copy(proxy: Path, limits: Limits = DEFAULT_LIMITS) -> Path:
+def make_safe_copy(
+    proxy: Path, limits: Limits = DEFAULT_LIMITS, on_progress: OnProgress = None
+) -> Path:
     """Return an encoded copy of a proxy, with the same frames at the same times, for a browser that
     does not show the copied packets right. Raises UserError if the proxy was encoded itself.
     """
     if proxy.name.endswith(_SAFE):
         raise UserError("This is the safe copy: another browser may play it.")
     safe = _safe_path(proxy)
-    return safe if safe.exists() else _encoded(scan(proxy, limits), safe)
+    return safe if safe.exists() else _encoded(scan(proxy, limits), safe, on_progress)
 
 
 def finished(growing: Path) -> Path:

@@ -13,6 +13,8 @@ log = logging.getLogger(__name__)
 FILE = "calibration.json"
 DENSE = {"budget": 1.0, "attn_top_p": 1.0, "ffn_top_p": 1.0}
 _NUMBERS = tuple(DENSE)
+TEXT = "text_top_p"
+"""A point without it has one p for all attention."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ def read_calibration(folder: Path) -> Calibration | None:
 
 
 def _point(given: Any) -> dict[str, float]:
-    point = {name: float(given[name]) for name in _NUMBERS}
+    names = (*_NUMBERS, TEXT) if given.get(TEXT) is not None else _NUMBERS
+    point = {name: float(given[name]) for name in names}
     if not all(math.isfinite(value) and 0 <= value <= 1 for value in point.values()):
         raise ValueError(f"{point} lies outside of 0 to 1")
     return point

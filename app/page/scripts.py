@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 from functools import cache
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from viz.report import modules
 
 STATIC = Path(__file__).parents[1] / "static"
 ENTRY = "app/static/page.js"
+_ON_DEMAND = "app/static/chinese"
+"""What modules begin with that a page loads only when its language is asked for."""
 _HEADERS = {
     "Vary": "Accept-Encoding",
     "Cache-Control": "public, max-age=31536000, immutable",
@@ -71,7 +74,8 @@ def route() -> Route:
 
 
 class Preload:
-    """ASGI middleware: the page as it is served asks for every module, after Gradio's own scripts.
+    """ASGI middleware: the page as it is served asks for every module, after Gradio's own scripts,
+    and finds all addresses from its own.
 
     Gradio adds our head only once its own scripts have run, which is when the modules are needed.
     """
@@ -88,7 +92,7 @@ class Preload:
 
 
 class _WithLinks:
-    """A response with the links at the end of its head, where it has one."""
+    """A page that asks for our modules, and whose addresses begin where it was found."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -102,7 +106,10 @@ class _WithLinks:
         self._body += message.get("body", b"")
         if message.get("more_body"):
             return
-        body = self._body.replace(b"</head>", f"{links()}</head>".encode(), 1)
+        own = login_script() if _LOGIN.search(self._body) else links()
+        body = self._body.replace(b"</head>", f"{own}</head>".encode(), 1)
+        body = _OWN_ROOT.sub(_ROOT, body, count=1)
+        body = body.replace(b'href="/manifest.json"', b'href="./manifest.json"')
         MutableHeaders(scope=self._start)["content-length"] = str(len(body))
         await self._send(self._start)
         await self._send({"type": "http.response.body", "body": body})
@@ -112,10 +119,25 @@ def _is_page(scope: Scope) -> bool:
     return bool(scope["path"].rstrip("/") == scope.get("root_path", "").rstrip("/"))
 
 
+# Gradio makes addresses of what the server takes for its own, which a proxy may know otherwise.
+_OWN_ROOT = re.compile(rb'const root = "[^"]*";')
+_ROOT = rb"const root = gradio_config.root = new URL('.', location.href).href.replace(/[/]$/, '');"
+
+
+_LOGIN = re.compile(rb'"auth_required":\s*true')
+"""Of a page that asks for a login first."""
+
+
+def login_script() -> str:
+    """The one script of ours that Gradio's login page has."""
+    return f'<script type="module" src="{folder()}/app/static/login.js"></script>'
+
+
 def links() -> str:
-    """Elements that ask for every module."""
+    """Elements that ask for every module that each page needs, and for the icon beside the page."""
     link = '<link rel="modulepreload" href="{}/{}">'
-    return "\n".join(link.format(folder(), path) for path in files())
+    modules = (link.format(folder(), path) for path in files() if not path.startswith(_ON_DEMAND))
+    return "\n".join(('<link rel="icon" href="favicon.ico">', *modules))
 
 
 def dispatcher() -> str:

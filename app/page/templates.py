@@ -18,11 +18,18 @@ def head() -> str:
 
 
 HEADER = """
+<a class="skip-link" href="#question">Skip to the question</a>
 <header class="masthead">
   <div class="brand"><h1>AdaSpark Studio</h1>
     <p>Ask about a video; see what the model reads of it, layer by layer.</p></div>
   <div class="tools">
     <ul class="chips" aria-label="What is running"></ul>
+    <button type="button" class="tool-button story-opener">60-second story</button>
+    <select class="language" aria-label="Language">
+      <option value="en" lang="en">English</option>
+      <option value="zh" lang="zh">中文</option></select>
+    <button type="button" class="tool-button theme" aria-label="Dark colours"
+      aria-pressed="false">◐</button>
     <div class="menu">
       <button type="button" class="menu-button" aria-expanded="false" aria-controls="export-menu"
         >Export</button>
@@ -44,32 +51,42 @@ VIEWER = '<div class="viewer-host"></div>'
 
 PICKER = """
 <section class="picker" aria-label="Choose a video">
-  <div class="cards" role="group" aria-label="Videos"></div>
-  <label class="drop"><input type="file" aria-label="Video"
-    accept="video/*,.mp4,.mkv,.webm,.avi,.mov,.m4v,.ts,.m2ts,.mts,.mpg,.mpeg,.vob,.flv,.wmv,.asf,.ogv,.3gp,.dv,.gif,.webp,.apng,.png">
-    <span><b>Upload a video</b><br>or drop it here</span></label>
+  <div class="cards" role="toolbar" aria-label="Videos"></div>
+  <label class="drop"><input type="file" aria-label="Video" aria-describedby="drop-hint"
+    accept="video/*,.mp4,.mkv,.webm,.avi,.mov,.m4v,.ts,.m2ts,.mts,.mpg,.mpeg,.vob,.flv,.wmv,.asf,.ogv,.3gp,.dv,.gif,.webp,.apng,.png,.npz">
+    <span><b>Video</b><br><span id="drop-hint">upload, or drop it here</span></span></label>
   <p class="facts" role="status" aria-live="polite">Pick a sample clip or upload a video.</p>
+  <p class="field-error" data-field="video" role="alert"></p>
   <p class="note" hidden></p>
+  <ul class="warnings" role="note" aria-label="About the answer to expect" hidden></ul>
   <div class="too-long" role="alert" hidden><p></p><button type="button"></button></div>
+  <div class="missing too-long" role="alert" hidden><p></p><button type="button"></button></div>
 </section>
 """
 
-CHIPS = '<div class="question-chips" role="group" aria-label="Suggested questions"></div>'
+CHIPS = """
+<div class="chip-row">
+  <div class="question-chips" role="group" aria-label="Suggested questions"></div>
+  <p class="field-error" data-field="question" role="alert"></p></div>
+"""
+
+DIAL_ERROR = '<p class="field-error" data-field="dials" role="alert"></p>'
 
 OUTCOME = """
 <div class="outcome">
-<p id="error" role="alert"></p>
+<section class="answer" aria-label="Answer"><h2>Answer</h2>
+  <output id="answer" aria-live="polite"></output>
+  <ul class="warnings" role="note" aria-label="About this answer" hidden></ul>
+  <p class="about-model" hidden>The bundled model knows only SparkWorld, a synthetic world of
+  coloured shapes. On real footage its words mean nothing; what it selects is real.</p>
+</section>
+<dl id="cards" aria-label="Cost of this answer"></dl>
 <div id="progress"><ol aria-hidden="true"><li>Decode</li><li>Vision</li><li>Prefill</li>
   <li>Words</li></ol>
   <div class="bar" role="progressbar" aria-label="Phase" aria-valuemin="0" aria-valuemax="100"
     aria-valuenow="0"><i></i></div>
-  <p class="phase-text" role="status" aria-live="polite"></p></div>
-<section class="answer" aria-label="Answer"><h2>Answer</h2>
-  <output id="answer" aria-live="polite"></output>
-  <p class="about-model" hidden>The bundled model is small and knows only SparkWorld, a synthetic
-  world of coloured shapes. On real footage its words mean nothing; what it selects is real.</p>
-</section>
-<dl id="cards" aria-label="Cost of this answer"></dl>
+  <p class="phase-text" role="status" aria-live="polite"></p>
+  <p id="error" class="field-error" role="alert"></p></div>
 </div>
 """
 

@@ -10,18 +10,18 @@ import gradio as gr
 
 from app.page import scripts, templates
 from app.page.calibration import Calibration
-from app.page.controls import Dials, build_dials, preset_choices, wire_dials
+from app.page.controls import Dials, build_dials, opening_point, preset_choices, wire_dials
 from app.page.handlers import Handlers
 from app.service.compare import BASELINE_NAMES
 from app.service.deferred_engine import NO_MODEL
 from app.service.messages import SampleCard
-from app.service.permalinks import QUESTION, SAMPLE, SETTINGS
+from app.service.permalinks import CLIP, QUESTION, SAMPLE, SETTINGS
 from viz.data.series import FLOPS_WORDS
 
 PRIVATE = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "multiple"}
 RAW = {**PRIVATE, "preprocess": False, "postprocess": False}
 QUICK = {**RAW, "concurrency_limit": None}
-RUN = {**RAW, "concurrency_limit": 16, "concurrency_id": "run"}
+RUN = {**RAW, "concurrency_limit": None}  # the service has a queue of its own
 
 
 @dataclass(frozen=True)
@@ -39,60 +39,72 @@ class Facts:
 def build(handlers: Handlers, facts: Facts, add_endpoints: Callable[[], None]) -> Any:
     """The page as a gr.Blocks; `add_endpoints` adds what programs call."""
     service = handlers.service
+    config, calibration = service.engine.default_config, facts.calibration
+    opening = (
+        opening_point(config, calibration, service.openings.opening_share) if calibration else None
+    )
     asks = service.engine.state != "replay"
     with gr.Blocks(title="AdaSpark Studio", fill_width=True, delete_cache=(600, 3600)) as page:
         add_endpoints()  # first, so that no event of the page takes their names
-        header = _header(service.engine, facts)
+        header = _header(service.engine, facts, opening)
+        picker = _picker(service.videos.sample_cards(), facts.limit_bytes)
         with gr.Row(elem_id="studio"):
-            with gr.Column(scale=7, min_width=320):
+            with gr.Column(scale=5, min_width=320, elem_id="ask-panel"):
+                question, submits = _question(asks)
+                _html(templates.OUTCOME, "mountOutcome", bundled=service.engine.is_bundled)
+                budget = opening["budget"] if opening else 1
+                dials = build_dials(config, calibration, budget, runs=asks)
+            with gr.Column(scale=7, min_width=320, elem_id="view-panel"):
                 viewer = _html(
                     templates.VIEWER,
                     "mountViewer",
                     events=("ask", "retune", "stop"),
                 )
-            with gr.Column(scale=5, min_width=320, elem_id="ask-panel"):
-                picker = _picker(service.videos.sample_cards(), facts.limit_bytes)
-                question, submits = _question(asks)
-                _html(templates.OUTCOME, "mountOutcome", bundled=service.engine.is_bundled)
-                config = service.engine.default_config
-                dials = build_dials(config, facts.calibration, runs=asks)
-        figures = _figures(facts.plotly_url)
+        figures = _figures(facts, sorted(handlers.remotes), service.limits.facts())
         _wire_picker(picker, handlers, dials)
         _wire_runs(viewer, handlers, question, dials)
         figures.compare(handlers.compare, None, figures, **RUN)
         figures.ablate(handlers.ablate, None, figures, **RUN)
+        figures.remote(handlers.ask_remote, [question, *dials.controls], viewer, **RUN)
         wire_dials(dials)
         for submit in submits:
             submit(None, js=scripts.call("ask"), api_visibility="private")
         values = [question, *dials.controls]
-        header.link(None, values, None, js=scripts.returning("showLink"), **PRIVATE)
+        header.values(None, values, None, js=scripts.returning("controlsAt"), **PRIVATE)
+        header.restore(None, None, values, js=scripts.returning("restoredValues"), **PRIVATE)
         page.load(handlers.model_loaded, None, header, **QUICK)
         _wire_greeting(page, handlers, picker, [question, *dials.controls], dials)
         page.unload(handlers.leave)
     return page
 
 
-def _header(engine: Any, facts: Facts) -> Any:
+def _header(engine: Any, facts: Facts, opening: dict[str, float] | None) -> Any:
     return _html(
         templates.HEADER,
         "mountHeader",
-        events=("link",),
+        events=("values", "restore"),
         value=engine.facts(),
         link_base=facts.link_base,
         link_names=[QUESTION, *SETTINGS],
         sample_name=SAMPLE,
+        clip_name=CLIP,
         calibration=list(facts.calibration.points) if facts.calibration else [],
+        opening=opening,
         presets=[text for _, text in preset_choices(engine.default_config.cube)],
     )
 
 
-def _figures(plotly_url: str) -> Any:
+def _figures(facts: Facts, remotes: Sequence[str], limits: dict[str, int]) -> Any:
     return _html(
         templates.FIGURES,
         "mountFigures",
-        events=("compare", "ablate"),
-        plotly_url=plotly_url,
+        events=("compare", "ablate", "remote"),
+        remotes=remotes,
+        space_url=facts.link_base,
+        plotly_url=facts.plotly_url,
+        code_url=f"{facts.link_base}/tree/main" if facts.link_base else "",
         rivals=BASELINE_NAMES,
+        limits=limits,
         words={"flops": FLOPS_WORDS},
     )
 
@@ -101,7 +113,7 @@ def _picker(samples: Sequence[SampleCard], limit_bytes: int) -> Any:
     return _html(
         templates.PICKER,
         "mountPicker",
-        events=("sample", "upload", "again", "refused", "describe", "fit"),
+        events=("sample", "upload", "again", "trace", "resume", "describe", "fit"),
         samples=samples,
         limit_bytes=limit_bytes,
     )
@@ -135,8 +147,9 @@ def _wire_picker(picker: Any, handlers: Handlers, dials: Dials) -> None:
     picker.sample(handlers.sample, dials.controls, picker, **QUICK)
     picker.upload(handlers.upload, dials.controls, picker, **QUICK)
     picker.again(handlers.again, dials.controls, picker, **QUICK)
+    picker.trace(handlers.open_trace, None, picker, **QUICK)
+    picker.resume(handlers.resume, dials.controls, picker, **QUICK)
     picker.describe(handlers.describe, dials.controls, picker, **QUICK)
-    picker.refused(handlers.refused, None, picker, **QUICK)
     frames = dials.sampling[-1]
     fitted = picker.fit(None, None, frames, js=scripts.returning("fittingFrames"), **PRIVATE)
     fitted.then(None, js=scripts.call("samplingTouched"), api_visibility="private")
@@ -154,10 +167,14 @@ def _wire_greeting(
     page: Any, handlers: Handlers, picker: Any, values: Sequence[Any], dials: Dials
 ) -> None:
     """What the page opens with; its address may be a permalink, which fills the controls in."""
-    greeted = page.load(handlers.greet, values, [picker, *values], **QUICK)
+    last = gr.Textbox(visible=False)
+    given: dict[str, Any] = {"js": scripts.returning("remembered"), **QUICK}
+    greeted = page.load(handlers.greet, [last, *values], [picker, *values], **given)
     preset_of = scripts.returning("presetOf")
     set_preset = greeted.then(None, dials.cube, dials.preset, js=preset_of, **PRIVATE)
-    set_preset.then(None, js=scripts.call("greeted"), api_visibility="private")
+    thresholds, shown = [*dials.thresholds, dials.text], scripts.returning("thresholdsShown")
+    told = set_preset.then(None, thresholds, None, js=shown, **PRIVATE)
+    told.then(None, js=scripts.call("greeted"), api_visibility="private")
 
 
 def _html(template: str, mount: str, *, events: Sequence[str] = (), **options: Any) -> Any:

@@ -1,12 +1,11 @@
-"""Ablation: one cube is forced on or off for every query; what changes in the answer."""
+"""Ablation: cubes are forced on or off for every query; what changes in the answer."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from typing import Any
 
 from adaspark.errors import UserError
-from adaspark.model.request import Options
 from app.service.messages import BesideMessage, Comparison
 from app.service.results import Finished
 from app.service.run_labels import labels
@@ -15,17 +14,17 @@ from app.service.side_by_side import run_beside, sides
 
 
 def ablate(
-    service: Service, session_id: str, key: object, cube: object, on: object
+    service: Service, session_id: str, key: object, cubes: object, on: object
 ) -> Iterator[BesideMessage]:
-    """Run a finished run again with a cube forced: the states, the last one with both `sides` and
-    the log-probability of the first answer, in nats, `before` and `after` (None: not known).
+    """Run a finished run again with some cubes forced: the states, the last one with both `sides`
+    and the log-probability of the first answer, in nats, `before` and `after` (None: not known).
     """
 
-    def vary(base: Finished) -> Options:
-        if not isinstance(cube, int) or isinstance(cube, bool):
+    def vary(base: Finished) -> dict[str, Any]:
+        chosen = cubes if isinstance(cubes, list) else []
+        if not chosen or not all(type(cube) is int for cube in chosen):
             raise UserError("No cube is chosen; click one in the player.")
-        ids = base.result.answer_ids
-        return replace(base.options, forced={cube: bool(on)}, scored=ids)
+        return {"forced": dict.fromkeys(chosen, bool(on)), "scored": base.result.answer_ids}
 
     def describe(base: Finished, other: Finished) -> Comparison:
         return {

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from typing import Any
+
+import numpy as np
 
 from adaspark.errors import UserError
-from adaspark.model.request import Options
 from adaspark.trace.baselines import baseline
-from app.service.messages import BesideMessage, Comparison
+from app.service.messages import BesideMessage, Comparison, HeldShare
 from app.service.queue import sentence
 from app.service.results import Finished
 from app.service.run_labels import labels
 from app.service.service import Service
-from app.service.side_by_side import GONE, run_beside, sides
+from app.service.side_by_side import GONE, Vary, run_beside, sides
+from viz.data.dropped import dropped
+from viz.data.queries import Looked, Query
 
 BASELINE_NAMES = {
     "dense": "Dense: everything",
@@ -32,15 +35,19 @@ def compare(
     service: Service, session_id: str, key: object, name: object
 ) -> Iterator[BesideMessage]:
     """Run a baseline of a finished run: the states, the last one with both `sides`."""
+    return run_beside(service, session_id, key, vary_to(str(name)), _result)
 
-    def vary(base: Finished) -> Options:
-        other = baseline(base.result.trace, str(name))
+
+def vary_to(name: str) -> Vary:
+    """The options that make a run of a finished one's baseline."""
+
+    def vary(base: Finished) -> dict[str, Any]:
+        other = baseline(base.result.trace, name)
         frames = other.max_frames or base.options.max_frames
-        return replace(
-            base.options, config=other.config, max_frames=frames, keep_tokens=other.keep_tokens
-        )
+        kept = other.keep_tokens
+        return {"config": other.config, "max_frames": frames, "keep_tokens": kept}
 
-    return run_beside(service, session_id, key, vary, _result)
+    return vary
 
 
 def compare_pinned(service: Service, key: object, pinned: object) -> BesideMessage:
@@ -60,4 +67,17 @@ def compare_pinned(service: Service, key: object, pinned: object) -> BesideMessa
 
 
 def _result(base: Finished, other: Finished) -> Comparison:
-    return {"sides": sides(base, other, labels(base, other))}
+    both: Comparison = {"sides": sides(base, other, labels(base, other))}
+    attends_densely = [run.result.trace.attention_density == 1 for run in (base, other)]
+    return {**both, "held": held(base, other)} if attends_densely == [False, True] else both
+
+
+def held(base: Finished, dense: Finished) -> list[HeldShare]:
+    """What the cubes that a run kept hold of a dense one's attention, by kind of query."""
+    shares: list[HeldShare] = []
+    for kind in ("question", "answer"):
+        found = dropped(Looked(base.view, query=Query(kind=kind)), dense.result.trace)
+        if found is not None and np.isfinite(found.held).any():
+            share = float(np.nanmean(found.held))
+            shares.append({"kind": kind, "share": share, "measured": found.is_measured})
+    return shares

@@ -7,12 +7,17 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adaspark.errors import UserError
 from adaspark.method.config import AdaSparkConfig
-from adaspark.model.request import Estimate, Event, Options, Phase
+from adaspark.model.events import Phase
+from adaspark.model.request import Estimate, Event, Options
 from app.service.messages import EngineFacts, EngineState
+
+if TYPE_CHECKING:
+    from adaspark.model.conversation import Conversation
+    from adaspark.video.clip import Opener
 
 PATIENCE_SECS = 0.25
 NO_MODEL = (
@@ -40,7 +45,8 @@ def default_config(folder: Path, *, sparse: bool = False) -> AdaSparkConfig:
 class DeferredEngine:
     """Stands for an engine: answers at once what needs no weights, the rest once they are loaded.
 
-    `load` returns the engine; None if there will never be one (replay only).
+    `load` returns the engine; None if there will never be one (replay only). It answers `at_once`
+    runs at a time.
     """
 
     def __init__(
@@ -50,9 +56,12 @@ class DeferredEngine:
         name: str,
         is_bundled: bool,
         default_config: AdaSparkConfig,
+        at_once: int = 1,
     ) -> None:
         self.name, self.is_bundled, self.default_config = name, is_bundled, default_config
+        self.at_once = at_once
         self._load = load
+        self._open_video: Opener | None = None
         self._loaded: Future[Any] = Future()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._over = threading.Event()
@@ -71,19 +80,25 @@ class DeferredEngine:
         if self.state == "replay":
             raise UserError(NO_MODEL)
 
+    def open_with(self, open_video: Opener) -> None:
+        """Say what is to open the videos that are asked about."""
+        self._open_video = open_video
+        if self.state == "ready":
+            self.engine().open_with(open_video)
+
     def start(self, then: Callable[[], None] = lambda: None) -> None:
         """Begin to load in a thread; `then()` is called in it once the engine is there."""
         self._then = then
         if self._load is not None:
             self._thread.start()
 
-    def join(self) -> None:
+    def join(self, secs: float | None = None) -> bool:
         """Wait until the loading thread is done: torch does not survive an exit in its middle.
 
-        Not by `Thread.join`: interrupted in it, Python 3.11 takes the thread to have ended.
+        Returns whether it is done, after `secs` at most. Not by `Thread.join`: interrupted in it,
+        Python 3.11 takes the thread to have ended.
         """
-        if self._thread.ident is not None:
-            self._over.wait()
+        return self._thread.ident is None or self._over.wait(secs)
 
     def engine(self) -> Any:
         """The engine, waited for. Raises what loading raised, UserError if there is no model."""
@@ -115,7 +130,13 @@ class DeferredEngine:
         return estimate
 
     def ask(
-        self, path: Path, question: str, options: Options, *, stop: threading.Event
+        self,
+        path: Path,
+        question: str,
+        options: Options,
+        *,
+        stop: threading.Event,
+        conversation: Conversation | None = None,
     ) -> Iterator[Event]:
         """The engine's events; before them the phase "loading" while it is waited for."""
         while self.state in ("waiting", "loading"):
@@ -123,7 +144,7 @@ class DeferredEngine:
             wait([self._loaded], PATIENCE_SECS)
             if stop.is_set():
                 return
-        yield from self.engine().ask(path, question, options, stop=stop)
+        yield from self.engine().ask(path, question, options, stop=stop, conversation=conversation)
 
     def _run(self) -> None:
         try:
@@ -135,6 +156,8 @@ class DeferredEngine:
         assert self._load is not None
         try:
             engine = self._load()
+            if self._open_video is not None:
+                engine.open_with(self._open_video)
         except BaseException as error:
             self._loaded.set_exception(error)
             return

@@ -19,11 +19,14 @@ class EngineFacts(TypedDict):
 
 
 class RunPhase(TypedDict):
-    """How far a run is: `done` of `total` frames, layers or words; 0 of 0 if that is not known."""
+    """How far a run is: `done` of `total` frames, layers or words; 0 of 0 if that is not known.
+    One that is "waiting" has `total` others ahead, which take about `secs` (None: not known).
+    """
 
     name: str
     done: int
     total: int
+    secs: NotRequired[float | None]
 
 
 class _OfRun(TypedDict):
@@ -43,7 +46,8 @@ class Running(_OfRun):
 
 class FinishedRun(_OfRun):
     """A run with a result. Its scene, figures and files are fetched by its `key`; the files' names
-    begin with `stem`. `url` is where its video is found, `summary` that of `Result.summary`.
+    begin with `stem`. `url` is where its video is found, `summary` that of `Result.summary`, and
+    `word_secs` what a word took after the first one, None if there was none.
     """
 
     state: Literal["done", "stopped"]
@@ -53,14 +57,20 @@ class FinishedRun(_OfRun):
     key: str
     stem: str
     recorded: bool
+    word_secs: float | None
     summary: dict[str, Any]
 
 
+Field = Literal["video", "question", "dials"]
+"""What an error is about: it is said there."""
+
+
 class EndedRun(_OfRun):
-    """A run without a result; an `error` is one sentence."""
+    """A run without a result; an `error` is one sentence, about a `field` if it is about one."""
 
     state: Literal["stopped", "superseded", "error"]
     error: NotRequired[str]
+    field: NotRequired[Field | None]
 
 
 RunMessage = Running | FinishedRun | EndedRun
@@ -75,7 +85,8 @@ class Piece(TypedDict):
 
 class RunSide(TypedDict):
     """One of two runs beside each other. `tokens` are those of its video, pruned from
-    `pruned_from` if they were; `seconds` those of prefill, None if they were not measured.
+    `pruned_from` if they were; `seconds` those of prefill, None if they were not measured, or
+    if one of the two runs was `recorded` on another visit, or did not read the video.
     """
 
     label: str
@@ -89,12 +100,25 @@ class RunSide(TypedDict):
     recorded: bool
 
 
+class HeldShare(TypedDict):
+    """The share of a dense run's attention to the video that lies on the cubes which a sparse one
+    kept: of a `kind` of query, the mean of its words, heads and layers. `measured` by true keys,
+    else estimated by their means.
+    """
+
+    kind: str
+    share: float
+    measured: bool
+
+
 class Comparison(TypedDict):
-    """Two runs beside each other; of an ablation also the log-probability of the first answer, in
-    nats, `before` and `after` a cube was forced (None: not known).
+    """Two runs beside each other; of one beside a dense one what it `held` of that. Of an ablation
+    also the log-probability of the first answer, in nats, `before` and `after` cubes were forced
+    (None: not known).
     """
 
     sides: list[RunSide]
+    held: NotRequired[list[HeldShare]]
     before: NotRequired[float | None]
     after: NotRequired[float | None]
 
@@ -122,6 +146,19 @@ class SampleCard(TypedDict):
     poster_secs: float
 
 
+class ModelNeeds(TypedDict):
+    """What a video would take with a published model; `seconds` of a dense prefill at the pace at
+    which this machine computes (None: not known yet).
+    """
+
+    model: str
+    video_tokens: int
+    weight_bytes: float
+    cache_bytes: float
+    dense_flops: float
+    seconds: float | None
+
+
 class TooLong(TypedDict):
     """That a video does not fit into the model, and how many of its frames would."""
 
@@ -131,7 +168,8 @@ class TooLong(TypedDict):
 
 class Facts(TypedDict):
     """What a run on a video would take: `facts` in words, tokens, `seconds` on this machine (None
-    before any were measured), and what is said if it does not fit.
+    before any were measured), what is said if it does not fit, and sentences of `warnings` about
+    the answer to expect.
     """
 
     facts: str
@@ -139,6 +177,7 @@ class Facts(TypedDict):
     video_tokens: int
     seconds: float | None
     too_long: TooLong | None
+    warnings: list[str]
 
 
 class _OfPick(TypedDict):
@@ -149,13 +188,15 @@ class _OfPick(TypedDict):
     pick: NotRequired[Any]
     chosen: NotRequired[bool]
     error: NotRequired[str]
+    field: NotRequired[Field]
 
 
 class Card(Facts, _OfPick):
     """A chosen video: the name of its `sample` if it is one, and the `questions` to suggest.
 
     A sample also has the `question` to show and its `recorded` run; `unanswered` says that the
-    controls' settings, or a permalink's, are still to be run.
+    controls' settings, or a permalink's, are still to be run, `missing` names the upload that a
+    permalink was about.
     """
 
     name: str
@@ -163,13 +204,21 @@ class Card(Facts, _OfPick):
     note: str
     url: str
     questions: list[str]
+    needs: list[ModelNeeds]
     question: NotRequired[str]
     unanswered: NotRequired[bool]
+    missing: NotRequired[str]
     recorded: NotRequired[FinishedRun]
 
 
 class NoCard(_OfPick):
     """That a video is refused, or without an error, that there is none."""
+
+
+class Opened(_OfPick):
+    """A recorded run that somebody sent, without its video."""
+
+    opened: FinishedRun
 
 
 class PreviewPlace(TypedDict):
@@ -187,4 +236,4 @@ class Preparing(_OfPick):
 
 
 Choice = Card | NoCard
-PickMessage = Choice | Preparing
+PickMessage = Choice | Preparing | Opened

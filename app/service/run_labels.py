@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from adaspark.method.config import AdaSparkConfig, TopP
 from adaspark.trace.meta import required
 from app.service.results import Finished
@@ -27,14 +29,25 @@ def _name(finished: Finished) -> str:
     if options.keep_tokens is not None:
         return f"Pruned to {options.keep_tokens:,} tokens"
     if options.forced:
-        return ", ".join(f"Cube {c} {'on' if on else 'off'}" for c, on in options.forced.items())
+        return _forced(options.forced)
     return "Dense" if config.is_dense else _RULES[config.attn_rule]
+
+
+def _forced(forced: Mapping[int, bool]) -> str:
+    sides = {on: [cube for cube, is_on in forced.items() if is_on == on] for on in (True, False)}
+    named = {
+        on: f"Cube {c[0]}" if len(c) == 1 else f"{len(c)} cubes" for on, c in sides.items() if c
+    }
+    return ", ".join(f"{name} {'on' if on else 'off'}" for on, name in named.items())
 
 
 def _settings(finished: Finished) -> str:
     config = _config(finished)
     cube = " x ".join(map(str, config.cube))
-    return f"p {_threshold(config.attn_top_p)} and {_threshold(config.ffn_top_p)}, cubes {cube}"
+    words = "" if config.text_top_p is None else f" (words {_threshold(config.text_top_p)})"
+    attn, ffn = _threshold(config.attn_top_p), _threshold(config.ffn_top_p)
+    weighed = "" if config.ffn_importance == "residual" else f" by {config.ffn_importance}"
+    return f"p {attn}{words} and {ffn}{weighed}, cubes {cube}"
 
 
 def _threshold(top_p: TopP) -> str:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import math
+import re
+import reprlib
 from dataclasses import dataclass
 from typing import Any
 
 from adaspark.errors import UserError
 from adaspark.method.config import AdaSparkConfig
 from adaspark.model.request import Options
+from app.web.limits import ServerLimits
 
-MAX_FRAMES = 4096
-MAX_WORDS = 512
-MAX_PIXELS = 2**24  # of one frame, as shown
 MAX_TOKENS = 2**20
+_MAX_NUMBER = 2**53
+_CUBE = re.compile("0|[1-9][0-9]{0,6}")  # written one way: else a cube could be named twice
+_OWN = ServerLimits()
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Settings:
     """What the controls hold; nothing in it is checked yet, a control may even be empty.
 
     A 0 (an empty number of Gradio is 0 too) is the model's own `fps`, `max_frames`, `max_pixels`
-    or `max_video_tokens`.
+    or `max_video_tokens`. A `text_top_p` that is empty or equal to `attn_top_p` is that one p.
     """
 
     attn_top_p: Any
@@ -34,37 +36,77 @@ class Settings:
     max_new_tokens: Any = 32
     max_pixels: Any = None
     max_video_tokens: Any = None
+    text_top_p: Any = None
+    ffn_importance: Any = "residual"
 
-    def options(self) -> Options:
+    def options(self, limits: ServerLimits = _OWN) -> Options:
         """The engine's options. Raises UserError with the sentence to show."""
         config = AdaSparkConfig(
             cube=(_whole(self.cube_t), _whole(self.cube_h), _whole(self.cube_w)),
             attn_top_p=_share("Top-p attention", self.attn_top_p),
             ffn_top_p=_share("Top-p FFN", self.ffn_top_p),
+            text_top_p=self._text_top_p(),
+            ffn_importance=self.ffn_importance,
         )
-        max_new_tokens = _count("Words at most", self.max_new_tokens, maximum=MAX_WORDS)
+        max_new_tokens = _count("Words at most", self.max_new_tokens, maximum=limits.new_tokens)
         if max_new_tokens is None:
             raise UserError("Words at most is empty or 0; type a whole number such as 32.")
-        return Options(config, max_new_tokens=max_new_tokens, **self.sampling())
+        return Options(config, max_new_tokens=max_new_tokens, **self.sampling(limits))
 
-    def sampling(self) -> dict[str, Any]:
+    def _text_top_p(self) -> float | None:
+        if self.text_top_p in (None, "", self.attn_top_p):
+            return None
+        return _share("Top-p of the question", self.text_top_p)
+
+    def sampling(self, limits: ServerLimits = _OWN) -> dict[str, Any]:
         """The options that make the video's tokens, None if the model's own value applies."""
         return {
             "fps": _rate(self.fps),
-            "max_frames": _count("Frames at most", self.max_frames, maximum=MAX_FRAMES),
-            "max_pixels": _count("Pixels a frame at most", self.max_pixels, maximum=MAX_PIXELS),
+            "max_frames": _count("Frames at most", self.max_frames, maximum=limits.shown_frames),
+            "max_pixels": _count(
+                "Pixels a frame at most", self.max_pixels, maximum=limits.shown_pixels
+            ),
             "max_video_tokens": _count(
                 "Video tokens at most", self.max_video_tokens, maximum=MAX_TOKENS
             ),
         }
 
 
-def checked_question(question: Any) -> str:
-    """The question without the spaces around it. Raises UserError for a blank one."""
+def checked_question(question: Any, limits: ServerLimits = _OWN) -> str:
+    """The question without the spaces around it. Raises UserError for a blank or too long one."""
     text = question.strip() if isinstance(question, str) else ""
     if not text:
         raise UserError("The question is blank; type one, or pick one of the suggestions.")
+    if len(text) > limits.question_chars:
+        raise UserError(
+            f"The question has {len(text):,} characters and this server takes at most "
+            f"{limits.question_chars:,}; ask a shorter one."
+        )
     return text
+
+
+def checked_forced(value: Any) -> dict[int, bool]:
+    """Cubes to force on or off, as JSON has them. Raises UserError; which cubes the video has is
+    not known here.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise UserError(
+            'forced must be an object of cubes, each true (on) or false (off), such as {"3": '
+            f"false}}, got {_shown(value)}."
+        )
+    for cube, is_on in value.items():
+        if not _CUBE.fullmatch(str(cube)):
+            raise UserError(
+                "forced must name each cube by its whole number, counted from 0, got "
+                f"{_shown(cube)}."
+            )
+        if not isinstance(is_on, bool):
+            raise UserError(
+                f"forced must say true (on) or false (off) of cube {cube}, got {_shown(is_on)}."
+            )
+    return {int(cube): is_on for cube, is_on in value.items()}
 
 
 def _share(name: str, value: Any) -> float:
@@ -103,8 +145,8 @@ def _is_empty(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value)
+    return number and abs(value) <= _MAX_NUMBER  # NaN is not
 
 
 def _shown(value: Any) -> str:
-    return "nothing" if value is None or value == "" else repr(value)
+    return "nothing" if value is None or value == "" else reprlib.repr(value)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from difflib import SequenceMatcher
 from typing import Any
 
 from adaspark.errors import UserError
 from adaspark.method.config import AdaSparkConfig
-from adaspark.model.request import Options
 from app.service.messages import BesideMessage, Comparison, Piece, RunSide
 from app.service.queue import sentence
 from app.service.results import Finished
@@ -18,14 +18,15 @@ from app.service.service import Service
 from app.service.sessions import Asked
 
 GONE = "The run in view is no longer on the server; ask again."
-Vary = Callable[[Finished], Options]
+Vary = Callable[[Finished], dict[str, Any]]
+"""Which options of a finished run are others in the run beside it."""
 Describe = Callable[[Finished, Finished], Comparison]
 
 
 def run_beside(
     service: Service, session_id: str, key: object, vary: Vary, describe: Describe
 ) -> Iterator[BesideMessage]:
-    """Run a finished run again with the options of `vary`: the states, the last with `describe`.
+    """Run a finished run again with what `vary` changes: the states, the last with `describe`.
 
     A newer run of the same session ends it: the last state is then "superseded". Never raises.
     """
@@ -35,7 +36,8 @@ def run_beside(
             raise UserError(GONE)
         service.videos.check_present(base.video)
         run = service.sessions.get(session_id).begin_beside()
-        for message in service.run(run, Asked(base.video, base.question), vary(base)):
+        options = replace(base.options, **vary(base))
+        for message in service.run(run, Asked(base.video, base.question), options):
             other = service.results.get(str(message.get("key", "")))
             yield {**other.message(), **describe(base, other)} if other else message
         if run.superseded:
@@ -45,10 +47,15 @@ def run_beside(
 
 
 def sides(base: Finished, other: Finished, labels: tuple[str, str]) -> list[RunSide]:
-    """Both runs as the page shows them: answers with their differences, densities, costs."""
+    """Both runs as the page shows them: answers with their differences, densities, costs.
+
+    Seconds are compared with seconds of this server alone, not with those of a recorded run, nor
+    with those of a follow-up, which did not read the video.
+    """
     answers = marked(base.result.answer, other.result.answer)
     both = zip((base, other), labels, answers, strict=True)
-    return [_side(finished, label, words) for finished, label, words in both]
+    timed = not any(run.is_recorded or run.result.trace.meta.cached_tokens for run in (base, other))
+    return [_side(finished, label, words, timed) for finished, label, words in both]
 
 
 def marked(first: str, second: str) -> tuple[list[Piece], list[Piece]]:
@@ -63,7 +70,7 @@ def marked(first: str, second: str) -> tuple[list[Piece], list[Piece]]:
     return pieces
 
 
-def _side(finished: Finished, label: str, answer: list[Piece]) -> RunSide:
+def _side(finished: Finished, label: str, answer: list[Piece], timed: bool) -> RunSide:
     summary: dict[str, Any] = finished.result.summary()
     pruned = finished.result.trace.meta.pruned
     # A dense run scores no cubes, so the cost of choosing them is not counted.
@@ -76,6 +83,6 @@ def _side(finished: Finished, label: str, answer: list[Piece]) -> RunSide:
         "attention_density": summary["attention_density"],
         "ffn_density": summary["ffn_density"],
         "flops": summary["flops"][counted],
-        "seconds": summary["seconds"].get("prefill"),
+        "seconds": summary["seconds"].get("prefill") if timed else None,
         "recorded": finished.is_recorded,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from adaspark.model.request import Result
+from adaspark.model.events import Result
 from adaspark.trace.cost import flops
 
 TEXT_TOKENS = 32
@@ -27,11 +27,12 @@ class TimeEstimates:
     def observe(self, result: Result) -> None:
         """Learn from a finished run. One on cached vision features says nothing of encoding.
 
-        One with pruned tokens is left out: more tokens were encoded than it shows.
+        One with pruned tokens is left out, for more tokens were encoded than it shows, and so is a
+        follow-up, which has read its own text alone.
         """
         meta, seconds = result.trace.meta, result.seconds
         tokens = len(result.trace.cube_from_token)
-        if result.stopped or not tokens or not meta.shape or meta.pruned:
+        if result.stopped or not tokens or not meta.shape or meta.pruned or meta.cached_tokens:
             return
         encoding = seconds["decode"] + seconds["vision"]
         with self._lock:
@@ -40,6 +41,12 @@ class TimeEstimates:
             self._words_secs = seconds["generate"]
             if encoding:
                 self._encode_secs_per_token = encoding / tokens
+
+    @property
+    def secs_per_flop(self) -> float:
+        """Of the last prefill; 0 before anything was measured."""
+        with self._lock:
+            return self._prefill_secs_per_flop
 
     def secs(self, video_tokens: int) -> float | None:
         """Seconds for a new video of so many visual tokens; None before anything was measured."""

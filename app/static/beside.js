@@ -3,7 +3,7 @@
 import { el, scrollBox, table } from "../../viz/static/dom.js";
 import { grouped, percent } from "../../viz/static/format.js";
 import { viewer } from "./run.js";
-import { fetched, layersOf } from "./server.js";
+import { detailsOf, droppedOf, fetched } from "./server.js";
 import { on } from "./signals.js";
 import { messageOf, phaseText } from "./status.js";
 
@@ -11,6 +11,8 @@ import { messageOf, phaseText } from "./status.js";
 /** @import { Mounted } from "./types.js" */
 
 /** @typedef {BesideMessage & { sides: [RunSide, RunSide] }} BothRuns */
+
+const UNTIMED = "not compared: one of the runs was recorded on another visit, or did not read the video again";
 
 /** @type {[string, (side: RunSide) => string][]} */
 const ROWS = [
@@ -21,10 +23,7 @@ const ROWS = [
   ],
   ["Video tokens through the FFN", ({ ffn_density: density }) => percent(density)],
   ["Prefill FLOPs, counted", ({ flops }) => `${(flops / 1e9).toPrecision(3)}\u00a0GFLOP`],
-  [
-    "Prefill, measured",
-    ({ seconds, recorded }) => `${(seconds ?? 0).toFixed(2)}\u00a0s${recorded ? ", when it was recorded" : ""}`,
-  ],
+  ["Prefill, measured", ({ seconds }) => (seconds === null ? UNTIMED : `${seconds.toFixed(2)}\u00a0s`)],
 ];
 
 /** The run that the player's Difference is drawn against. @type {string | null} */
@@ -110,7 +109,8 @@ export class BesidePanel {
       const scene = await (await fetched(key, "scene.json")).json();
       if (run !== this.#number) return;
       const [a, b] = sides;
-      const comparable = viewer().setOther(scene, a.label, b.label, { layerSource: layersOf(key) });
+      const sources = { source: detailsOf(key), dropped: droppedOf(this.#key, key) };
+      const comparable = viewer().setOther(scene, a.label, b.label, sources);
       compared = comparable ? key : null;
       if (comparable) viewer().set({ mode: "difference" });
       else this.#note.textContent += " Their slices differ, so the player shows no differences.";

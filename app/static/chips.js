@@ -1,6 +1,7 @@
 /* Suggested questions: those that the bundled model, or the chosen sample, is made for. */
 
 import { button, find } from "../../viz/static/dom.js";
+import { LAST } from "./memory.js";
 import { on } from "./signals.js";
 import { byId } from "./status.js";
 
@@ -10,6 +11,8 @@ const MOST_CHIPS = 3;
 /** @type {Set<string>} */
 const suggested = new Set();
 let taken = "";
+/** The question that was under way when the page was loaded anew. */
+let underWay = LAST?.asked ?? "";
 
 /**
  * @param {HTMLElement} element
@@ -29,12 +32,14 @@ export function mountChips(element, { trigger }) {
     list.replaceChildren(...chips.slice(0, MOST_CHIPS), ...moreChips(list, chips.slice(MOST_CHIPS)));
     // The page's own first card comes with the box filled in.
     const usual = question ?? questions[0];
-    if (pick !== undefined && !typed && usual && current !== usual) take(usual);
+    if (underWay) take(underWay);
+    else if (pick !== undefined && !typed && usual && current !== usual) take(usual);
+    underWay = "";
   });
 }
 
 /** What stands in the question's box. */
-function questionText() {
+export function questionText() {
   const box = /** @type {HTMLInputElement | null} */ (byId("question")?.querySelector("textarea, input") ?? null);
   return box?.value.trim() ?? "";
 }

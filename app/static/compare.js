@@ -1,8 +1,9 @@
 /* Compare: the run in view against another way to answer, or against an earlier run of it. */
 
 import { button, el } from "../../viz/static/dom.js";
-import { grouped } from "../../viz/static/format.js";
+import { grouped, percent } from "../../viz/static/format.js";
 import { BesidePanel } from "./beside.js";
+import { settingsText } from "./config_text.js";
 import { on } from "./signals.js";
 
 /** @import { BothRuns } from "./beside.js" */
@@ -10,7 +11,8 @@ import { on } from "./signals.js";
 
 const ABOUT =
   "Asks the same question of the same video another way. Both answers, their cost and, where the slices match, " +
-  "the cubes that only one of them keeps are then set side by side; the player shows them as Difference.";
+  "the cubes that only one of them keeps are then set side by side; the player shows them as Difference, " +
+  "beside Dense the attention that was dropped.";
 
 /**
  * @param {HTMLElement} body
@@ -24,7 +26,13 @@ export function mountCompare(body, rivals, trigger) {
   const pin = button("", { "aria-pressed": "false", disabled: true, on: { click: () => toggle() } });
   const note = el("p", { class: "pinned", role: "status" });
   const controls = [el("label", {}, "This run against ", choice), start, pin, note];
-  const panel = new BesidePanel(body, { name: "compare", about: ABOUT, trigger, controls, tell: aboutPruning });
+  const panel = new BesidePanel(body, {
+    name: "compare",
+    about: ABOUT,
+    trigger,
+    controls,
+    tell: (both) => [...aboutHeld(both), ...aboutPruning(both)],
+  });
   /** @type {Result | null} */
   let inView = null;
   /** @type {Result | null} */
@@ -41,7 +49,8 @@ export function mountCompare(body, rivals, trigger) {
     pinned = result;
     pin.setAttribute("aria-pressed", String(Boolean(result)));
     pin.textContent = result ? "Let the pinned run go" : "Pin this run";
-    note.textContent = result ? `Pinned: ${settingsOf(result)}. Move a dial: the player shows what changes.` : "";
+    const settings = result && settingsText(result.summary.config);
+    note.textContent = settings ? `Pinned: ${settings}. Move a dial: the player shows what changes.` : "";
   }
 
   on("result", (result) => {
@@ -53,9 +62,24 @@ export function mountCompare(body, rivals, trigger) {
   hold(null);
 }
 
-/** @param {Result} result */
-function settingsOf({ summary: { config } }) {
-  return `Top-p ${config.attn_top_p} and ${config.ffn_top_p}, cubes ${config.cube.join(" x ")}`;
+const WHOSE = {
+  question: "the question\u2019s words",
+  answer: "what produced the answer",
+  video: "the video\u2019s tokens",
+};
+
+/**
+ * How much of dense attention lies on what was kept, where the other run is dense.
+ * @param {BothRuns} message
+ */
+function aboutHeld({ held = [], sides: [{ label }] }) {
+  if (!held.length) return [];
+  const shares = held.map(({ kind, share }) => `${percent(share)} for ${WHOSE[kind]}`).join(", ");
+  const how = held.every(({ measured }) => measured) ? "measured in the dense run" : "estimated by mean keys";
+  const text =
+    `The cubes that ${label} kept hold this much of dense attention to the video: ${shares} ` +
+    `(${how}; mean of heads and layers).`;
+  return [el("p", { class: "beside-held", text })];
 }
 
 /**

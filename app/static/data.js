@@ -6,6 +6,7 @@ import { messageOf } from "./status.js";
 
 /** @import { Result } from "./types.js" */
 
+/** Whose choices, as an address names them. @typedef {Record<string, string | number>} Asked */
 /** A row of a figure's table. @typedef {Record<string, unknown>} Row */
 
 const MOST_ROWS = 200;
@@ -13,7 +14,7 @@ const choice = el("select", { "aria-label": "Table", on: { change: () => show() 
 const note = el("p", { class: "table-note", role: "status" });
 const place = scrollBox("Rows", "table-scroll");
 /** What is asked for, and what is shown: key, name and layer. */
-const data = { key: "", layer: 0, shown: "" };
+const data = { key: "", layer: 0, query: /** @type {Asked} */ ({}), shown: "" };
 
 /**
  * @param {HTMLElement} body
@@ -32,24 +33,24 @@ function titleOf(name) {
 }
 
 /**
- * The table of a result (null: none), of one layer where it is one layer's.
+ * The table of a result (null: none), of one layer where it is one layer's, with what is looked at.
  * @param {Result | null} result
  * @param {number} layer
+ * @param {Asked} query
  */
-export function showData(result, layer) {
-  data.key = result ? result.key : "";
-  data.layer = layer;
+export function showData(result, layer, query) {
+  Object.assign(data, { key: result ? result.key : "", layer, query });
   if (data.key) show();
   else clear("");
 }
 
 async function show() {
   const name = choice.value;
-  const asked = [data.key, name, data.layer].join();
+  const asked = JSON.stringify([data.key, name, data.layer, data.query]);
   if (!data.key || asked === data.shown) return;
   data.shown = asked;
   try {
-    const rows = await (await fetched(data.key, "table.json", { name, layer: data.layer })).json();
+    const rows = await (await fetched(data.key, "table.json", { name, layer: data.layer, ...data.query })).json();
     if (asked === data.shown) fill(titleOf(name), rows);
   } catch (error) {
     clear(messageOf(error));
@@ -84,5 +85,5 @@ function cellText(value) {
 
 /** The table that the Data tab shows. */
 export function tableInView() {
-  return { name: choice.value, layer: data.layer };
+  return { name: choice.value, layer: data.layer, query: data.query };
 }

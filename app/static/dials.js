@@ -1,27 +1,146 @@
 /* The dials' arithmetic: a budget into thresholds, a preset into sides; then what they set off. */
 
-import { previewAt, settingsTouched } from "./run.js";
-import { server } from "./server.js";
+import { previewAt, runInView, settingsTouched } from "./run.js";
+import { fetched, server } from "./server.js";
+import { on } from "./signals.js";
 
-/** @typedef {{ attn_top_p: number, ffn_top_p: number }} Point */
+/** @import { CostCurves, Result } from "./types.js" */
+/** @typedef {{ attn_top_p: number, ffn_top_p: number, text_top_p?: number }} Point */
+
+const SEARCH_STEP = 0.0025;
+
+/** Whether question and answer follow the attention dial: one p for all attention. */
+let isShared = true;
+
+const budgetDial = {
+  /** What the run in view would cost at other thresholds; null: not known. @type {CostCurves | null} */
+  curves: null,
+  /** The thresholds that the dial stands for. */
+  set: "",
+};
+
+/** Go by the run in view: its clip decides what a threshold costs. */
+export function followRuns() {
+  on("result", async (result) => {
+    budgetDial.curves = null;
+    if (!result || !server.calibration.length) return;
+    const { config } = result.summary;
+    if (server.opening) budgetDial.set ||= rounded(server.opening).join();
+    tellRun(result);
+    if (typeof config.attn_top_p === "number") tellBudget(...exact(/** @type {Point} */ (config)));
+    try {
+      const curves = await (await fetched(result.key, "budget.json")).json();
+      if (runInView().key === result.key) budgetDial.curves = curves;
+    } catch {
+      // the measured points alone then say
+    }
+  });
+}
 
 /**
- * Both thresholds of a budget, on the straight line between the measured points around it.
+ * All thresholds of a budget: of the points along the calibrated path the one that costs as much on the clip in view;
+ * without a run in view, on the straight line between the measured points around it.
  * @param {number} budget
  */
 export function thresholdsOf(budget) {
+  const found = pointFor(budget);
+  budgetDial.set = found.join();
+  isShared = found[0] === found[2];
+  return found;
+}
+
+/** @param {number} budget */
+function pointFor(budget) {
+  const points = server.calibration;
+  const { curves } = budgetDial;
+  if (budget === server.opening?.budget) return rounded(server.opening);
+  if (!curves || budget === 1) return along(budget);
+  let best = along(budget);
+  let missed = Infinity;
+  for (let at = points[0].budget; at <= 1; at += SEARCH_STEP) {
+    const point = along(at);
+    const miss = Math.abs(costOf(curves, point) - budget) + 1e-6 * Math.abs(at - budget);
+    if (miss < missed) [best, missed] = [point, miss];
+  }
+  return best;
+}
+
+/**
+ * Share of dense FLOPs.
+ * @param {CostCurves} curves
+ * @param {number[]} point
+ */
+function costOf({ steps, fixed, attention, ffn }, [attn, tokens]) {
+  if (attn === 1 && tokens === 1) return 1; // dense: no cube is chosen
+  return fixed + attention[steps.indexOf(attn)] + ffn[steps.indexOf(tokens)];
+}
+
+/** @param {number} budget */
+function along(budget) {
   const points = server.calibration;
   const above = points.findIndex((point) => point.budget >= budget);
   if (above <= 0) return rounded(points[above === 0 ? 0 : points.length - 1]);
   const [low, high] = [points[above - 1], points[above]];
   const share = (budget - low.budget) / (high.budget - low.budget);
-  const between = (/** @type {keyof Point} */ name) => low[name] + share * (high[name] - low[name]);
-  return rounded({ attn_top_p: between("attn_top_p"), ffn_top_p: between("ffn_top_p") });
+  const [from, to] = [exact(low), exact(high)];
+  return from.map((p, i) => hundredth(p + share * (to[i] - p)));
 }
 
 /** @param {Point} point */
-function rounded({ attn_top_p: attn, ffn_top_p: ffn }) {
-  return [attn, ffn].map((p) => Math.round(100 * p) / 100);
+function rounded(point) {
+  return exact(point).map(hundredth);
+}
+
+/**
+ * For attention, the FFN and text, which without one of its own has that of attention.
+ * @param {Point} point
+ */
+function exact({ attn_top_p: attn, ffn_top_p: ffn, text_top_p: text }) {
+  return [attn, ffn, text ?? attn];
+}
+
+/** @param {number} p */
+function hundredth(p) {
+  return Math.round(100 * p) / 100;
+}
+
+/**
+ * The controls were filled in: text that stands where attention stands will follow it.
+ * @param {number} attn
+ * @param {number} _ffn
+ * @param {number} text
+ */
+export function thresholdsShown(attn, _ffn, text) {
+  isShared = attn === text;
+}
+
+/**
+ * The dial of text was moved: from now on it stands alone.
+ * @param {...number} thresholds
+ */
+export function textMoved(...thresholds) {
+  isShared = false;
+  thresholdsMoved(...thresholds);
+}
+
+/**
+ * Where the dial of text is to stand once that of attention has moved.
+ * @param {number} attn
+ * @param {number} _ffn
+ * @param {number} text as it is
+ */
+export function textThresholdOf(attn, _ffn, text) {
+  return isShared ? attn : text;
+}
+
+/**
+ * What the run in view came to, beside the dial.
+ * @param {Result} result
+ */
+function tellRun({ summary: { flops, config } }) {
+  const label = document.querySelector('.budget-dial [data-testid="block-info"]');
+  const dense = config.attn_top_p === 1 && config.ffn_top_p === 1;
+  label?.setAttribute("data-run", (dense ? 1 : 1 - flops.reduction).toFixed(2));
 }
 
 /**
@@ -39,21 +158,21 @@ export function presetOf(...sides) {
 }
 
 /**
- * The budget dial says so where the thresholds are no longer those of its budget.
+ * The budget dial says so where the thresholds are no longer those that it set.
  * @param {...number} thresholds
  */
 function tellBudget(...thresholds) {
-  const dial = document.querySelector(".budget-dial");
-  const input = /** @type {HTMLInputElement | null} */ (dial?.querySelector("input[type=number]") ?? null);
-  if (input) dial?.toggleAttribute("data-by-hand", thresholdsOf(Number(input.value)).join() !== thresholds.join());
+  const byHand = thresholds.map(hundredth).join() !== budgetDial.set;
+  document.querySelector(".budget-dial")?.toggleAttribute("data-by-hand", byHand);
 }
 
 /**
  * A threshold moved: what was recorded is drawn at it at once, and then the exact run follows.
- * @param {number} attn
- * @param {number} ffn
+ * @param {...number} thresholds
  */
-export function thresholdsMoved(attn, ffn) {
-  tellBudget(attn, ffn);
-  if (!previewAt({ attn_top_p: attn, ffn_top_p: ffn })) settingsTouched();
+export function thresholdsMoved(...thresholds) {
+  const [attn, ffn, own] = thresholds;
+  const text = isShared ? attn : own;
+  tellBudget(attn, ffn, text);
+  if (!previewAt({ attn_top_p: attn, ffn_top_p: ffn, text_top_p: text })) settingsTouched();
 }

@@ -1,8 +1,10 @@
 /* What can be taken away: pictures, a film, tables, the trace, a report. */
 
 import { button, el } from "../../viz/static/dom.js";
+import { drawnNow } from "./drawn.js";
 import { comparedKey } from "./beside.js";
 import { figuresInView, tablesInView } from "./figures.js";
+import { paperPicture } from "./paper_picture.js";
 import { figureUrl } from "./plots.js";
 import { viewer } from "./run.js";
 import { fetched } from "./server.js";
@@ -20,11 +22,23 @@ const PANELS = {
 };
 /** @type {[string, () => Promise<void>][]} */
 const FILES = [
-  ["Film with the overlay (MP4)", saveFilm],
+  ["Film with the overlay (MP4)", () => saveFilm("mp4")],
   ["Tables of the open tab (CSV)", saveTables],
   ["Trace (NPZ)", () => saveFile("trace.npz")],
   ["Report that opens offline (HTML)", () => saveFile("report.html")],
+  ["Film with the overlay (GIF)", () => saveFilm("gif")],
 ];
+/** @type {[string, string][]} */
+const SHAPES = [
+  ["clip", "as the clip"],
+  ["square", "1:1"],
+  ["wide", "16:9"],
+];
+const shape = el(
+  "select",
+  { "aria-label": "Shape of the film" },
+  ...SHAPES.map(([value, text]) => el("option", { value, text })),
+);
 const KEEP_URL_MS = 60_000;
 
 /** @type {Result | null} */
@@ -38,12 +52,13 @@ export function mountExport(panel) {
   const item = (/** @type {string} */ text, /** @type {() => Promise<void>} */ work) =>
     button(text, { disabled: true, on: { click: () => run(note, text, work) } });
   const pictures = ["PNG", "SVG"].map((format) =>
-    item(format, () => savePicture(/** @type {Panel | "figures"} */ (choice.value), format.toLowerCase())),
+    item(format, () => savePicture(/** @type {Panel | "figures"} */ (choice.value), format === "SVG" ? "svg" : "png")),
   );
   const title = el("label", { class: "menu-title" }, "Picture of", choice);
   panel.append(
     el("div", { role: "group", "aria-label": "Picture" }, title, el("div", { class: "menu-row" }, ...pictures)),
     el("div", { role: "group", "aria-label": "File" }, ...FILES.map(([text, work]) => item(text, work))),
+    el("label", { class: "menu-title" }, "Shape of the film", shape),
     note,
   );
   on("result", (newest) => {
@@ -95,34 +110,40 @@ function save(blob, detail) {
  * @param {string} name
  * @param {Record<string, string | number>} [query]
  * @param {string} [detail]
+ * @param {string} [ending]
  */
-async function saveFile(name, query = {}, detail = "") {
+async function saveFile(name, query = {}, detail = "", ending = name.split(".").at(-1)) {
   const response = await fetched(resultInView().key, name, query);
-  save(await response.blob(), `${detail}.${name.split(".").at(-1)}`);
+  save(await response.blob(), `${detail}.${ending}`);
 }
 
-/** What the viewer looks at: the film shows the same layer, kind of query and overlay. */
-async function saveFilm() {
+/**
+ * What the viewer shows: the film has the same cubes, by the same threshold, and says so under them.
+ * @param {"mp4" | "gif"} format
+ */
+async function saveFilm(format) {
   const { layer, mode, query, words, compared } = snapshot();
   const kind = (query.word === undefined ? query.kind : words[query.word].kind) ?? "question";
   const detail = `-${mode}-layer-${layer}`;
   if (mode === "difference") {
+    if (compared === "dropped") throw new Error("Films show which cubes or FFN tokens differ: choose one of them.");
     await saveFile("difference.mp4", { layer, kind, compared, other: comparedKey() ?? "" }, detail);
   } else {
-    await saveFile("overlay.mp4", { layer, kind, mode }, detail);
+    const look = { layer, kind, mode, ...drawnNow(viewer()), shape: shape.value, format };
+    await saveFile("overlay.mp4", look, detail, format);
   }
 }
 
 /**
  * @param {Panel | "figures"} panel
- * @param {string} format
+ * @param {"png" | "svg"} format
  */
 async function savePicture(panel, format) {
   if (panel === "figures") {
     await saveFigures(format);
     return;
   }
-  const blob = await viewer().picture(format, panel);
+  const blob = await paperPicture(viewer(), format, panel);
   if (!blob) throw new Error("That part of the viewer is hidden; show it first.");
   const { layer, slice } = snapshot();
   save(blob, `-${panel}-layer-${layer}-slice-${slice}.${format}`);
@@ -136,5 +157,9 @@ async function saveFigures(format) {
 }
 
 async function saveTables() {
-  for (const { name, layer } of tablesInView()) await saveFile("table.csv", { name, layer }, `-${name}`);
+  for (const table of tablesInView()) {
+    const { name } = table;
+    if ("csv" in table) save(new Blob([table.csv], { type: "text/csv" }), `-${name}.csv`);
+    else await saveFile("table.csv", { name, layer: table.layer, ...table.query }, `-${name}`);
+  }
 }

@@ -2,10 +2,17 @@
 
 import { find } from "../../viz/static/dom.js";
 import { onSelect } from "../../viz/static/selection.js";
+import { tabWanted } from "./address.js";
 import { mountAblate } from "./ablate.js";
+import { mountAbout } from "./about.js";
 import { mountCompare } from "./compare.js";
 import { mountData, showData, tableInView } from "./data.js";
-import { clearPlot, drawPlot, loadPlotly } from "./plots.js";
+import { mountHistory } from "./history.js";
+import { keepPanel, panelWas } from "./panels.js";
+import { mountPaper } from "./paper.js";
+import { clearPlot, drawPlot, loadPlotly, markPlot } from "./plots.js";
+import { mountReal } from "./real.js";
+import { viewer } from "./run.js";
 import { fetched } from "./server.js";
 import { emit, on } from "./signals.js";
 import { messageOf, say } from "./status.js";
@@ -15,6 +22,10 @@ import { isDark } from "./theme.js";
 /** @import { FiguresProps, Mounted, Result } from "./types.js" */
 
 const OF_ONE_LAYER = new Set(["selection_map", "ffn_masks", "entropy_over_time"]);
+const OF_THE_QUERY = new Set([
+  ...["selection_maps", "selection_map", "entropy_by_layer", "effective_cubes", "layer_statistics", "heads_by_layer"],
+  "concentration",
+]);
 const LAYER_RESTS_MS = 120;
 
 /** @type {Tabs} */
@@ -36,7 +47,11 @@ const drawnFor = new Map();
  */
 export function mountFigures(element, { props, trigger, watch }) {
   plotlyUrl = props.plotly_url;
-  tabs = new Tabs(find(element, "[role=tablist]"), find(element, ".figure-panels"), props.words, refresh);
+  tabs = new Tabs(find(element, "[role=tablist]"), find(element, ".figure-panels"), props.words, () => {
+    emit("tab", TABS[tabs.open].title);
+    keepPanel("tab", TABS[tabs.open].title);
+    refresh();
+  });
   mountData(
     tabs.bodyOf("Data"),
     TABS.flatMap(({ figures }) => figures),
@@ -44,10 +59,19 @@ export function mountFigures(element, { props, trigger, watch }) {
   mountCompare(tabs.bodyOf("Compare"), props.rivals, trigger);
   mountAblate(tabs.bodyOf("Ablate"), trigger);
   watch("value", () => props.value && emit("beside", props.value));
+  mountHistory(tabs.bodyOf("History"));
+  mountReal(tabs.bodyOf("A real answer"), props, trigger);
+  mountPaper(tabs.bodyOf("Paper and results"), plotlyUrl, props.code_url);
   /** @type {HTMLTemplateElement} */
   const how = find(element, "template");
   tabs.bodyOf("How it works").append(how.content);
-  tabs.select(0);
+  mountAbout(tabs.bodyOf("About this server"), props.limits);
+  tabs.select(
+    Math.max(
+      0,
+      TABS.findIndex(({ title }) => title === (tabWanted() || panelWas("tab"))),
+    ),
+  );
   const sight = new IntersectionObserver(
     ([entry]) => {
       visible = entry.isIntersecting;
@@ -58,19 +82,22 @@ export function mountFigures(element, { props, trigger, watch }) {
   sight.observe(element);
   on("result", (newest) => {
     result = newest;
+    tabs.sayWaiting(newest !== null);
     if (!newest) clear();
     refresh();
   });
   on("theme", refresh);
+  on("language", refresh);
   onSelect(({ layer: selected }) => follow(selected));
+  document.addEventListener("adaspark:view", () => follow(layer)); // the viewer may come later
 }
 
 /**
- * The viewer owns the layer; figures of one layer follow it once it rests.
+ * The viewer owns the layer and the query; figures of them, and marks, follow once it rests.
  * @param {number | undefined} selected
  */
 function follow(selected) {
-  if (selected === undefined || selected === layer) return;
+  if (selected === undefined) return;
   layer = selected;
   clearTimeout(timer);
   timer = setTimeout(refresh, LAYER_RESTS_MS);
@@ -78,30 +105,36 @@ function follow(selected) {
 
 /** @returns {HTMLElement[]} */
 function plotsInView() {
-  return [...tabs.bodies[tabs.open].querySelectorAll(".plot")].map((plot) => /** @type {HTMLElement} */ (plot));
+  return [...tabs.bodies[tabs.open].querySelectorAll(".plot[data-figure]")].map(
+    (plot) => /** @type {HTMLElement} */ (plot),
+  );
 }
 
 /** Draw what is open and in sight; what is drawn already for this run, layer and theme stays. */
 async function refresh() {
   const shown = result;
   if (!shown || !visible) return;
-  if (TABS[tabs.open].title === "Data") showData(shown, layer);
+  if (TABS[tabs.open].title === "Data") showData(shown, layer, viewer().asked);
   try {
     await Promise.all(plotsInView().map((place) => fill(place, shown)));
+    const { slice, head } = viewer().view;
+    const at = { layer, slice, head };
+    for (const place of plotsInView()) markPlot(place, place.dataset.figure ?? "", at);
   } catch (error) {
     say(messageOf(error));
   }
 }
 
 /**
- * Resolves once a figure is drawn for the run, layer and theme in force.
+ * Resolves once a figure is drawn for the run, layer, theme and language in force.
  * @param {HTMLElement} place
  * @param {Result} of
  */
 function fill(place, { key }) {
   const name = place.dataset.figure ?? "";
-  const query = { name, layer: OF_ONE_LAYER.has(name) ? layer : 0, theme: isDark() ? "dark" : "light" };
-  const of = [key, query.layer, query.theme].join();
+  const asked = OF_THE_QUERY.has(name) ? viewer().asked : {};
+  const query = { name, layer: OF_ONE_LAYER.has(name) ? layer : 0, theme: isDark() ? "dark" : "light", ...asked };
+  const of = JSON.stringify([key, query, document.documentElement.lang]);
   const last = drawnFor.get(name);
   if (last?.of === of) return last.done;
   const done = draw(place, name, of, key, query);
@@ -130,12 +163,12 @@ async function draw(place, name, of, key, query) {
 
 function clear() {
   for (const body of tabs.bodies) {
-    for (const plot of body.querySelectorAll(".plot")) {
+    for (const plot of body.querySelectorAll(".plot[data-figure]")) {
       const place = /** @type {HTMLElement} */ (plot);
       if (drawnFor.delete(place.dataset.figure ?? "")) clearPlot(place);
     }
   }
-  showData(null, 0);
+  showData(null, 0, {});
 }
 
 /** The figures of the open tab, drawn: what exports of figures are made of. */
@@ -147,8 +180,20 @@ export async function figuresInView() {
   return places.map((place) => ({ name: place.dataset.figure ?? "", place }));
 }
 
-/** The tables of the open tab: those of its figures, or the one that the Data tab shows. */
+/** The tables of the open tab: those of its figures, the one that the Data tab shows, or what stands in it. */
 export function tablesInView() {
-  const { figures } = TABS[tabs.open];
-  return figures.length ? figures.map((name) => ({ name, layer })) : [tableInView()];
+  const { figures, title } = TABS[tabs.open];
+  if (title === "Data") return [tableInView()];
+  const written = [...tabs.bodies[tabs.open].querySelectorAll("table")].map(tableText);
+  if (!figures.length && !written.length) throw new Error("The open tab has no table; open another one.");
+  return [...figures.map((name) => ({ name, layer, query: viewer().asked })), ...written];
+}
+
+/** @param {HTMLTableElement} table */
+function tableText(table) {
+  const words = (table.caption?.textContent ?? "").toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? ["table"];
+  const name = words.join("-");
+  const rows = [...table.rows].map((row) => [...row.cells].map((cell) => cell.textContent ?? ""));
+  const csv = rows.map((row) => row.map((text) => `"${text.replaceAll('"', '""')}"`).join(",")).join("\r\n");
+  return { name, csv };
 }

@@ -9,6 +9,8 @@ const NARROW_PX = 620;
 const LETTER_PX = 8;
 const LINE_PX = 18;
 const BUTTONS_PX = 112;
+/** After a space, or before a Chinese letter. */
+const BREAKS = /(?<= )|(?=[\u4e00-\u9fff])/;
 const CHARTS = { columns: 1, height: 200, gap: 84, below: 104 };
 const MAPS = { columns: 3, height: 96, gap: 28, below: 76 };
 
@@ -33,15 +35,22 @@ export function fitted({ data, layout }, width) {
  */
 function wrapTitle(layout, width) {
   const lines = [""];
-  for (const word of layout.title.text.split(" ")) {
+  for (const word of layout.title.text.split(BREAKS)) {
     const room = lines.length > 1 ? width : width - BUTTONS_PX; // plotly's own buttons lie beside the first line
-    if (lines[lines.length - 1].length + word.length > room / LETTER_PX) lines.push("");
-    const last = lines[lines.length - 1];
-    lines[lines.length - 1] = last ? `${last} ${word}` : word;
+    if (letters(lines[lines.length - 1] + word.trimEnd()) > room / LETTER_PX) lines.push("");
+    lines[lines.length - 1] += word;
   }
-  layout.title.text = lines.join("<br>");
+  layout.title.text = lines.map((line) => line.trimEnd()).join("<br>");
   layout.margin.t += LINE_PX * (lines.length - 1);
   layout.title.pad.t += 12 * (lines.length - 1); // plotly lifts a title by half of its other lines
+}
+
+/**
+ * How long a text is: a Chinese letter is as wide as two of ours.
+ * @param {string} text
+ */
+function letters(text) {
+  return text.length + (text.match(/[\u3000-\u9fff\uff00-\uffef]/g) ?? []).length;
 }
 
 /** @param {Figure["layout"]} bar */

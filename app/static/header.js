@@ -1,10 +1,16 @@
 /* The masthead: what is running, and the two menus with what can be taken away. */
 
 import { el, find } from "../../viz/static/dom.js";
+import { mountAddress } from "./address.js";
+import { watchConnection } from "./connection.js";
+import { followRuns } from "./dials.js";
 import { mountExport } from "./export.js";
+import { mountLanguage } from "./language.js";
 import { mountLink } from "./link.js";
 import { server } from "./server.js";
-import { watchTheme } from "./theme.js";
+import { Story } from "./story.js";
+import { mountTips } from "./tips.js";
+import { mountTheme, watchTheme } from "./theme.js";
 
 /** @import { EngineFacts } from "../../viz/static/types.js" */
 /** @import { HeaderProps, Mounted } from "./types.js" */
@@ -32,11 +38,23 @@ export function mountHeader(element, { props, trigger, watch }) {
   watch("value", refresh);
   refresh();
   server.calibration = props.calibration;
+  server.opening = props.opening;
   server.presets = props.presets;
+  followRuns();
   document.body.classList.add("adaspark-page");
   element.querySelectorAll(".menu").forEach(disclose);
   mountExport(find(element, "#export-menu"));
-  mountLink(find(element, "#link-panel"), props, () => trigger("link"));
+  mountLink(find(element, "#link-panel"), props);
+  mountAddress(props, trigger);
+  watchConnection();
+  new Story(find(element, ".story-opener"));
+  mountLanguage(find(element, ".language"));
+  mountTips();
+  mountTheme(find(element, ".theme"));
+  find(element, ".skip-link").addEventListener("click", (event) => {
+    event.preventDefault();
+    /** @type {HTMLElement | null} */ (document.querySelector("#question :is(textarea, input)"))?.focus();
+  });
   nameSliders();
   new MutationObserver(nameSliders).observe(document.body, { childList: true, subtree: true });
   watchTheme();

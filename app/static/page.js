@@ -1,16 +1,29 @@
 /* The page's entry: all that Gradio's events call, by name. */
 
+import { controlsAt, remembered, restoredValues } from "./address.js";
 import { mountChips, chosenQuestion } from "./chips.js";
-import { cubeOf, presetOf, thresholdsMoved, thresholdsOf } from "./dials.js";
+import {
+  cubeOf,
+  presetOf,
+  textMoved,
+  textThresholdOf,
+  thresholdsMoved,
+  thresholdsOf,
+  thresholdsShown,
+} from "./dials.js";
 import { mountFigures } from "./figures.js";
+import { offerFullScreen } from "./fullscreen.js";
 import { mountHeader } from "./header.js";
-import { showLink } from "./link.js";
 import { mountOutcome } from "./outcome.js";
+import { placePanel } from "./placement.js";
 import { fittingFrames, isFirstUnanswered, mountPicker } from "./picker.js";
 import { ask, lost, mountViewer, opened, samplingTouched, settingsTouched, stop } from "./run.js";
+import { on } from "./signals.js";
 import { keepStreamsWhole } from "./stream.js";
 
 keepStreamsWhole();
+on("viewer", placePanel);
+on("viewer", () => setTimeout(offerFullScreen));
 
 /** The first card and the controls are in place. */
 function greeted() {
@@ -21,7 +34,9 @@ function greeted() {
 const CALLS = {
   ...{ mountHeader, mountViewer, mountPicker, mountChips, mountOutcome, mountFigures },
   ...{ ask, stop, lost, greeted, settingsTouched, samplingTouched },
-  ...{ chosenQuestion, fittingFrames, thresholdsOf, thresholdsMoved, cubeOf, presetOf, showLink },
+  ...{ chosenQuestion, fittingFrames, cubeOf, presetOf },
+  ...{ textMoved, textThresholdOf, thresholdsMoved, thresholdsOf, thresholdsShown },
+  ...{ controlsAt, restoredValues, remembered },
 };
 
 /**

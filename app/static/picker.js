@@ -2,17 +2,23 @@
 
 import { el, find } from "../../viz/static/dom.js";
 import { percent } from "../../viz/static/format.js";
+import { LAST, keepFile, keptFile } from "./memory.js";
 import { emit } from "./signals.js";
-import { say } from "./status.js";
+import { say, warn } from "./status.js";
 import { send, watchDrops } from "./upload.js";
 
 /** @import { PickMessage } from "../../viz/static/types.js" */
 /** @import { Mounted, PickerProps, SampleCard, Signals } from "./types.js" */
 
+const NOT_INCLUDED = "This link is about an uploaded video, and does not include the clip. Its question is kept.";
 const choice = {
   /** Number of the page's newest choice, and of the newest that the server has answered. */
   pick: 0,
   answered: 0,
+  /** Number of the choice that sends a lost video again; its question is then asked. */
+  resent: 0,
+  /** What is said of the video in view. */
+  facts: "",
   /** The first card's permalink is still to run. */
   unanswered: false,
   /** As many frames as the model holds, where the video has more. */
@@ -35,7 +41,9 @@ function partsOf(element) {
     list: find(element, ".cards"),
     facts: find(element, ".facts"),
     note: find(element, ".note"),
+    warnings: find(element, ".warnings"),
     long,
+    missing: find(element, ".missing"),
     longText: find(long, "p"),
     longButton: find(long, "button"),
     drop: find(element, ".drop"),
@@ -54,6 +62,7 @@ export function mountPicker(element, { props, trigger: triggerEvent, watch }) {
   parts = partsOf(element);
   const { input } = parts;
   for (const sample of props.samples) parts.list.append(card(sample, () => chooseSample(sample)));
+  parts.list.addEventListener("keydown", moveAmong);
   input.addEventListener("change", () => {
     if (input.files?.length) upload(input.files[0]);
     input.value = "";
@@ -95,7 +104,8 @@ function chooseSample(sample) {
 /** @param {File} file */
 function upload(file) {
   const pick = begin(`Uploading ${file.name}…`);
-  const refuse = (/** @type {string} */ error) => trigger("refused", { pick, error });
+  keepFile(file);
+  const refuse = (/** @type {string} */ error) => receive({ pick, error });
   if (file.size > limitBytes) {
     const [size, most] = [Math.ceil(file.size / 1e6), Math.round(limitBytes / 1e6)];
     refuse(`${file.name} has ${size} MB, the limit is ${most} MB; choose a shorter or smaller video.`);
@@ -105,7 +115,8 @@ function upload(file) {
     progress: (share) => {
       if (pick === choice.pick) parts.facts.textContent = share < 1 ? `Uploading ${percent(share)}` : "Checking…";
     },
-    arrived: (path) => trigger("upload", { pick, path, name: file.name }),
+    arrived: (path) => trigger(/\.npz$/i.test(file.name) ? "trace" : "upload", { pick, path, name: file.name }),
+    refused: refuse,
     lost: () => refuse(`${file.name} did not arrive; check the connection and choose it again.`),
   });
 }
@@ -123,9 +134,21 @@ function receive(message) {
   }
   choice.answered = message.pick ?? 0;
   if (isCard(message)) show(message);
+  if (choice.resent && isCard(message) && message.pick === choice.resent) {
+    choice.resent = 0;
+    emit("resent", null);
+  }
+  if (message.opened) {
+    choice.facts = `Recorded run of ${message.opened.summary.model ?? "a model"}, without its video`;
+    parts.facts.textContent = choice.facts;
+    mark("");
+    const { question } = message.opened;
+    emit("questions", /** @type {Signals["questions"]} */ ({ ...message, question, questions: [question] }));
+    emit("opened", message.opened);
+  }
   if (message.error) {
-    say(message.error);
-    if (!message.chosen) nothingChosen();
+    say(message.error, message.field ?? "video");
+    parts.facts.textContent = choice.facts;
   }
   waiting.splice(0).forEach((go) => go());
 }
@@ -140,21 +163,17 @@ function isCard(message) {
 
 /** @param {Signals["video"]} message */
 function show(message) {
+  choice.facts = message.facts;
   parts.facts.textContent = message.facts;
   choice.unanswered = Boolean(message.unanswered);
   tell(message.note);
+  warn(parts.warnings, message.warnings);
   showTooLong(message.too_long);
+  showMissing(Boolean(message.missing));
   if (!message.sample) keepOwn(message);
   mark(message.sample || "own");
   emit("questions", message);
   emit("video", message);
-}
-
-function nothingChosen() {
-  parts.facts.textContent = "No video is chosen.";
-  tell("");
-  showTooLong(null);
-  mark(null);
 }
 
 /** @param {string} text */
@@ -174,6 +193,26 @@ function showTooLong(tooLong) {
   parts.longButton.textContent = `Show it ${choice.frames} frames`;
 }
 
+/**
+ * A link to an upload holds no video, and a server that was started anew has lost it: offered to be sent again.
+ * @param {boolean} missing
+ */
+async function showMissing(missing) {
+  const name = LAST?.name ?? "";
+  const file = missing && name ? await keptFile(name) : null;
+  const [text, again] = [find(parts.missing, "p"), find(parts.missing, "button")];
+  parts.missing.hidden = !missing;
+  text.textContent = file ? `This server no longer has ${name}. Its question is kept.` : NOT_INCLUDED;
+  again.textContent = file ? "Send it again" : "Choose it";
+  again.onclick = () => {
+    if (!file) parts.input.click();
+    else {
+      upload(file);
+      choice.resent = choice.pick;
+    }
+  };
+}
+
 /** @param {Signals["video"]} message */
 function keepOwn({ name, url }) {
   if (own?.dataset.url === url) return;
@@ -183,11 +222,35 @@ function keepOwn({ name, url }) {
   parts.list.append(own);
 }
 
-/** @param {string | null} name of the card that is chosen */
+/** @param {string} name of the card that is chosen */
 function mark(name) {
   for (const item of parts.list.querySelectorAll("button")) {
     item.setAttribute("aria-pressed", String(item.dataset.name === name));
+    item.tabIndex = item.dataset.name === name ? 0 : -1;
   }
+}
+
+/**
+ * The cards are one stop of the Tab key; arrows go from one to the next.
+ * @param {KeyboardEvent} event
+ */
+function moveAmong(event) {
+  const cards = [...parts.list.querySelectorAll("button")];
+  const at = cards.indexOf(/** @type {HTMLButtonElement} */ (document.activeElement));
+  /** @type {Record<string, number>} */
+  const places = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: cards.length - 1 };
+  const to = cards[places[event.key]];
+  if (!to) return;
+  event.preventDefault();
+  to.focus();
+}
+
+/**
+ * Go back to a run of this visit.
+ * @param {string} key
+ */
+export function resumeRun(key) {
+  trigger("resume", { pick: begin("Reading…"), key });
 }
 
 /** Resolves once the newest choice has been answered. */

@@ -1,13 +1,14 @@
 /* The server's side, as the page knows it: what it runs, and how its files are fetched. */
 
-/** @import { EngineFacts, LayerSource } from "../../viz/static/types.js" */
+/** @import { DetailSource, EngineFacts } from "../../viz/static/types.js" */
 /** @import { CalibrationPoint } from "./types.js" */
 
 /**
  * What the server said of itself when the page was opened, the engine also since.
- * @type {{ engine: EngineFacts | null, calibration: CalibrationPoint[], presets: string[] }}
+ * @type {{ engine: EngineFacts | null, calibration: CalibrationPoint[], opening: CalibrationPoint | null,
+ *   presets: string[] }}
  */
-export const server = { engine: null, calibration: [], presets: [] };
+export const server = { engine: null, calibration: [], opening: null, presets: [] };
 
 /** Whether the server has no model, only recorded runs. */
 export function replays() {
@@ -60,10 +61,29 @@ async function answered(path, lost, options) {
 }
 
 /**
- * A large run's layers are fetched when the viewer looks at them.
- * @param {string} key
- * @returns {LayerSource}
+ * A JSON file of the server's own; throws its sentence.
+ * @param {string} path
+ * @returns {Promise<any>}
  */
-export function layersOf(key) {
-  return async (layer) => (await fetched(key, "layer.json", { layer })).json();
+export async function answeredJson(path) {
+  return (await answered(path, "The server did not answer; check the connection and open the tab again.")).json();
+}
+
+/**
+ * What a run dropped of a dense one's attention.
+ * @param {string} key
+ * @param {string} dense
+ * @returns {DetailSource}
+ */
+export function droppedOf(key, dense) {
+  return async ({ name, of }) => (await fetched(key, name, { ...of, dense })).json();
+}
+
+/**
+ * What a large run's scene lacks is fetched when the viewer looks at it.
+ * @param {string} key
+ * @returns {DetailSource}
+ */
+export function detailsOf(key) {
+  return async ({ name, of }) => (await fetched(key, name, of)).json();
 }

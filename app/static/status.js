@@ -1,8 +1,8 @@
 /* What is said of a run: the page's alert, the strip of phases, the line under it. */
 
-import { find } from "../../viz/static/dom.js";
+import { el, find } from "../../viz/static/dom.js";
 
-/** @import { Phase } from "../../viz/static/types.js" */
+/** @import { Field, Phase } from "../../viz/static/types.js" */
 
 const PHASES = ["decode", "vision", "prefill", "generate"];
 /** @type {Partial<Record<string, string>>} */
@@ -25,11 +25,25 @@ export function write(id, text) {
 }
 
 /**
- * What went wrong, in the page's alert; empty: nothing.
+ * What went wrong, at the field that it is about or else at the answer; empty: nothing.
  * @param {string} [text]
+ * @param {Field | null} [field]
  */
-export function say(text = "") {
-  write("error", text);
+export function say(text = "", field) {
+  for (const place of document.querySelectorAll(".field-error")) {
+    const here = field ? place.getAttribute("data-field") === field : place.id === "error";
+    place.textContent = here ? text : "";
+  }
+}
+
+/**
+ * Sentences that are to be read with what stands above them; none: the place is hidden.
+ * @param {HTMLElement | null} place
+ * @param {string[]} [sentences]
+ */
+export function warn(place, sentences = []) {
+  place?.replaceChildren(...sentences.map((text) => el("li", { text })));
+  place?.toggleAttribute("hidden", !sentences.length);
 }
 
 /**
@@ -68,7 +82,10 @@ export function phaseLine(text) {
 export function phaseText(phase) {
   if (!phase) return "Starting";
   if (phase.name === "loading") return "Waiting for the model, which is still loading";
-  if (phase.name === "waiting") return `Waiting for ${phase.total} other question(s)`;
+  if (phase.name === "waiting") {
+    const wait = phase.secs ? `, about ${Math.ceil(phase.secs)} s` : "";
+    return `Waiting for ${phase.total} other question(s)${wait}`;
+  }
   const of = phase.total ? ` ${UNITS[phase.name]} ${phase.done} of ${phase.total}` : "";
   return `${NAMES[phase.name] ?? phase.name}${of}`;
 }

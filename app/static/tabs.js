@@ -4,7 +4,7 @@ import { el } from "../../viz/static/dom.js";
 
 /** @type {{ title: string, figures: string[] }[]} */
 export const TABS = [
-  { title: "Layers and cubes", figures: ["selection_maps", "selection_map"] },
+  { title: "Layers and cubes", figures: ["selection_maps", "selection_map", "heads_by_layer"] },
   { title: "FFN tokens", figures: ["ffn_masks", "ffn_inertia"] },
   { title: "Entropy", figures: ["entropy_by_layer", "effective_cubes", "entropy_over_time"] },
   { title: "Layer statistics", figures: ["layer_statistics", "layer_density"] },
@@ -12,11 +12,25 @@ export const TABS = [
   { title: "FLOPs and time", figures: ["flops"] },
   { title: "Compare", figures: [] },
   { title: "Ablate", figures: [] },
+  { title: "History", figures: [] },
   { title: "Data", figures: [] },
+  { title: "Paper and results", figures: [] },
+  { title: "A real answer", figures: [] },
   { title: "How it works", figures: [] },
+  { title: "About this server", figures: [] },
 ];
+const NO_RUN = "Drawn here once there is a run.";
+const UNSEEN = "Drawn as soon as it is in sight.";
 const WIDE = new Set([
-  ...["selection_maps", "selection_map", "ffn_masks", "layer_statistics", "layer_density", "concentration"],
+  ...[
+    "selection_maps",
+    "selection_map",
+    "heads_by_layer",
+    "ffn_masks",
+    "layer_statistics",
+    "layer_density",
+    "concentration",
+  ],
   ...["ffn_inertia", "flops"],
 ]);
 
@@ -47,6 +61,7 @@ export class Tabs {
     return el("button", {
       type: "button",
       role: "tab",
+      "data-title": title,
       ...controls,
       text: title,
       on: { click: () => this.select(index) },
@@ -56,6 +71,15 @@ export class Tabs {
   /** @param {string} title */
   bodyOf(title) {
     return this.bodies[TABS.findIndex((tab) => tab.title === title)];
+  }
+
+  /**
+   * Say in the empty places of figures what they wait for.
+   * @param {boolean} hasRun
+   */
+  sayWaiting(hasRun) {
+    const places = this.bodies.flatMap((body) => [...body.querySelectorAll(".plot")]);
+    places.forEach((place) => place.setAttribute("data-waiting", hasRun ? UNSEEN : NO_RUN));
   }
 
   /** @param {number} index */
@@ -94,7 +118,14 @@ export class Tabs {
  */
 function bodyOf(figures, index, words) {
   const about = { id: `panel-${index}`, "aria-labelledby": `tab-${index}`, tabindex: 0 };
-  const plots = figures.map((name) => el("div", { class: WIDE.has(name) ? "plot wide" : "plot", "data-figure": name }));
+  const plots = figures.map((name) =>
+    el(
+      "figure",
+      { class: WIDE.has(name) ? "plot-box wide" : "plot-box" },
+      el("div", { class: "plot", "data-figure": name, "data-waiting": NO_RUN }),
+      el("figcaption"),
+    ),
+  );
   const meant = figures.filter((name) => words[name]).map((name) => meanings(words[name]));
   return el("div", { role: "tabpanel", ...about }, ...plots, ...meant);
 }

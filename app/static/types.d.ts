@@ -10,6 +10,7 @@ import type {
   RunMessage,
   Summary,
 } from "../../viz/static/types.js";
+import type { Viewer } from "../../viz/static/viewer.js";
 
 /** What Gradio gives the script of a `gr.HTML`, beside its element. */
 export interface Mounted<Props> {
@@ -25,6 +26,15 @@ export interface CalibrationPoint {
   budget: number;
   attn_top_p: number;
   ffn_top_p: number;
+  text_top_p?: number;
+}
+
+/** viz/data/budget.py: a prefill's cost at `steps[i]` and `steps[j]` is `fixed + attention[i] + ffn[j]`. */
+export interface CostCurves {
+  steps: number[];
+  fixed: number;
+  attention: number[];
+  ffn: number[];
 }
 
 /** app/page/ui.py: `_header`. */
@@ -35,7 +45,10 @@ export interface HeaderProps {
   /** Names of the question and the settings, in the order of the controls. */
   link_names: string[];
   sample_name: string;
+  clip_name: string;
   calibration: CalibrationPoint[];
+  /** Where the dials open; null without a budget dial. */
+  opening: CalibrationPoint | null;
   presets: string[];
 }
 
@@ -67,7 +80,15 @@ export interface OutcomeProps {
 export interface FiguresProps {
   value: BesideMessage | null;
   plotly_url: string;
+  /** Where the code of this page lies; empty: with whoever runs it. */
+  code_url: string;
+  /** Other studios that may be asked. */
+  remotes: string[];
+  /** Where this Space is duplicated; empty: it is none. */
+  space_url: string;
   rivals: Record<string, string>;
+  /** What the server allows, by the names of `/healthz`. */
+  limits: Record<string, number>;
   /** Of a figure, the words in it and what they mean. */
   words: Record<string, Record<string, string>>;
 }
@@ -85,9 +106,23 @@ export interface Signals {
   result: Result | null;
   video: CardMessage & PickMessage;
   preview: Preview;
+  /** A recorded run was opened, without a video. */
+  opened: FinishedMessage;
   questions: CardMessage & PickMessage;
   beside: BesideMessage;
   theme: boolean;
+  /** The page is in another language now. */
+  language: string;
+  /** The name of the open tab. */
+  tab: string;
+  /** The ticket of a run that begins. */
+  asked: string;
+  /** Whether the server answers. */
+  connected: boolean;
+  /** A lost upload was sent again: its question is to be asked. */
+  resent: null;
+  /** The viewer is on the page. */
+  viewer: Viewer;
 }
 
 /** A finished run as it is drawn. */
@@ -101,12 +136,15 @@ export interface Figure {
 
 /** plotly.js's own place of a figure. */
 export interface PlotElement extends HTMLElement {
+  data?: any;
+  layout: any;
   on: (event: string, listener: (event: { points: any[] }) => void) => void;
   removeAllListeners: (event: string) => void;
 }
 
 export interface Plotly {
   react: (place: HTMLElement, data: any[], layout: any, config: object) => Promise<void>;
+  relayout: (place: HTMLElement, change: object) => Promise<void>;
   purge: (place: HTMLElement) => void;
   toImage: (
     place: HTMLElement,

@@ -5,8 +5,8 @@ import { address } from "./server.js";
 /**
  * Send a file as Gradio takes it.
  * @param {File} file
- * @param {{ progress: (share: number) => void, arrived: (path: string) => void, lost: () => void }} on `path` is where
- *   the server has put it
+ * @param {{ progress: (share: number) => void, arrived: (path: string) => void, refused: (why: string) => void,
+ *   lost: () => void }} on `path` is where the server has put it
  */
 export function send(file, on) {
   const request = new XMLHttpRequest();
@@ -19,6 +19,7 @@ export function send(file, on) {
   request.addEventListener("error", on.lost);
   request.addEventListener("load", () => {
     if (request.status === 200) on.arrived(JSON.parse(request.responseText)[0]);
+    else if (request.getResponseHeader("content-type")?.startsWith("text/plain")) on.refused(request.responseText);
     else on.lost();
   });
   request.send(form);

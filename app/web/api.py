@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import gradio as gr
 from gradio import FileData
 
 from adaspark.errors import UserError
-from adaspark.method.config import one_number
-from app.service.queue import sentence
+from adaspark.method.config import one_number, own_text_top_p
 from app.service.results import Finished
 from app.service.service import Service
-from app.service.sessions import Asked, Video
-from app.service.settings import Settings, checked_question
+from app.service.sessions import KEEP, Asked, Keep, Video
+from app.service.settings import Settings, checked_forced, checked_question
+from app.web.answers import GONE, returned
 from app.web.exports import Exports
-
-Returned = TypeVar("Returned")
-GONE = "No result has this key, or it is no longer on the server; ask again."
+from app.web.mcp import add_tools
 
 
-def add_endpoints(service: Service, exports: Exports, uploads_folder: Path) -> None:
+def add_endpoints(
+    service: Service, exports: Exports, uploads_folder: Path, *, mcp: bool = False
+) -> None:
     """Add `/ask`, `/inspect` and `/trace` to the gr.Blocks under construction.
 
-    `uploads_folder` is where Gradio puts what a client sends.
+    `uploads_folder` is where Gradio puts what a client sends. With `mcp` there are also the tools
+    of `app.web.mcp`; `/trace`, whose answer is a file, is then not listed among them.
     """
     default = service.engine.default_config
     folder = uploads_folder.resolve()
 
     def ask(
+        request: gr.Request,
         video: FileData,
         question: str,
         attn_top_p: float = one_number(default.attn_top_p),
@@ -41,11 +44,22 @@ def add_endpoints(service: Service, exports: Exports, uploads_folder: Path) -> N
         max_new_tokens: int = 32,
         max_pixels: int = 0,
         max_video_tokens: int = 0,
+        text_top_p: float | None = own_text_top_p(default),
+        keep: str = "nothing",
+        ffn_importance: str = default.ffn_importance,
+        forced: dict[str, bool] | None = None,
     ) -> tuple[str, dict[str, Any], FileData]:
         """Ask a question about a video.
 
         `cube` is (time, height, width) in merged tokens; `max_pixels` is of one frame as it is
         shown. `fps`, `max_frames`, `max_pixels`, `max_video_tokens` of 0 are the model's own.
+        `text_top_p` is for question and answer; null: as `attn_top_p`. `ffn_importance` says whose
+        norm ranks the FFN's tokens: residual (the paper), or input, after the RMSNorm.
+        `forced` are cubes that every query of every layer reads (true) or none does (false), by
+        their numbers, counted from 0 in order of time, height and width: {"3": false}.
+        `keep` is for this session's next question about the same video with the same settings:
+        "video" need not be read again (`cached_tokens` then says how many tokens were not), with
+        "conversation" the questions asked so and their answers stay in the context too.
         Returns the answer; a summary: densities, FLOPs, seconds, layers, and `key`, by which
         `/trace` finds the run; and the trace, an NPZ file.
         """
@@ -53,15 +67,21 @@ def add_endpoints(service: Service, exports: Exports, uploads_folder: Path) -> N
         def work() -> tuple[str, dict[str, Any], FileData]:
             t, h, w = _sides(cube)
             shown = (fps, max_frames, max_new_tokens, max_pixels, max_video_tokens)
-            options = Settings(attn_top_p, ffn_top_p, t, h, w, *shown).options()
-            asked = Asked(_video(service, video, folder), checked_question(question))
-            finished = service.answer(asked, options)
+            own = (text_top_p, ffn_importance)
+            settings = Settings(attn_top_p, ffn_top_p, t, h, w, *shown, *own)
+            options = settings.options(service.limits)
+            options = replace(options, forced=checked_forced(forced))
+            asked_for = checked_question(question, service.limits)
+            asked = Asked(_video(service, request, video, folder), asked_for)
+            kept = _keep(request, keep)
+            finished = service.answer(str(request.session_hash), asked, options, keep=kept)
             summary = {**finished.result.summary(), "key": finished.key}
             return finished.result.answer, summary, _file(exports, finished)
 
-        return _returned(work)
+        return returned(work)
 
     def inspect(
+        request: gr.Request,
         video: FileData,
         fps: float = 0,
         max_frames: int = 0,
@@ -71,11 +91,13 @@ def add_endpoints(service: Service, exports: Exports, uploads_folder: Path) -> N
         """Check a video without running the model, and say what a run would cost.
 
         Returns `facts` (a sentence), `duration_secs`, `video_tokens`, `seconds` on this machine
-        (null before anything was measured), and `too_long` (null, or the most frames that fit).
+        (null before anything was measured), `too_long` (null, or the most frames that fit), and
+        `warnings` (sentences: that the model is shown more frames than it was trained on).
         """
         shown = (fps, max_frames, 1, max_pixels, max_video_tokens)
         settings = Settings(0, 0, 1, 1, 1, *shown)
-        facts = _returned(lambda: service.videos.facts(_video(service, video, folder), settings))
+        sent = returned(lambda: _video(service, request, video, folder))
+        facts = returned(lambda: service.videos.facts(sent, settings))
         return dict(facts)
 
     def trace(key: str) -> FileData:
@@ -87,19 +109,36 @@ def add_endpoints(service: Service, exports: Exports, uploads_folder: Path) -> N
                 raise UserError(GONE)
             return _file(exports, finished)
 
-        return _returned(work)
+        return returned(work)
 
-    gr.api(ask, api_name="ask", concurrency_limit=16, concurrency_id="run")
+    gr.api(ask, api_name="ask", concurrency_limit=None)
     gr.api(inspect, api_name="inspect", concurrency_limit=4)
-    gr.api(trace, api_name="trace", concurrency_limit=4)
+    listed: Any = "undocumented" if mcp else "public"
+    gr.api(trace, api_name="trace", concurrency_limit=4, api_visibility=listed)
+    if mcp:
+        add_tools(service, lambda request, sent: _video(service, request, sent, folder))
 
 
-def _video(service: Service, sent: Any, folder: Path) -> Video:
-    """The playable copy of a file that a client has sent. Raises UserError."""
+def _video(service: Service, request: gr.Request, sent: Any, folder: Path) -> Video:
+    """The playable copy of a file that a client has sent, which is the client's. Raises
+    UserError.
+    """
     path = Path(str(sent.get("path"))).resolve() if isinstance(sent, dict) else folder
-    if not path.is_relative_to(folder) or not path.is_file():
+    if not path.is_relative_to(folder) or not service.videos.is_known(path):
         raise UserError("The video did not arrive: send a file, not an address.")
-    return service.videos.prepare(path, str(sent.get("orig_name") or path.name))
+    video = service.videos.prepare(path, str(sent.get("orig_name") or path.name))
+    service.belongings.own(str(request.session_hash), video=video.path)
+    return video
+
+
+def _keep(request: gr.Request, keep: Any) -> Keep:
+    """What a client wants to be kept for it. Raises UserError: for one without a session too."""
+    if keep not in KEEP:
+        raise UserError(f"keep must be one of {', '.join(KEEP)}, got {keep!r}.")
+    if keep != "nothing" and not request.session_hash:
+        raise UserError("To keep anything a client needs a session: send a session_hash.")
+    found: Keep = keep
+    return found
 
 
 def _sides(cube: Any) -> Sequence[Any]:
@@ -110,11 +149,3 @@ def _sides(cube: Any) -> Sequence[Any]:
 
 def _file(exports: Exports, finished: Finished) -> FileData:
     return FileData(path=str(exports.trace(finished)))
-
-
-def _returned(work: Callable[[], Returned]) -> Returned:
-    """What `work` returns; what it raises as one sentence for the client."""
-    try:
-        return work()
-    except Exception as error:
-        raise gr.Error(sentence(error), print_exception=False) from error

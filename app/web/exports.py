@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
 from adaspark.errors import UserError
 from adaspark.files import write_whole
 from app.media.disk_store import ProxyStore
+from app.media.reader.pool import Readers
 from app.media.uploads import playable
 from app.service.results import Finished
 from app.service.run_labels import labels
+from app.web.films import FilmOrder
 from viz.report.page import report
-from viz.video import difference, overlay
+from viz.video import difference
 
 KEPT_BYTES = 512 * 2**20
+BUSY = "Other visitors' films are being drawn; try again in a minute."
+_PATIENCE_SECS = 30.0
 
 
 class Exports:
-    """Files of finished runs in `folder`, which never holds more than KEPT_BYTES of them."""
+    """Files of finished runs in `folder`, which never holds more than KEPT_BYTES of them.
 
-    def __init__(self, folder: Path) -> None:
+    Videos are drawn in readers, for they are decoded for that.
+    """
+
+    def __init__(self, folder: Path, readers: Readers) -> None:
         self._files = ProxyStore(folder, KEPT_BYTES)
+        self._readers = readers
         self._drawing = threading.Lock()  # one at a time: drawing a video keeps a core busy
 
     def trace(self, finished: Finished) -> Path:
@@ -40,23 +49,18 @@ class Exports:
 
         return self._made(f"{finished.key}.html", write)
 
-    def video(self, finished: Finished, *, layer: int, kind: str, mode: str) -> Path:
-        """The run's video with one layer's selection burned in, as MP4.
+    def film(self, finished: Finished, order: FilmOrder) -> Path:
+        """The run's video with a selection burned in and a caption, as MP4 or GIF.
 
         Raises UserError if the run has no such layer, kind of query or overlay, or no cubes.
         """
         _check_picture(finished)
-        view, source = finished.view, finished.video.path
-        layers, kinds = range(len(view.trace.computed_pairs)), view.kinds
-        if layer not in layers or kind not in kinds or mode not in get_args(overlay.Mode):
-            raise UserError(f"This run has no {mode} of {kind} in layer {layer} to draw.")
+        order.check(finished.view)
 
         def write(path: Path) -> None:
-            with self._drawing:
-                chosen: Any = {"kind": kind, "mode": mode}  # checked above
-                overlay.write_mp4(view, source, path, layer=layer, **chosen)
+            self._draw(path, [finished], order=asdict(order))
 
-        return self._made(f"{finished.key}-{layer}-{kind}-{mode}.mp4", write)
+        return self._made(f"{finished.key}-{order.name}.{order.format}", write)
 
     def difference(
         self, one: Finished, other: Finished, *, layer: int, kind: str, compared: str
@@ -69,18 +73,31 @@ class Exports:
         a, b = one.view, other.view
         if one.video.path != other.video.path or not difference.comparable(a, b):
             raise UserError("These two runs have no slices in common to draw their difference on.")
-        chosen: Any = {"kind": kind, "compared": compared}
+        chosen = {"kind": kind, "compared": compared, "labels": labels(one, other)}
         layers, known = range(len(a.trace.computed_pairs)), get_args(difference.Compared)
         if layer not in layers or kind not in a.kinds or compared not in known:
             raise UserError(f"These runs have no {compared} of {kind} in layer {layer} to draw.")
 
         def write(path: Path) -> None:
-            with self._drawing:
-                difference.write_difference(
-                    a, b, one.video.path, path, layer=layer, labels=labels(one, other), **chosen
-                )
+            self._draw(path, [one, other], layer=layer, **chosen)
 
         return self._made(f"{one.key}-{other.key}-{layer}-{kind}-{compared}.mp4", write)
+
+    def remove(self, key: str) -> None:
+        """Remove all that was made of a run."""
+        for path in self._files.folder.glob(f"*{key}*"):
+            self._files.drop(path)
+
+    def _draw(self, out: Path, runs: Sequence[Finished], **chosen: Any) -> None:
+        traces = [str(self.trace(run)) for run in runs]
+        if not self._drawing.acquire(timeout=_PATIENCE_SECS):
+            raise UserError(BUSY)
+        try:
+            with self._readers.reader() as reader:
+                reader.begin("draw", runs[0].video.path, out=str(out), traces=traces, chosen=chosen)
+                reader.receive(is_patient=True)
+        finally:
+            self._drawing.release()
 
     def _made(self, name: str, write: Callable[[Path], object]) -> Path:
         path = self._files.folder / name
@@ -95,6 +112,8 @@ def _check_picture(finished: Finished) -> None:
         raise UserError(
             "A run on pruned tokens has no cubes to draw: they are a row. Its trace has them all."
         )
+    if not finished.url:
+        raise UserError("This run was opened from a file, without its video to draw on.")
 
 
 def download_name(finished: Finished, suffix: str) -> str:

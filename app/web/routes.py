@@ -1,11 +1,12 @@
-"""Addresses beside the page: a finished run's files, `studio/KEY/NAME`, another copy of a video
-that a browser cannot show, and `/healthz`.
+"""Addresses beside the page: a finished run's files, `studio/KEY/NAME`, the videos that are shown,
+and another copy of one that a browser cannot show.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 from collections.abc import AsyncIterator, Callable, Container
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,17 @@ from adaspark.errors import UserError
 from adaspark.trace.summary import finite_or_none
 from app.media.copies import Copies
 from app.media.uploads import GROWING
-from app.service.deferred_engine import DeferredEngine
+from app.service.live_runs import LiveRuns
+from app.service.messages import RunMessage
 from app.service.queue import sentence
 from app.service.results import Finished, Results
 from app.web.exports import Exports, download_name
+from app.web.films import film_order
+from viz.data.dropped import dropped_table
+from viz.data.importance import importance_table
 from viz.data.layer_detail import layer_detail
+from viz.data.queries import Looked, Query, cube_table, query_preview, query_table
+from viz.data.thresholds import cost_curves
 from viz.figures import figures
 from viz.palette import Theme
 
@@ -42,14 +49,44 @@ Serve = Callable[[Finished, Request], Response]
 def routes(results: Results, exports: Exports) -> list[Route]:
     """The routes. Their handlers are plain functions, which the server runs in threads."""
 
+    def other_run(request: Request, name: str) -> Finished:
+        """The run that the address names beside its own. Raises UserError."""
+        other = results.get(request.query_params.get(name, ""))
+        if other is None:
+            raise UserError(GONE)
+        return other
+
     def scene(finished: Finished, request: Request) -> Response:
         return Response(finished.scene_json, media_type="application/json", headers=_UNCHANGING)
 
     def layer(finished: Finished, request: Request) -> Response:
-        at = _layer(request)
-        if at not in range(len(finished.result.trace.computed_pairs)):
-            raise UserError(f"This run has no layer {at}.")
+        at = _below(request, "layer", len(finished.result.trace.computed_pairs))
         return JSONResponse(layer_detail(finished.view, at), headers=_UNCHANGING)
+
+    def query(finished: Finished, request: Request) -> Response:
+        asked = _query(finished, request)
+        return JSONResponse(query_table(finished.view, asked), headers=_UNCHANGING)
+
+    def preview(finished: Finished, request: Request) -> Response:
+        layer = _below(request, "layer", len(finished.result.trace.computed_pairs))
+        made = query_preview(finished.view, layer, _query(finished, request))
+        return JSONResponse(made, headers=_UNCHANGING)
+
+    def cube(finished: Finished, request: Request) -> Response:
+        at = _below(request, "cube", len(finished.result.trace.bounds))
+        return JSONResponse(cube_table(finished.view, at), headers=_UNCHANGING)
+
+    def importance(finished: Finished, request: Request) -> Response:
+        layer = _below(request, "layer", len(finished.result.trace.computed_pairs))
+        return JSONResponse(importance_table(finished.view.trace, layer), headers=_UNCHANGING)
+
+    def dropped(finished: Finished, request: Request) -> Response:
+        dense = other_run(request, "dense")
+        looked = Looked(finished.view, query=_query(finished, request))
+        return JSONResponse(dropped_table(looked, dense.result.trace), headers=_UNCHANGING)
+
+    def budget(finished: Finished, request: Request) -> Response:
+        return JSONResponse(cost_curves(finished.view), headers=_UNCHANGING)
 
     def trace(finished: Finished, request: Request) -> Response:
         return _download(exports.trace(finished), finished)
@@ -58,16 +95,12 @@ def routes(results: Results, exports: Exports) -> list[Route]:
         return _download(exports.report(finished), finished)
 
     def video(finished: Finished, request: Request) -> Response:
-        given, layer = request.query_params, _layer(request)
-        kind, mode = given.get("kind", "question"), given.get("mode", "spotlight")
-        path = exports.video(finished, layer=layer, kind=kind, mode=mode)
-        return _download(path, finished, f"-layer-{layer}")
+        order = film_order(request.query_params, _layer(request))
+        return _download(exports.film(finished, order), finished, f"-layer-{order.layer}")
 
     def difference(finished: Finished, request: Request) -> Response:
         given, layer = request.query_params, _layer(request)
-        other = results.get(given.get("other", ""))
-        if other is None:
-            raise UserError(GONE)
+        other = other_run(request, "other")
         kind, compared = given.get("kind", "question"), given.get("compared", "cubes")
         path = exports.difference(finished, other, layer=layer, kind=kind, compared=compared)
         return _download(path, finished, f"-difference-layer-{layer}")
@@ -75,7 +108,8 @@ def routes(results: Results, exports: Exports) -> list[Route]:
     def figure(finished: Finished, request: Request) -> Response:
         theme: Theme = "dark" if request.query_params.get("theme") == "dark" else "light"
         view, name = finished.view, _name(request, figures.FIGURES)
-        drawn = figures.draw(name, view, layer=_layer(request), theme=theme)
+        asked = _looked(finished, request)
+        drawn = figures.draw(name, view, layer=_layer(request), query=asked, theme=theme)
         return Response(drawn.to_json(), media_type="application/json", headers=_UNCHANGING)
 
     def table(finished: Finished, request: Request) -> Response:
@@ -88,6 +122,12 @@ def routes(results: Results, exports: Exports) -> list[Route]:
     files = {
         "scene.json": scene,
         "layer.json": layer,
+        "query.json": query,
+        "preview.json": preview,
+        "cube.json": cube,
+        "importance.json": importance,
+        "dropped.json": dropped,
+        "budget.json": budget,
         "figure.json": figure,
         "table.json": table,
         "table.csv": table_csv,
@@ -97,17 +137,6 @@ def routes(results: Results, exports: Exports) -> list[Route]:
         "difference.mp4": difference,
     }
     return [Route(f"/studio/{{key}}/{name}", _of(results, serve)) for name, serve in files.items()]
-
-
-def health(engine: DeferredEngine) -> Route:
-    """`/healthz`: that the server answers, and what is known of its model."""
-
-    def answer(request: Request) -> Response:
-        return JSONResponse(
-            {"status": "ok", **engine.facts()}, headers={"Cache-Control": "no-store"}
-        )
-
-    return Route("/healthz", answer)
 
 
 def safe_copy(copies: Copies) -> Route:
@@ -134,6 +163,31 @@ def growing(copies: Copies) -> Route:
         return FileResponse(path, media_type="video/mp4")
 
     return Route("/studio/growing/{name}", answer)
+
+
+def alive() -> Route:
+    """`studio/alive`: which start of the server answers; the page asks it once a second."""
+    start = {"start": secrets.token_hex(8)}
+
+    async def answer(request: Request) -> Response:
+        return JSONResponse(start, headers={"Cache-Control": "no-store"})
+
+    return Route("/studio/alive", answer)
+
+
+def live_run(live_runs: LiveRuns[RunMessage]) -> Route:
+    """`studio/runs/TICKET`: the newest state of a run, for a page that could not hear it."""
+
+    def answer(request: Request) -> Response:
+        run = live_runs.get(request.path_params["ticket"])
+        if run is None:
+            return JSONResponse({"state": "unknown"}, headers={"Cache-Control": "no-store"})
+        message, is_over = run.newest()
+        ended = is_over and (message is None or message["state"] == "running")
+        state = {"state": "superseded"} if ended else (message or {"state": "running"})
+        return JSONResponse(state, headers={"Cache-Control": "no-store"})
+
+    return Route("/studio/runs/{ticket}", answer)
 
 
 async def _as_it_grows(path: Path) -> AsyncIterator[bytes]:
@@ -166,7 +220,9 @@ def _of(results: Results, serve: Serve) -> Callable[[Request], Response]:
 
 def _rows(finished: Finished, request: Request) -> list[dict[str, Any]]:
     name = _name(request, figures.FIGURES)
-    rows: list[dict[str, Any]] = figures.table(name, finished.view, layer=_layer(request))
+    rows: list[dict[str, Any]] = figures.table(
+        name, finished.view, layer=_layer(request), query=_looked(finished, request)
+    )
     return [
         {key: finite_or_none(v) if isinstance(v, float) else v for key, v in row.items()}
         for row in rows
@@ -180,8 +236,47 @@ def _name(request: Request, known: Container[str]) -> str:
     return name
 
 
+def _query(finished: Finished, request: Request) -> Query:
+    """Whose choices are asked for: `kind`, `row` or `cube`, and `head` if it is one. Raises
+    UserError.
+    """
+    words, heads = finished.result.trace.word_kept.shape[1:3]
+    given = request.query_params
+    head = _below(request, "head", heads) if "head" in given else None
+    if "row" in given:
+        return Query(row=_below(request, "row", words), head=head)
+    if "cube" in given:
+        cube = _below(request, "cube", len(finished.result.trace.bounds))
+        if cube not in finished.result.trace.query_cubes:
+            raise UserError(f"What cube {cube} itself reads was not recorded.")
+        return Query(cube=cube)
+    kind = given.get("kind", "")
+    if kind not in finished.view.kinds or (kind == "video" and head is not None):
+        raise UserError(f"This run has no record of {kind or 'that'} by head to draw.")
+    return Query(kind=kind, head=head)
+
+
+def _looked(finished: Finished, request: Request) -> Query | None:
+    """The query that figures follow; None: the question's."""
+    is_named = not {"kind", "row", "cube"}.isdisjoint(request.query_params)
+    return _query(finished, request) if is_named else None
+
+
+def _below(request: Request, name: str, end: int) -> int:
+    """A whole number below `end` that the address gives. Raises UserError."""
+    number = _number(request, name)
+    if number >= end:
+        raise UserError(f"This run has no {name} {number}.")
+    return number
+
+
 def _layer(request: Request) -> int:
-    given = request.query_params.get("layer", "0")
+    return _number(request, "layer")
+
+
+def _number(request: Request, name: str) -> int:
+    """A whole number that the address gives; 0 where it gives none."""
+    given = request.query_params.get(name, "0")
     return int(given) if given.isascii() and given.isdigit() else 0
 
 

@@ -18,17 +18,20 @@ from paths import ASSETS, ROOT
 
 from adaspark.errors import UserError
 from adaspark.method.config import AdaSparkConfig
-from adaspark.model.request import Options, Phase, Result
+from adaspark.method.rules import IMPORTANCES
+from adaspark.model.events import Phase, Result
+from adaspark.model.request import Options
 from adaspark.trace.meta import Pruned
 from app.media.uploads import _rounded
 from app.page.calibration import read_calibration
+from app.page.controls import IMPORTANCE_NAMES
 from app.service.deferred_engine import NO_MODEL, DeferredEngine, default_config
 from app.service.permalinks import SETTINGS, read_permalink
 from app.service.sessions import BRIEF_WORDS, Asked, Video
 from app.service.time_estimates import TimeEstimates
 from app.web.limits import SWITCHES, ServerLimits, limits_from
 
-VALUES = (0.9, 0.7, 2, 2, 2, 0, 0, 32, 0, 0)
+VALUES = (0.9, 0.7, 2, 2, 2, 0, 0, 32, 0, 0, 0.9, "residual")
 CONFIG = AdaSparkConfig(cube=(2, 2, 2))
 
 
@@ -130,11 +133,12 @@ from adaspark.method.config import AdaSparkConfig
 from app.web.server import Studio
 
 engine = FakeEngine()
-engine.default_config = AdaSparkConfig((2, 2, 2), (0.9, 0.7, 0.3), 0.123)
+engine.default_config = AdaSparkConfig((2, 2, 2), (0.9, 0.7, 0.3), 0.123, ffn_importance="input")
 with Studio(loading(engine, started=False), []) as studio:
     page = studio._page
     parts = [part["props"] for part in page.get_config_file()["components"]]
-    found = {part["label"]: part for part in parts if str(part.get("label")).startswith("Top-p")}
+    labels = ("Top-p", "FFN")
+    found = {part["label"]: part for part in parts if str(part.get("label")).startswith(labels)}
     for parameter in page.get_api_info()["named_endpoints"]["/ask"]["parameters"]:
         found[parameter["parameter_name"]] = parameter["parameter_default"]
     print(json.dumps(found, default=str))
@@ -150,6 +154,8 @@ def test_a_page_starts_at_the_mean_of_thresholds_by_layer() -> None:
     assert attn["value"] == found["attn_top_p"] == 0.63
     assert ffn["value"] == found["ffn_top_p"] == 0.123
     assert "the model's own differ by layer" in attn["info"] and "differ" not in ffn["info"]
+    assert found["Top-p of the question"]["value"] == 0.63 and found["text_top_p"] is None
+    assert found["FFN importance"]["value"] == found["ffn_importance"] == "input"
 
 
 def observed(seconds: dict[str, float]) -> Result:
@@ -221,13 +227,36 @@ def test_a_moved_dial_writes_no_more_words_than_are_in_view(said: int | None, mo
         st.integers(0, 100),
         st.integers(1, 512),
         *(st.integers(0, 10**6),) * 2,
+        st.integers(0, 100).map(lambda p: p / 100),
+        st.sampled_from(IMPORTANCES),
     )
 )
-def test_settings_survive_their_permalink(values: tuple[float, ...]) -> None:
+def test_settings_survive_their_permalink(values: tuple[float | str, ...]) -> None:
     query = dict(zip(SETTINGS, map(str, values), strict=True)) | {"sample": "one", "q": " why? "}
     permalink = read_permalink(query, VALUES, {"one"})
     assert permalink.values == values and permalink.is_given
     assert (permalink.sample, permalink.question) == ("one", "why?")
+
+
+def test_a_link_with_one_p_for_all_attention_means_text_too() -> None:
+    shared = read_permalink({"attn": "0.4"}, VALUES, ())
+    assert (shared.settings.attn_top_p, shared.settings.text_top_p) == (0.4, 0.4)
+    assert shared.settings.options().config.text_top_p is None
+    own = read_permalink({"attn": "0.4"}, (*VALUES[:-2], 1.0, "residual"), ())
+    assert (own.settings.attn_top_p, own.settings.text_top_p) == (0.4, 1.0)
+    both = read_permalink({"attn": "0.4", "text": "0.8"}, VALUES, ())
+    assert both.settings.options().config.text_top_p == 0.8
+
+
+def test_a_link_says_how_importance_is_measured() -> None:
+    linked = read_permalink({"importance": "input"}, VALUES, ())
+    assert linked.is_given and linked.settings.options().config.ffn_importance == "input"
+    own = read_permalink({}, (*VALUES[:-1], "input"), ())
+    assert own.settings.options().config.ffn_importance == "input"
+
+
+def test_every_way_to_measure_importance_has_a_name_on_the_page() -> None:
+    assert tuple(IMPORTANCE_NAMES) == IMPORTANCES
 
 
 def test_a_page_without_a_link_opens_as_it_is() -> None:
@@ -241,6 +270,9 @@ def test_a_page_without_a_link_opens_as_it_is() -> None:
         ({"attn": "much"}, "not numbers"),
         ({"attn": "1.5"}, "Top-p attention must be"),
         ({"ffn": "nan"}, "Top-p FFN must be"),
+        ({"text": "-1"}, "Top-p of the question must be"),
+        ({"importance": "norm"}, "ffn_importance must be one of residual, input, got 'norm'"),
+        ({"importance": ""}, "ffn_importance must be one of residual, input, got ''"),
         ({"cube_t": "0"}, "A cube is three whole numbers"),
         ({"words": "0"}, "Words at most"),
         ({"q": "  "}, "question is blank"),
@@ -263,6 +295,14 @@ def test_a_calibration_is_sorted_of_distinct_budgets_and_ends_dense(tmp_path: Pa
     found = read_calibration(tmp_path)
     assert found is not None and found.cube == (1, 2, 3)
     assert list(found.points) == points(0.3, 0.6, 0.9, 1)
+
+
+def test_a_point_of_a_calibration_may_have_a_threshold_for_text(tmp_path: Path) -> None:
+    own = {**points(0.3)[0], "text_top_p": 1.0}
+    told = {"points": [own, {**points(0.6)[0], "text_top_p": None}], "cube": [2, 2, 2]}
+    (tmp_path / "calibration.json").write_text(json.dumps(told))
+    found = read_calibration(tmp_path)
+    assert found is not None and list(found.points) == [own, *points(0.6, 1)]
 
 
 @pytest.mark.parametrize(

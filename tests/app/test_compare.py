@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from app.service.messages import BesideMessage
 from app.service.results import Finished
 from app.service.service import Service
 from app.service.settings import Settings
-from app.service.side_by_side import GONE, marked
+from app.service.side_by_side import GONE, marked, sides
 
 DIALS = Settings(0.9, 0.7, 2, 2, 2, 0, 8)
 OTHER = Settings(0.4, 0.7, 4, 2, 2, 0, 8)
@@ -39,7 +40,7 @@ def service(engine: FakeEngine, tmp_path: Path) -> Iterator[Service]:
     write_clip(tmp_path / "clip.mp4")
     (tmp_path / "clip.json").write_text(json.dumps({"items": [{"question": "why?"}]}))
     built = Service(loading(engine), tmp_path / "proxies", samples=read_samples(tmp_path))
-    built.choose_sample(VISITOR, "clip", DIALS)
+    built.openings.choose_sample(VISITOR, "clip", DIALS)
     yield built
     built.close()
 
@@ -92,6 +93,17 @@ def test_dense_is_not_charged_for_choosing(service: Service) -> None:
     key = asked(service).key
     sides = last(compare(service, VISITOR, key, "dense"))["sides"]
     assert [side["flops"] for side in sides] == [6.0, 9.0]
+
+
+def test_beside_a_dense_run_it_is_said_what_the_kept_cubes_hold(service: Service) -> None:
+    base = asked(service)
+    message = last(compare(service, VISITOR, base.key, "dense"))
+    shares = {each["kind"]: each for each in message["held"]}
+    assert shares.keys() == {"question", "answer"}
+    assert all(0 < each["share"] < 1 and each["measured"] for each in shares.values())
+    assert "held" not in last(compare(service, VISITOR, base.key, "uniform"))
+    dense = service.results.get(message["key"])
+    assert dense is not None and "held" not in compare_pinned(service, dense.key, base.key)
 
 
 def test_answers_are_marked_where_they_differ(service: Service) -> None:
@@ -169,7 +181,7 @@ def test_a_cube_is_forced_and_the_first_answer_scored(
     service: Service, engine: FakeEngine, on: bool
 ) -> None:
     base = asked(service)
-    message = last(ablate(service, VISITOR, base.key, 3, on))
+    message = last(ablate(service, VISITOR, base.key, [3], on))
     options = engine.asked[-1][2]
     assert options.forced == {3: on} and options.scored == base.result.answer_ids
     assert (options.config, options.max_frames) == (base.options.config, base.options.max_frames)
@@ -180,9 +192,24 @@ def test_a_cube_is_forced_and_the_first_answer_scored(
     ]
 
 
-@pytest.mark.parametrize("cube", [None, "3", True, 1.5])
+def test_a_region_of_cubes_is_forced_together(service: Service, engine: FakeEngine) -> None:
+    message = last(ablate(service, VISITOR, asked(service).key, [3, 0, 7], False))
+    assert engine.asked[-1][2].forced == {3: False, 0: False, 7: False}
+    assert [side["label"] for side in message["sides"]] == ["AdaSpark", "3 cubes off"]
+
+
+@pytest.mark.parametrize("cubes", [None, 3, [], ["3"], [True], [1.5], [0, None]])
 def test_without_a_cube_nothing_is_forced(
-    service: Service, engine: FakeEngine, cube: object
+    service: Service, engine: FakeEngine, cubes: object
 ) -> None:
-    message = last(ablate(service, VISITOR, asked(service).key, cube, True))
+    message = last(ablate(service, VISITOR, asked(service).key, cubes, True))
     assert "No cube is chosen" in message["error"] and len(engine.asked) == 1
+
+
+def test_seconds_are_compared_with_seconds_of_this_visit_alone(service: Service) -> None:
+    run = asked(service)
+    other = list(compare(service, VISITOR, run.key, "dense"))[-1]
+    assert [side["seconds"] for side in other["sides"]] == [0.1, 0.1]
+    recorded = replace(run, is_recorded=True)
+    assert [side["seconds"] for side in sides(recorded, run, ("a", "b"))] == [None, None]
+    assert [side["recorded"] for side in sides(recorded, run, ("a", "b"))] == [True, False]

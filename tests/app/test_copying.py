@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from adaspark.video.probe import scan
 from app.media import uploads
 from app.media.copies import Copies
 from app.media.disk_store import ProxyStore
+from app.media.reader.limits import ReaderLimits
+from app.media.reader.pool import Readers
+from app.media.reader.uploads import UploadReader
 from app.media.uploads import make_proxy, make_safe_copy, playable
 
 BT601 = {"color_primaries": 6, "color_trc": 6, "colorspace": 6, "color_range": 1}
@@ -151,8 +155,11 @@ def proxies(tmp_path: Path) -> ProxyStore:
 
 
 @pytest.fixture
-def copies(proxies: ProxyStore) -> Copies:
-    return Copies(proxies, lambda path: f"file={path}", DEFAULT_LIMITS)
+def copies(proxies: ProxyStore) -> Iterator[Copies]:
+    readers = Readers(ReaderLimits())
+    reader = UploadReader(readers, proxies.folder, DEFAULT_LIMITS)
+    yield Copies(proxies, lambda path: f"file={path}", reader)
+    readers.close()
 
 
 def test_a_safe_copy_is_found_by_the_address_that_failed(

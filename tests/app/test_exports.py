@@ -20,14 +20,17 @@ from starlette.testclient import TestClient
 
 from adaspark.errors import UserError
 from adaspark.method.config import AdaSparkConfig
-from adaspark.model.request import Options, Result
+from adaspark.model.events import Result
+from adaspark.model.request import Options
 from adaspark.trace.meta import Pruned
 from adaspark.trace.trace import Trace
+from app.media.reader.pool import Readers
 from app.service.results import Finished, Results
 from app.service.run_labels import labels
 from app.service.sessions import Video
 from app.web import exports as app_exports
 from app.web.exports import Exports, download_name
+from app.web.films import FilmOrder
 from app.web.routes import GONE, routes
 from viz.figures.figures import FIGURES, table
 
@@ -40,8 +43,10 @@ def results() -> Results:
 
 
 @pytest.fixture
-def exports(tmp_path: Path) -> Exports:
-    return Exports(tmp_path / "exports")
+def exports(tmp_path: Path) -> Iterator[Exports]:
+    readers = Readers()
+    yield Exports(tmp_path / "exports", readers)
+    readers.close()
 
 
 @pytest.fixture
@@ -135,6 +140,8 @@ def test_runs_with_thresholds_by_layer_are_told_apart_by_their_ranges(
         "p 0.35 to 1 by layer and 0.5, cubes 2 x 2 x 2",
         "p 0.6 to 0.7 by layer and 0.5, cubes 2 x 2 x 2",
     )
+    other.result.trace.meta.config = AdaSparkConfig((2, 2, 2), 0.5, 0.5, ffn_importance="input")
+    assert labels(one, other)[1] == "p 0.5 and 0.5 by input, cubes 2 x 2 x 2"
     assert exports.difference(one, other, layer=0, kind="question", compared="cubes").exists()
 
 
@@ -177,7 +184,7 @@ def test_a_film_of_what_the_run_does_not_have_is_refused(
 ) -> None:
     asked: dict[str, Any] = {"layer": 0, "kind": "question", "mode": "heat", **wrong}
     with pytest.raises(UserError, match="to draw"):
-        exports.video(finished, **asked)
+        exports.film(finished, FilmOrder(**asked))
 
 
 def test_pruned_tokens_are_not_drawn_as_though_they_filled_the_picture(
@@ -185,7 +192,7 @@ def test_pruned_tokens_are_not_drawn_as_though_they_filled_the_picture(
 ) -> None:
     finished.result.trace.meta.pruned = Pruned((1, 1, 1), [0])
     with pytest.raises(UserError, match="no cubes to draw"):
-        exports.video(finished, layer=0, kind="question", mode="heat")
+        exports.film(finished, FilmOrder(0, mode="heat"))
     with pytest.raises(UserError, match="no cubes to draw"):
         exports.report(finished)
     assert exports.trace(finished).exists()
@@ -282,3 +289,16 @@ def test_two_visitors_may_ask_for_the_same_file_at_once(
         thread.join(30)
     assert len(found) == 4 and len(set(found)) == 1 and found[0].stat().st_size > 1000
     assert len(list(found[0].parent.iterdir())) == 1
+
+
+def test_who_waits_long_for_another_s_film_is_told(
+    client: TestClient,
+    exports: Exports,
+    finished: Finished,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(app_exports, "_PATIENCE_SECS", 0.01)
+    with exports._drawing:
+        answer = client.get(f"/studio/{finished.key}/overlay.mp4")
+    assert (answer.status_code, answer.text) == (400, app_exports.BUSY)
+    assert client.get(f"/studio/{finished.key}/overlay.mp4").status_code == 200

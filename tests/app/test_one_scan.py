@@ -1,4 +1,7 @@
-"""A video file is read whole once, however often and by whomever it is asked about."""
+"""A video file is read whole once, however often and by whomever it is asked about.
+
+Uploads and their copies are read in readers: one makes the copy, one takes its pictures.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,11 @@ from fake_engine import loading
 
 from adaspark.errors import UserError
 from adaspark.model.engine import Engine
-from adaspark.video import index as video_index
+from adaspark.video import header as video_header
 from adaspark.video import probe as video_probe
-from adaspark.video.file import Limits
+from adaspark.video.limits import Limits
 from adaspark.video.probe import scan
+from app.media.reader.pool import Reader
 from app.service.service import Service
 from app.service.settings import Settings
 
@@ -33,13 +37,27 @@ def dials(attn_top_p: float) -> Settings:
 def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often each file's packets were all read, by its name."""
     counted: Counter[str] = Counter()
-    read_packets: Any = video_index.read_packets
+    read_packets: Any = video_header.read_packets
 
     def counting(container: Any, *rest: Any) -> Any:
         counted[Path(container.name).name] += 1
         return read_packets(container, *rest)
 
-    monkeypatch.setattr(video_index, "read_packets", counting)
+    monkeypatch.setattr(video_header, "read_packets", counting)
+    return counted
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often readers were given each kind of job."""
+    counted: Counter[str] = Counter()
+    begin: Any = Reader.begin
+
+    def counting(reader: Reader, kind: str, path: Path, **arguments: Any) -> None:
+        counted[kind] += 1
+        begin(reader, kind, path, **arguments)
+
+    monkeypatch.setattr(Reader, "begin", counting)
     return counted
 
 
@@ -56,8 +74,12 @@ def service(engine: Engine, tmp_path: Path) -> Iterator[Service]:
 
 
 @pytest.mark.parametrize("clip", [{}, {"turn": 90}], ids=["copied", "encoded"])
-def test_an_upload_a_question_and_five_moves_of_a_slider_scan_two_files_once(
-    service: Service, reads: Counter[str], tmp_path: Path, clip: dict[str, Any]
+def test_an_upload_a_question_and_five_moves_of_a_slider_take_two_readers(
+    service: Service,
+    reads: Counter[str],
+    jobs: Counter[str],
+    tmp_path: Path,
+    clip: dict[str, Any],
 ) -> None:
     path = write_clip(tmp_path / "upload.mp4", frames=12, **clip)
     service.videos.choose_upload("a", path, "upload.mp4", dials(0.9))
@@ -66,17 +88,16 @@ def test_an_upload_a_question_and_five_moves_of_a_slider_scan_two_files_once(
         service.videos.describe("a", dials(0.4 + step / 10))
         answered += service.retune("a", dials(0.4 + step / 10))
     assert [m["state"] for m in answered if m["state"] != "running"] == ["done"] * 6
-    (proxy,) = (tmp_path / "kept").iterdir()
-    assert reads == {"upload.mp4": 1, proxy.name: 1}
+    assert jobs == {"prepare": 1, "pictures": 1} and not reads
 
 
-def test_the_safe_copy_is_made_of_the_same_scan(
-    service: Service, reads: Counter[str], tmp_path: Path
+def test_the_safe_copy_is_made_in_a_reader(
+    service: Service, reads: Counter[str], jobs: Counter[str], tmp_path: Path
 ) -> None:
     path = write_clip(tmp_path / "upload.mp4", frames=12)
     card = service.videos.choose_upload("a", path, "upload.mp4", dials(0.9))
     service.videos.copies.safe(card["url"])
-    assert set(reads.values()) == {1} and len(reads) == 2
+    assert jobs == {"prepare": 1, "encode": 1} and not reads
 
 
 def test_limits_that_only_refuse_are_checked_without_another_scan(

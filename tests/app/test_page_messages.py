@@ -12,7 +12,8 @@ from fake_engine import FakeEngine, loading
 from page_types import has_keys_of, stated
 from trace_factory import make_trace
 
-from adaspark.model.request import Options, Result
+from adaspark.model.events import Result
+from adaspark.model.request import Options
 from app.media.record_runs import record
 from app.media.samples import read_samples
 from app.service import messages
@@ -63,7 +64,9 @@ def test_a_scene(finished: Finished, most_bytes: int) -> None:
         check("Scene", made)
         check("SceneDensity", made["density"])
         check("SceneEntropy", made["entropy"])
-        check("Packed", made["kept"])
+        for table in (made["kept"], made["ffn_kept"]):
+            if table is not None:
+                check("Packed", table)
         for video in made["videos"]:
             check("SceneVideo", video)
         for word in made["words"]:
@@ -87,7 +90,7 @@ def test_a_finished_run(finished: Finished) -> None:
 
 
 def test_a_chosen_video_and_the_states_of_a_run(service: Service) -> None:
-    card = service.choose_sample("a", "01_clip", DIALS)
+    card = service.openings.choose_sample("a", "01_clip", DIALS)
     check("CardMessage", card)
     check("FinishedMessage", card["recorded"])
     check("EngineFacts", service.engine.facts())
@@ -100,9 +103,9 @@ def test_a_chosen_video_and_the_states_of_a_run(service: Service) -> None:
 
 
 def test_a_run_beside(service: Service) -> None:
-    service.choose_sample("b", "01_clip", DIALS)
+    service.openings.choose_sample("b", "01_clip", DIALS)
     *_, done = service.ask("b", "What is it?", DIALS)
-    *_, beside = ablate(service, "b", done["key"], 0, False)
+    *_, beside = ablate(service, "b", done["key"], [0], False)
     needed, optional = stated("BesideMessage")
     run = stated("FinishedMessage")[0]
     assert beside.keys() - run <= needed | optional and {"sides", "before", "after"} <= optional
@@ -113,7 +116,7 @@ def test_a_run_beside(service: Service) -> None:
 
 
 WITH_EACH_RUN = {"run", "panel"}
-WITH_EACH_PICK = {"pick", "chosen", "error"}
+WITH_EACH_PICK = {"pick", "chosen", "error", "field"}
 
 
 @pytest.mark.parametrize(
@@ -125,6 +128,7 @@ WITH_EACH_PICK = {"pick", "chosen", "error"}
         ("Phase", messages.RunPhase, set()),
         ("Piece", messages.Piece, set()),
         ("RunSide", messages.RunSide, set()),
+        ("HeldShare", messages.HeldShare, set()),
         ("Preview", messages.PreviewPlace, set()),
     ],
 )

@@ -9,7 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -17,19 +19,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clips import write_clip
 from gradio import processing_utils
 from gradio_client import Client, handle_file
 from paths import ROOT
+from signals import hears_interrupts
 
 from adaspark.errors import UserError
-from app.web.server import forbid_fetching
+from app.web.gradio_seams import UNREADABLE, forbid_fetching
 
 FAKE_APP = ROOT / "tests" / "browser" / "fake_app.py"
-
-
-def hears_interrupts() -> None:
-    # A test run in the background of a shell ignores Ctrl-C, and what it starts would too.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextmanager
@@ -75,6 +74,11 @@ def status(url: str) -> int:
             return error.code
 
 
+def text(url: str) -> str:
+    with urllib.request.urlopen(url) as answer:
+        return str(answer.read(), "utf-8")
+
+
 def wait_for_model(url: str) -> None:
     """Until the model's facts are there; `/inspect` waits for them."""
     clip = str(ROOT / "assets" / "samples" / "2_order.mp4")
@@ -83,9 +87,12 @@ def wait_for_model(url: str) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_the_app_leaves_nothing_behind(tmp_path: Path, how: signal.Signals) -> None:
+def test_the_app_leaves_nothing_behind(
+    tmp_path: Path, how: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
     samples, temporary = tmp_path / "samples", tmp_path / "temporary"
     samples.mkdir(), temporary.mkdir()
+    monkeypatch.setenv("ADASPARK_CACHE_DIR", str(temporary))
     with started(str(FAKE_APP), str(samples), free_port(), folder=temporary) as process:
         address(process)
         assert len(list(temporary.glob("adaspark-*"))) == 1
@@ -94,12 +101,38 @@ def test_the_app_leaves_nothing_behind(tmp_path: Path, how: signal.Signals) -> N
     assert list(temporary.glob("adaspark-*")) == []
 
 
+@pytest.mark.parametrize("question", ["hold words", "slow please"])
+def test_a_server_that_is_told_to_stop_ends_well_in_the_middle_of_a_run(
+    tmp_path: Path, question: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADASPARK_GRACE_SECONDS", "2")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    with started(str(FAKE_APP), str(tmp_path), free_port(), folder=temporary) as process:
+        url = address(process)
+        client = Client(url, verbose=False)
+        clip = handle_file(str(write_clip(tmp_path / "clip.mp4")))
+        client.submit(video=clip, question=question, api_name="/ask")
+        while "adaspark_runs_waiting 1.0" not in text(f"{url}metrics"):
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 0 and "Traceback" not in told
+    assert list(tmp_path.glob("*/adaspark-*")) == []
+
+
 def test_only_what_the_page_shows_is_served(tmp_path: Path) -> None:
     with started(str(FAKE_APP), str(tmp_path), free_port(), folder=tmp_path) as process:
-        url = address(process) + "gradio_api/"
-        assert status(f"{url}file={tmp_path / '01_numbers.mp4'}") == 200
-        for secret in ("/etc/hostname", ROOT / "pyproject.toml", ROOT / "app" / "service.py"):
-            assert status(f"{url}file={secret}") == 403
+        page = address(process)
+        url = page + "gradio_api/"
+        assert status(f"{page}studio/sample/01_numbers.mp4") == 200
+        assert status(f"{page}studio/plotly.js") == 200
+        sample = tmp_path / "01_numbers.mp4"
+        for secret in ("/etc/hostname", ROOT / "pyproject.toml", sample):
+            assert status(f"{url}file={secret}") == 404
+        for name in ("..%2f..%2fetc%2fhostname", "%2e%2e", "other.mp4", "in-use.lock"):
+            for kind in ("sample", "video", "growing"):
+                assert status(f"{page}studio/{kind}/{name}") == 404
         with urllib.request.urlopen(url + "info") as answer:
             endpoints = json.load(answer)["named_endpoints"]
         assert endpoints.keys() == {"/ask", "/inspect", "/trace"}
@@ -113,6 +146,31 @@ def test_an_address_in_a_files_place_is_not_fetched(monkeypatch: pytest.MonkeyPa
     # Stepped by hand: after browser tests this thread runs an event loop already.
     with pytest.raises(UserError, match="Addresses are not fetched"):
         fetching.send(None)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"data": [NaN, "a secret"]}',
+        b'{"data": [{"path": "/a/secret"}, "a secret", 2.0]}',
+        b'{"data": [7, "a secret", [], {}, "x", null, null, null, null, null]}',
+    ],
+    ids=["NaN", "too few", "other kinds"],
+)
+def test_a_request_that_cannot_be_read_is_a_sentence_and_is_not_printed(
+    tmp_path: Path, body: bytes
+) -> None:
+    with started(str(FAKE_APP), str(tmp_path), free_port(), folder=tmp_path) as process:
+        url = f"{address(process)}gradio_api/call/ask"
+        headers = {"Content-Type": "application/json"}
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers)) as answer:
+            event = json.load(answer)["event_id"]
+        said = text(f"{url}/{event}")
+        process.send_signal(signal.SIGINT)
+        told = "".join(process.communicate(timeout=60))
+    assert said.startswith("event: error")
+    assert UNREADABLE in said or "cube must be three whole numbers" in said
+    assert "secret" not in told and "Traceback" not in told
 
 
 def health(url: str) -> Any:
@@ -139,7 +197,7 @@ def test_a_server_without_a_model_replays(tmp_path: Path, monkeypatch: pytest.Mo
     with started(*arguments, folder=tmp_path) as process:
         url = address(process)
         assert status(url) == 200
-        assert health(url) == {"status": "ok", "model": "mini", "state": "replay"}
+        assert health(url).items() >= {"status": "ok", "model": "mini", "state": "replay"}.items()
         assert len(list((tmp_path / "cache").iterdir())) == 1
         process.send_signal(signal.SIGINT)
         process.wait(60)
@@ -174,3 +232,10 @@ def test_a_port_in_use_is_a_sentence_and_status_2(tmp_path: Path) -> None:
             _, told = process.communicate(timeout=120)
     assert process.returncode == 2
     assert f"Port {port} on 127.0.0.1 cannot be used" in told and "Traceback" not in told
+
+
+def test_port_0_is_any_that_is_free(tmp_path: Path) -> None:
+    with started(str(FAKE_APP), str(tmp_path), "0", folder=tmp_path) as process:
+        url = address(process)
+        assert urllib.parse.urlsplit(url).port and status(f"{url}healthz") == 200
+        process.terminate()

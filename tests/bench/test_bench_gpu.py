@@ -22,9 +22,9 @@ from adaspark.bench.gpu import run as gpu
 from adaspark.bench.gpu.planted_selections import TILE, Planted, video_sequence
 from adaspark.errors import UserError
 from adaspark.kernels.backend import use_backend
+from adaspark.kernels.gpu import bits, tile_kernel
 from adaspark.kernels.gpu import plan as gpu_plan
 from adaspark.kernels.gpu import tables as gpu_tables
-from adaspark.kernels.gpu import tile_kernel
 from adaspark.kernels.gpu.thresholds import MEASURED
 from adaspark.method.rules import top_p
 
@@ -76,7 +76,7 @@ def test_planted_selections_have_the_density_and_inflation_they_were_asked_for(
     chosen = multiplied = before = 0
     for rows, words in drawn.chunks:
         own = torch.arange(rows.end_cube) == rows.own_cube[:, None]
-        mask = gpu_tables.unpack(words, torch.arange(rows.count)) & ~own
+        mask = bits.unpack(words, torch.arange(rows.count)) & ~own
         short = -rows.count % TILE
         tiled = torch.nn.functional.pad(mask, (0, 0, 0, short)).unflatten(1, (-1, TILE))
         chosen, multiplied = chosen + int(mask.sum()), multiplied + TILE * int(tiled.any(2).sum())
@@ -90,7 +90,7 @@ def test_planted_pairs_are_counted_key_by_key() -> None:
     drawn = Planted.draw(sequence, 2, 0.3, 1.5, max_bytes=2**30)
     ((rows, words),) = drawn.chunks
     allowed = torch.zeros(2, rows.count, sequence.length, dtype=torch.bool)
-    mask = gpu_tables.unpack(words, torch.arange(rows.count))
+    mask = bits.unpack(words, torch.arange(rows.count))
     allowed[..., sequence.video_positions] = mask[..., sequence.layout.cube_from_token]
     allowed[..., sequence.text_positions] = True
     seen = torch.arange(sequence.length) <= rows.positions[:, None]
@@ -191,9 +191,10 @@ def test_selections_are_captured_from_every_layer_of_the_bundled_model() -> None
     """With the thresholds that were asked for, and the geometry that they were made on."""
     calls = gpu_captured._captured(bundled(), 512, 0.7)
     assert len(calls) == 6
-    for queries, keys, sequence, rule, scale in calls:
+    assert gpu_captured._config(0.7).attention_in(0) == top_p(0.7)
+    for queries, keys, sequence, scale in calls:
         assert queries.shape == (4, sequence.length, 64) and keys.shape[0] == 2
-        assert (rule, scale) == (top_p(0.7), 64**-0.5)
+        assert scale == 64**-0.5
         moved = gpu_captured._moved(sequence, DEVICE)
         assert torch.equal(moved.video_positions.cpu(), sequence.video_positions)
         assert moved.layout.grids == sequence.layout.grids

@@ -100,5 +100,9 @@ def expect_error(page: Page, words: str) -> str:
 
 
 def expect_phase(page: Page, words: str) -> None:
-    """Wait until the progress strip says so."""
-    expect(page.locator(".phase-text")).to_contain_text(words, timeout=PATIENCE_MILLIS)
+    """Wait until the progress strip says so, be it for one frame."""
+    page.wait_for_function(
+        "words => document.querySelector('.phase-text').textContent.includes(words)",
+        arg=words,
+        timeout=PATIENCE_MILLIS,
+    )

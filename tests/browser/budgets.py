@@ -76,6 +76,35 @@ def preview_millis(page: Page) -> float:
     return float(evaluate_in(page, "run.js", timed))
 
 
+def stack_share(page: Page) -> float:
+    """A redraw of the 3-D stack against the rest of a redraw, while the pointer moves."""
+    timed = """(() => {
+        const viewer = page.viewer();
+        const redraws = (spatial) => {
+            viewer.set({spatial});
+            const times = [];
+            for (let i = 0; i < 60; i++) {
+                viewer.view.hovered = viewer.data.cubes[(i * 7) % viewer.data.cubes.length].index;
+                const start = performance.now();
+                viewer.draw();
+                times.push(performance.now() - start);
+            }
+            viewer.view.hovered = null;
+            return times.sort((a, b) => a - b)[30];
+        };
+        const [flat, both] = [redraws(false), redraws(true)];
+        return (both - flat) / flat;
+    })()"""
+    return float(evaluate_in(page, "run.js", timed))
+
+
+def query_kilobytes(page: Page) -> float:
+    """The largest of what is fetched of one query or cube of a large run."""
+    asked = "{kind: 'question'}, {row: 5}, {kind: 'video'}"
+    sizes = f"[{asked}].map((of) => ({RUN_FILE})('query.json', of))"
+    return float(evaluate_in(page, "run.js", f"Promise.all({sizes}).then((s) => Math.max(...s))"))
+
+
 def slider_seconds(page: Page, moves: int = 9) -> float:
     """From a key on the slider to the exact pictures; the median of several moves."""
     dial = slider(page, "Top-p attention")
@@ -111,6 +140,8 @@ def first_paint_seconds(browser: Browser, url: str, visits: int = 5) -> float:
 BUDGETS = (
     Budget("first view", 300, "kB", first_view_kilobytes),
     Budget("one layer on demand", 64, "kB", layer_kilobytes),
+    Budget("one query on demand", 64, "kB", query_kilobytes),
+    Budget("3-D against the rest", 2, "x", stack_share),
     Budget("hover to drawn, 95 of 100", 16, "ms", hover_millis),
     Budget("dial to preview, median", 50, "ms", preview_millis),
     Budget("dial to exact pictures, median", 1, "s", slider_seconds),

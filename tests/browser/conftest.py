@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Playwright,
+    expect,
+    sync_playwright,
+)
 from serving import ARGUMENTS, CHROMIUM, ROOT, free_port, served
-
-sys.path.insert(0, str(ROOT / "tests"))  # for the modules that other tests share
+from viewer_page import open_viewer
 
 OpenPage = Callable[..., Page]
+expect.set_options(timeout=30_000)  # pages are slow where many are open
+_LEFT = "AbortError: signal is aborted without reason"
+"""What Gradio says of a request of its own that a reload has ended."""
 _STORED = "cookies,local_storage,indexeddb,cache_storage,service_workers"
 
 
@@ -42,11 +51,16 @@ def studio_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def fake_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The app over an engine without a model, one sample clip, slow where the question says so."""
-    folder = tmp_path_factory.mktemp("samples")
+def fake_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the app without a model has its samples, and in `kept` what visitors send."""
+    return tmp_path_factory.mktemp("samples")
+
+
+@pytest.fixture(scope="session")
+def fake_url(fake_folder: Path) -> Iterator[str]:
+    """The app over an engine without a model, two samples, slow where the question says so."""
     script = ROOT / "tests" / "browser" / "fake_app.py"
-    with served(str(script), str(folder), str(free_port())) as url:
+    with served(str(script), str(fake_folder), str(free_port())) as url:
         yield url
 
 
@@ -59,9 +73,19 @@ def context(chromium: Browser) -> Iterator[BrowserContext]:
 
 
 @pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    """A bare page with one viewer on it, on which no script fails."""
+    page = open_viewer(chromium)
+    yield page
+    assert page.errors == []  # type: ignore[attr-defined]
+    page.close()
+
+
+@pytest.fixture
 def open_page(chromium: Browser, context: BrowserContext) -> Iterator[OpenPage]:
     """Opens an address without anything stored there, further ones of a test in contexts of their
-    own, as other visitors do; fails on console errors and on foreign requests.
+    own, as other visitors do; fails on console errors and on foreign requests. `ready` is what a
+    page has once it is there.
 
     `page.errors`, a list, may be cleared by a test that provokes some. `query` replaces the theme.
     """
@@ -75,6 +99,7 @@ def open_page(chromium: Browser, context: BrowserContext) -> Iterator[OpenPage]:
         height: int = 900,
         theme: str = "light",
         query: str | None = None,
+        ready: str = "#viewer",
     ) -> Page:
         if opened:
             others.append(chromium.new_context(reduced_motion="reduce"))
@@ -85,7 +110,7 @@ def open_page(chromium: Browser, context: BrowserContext) -> Iterator[OpenPage]:
         opened.append((page, errors))
         page.errors = errors  # type: ignore[attr-defined]
         page.goto(url + (f"?__theme={theme}" if query is None else query))
-        page.wait_for_selector("#viewer")
+        page.wait_for_selector(ready)
         return page
 
     yield open_one
@@ -115,7 +140,11 @@ def _watch(page: Page) -> list[str]:
         if parts.scheme in ("http", "https") and parts.hostname not in ("127.0.0.1", "localhost"):
             errors.append(f"request to {url}")
 
-    page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+    def on_console(kind: str, text: str) -> None:
+        if kind == "error" and not text.startswith(_LEFT):
+            errors.append(text)
+
+    page.on("console", lambda m: on_console(m.type, m.text))
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("request", lambda request: on_request(request.url))
     page.on("dialog", lambda dialog: (errors.append(dialog.message), dialog.dismiss()))

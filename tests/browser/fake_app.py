@@ -6,7 +6,9 @@ With a gate, a path, the engine is "loaded" once there is something at it.
 from __future__ import annotations
 
 import json
+import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from clips import write_clip
@@ -15,7 +17,12 @@ from fake_engine import FakeEngine, loading
 from app.media.record_runs import record
 from app.media.recorded_runs import trace_path
 from app.media.samples import read_samples
+from app.web.limits import limits_from
+from app.web.logs import log_as_json
 from app.web.server import Studio
+
+KEPT = "kept"
+"""The folder in that of the samples for what visitors send."""
 
 
 def main(folder: Path, port: int, gate: Path | None = None) -> None:
@@ -30,8 +37,15 @@ def main(folder: Path, port: int, gate: Path | None = None) -> None:
     for sample in samples:
         record(FakeEngine(), sample).save(trace_path(sample, folder))
     engine = loading(FakeEngine(step_secs=0.4), started=False, gate=gate)
-    with Studio(engine, samples, traces=folder, model_folder=folder) as studio:
-        print(studio.start(host="127.0.0.1", port=port), flush=True)
+    limits = limits_from()
+    if limits.cache_folder is None:
+        limits = replace(limits, cache_folder=folder / KEPT)
+    given = {"limits": limits, "root_path": os.environ.get("ROOT_PATH", "")}
+    with Studio(engine, samples, traces=folder, model_folder=folder, **given) as studio:
+        address = studio.start(host="127.0.0.1", port=port)
+        if limits.log_json:
+            log_as_json()
+        print(address, flush=True)
         studio.wait()
 
 

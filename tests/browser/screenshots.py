@@ -15,7 +15,8 @@ from app_page import wait_for_state
 from playwright.sync_api import Browser, Page, sync_playwright
 from serving import ARGUMENTS, CHROMIUM, running
 
-WIDTHS = {390: 844, 768: 1024, 1440: 900}
+WIDTHS = {360: 740, 768: 1024, 1024: 768, 1366: 768, 1440: 900, 1920: 1080}
+USUAL = 1440
 OVERLAYS = ("Spotlight", "Outline", "Heat", "FFN")
 
 
@@ -28,7 +29,7 @@ def main(folder: Path, url: str | None = None) -> None:
             for width, height in WIDTHS.items():
                 page = _opened(browser, address, width, height, theme)
                 page.screenshot(path=folder / f"page-{width}-{theme}.png", full_page=True)
-                if width == max(WIDTHS):
+                if width == USUAL:
                     _parts(page, folder, theme)
                 page.close()
         _readme_picture(browser, address, folder)

@@ -37,11 +37,34 @@ def test_a_rule_is_compared_and_the_player_shows_the_differences(studio: Page) -
         " red"
     )
     expect(place.get_by_role("region", name="Answer, Even").locator("mark")).to_have_text(" blue")
-    expect(place.get_by_role("row", name="Prefill, measured")).to_contain_text(
-        "when it was recorded"
-    )
+    cells = place.get_by_role("row", name="Prefill, measured").get_by_role("cell")
+    for cell in cells.all():  # a time of another visit is not set beside one of this
+        expect(cell).to_contain_text("not compared: one of the runs was recorded on another visit")
     expect(studio.get_by_role("button", name="Difference")).to_be_visible()
     assert rev(studio) == before and scene(studio)["mode"] == "difference"
+
+
+def test_against_dense_the_player_shows_the_attention_that_was_dropped(studio: Page) -> None:
+    place = panel(studio, "Compare")
+    place.get_by_label("Compare with").select_option("dense")
+    place.get_by_role("button", name="Compare").click()
+    studio.wait_for_function("adaspark.scene().dropped", timeout=PATIENCE_MILLIS)
+    told = scene(studio)
+    held = told["dropped"]["held"][told["layer"]]
+    assert 0 < held < 1 and sum(told["dropped"]["rows"][told["layer"]]) == pytest.approx(
+        1 - held, abs=0.01
+    )
+    sentence = studio.locator("#viewer .sentence")
+    expect(sentence).to_contain_text(f"keeps {round(100 * held)} % of dense attention")
+    expect(sentence).to_contain_text("measured in the dense run")
+    expect(place.locator(".beside-held")).to_contain_text("of dense attention to the video")
+    for name in ("Cubes", "Dropped"):
+        choice = studio.locator("#viewer .legend-row").get_by_role("button", name=name, exact=True)
+        choice.click()
+        expect(choice).to_have_attribute("aria-pressed", "true")
+        assert bool(scene(studio)["dropped"]) == (name == "Dropped")
+    studio.locator("#viewer").get_by_role("button", name="Video", exact=True).click()
+    expect(sentence).to_contain_text("choose the question, the answer or a word")
 
 
 def test_fewer_frames_have_no_picture_to_compare(studio: Page) -> None:
@@ -96,6 +119,8 @@ def test_the_film_of_a_difference_is_saved(studio: Page, tmp_path: Path) -> None
     place = panel(studio, "Compare")
     place.get_by_role("button", name="Compare").click()
     expect_note(place, "Both answers are the same.")
+    choices = studio.locator("#viewer .legend-row")
+    choices.get_by_role("button", name="Cubes", exact=True).click()
     studio.get_by_role("button", name="Export", exact=True).click()
     with studio.expect_download() as caught:
         studio.get_by_role("button", name="Film with the overlay (MP4)").click()
@@ -125,8 +150,31 @@ def test_a_cube_clicked_in_the_player_is_forced_off(studio: Page) -> None:
     force.click()
     expect_note(place, "Both answers are the same.")
     change = (
-        "is 0.368 times as likely: its log-probability is \u22122.000 instead of \u22121.000, "
-        "a change of \u22121.000 nats"
+        "has a probability of 13.5 % instead of 36.8 %, 0.368 times as much: its log-probability "
+        "is \u22122.000 instead of \u22121.000, a change of \u22121.000 nats"
     )
     expect(place.get_by_text(change)).to_be_visible()
     expect(place.get_by_role("region", name="Answer, Cube 1 off")).to_be_visible()
+
+
+def test_a_region_is_all_that_a_layer_keeps_or_what_is_clicked(studio: Page) -> None:
+    place = panel(studio, "Ablate")
+    place.get_by_role("button", name="All that it keeps").click()
+    shown = scene(studio)
+    kept = [i for i, share in enumerate(shown["kept"][shown["layer"]]) if share > 0]
+    assert shown["region"] and set(shown["region"]) <= set(kept)
+    place.get_by_role("button", name="Clear").click()
+    assert scene(studio)["region"] == []
+    overlay = studio.locator("#viewer canvas.overlay")
+    overlay.scroll_into_view_if_needed()
+    box = overlay.bounding_box()
+    assert box
+    for corner in (0.1, 0.9):
+        at = {"x": corner * box["width"], "y": corner * box["height"]}
+        overlay.click(position=at, modifiers=["Shift"], force=True)  # type: ignore[arg-type]
+    region = scene(studio)["region"]
+    assert len(region) == 2
+    expect(place.get_by_text(f"Region: 2 cubes ({region[0]}, {region[1]})")).to_be_visible()
+    place.get_by_role("button", name="Force off").click()
+    expect(place.get_by_role("region", name="Answer, 2 cubes off")).to_be_visible()
+    expect(place.get_by_text("0.135 times as much")).to_be_visible()

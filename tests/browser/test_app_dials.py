@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from app_page import (
+    PATIENCE_MILLIS,
     ask,
     expect_error,
     expect_phase,
@@ -21,6 +22,8 @@ from app_page import (
 )
 from clips import write_clip
 from playwright.sync_api import Page, expect
+
+from adaspark.model.trained import BUNDLED_FRAMES
 
 pytestmark = pytest.mark.browser
 
@@ -43,6 +46,78 @@ def test_a_preview_is_drawn_at_once_and_marked_until_the_exact_run(studio: Page)
     wait_for_state(studio, "ready", after_rev=1)
     expect(viewer).to_have_attribute("data-tier", "exact")
     assert scene(studio)["config"]["attn_top_p"] == pytest.approx(0.2)
+
+
+def test_the_questions_threshold_follows_attention_until_it_is_moved(studio: Page) -> None:
+    words = slider(studio, "Top-p of the question")
+    slider(studio, "Top-p attention").fill("0.3")
+    expect(words).to_have_value("0.3")
+    wait_for_state(studio, "ready", after_rev=1)
+    assert "text_top_p" not in scene(studio)["config"]
+    words.fill("1")
+    wait_for_state(studio, "ready", after_rev=2)
+    assert scene(studio)["config"]["text_top_p"] == 1
+    slider(studio, "Top-p attention").fill("0.6")
+    wait_for_state(studio, "ready", after_rev=3)
+    config = scene(studio)["config"]
+    expect(words).to_have_value("1")
+    assert (config["attn_top_p"], config["text_top_p"]) == (pytest.approx(0.6), 1)
+
+
+def test_the_questions_preview_goes_by_its_own_threshold(studio: Page) -> None:
+    ask(studio, "hold layers")  # nothing exact can come
+    expect_phase(studio, "layer 1 of 4")
+    row = "adaspark.scene().kept.join()"
+    slider(studio, "Top-p of the question").fill("0.2")
+    expect(studio.locator("#viewer")).to_have_attribute("data-tier", "preview")
+    few = studio.evaluate(row)
+    slider(studio, "Top-p attention").fill("0.7")
+    studio.wait_for_function("adaspark.scene().preview.attn_top_p === 0.7")
+    assert studio.evaluate(row) == few
+    slider(studio, "Top-p of the question").fill("1")
+    studio.wait_for_function(f"{row} !== '{few}'")
+
+
+def test_how_importance_is_measured_is_a_dial_of_its_own(studio: Page) -> None:
+    dial = studio.get_by_role("combobox", name="FFN importance")
+    expect(dial).to_have_value("Residual norm (paper)")
+    dial.focus()
+    expect(studio.get_by_role("tooltip")).to_contain_text("as it comes to the FFN (paper)")
+    dial.click()
+    studio.get_by_role("option", name="FFN input norm (ours)").click()
+    wait_for_state(studio, "ready", after_rev=1)
+    assert scene(studio)["config"]["ffn_importance"] == "input"
+    studio.wait_for_function("new URLSearchParams(location.search).get('importance') === 'input'")
+    studio.get_by_role("tab", name="History").click()
+    expect(studio.locator(".history-card").first).to_contain_text("0.7 by FFN input, cubes")
+    studio.reload()
+    wait_for_state(studio, "ready")
+    expect(dial).to_have_value("FFN input norm (ours)")
+    assert scene(studio)["config"]["ffn_importance"] == "input"
+
+
+def test_frames_past_training_are_told_before_the_run_and_beside_its_answer(
+    studio: Page, tmp_path: Path
+) -> None:
+    notes = studio.get_by_role("note").filter(has_text="extrapolated")
+    expect(notes).to_have_count(0)
+    frames = 4 * (BUNDLED_FRAMES // 4 + 1)
+    clip = write_clip(tmp_path / "long.mp4", frames=frames, fps=4)
+    upload(studio, clip)
+    expect(studio.get_by_role("button", name="long.mp4")).to_be_visible(timeout=PATIENCE_MILLIS)
+    expect(notes).to_have_count(0)  # of so many frames the model is shown few
+    studio.get_by_text("Sampling and length").click()
+    number(studio, "Frames at most").fill(str(frames))
+    words = f"at most {BUNDLED_FRAMES} frames and is shown {frames}"
+    before = studio.get_by_role("note", name="About the answer to expect")
+    expect(before).to_contain_text(words, timeout=PATIENCE_MILLIS)
+    shown = rev(studio)
+    ask(studio, "quick please")
+    wait_for_state(studio, "ready", after_rev=shown)
+    expect(studio.get_by_role("note", name="About this answer")).to_contain_text(words)
+    number(studio, "Frames at most").fill("8")
+    wait_for_state(studio, "ready", after_rev=shown + 1)
+    expect(notes).to_have_count(0)
 
 
 def test_the_budget_sets_both_thresholds_between_its_points(studio: Page) -> None:

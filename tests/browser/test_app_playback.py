@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 import pytest
@@ -18,20 +18,21 @@ SOURCE = "document.querySelector('#viewer video').getAttribute('src')"
 
 
 def test_a_copy_that_breaks_the_browser_is_replaced_by_a_safe_one(
-    open_page: Callable[..., Page], fake_url: str, tmp_path: Path
+    open_page: Callable[..., Page], fake_url: str, fake_folder: Path, tmp_path: Path
 ) -> None:
     page = open_page(fake_url)
     wait_for_state(page, "ready")
     upload(page, write_clip(tmp_path / "mine.mp4", frames=FRAMES, fps=FPS, bf="0"))
-    page.wait_for_function(f"{SOURCE}.includes('proxies')")
-    proxy = Path(unquote(page.evaluate(SOURCE)).partition("file=")[2])
+    page.wait_for_function(f"{SOURCE}.includes('studio/video/')")
+    name = PurePosixPath(unquote(page.evaluate(SOURCE))).name
+    (proxy,) = fake_folder.glob(f"kept/*/proxies/{name}")
     broken = write_clip(tmp_path / "open.mp4", frames=FRAMES, fps=FPS, **OPEN_GOP)
     proxy.write_bytes(broken.read_bytes())
-    page.reload()
+    page = open_page(fake_url)  # another browser: this one keeps a video that it has loaded
     wait_for_state(page, "ready")
     before = rev(page)
     upload(page, tmp_path / "mine.mp4")
-    page.wait_for_function(f"{SOURCE}.includes('proxies')")
+    page.wait_for_function(f"{SOURCE}.includes('studio/video/')")
     ask(page, "What is it?")
     wait_for_state(page, "ready", after_rev=before)
     page.locator("#viewer").focus()

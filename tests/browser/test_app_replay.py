@@ -42,9 +42,9 @@ def waiting_url(gate: Path, tmp_path: Path) -> Iterator[str]:
 
 
 def test_the_page_is_complete_before_the_model_and_the_first_question_waits_for_it(
-    open_page: Callable[..., Page], waiting_url: str, gate: Path
+    waiting_url: str, open_page: Callable[..., Page], gate: Path
 ) -> None:
-    page = open_page(waiting_url)
+    page = open_page(waiting_url)  # a fixture of its own, made first: the page closes before it
     wait_for_state(page, "ready")
     chip = page.locator(".status-chip")
     expect(chip).to_have_text("runs onReplay: model loading")

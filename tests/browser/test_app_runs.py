@@ -41,28 +41,48 @@ def test_the_page_opens_with_an_answer(studio: Page) -> None:
     expect(studio.locator("#answer")).to_have_text(ALL_WORDS)
 
 
-def test_the_page_opens_where_the_question_chose_most_sharply(studio: Page) -> None:
+def test_the_page_opens_on_what_produced_the_answer_and_stays_while_it_plays(studio: Page) -> None:
     drawn, viewer = scene(studio), studio.locator("#viewer")
-    spread, layer, first = max(
-        (float(np.std([shares[c["index"]] for c in drawn["cubes"] if c["t0"] == t0])), layer, t0)
-        for layer, shares in enumerate(drawn["kept_by_kind"]["question"])
-        for t0 in {cube["t0"] for cube in drawn["cubes"]}
+    word = drawn["words"][drawn["query"]["word"]]
+    assert word["kind"] == "answer" and word["index"] == min(
+        word["index"] for word in drawn["words"] if word["kind"] == "answer"
     )
-    assert spread > 0 and drawn["layer"] == layer
-    assert first <= drawn["slice"] < first + drawn["config"]["cube"][0]
-    assert 0 < drawn["threshold"] < 1
-    slider(studio, "Layer").press("ArrowLeft" if layer else "ArrowRight")
-    expect(viewer).not_to_have_attribute("data-layer", str(layer))
+    shares = np.array(drawn["kept"][drawn["layer"]])
+    lit = [cube for cube in drawn["cubes"] if shares[cube["index"]] >= drawn["threshold"]]
+    assert any(cube["t0"] <= drawn["slice"] < cube["t1"] for cube in lit)
+    expect(studio.locator("#viewer .sentence")).to_contain_text(
+        f"layer {drawn['layer']} keeps {len(lit)} of {len(drawn['cubes'])} cubes"
+    )
+    studio.get_by_role("button", name="Play", exact=True).click()
+    studio.wait_for_function("slice => adaspark.scene().slice !== slice", arg=drawn["slice"])
+    playing = scene(studio)
+    for name in ("layer", "threshold", "query"):
+        assert playing[name] == drawn[name]
+    slider(studio, "Layer").press("ArrowLeft" if drawn["layer"] else "ArrowRight")
+    expect(viewer).not_to_have_attribute("data-layer", str(drawn["layer"]))
     expect(studio.get_by_role("button", name="Kept from the layer's average")).to_have_attribute(
         "aria-pressed", "true"
     )
 
 
-def test_a_video_that_plays_shows_what_each_layer_usually_keeps(studio: Page) -> None:
-    auto = studio.get_by_role("button", name="Kept from the layer's average")
-    expect(auto).to_have_attribute("aria-pressed", "false")
-    studio.get_by_role("button", name="Play", exact=True).click()
-    expect(auto).to_have_attribute("aria-pressed", "true")
+def test_an_answer_opens_on_what_produced_it_and_a_dial_keeps_what_is_looked_at(
+    studio: Page,
+) -> None:
+    before = rev(studio)
+    ask(studio, "slow please")
+    wait_for_state(studio, "ready", after_rev=before)
+    opened = scene(studio)
+    assert opened["words"][opened["query"]["word"]]["kind"] == "answer"
+    studio.locator("#viewer .word").first.click()
+    slider(studio, "Layer").press("Home")
+    held = scene(studio)
+    before = rev(studio)
+    slider(studio, "Top-p attention").press("ArrowLeft")
+    wait_for_state(studio, "ready", after_rev=before)
+    kept = scene(studio)
+    assert [kept[name] for name in ("query", "layer", "slice")] == [
+        held[name] for name in ("query", "layer", "slice")
+    ]
 
 
 CLOSED_LATE = """

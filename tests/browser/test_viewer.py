@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from page_types import has_keys_of
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 from trace_factory import make_trace
-from viewer_page import alphas_at, compare, cube_middles, open_viewer, show, snapshot, surely_kept
+from viewer_page import alphas_at, cube_middles, press, show, snapshot, surely_kept
 
-from adaspark.trace.meta import Meta, Part
+from adaspark.trace.meta import Part
 from adaspark.trace.trace import Trace
 from viz.data.statistics import TraceView
-from viz.palette import cividis
 
 pytestmark = pytest.mark.browser
 NASTY = "<img src=x onerror=alert(1)>${alert(1)}`{{alert(1)}}"
-
-
-@pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    page = open_viewer(chromium)
-    yield page
-    assert page.errors == []  # type: ignore[attr-defined]
-    page.close()
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +28,6 @@ def clear_cubes(page: Page, trace: Trace, slice_: int) -> dict[int, bool]:
     """Whether the overlay leaves the middle of each cube of the slice clear."""
     cubes, places = cube_middles(trace, slice_)
     return {c: a == 0 for c, a in zip(cubes, alphas_at(page, places), strict=True)}
-
-
-def press(page: Page, name: str) -> None:
-    page.get_by_role("button", name=name, exact=True).click()
 
 
 def test_empty_says_what_to_do(page: Page) -> None:
@@ -134,10 +116,11 @@ def test_ffn_hatches_exactly_the_tokens_that_skip(page: Page, trace: Trace) -> N
     assert ((np.array(alphas) == 0).reshape(6, 10) == mask).all()
 
 
-def test_heat_covers_all_and_outline_leaves_middles_clear(page: Page, trace: Trace) -> None:
+def test_heat_tints_all_and_outline_leaves_middles_clear(page: Page, trace: Trace) -> None:
     show(page, trace)
     press(page, "Heat")
-    assert min(alphas_at(page, cube_middles(trace, 0)[1])) > 150
+    fills = alphas_at(page, cube_middles(trace, 0)[1])
+    assert min(fills) > 0 and max(fills) < 100  # the picture stays to be seen
     press(page, "Outline")
     assert all(clear_cubes(page, trace, 0).values())
 
@@ -163,17 +146,6 @@ def test_auto_goes_back_to_the_layers_average_and_dense_keeps_all(page: Page) ->
     assert snapshot(page)["threshold"] == 0.5
 
 
-def test_stretched_colours_name_their_top(page: Page, trace: Trace) -> None:
-    show(page, trace)
-    press(page, "Heat")
-    kept = TraceView(trace).kept("question")
-    expect(page.locator("#viewer .legend")).to_contain_text("0 to 100 %")
-    press(page, "Rescale to this layer")
-    expect(page.locator("#viewer .legend")).to_contain_text(f"0 to {100 * kept[0].max():.0f} %")
-    press(page, "Stretch colours")
-    expect(page.locator("#viewer .lane-scale")).to_have_text(f"0{100 * kept.max():.0f} %")
-
-
 def test_a_word_shows_its_own_cubes_though_its_text_repeats(page: Page, trace: Trace) -> None:
     show(page, trace)
     page.evaluate("viewer.set({layer: 3})")
@@ -181,11 +153,11 @@ def test_a_word_shows_its_own_cubes_though_its_text_repeats(page: Page, trace: T
     masks = trace.word_mask()
     for place, index in enumerate(last):
         page.get_by_role("button", name="red", exact=True).nth(place).click()
-        expected = masks[3, index].mean(0)
+        expected = masks[3, index - 1].mean(0)  # the query that produced it
         assert np.abs(np.array(snapshot(page)["kept"][3]) - expected).max() <= 1 / 255
         clear, kept = clear_cubes(page, trace, 0), surely_kept(expected)
         assert {c: clear[c] for c in clear if c in kept} == {c: kept[c] for c in clear if c in kept}
-    assert (masks[3, last[0]] != masks[3, last[1]]).any()
+    assert (masks[3, last[0] - 1] != masks[3, last[1] - 1]).any()
     page.keyboard.press("Escape")
     assert snapshot(page)["query"] == {"kind": "answer"}
 
@@ -218,38 +190,8 @@ def test_a_clicked_cube_marks_the_words_that_chose_it(page: Page, trace: Trace) 
     chose = trace.word_mask()[0, :, :, pinned].any(1)
     for button in page.locator("#viewer .word").all():
         index = int(button.get_attribute("data-index") or -1)
-        assert ("used" in (button.get_attribute("class") or "").split()) == chose[index]
-
-
-def test_lanes_go_to_the_layer_and_slice_clicked(page: Page, trace: Trace) -> None:
-    show(page, trace)
-    box = page.locator("#viewer .lanes").bounding_box()
-    assert box
-    at = {"x": box["width"] * 6.5 / 8, "y": box["height"] * 1.5 / 4}
-    page.locator("#viewer .lanes").click(position=at)  # type: ignore[arg-type]
-    expect(page.locator("#viewer")).to_have_attribute("data-slice", "6")
-    expect(page.locator("#viewer")).to_have_attribute("data-layer", "2")
-
-
-def test_lanes_are_coloured_by_the_share_of_each_layer_and_slice(page: Page, trace: Trace) -> None:
-    show(page, trace)
-    share = TraceView(trace).by_slice(TraceView(trace).kept("question"))
-    lanes = page.locator("#viewer .lanes").bounding_box()
-    assert lanes
-    reading = """([x, y]) => {
-        const lanes = document.querySelector('#viewer .lanes');
-        const copy = new OffscreenCanvas(lanes.width, lanes.height).getContext('2d');
-        copy.drawImage(lanes, 0, 0);
-        const at = [x * lanes.width, y * lanes.height].map(Math.floor);
-        return [...copy.getImageData(...at, 1, 1).data.slice(0, 3)];
-    }"""
-    for layer, slice_ in ((1, 2), (3, 7)):
-        place = {"x": (slice_ + 0.5) / 8 * lanes["width"], "y": (3.5 - layer) / 4 * lanes["height"]}
-        page.locator("#viewer .lanes").hover(position=place)  # type: ignore[arg-type]
-        tip = f"Layer {layer}, slice {slice_}: {100 * share[layer, slice_]:.0f} %"
-        expect(page.locator("#viewer .lanes")).to_have_attribute("title", tip)
-        pixel = page.evaluate(reading, [(slice_ + 0.5) / 8, (3 - layer + 0.4) / 4])
-        assert np.abs(np.array(pixel) - cividis(share[layer, slice_]).astype(int)).max() <= 3
+        row = index - (trace.words[index].kind == "answer")
+        assert ("used" in (button.get_attribute("class") or "").split()) == chose[row]
 
 
 def test_facts_say_which_frames_and_sizes(page: Page, trace: Trace) -> None:
@@ -285,96 +227,3 @@ def test_a_late_result_is_dropped_and_a_new_one_keeps_the_view(page: Page, trace
     drawn = snapshot(page)
     assert (drawn["rev"], drawn["layer"], drawn["slice"], drawn["mode"]) == (5, 2, 5, "heat")
     expect(page.locator("#viewer .ribbon")).to_be_hidden()
-
-
-@pytest.mark.parametrize(
-    "shape",
-    [
-        {"grids": ()},
-        {"grids": ((1, 1, 1),)},
-        {"grids": ((5, 3, 7), (1, 2, 2)), "cube": (2, 2, 2)},
-        {"answer": ()},
-        {"question": (), "answer": ()},
-    ],
-    ids=["no video", "one token", "two videos", "no answer", "no words"],
-)
-def test_any_run_is_drawn_in_every_mode(page: Page, shape: dict[str, Any]) -> None:
-    trace = make_trace(layers=2, **shape)
-    show(page, trace)
-    for mode in ("spotlight", "outline", "heat", "ffn"):
-        page.evaluate("mode => viewer.goTo(0, {mode})", mode)
-    slices = sum(grid[0] for grid in trace.meta.grids)
-    page.evaluate("slice => viewer.goTo(slice)", slices + 5)
-    expect(page.locator("#viewer")).to_have_attribute("data-slice", str(max(slices - 1, 0)))
-    if slices:
-        assert snapshot(page)["grid"] == list(trace.meta.grids[-1])
-    else:
-        expect(page.locator("#viewer")).to_contain_text("no video")
-
-
-def test_unknown_times_and_missing_meta_are_said_in_words(page: Page) -> None:
-    trace = make_trace(layers=2)
-    trace.meta = Meta()
-    trace.frame_times[:] = np.nan
-    show(page, trace)
-    page.evaluate("viewer.goTo(3)")
-    expect(page.locator("#viewer .facts").first).to_have_text("slice 3 = frames 6-7, time unknown")
-
-
-def test_hostile_text_stays_text(page: Page) -> None:
-    words = (NASTY, "`${alert(2)}`", "</script>")
-    meta = {"question": NASTY, "answer": NASTY, "clip": {"name": NASTY}}
-    show(page, make_trace(layers=1, question=words, answer=words, meta=meta))
-    page.evaluate("text => viewer.setState('error', text)", NASTY)
-    expect(page.locator("#viewer .ribbon")).to_have_text(NASTY)
-    page.locator("#viewer .word").first.click()
-    assert page.locator("#viewer img").count() == 0
-    assert page.locator("#viewer .word").first.text_content() == NASTY
-
-
-def test_without_a_video_play_runs_a_clock_of_its_own(page: Page, trace: Trace) -> None:
-    show(page, trace)
-    press(page, "Play")
-    page.wait_for_function("adaspark.scene().slice >= 2")
-    press(page, "Pause")
-    drawn = snapshot(page)
-    assert 2 <= drawn["slice"] <= 7
-
-
-def test_looking_around_asks_no_server(page: Page, trace: Trace) -> None:
-    show(page, trace)
-    requests: list[str] = []
-    page.on("request", lambda request: requests.append(request.url))
-    page.evaluate("viewer.goTo(3, {layer: 1})")
-    compare(page, make_trace(grids=((8, 6, 10),), cube=(2, 4, 4), layers=4, seed=1))
-    for name in ("Heat", "FFN", "Difference", "Outline", "Answer", "circle", "3-D cube stack"):
-        press(page, name)
-    page.get_by_label("Head", exact=True).select_option("1")
-    page.evaluate("viewer.preview({attn_top_p: 0.5, ffn_top_p: 0.5})")
-    page.mouse.move(300, 300)
-    assert requests == []
-
-
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [360, 390, 1440])
-def test_fits_any_width_in_both_themes(
-    chromium: Browser, tmp_path: Path, width: int, dark: bool
-) -> None:
-    page = open_viewer(chromium, width=width, height=900)
-    show(page, make_trace(layers=6, question=tuple(f" word{i}" for i in range(30))))
-    if dark:
-        page.evaluate("document.body.classList.add('dark')")
-    page.screenshot(path=tmp_path / f"viewer-{width}.png", full_page=True)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    violations = Axe().run(page).response["violations"]
-    assert [v["id"] for v in violations if v["id"] not in PAGE_RULES] == []
-    if width < 700:
-        small = """[...document.querySelectorAll('#viewer :is(button, select, input)')]
-            .filter(part => part.checkVisibility() && part.offsetHeight < 44)
-            .map(part => part.outerHTML)"""
-        assert page.evaluate(small) == []
-    page.close()
-
-
-PAGE_RULES = ("page-has-heading-one",)
-"""Rules about a whole page, which the bare page around the viewer does not try to keep."""

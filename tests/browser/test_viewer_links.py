@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,14 +17,6 @@ from viewer_page import compare, cube_middles, open_viewer, show, snapshot
 from adaspark.trace.trace import Trace
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    page = open_viewer(chromium)
-    yield page
-    assert page.errors == []  # type: ignore[attr-defined]
-    page.close()
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +63,8 @@ def test_a_held_cube_lists_the_words_layers_and_heads_that_used_it(
     cube = cube_middles(trace, 0)[0][-1]
     page.evaluate("cube => viewer.set({layer: 2, pinned: cube})", cube)
     mask = trace.word_mask()[..., cube]  # [L, W, H]
+    rows = {w: w - (word.kind == "answer") for w, word in enumerate(trace.words)}
+    mask = mask[:, [rows[w] for w in range(len(rows))]]  # of the queries that stand for the words
     users = [w for w in range(1, len(trace.words)) if mask[:, w].any()]
     table = page.get_by_role("table", name=f"Words that chose cube {cube}")
     expect(table.locator("tbody tr")).to_have_count(len(users))
@@ -88,6 +81,28 @@ def test_a_held_cube_lists_the_words_layers_and_heads_that_used_it(
     assert totals == sorted(totals, reverse=True)
 
 
+def test_a_held_cube_shows_the_tokens_inside_it(page: Page, trace: Trace) -> None:
+    show(page, trace)
+    cube = cube_middles(trace, 0)[0][-1]
+    page.evaluate("cube => viewer.set({layer: 2, pinned: cube})", cube)
+    inside = np.flatnonzero(trace.cube_from_token == cube)
+    kept = trace.ffn_mask()[2, inside]
+    above = trace.ffn_importance[2, inside].astype(float) * len(inside)
+    heading = page.locator("#viewer .inspector h3")
+    expect(heading).to_have_text(
+        f"Tokens that pass through the FFN in layer 2: {kept.sum()} of {len(inside)}"
+    )
+    cells = page.locator("#viewer .tokens tbody td").all()
+    assert [cell.get_attribute("class") == "passes" for cell in cells] == kept.tolist()
+    for cell, importance in zip(cells, above, strict=True):
+        text = str(cell.text_content())
+        if not text.startswith("≥"):  # past the robust range
+            shown = 1.0 if text == "≤ 1" else float(text)
+            assert shown == pytest.approx(max(importance, 1), abs=0.02)
+    page.evaluate("viewer.set({layer: 3})")
+    expect(heading).to_contain_text(f"in layer 3: {trace.ffn_mask()[3, inside].sum()} of")
+
+
 def numbers(text: str) -> list[int]:
     """[0, 2, 3] of "0, 2-3"; none of "none"."""
     found: list[int] = []
@@ -95,6 +110,18 @@ def numbers(text: str) -> list[int]:
         first, _, last = part.partition("-")
         found += range(int(first), int(last or first) + 1)
     return found
+
+
+def test_every_button_of_the_transport_has_a_drawing_of_its_own(page: Page, trace: Trace) -> None:
+    show(page, trace)
+    shape = "(n) => getComputedStyle(n, '::before').clipPath"
+    play = page.get_by_role("button", name="Play", exact=True)
+    others = [page.get_by_role("button", name=f"{which} slice") for which in ("Previous", "Next")]
+    shapes = [button.evaluate(shape) for button in (play, *others)]
+    play.click()
+    shapes.append(page.get_by_role("button", name="Pause", exact=True).evaluate(shape))
+    assert all(found.startswith("polygon") for found in shapes)
+    assert len(set(shapes)) == len(shapes)
 
 
 def test_a_held_word_lists_when_its_cubes_are_and_goes_there(page: Page, trace: Trace) -> None:
@@ -122,7 +149,7 @@ def test_pointing_at_a_word_shows_its_cubes_only_while_it_lasts(page: Page, trac
     page.evaluate("viewer.set({layer: 3})")
     before = snapshot(page)["kept"][3]
     page.locator("#viewer .word").last.hover()
-    assert snapshot(page)["kept"][3] == pytest.approx(trace.word_mask()[3, -1].mean(0), abs=1e-6)
+    assert snapshot(page)["kept"][3] == pytest.approx(trace.word_mask()[3, -2].mean(0), abs=1e-6)
     assert snapshot(page)["query"] == {"kind": "question"}
     page.locator("#viewer .facts").first.hover()
     assert snapshot(page)["kept"][3] == before

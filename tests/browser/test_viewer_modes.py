@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect
-from trace_factory import make_layered_trace, make_trace, nucleus, pruned_trace
-from viewer_page import compare, cube_middles, open_viewer, pixels_at, show, snapshot, surely_kept
+from playwright.sync_api import Page, expect
+from trace_factory import asking, make_layered_trace, make_trace, nucleus, pruned_trace
+from viewer_page import compare, cube_middles, pixels_at, show, snapshot, surely_kept
 
 from adaspark.trace.trace import Trace
 from viz.data.statistics import TraceView
@@ -19,21 +18,9 @@ pytestmark = pytest.mark.browser
 SHAPE: dict[str, Any] = {"grids": ((8, 6, 10),), "cube": (2, 4, 4), "layers": 4}
 
 
-@pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    page = open_viewer(chromium)
-    yield page
-    assert page.errors == []  # type: ignore[attr-defined]
-    page.close()
-
-
 @pytest.fixture(scope="module")
 def trace() -> Trace:
     return make_trace(**SHAPE, answer=(" red", " and", " red"))
-
-
-def rows_of(trace: Trace, kind: str) -> list[int]:
-    return [i for i, word in enumerate(trace.words) if word.kind == kind]
 
 
 def preview(page: Page, attn: float, ffn: float) -> None:
@@ -45,11 +32,13 @@ def preview(page: Page, attn: float, ffn: float) -> None:
 def test_a_head_shows_what_it_alone_chose(page: Page, trace: Trace, on_demand: bool) -> None:
     show(page, trace, on_demand=on_demand)
     page.get_by_label("Head", exact=True).select_option("2")
-    page.wait_for_function("viewer.data.choices.details[0] !== null")
+    page.wait_for_function("viewer.data.choices.details.layers[0] !== null")
     mask = trace.word_mask()
-    expected = mask[0, rows_of(trace, "question"), 2].mean(0)
+    expected = mask[0, asking(trace, "question"), 2].mean(0)
     assert snapshot(page)["kept"][0] == pytest.approx(expected, abs=1e-6)
     page.locator("#viewer .word").last.click()
+    assert snapshot(page)["kept"][0] == mask[0, -2, 2].astype(float).tolist()  # what produced it
+    page.get_by_role("button", name="After it was said", exact=True).click()
     assert snapshot(page)["kept"][0] == mask[0, -1, 2].astype(float).tolist()
     expect(page.locator("#viewer")).to_have_attribute("data-head", "2")
     page.get_by_role("button", name="Video", exact=True).click()
@@ -61,8 +50,8 @@ def test_a_head_shows_its_choice_at_its_layers_own_threshold(page: Page) -> None
     show(page, trace, on_demand=True)
     page.evaluate("viewer.goTo(0, {layer: 1})")
     page.get_by_label("Head", exact=True).select_option("2")
-    page.wait_for_function("viewer.data.choices.details[1] !== null")
-    expected = trace.word_mask()[1, rows_of(trace, "question"), 2].mean(0)
+    page.wait_for_function("viewer.data.choices.details.layers[1] !== null")
+    expected = trace.word_mask()[1, asking(trace, "question"), 2].mean(0)
     assert snapshot(page)["kept"][1] == pytest.approx(expected, abs=1e-6)
     assert snapshot(page)["config"]["attn_top_p"] == [0.9, 0.3]
     assert snapshot(page)["ffn_mask"] == trace.ffn_mask()[1].tolist()
@@ -88,11 +77,11 @@ def test_a_preview_is_the_rule_on_the_recorded_probabilities(
 ) -> None:
     show(page, trace, on_demand=on_demand)
     preview(page, attn, ffn)
-    page.wait_for_function("viewer.data.choices.details[0] !== null")
+    page.wait_for_function("viewer.data.choices.details.layers[0] !== null")
     drawn = snapshot(page)
     probs = trace.word_probs.astype(np.float64)
     for kind in ("question", "answer"):
-        chosen = nucleus(probs[0, rows_of(trace, kind)], attn).mean((0, 1))
+        chosen = nucleus(probs[0, asking(trace, kind)], attn).mean((0, 1))
         assert drawn["kept_by_kind"][kind][0] == pytest.approx(chosen, abs=1e-6)
     assert drawn["kept_by_kind"]["video"][0] == pytest.approx(
         TraceView(trace).kept("video")[0], abs=1 / 255
@@ -136,7 +125,8 @@ def test_the_video_tokens_own_choices_stay_as_recorded_and_are_said_to(
     show(page, trace)
     page.get_by_role("button", name="Video", exact=True).click()
     preview(page, 0.2, 0.2)
-    expect(page.locator("#viewer .note")).to_contain_text("own choices are shown as recorded")
+    expect(page.locator("#viewer .note")).to_contain_text("the scores of video tokens are not")
+    expect(page.locator("#viewer")).to_have_attribute("data-tier", "recorded")
 
 
 SIDES = {(True, True): "both", (True, False): "a", (False, True): "b", (False, False): "none"}

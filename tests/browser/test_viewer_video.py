@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from clips import is_upright, write_clip
 from coded_clip import grey_of, number_of, write_coded_clip
+from long import some_of
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from trace_factory import make_trace
@@ -27,14 +27,6 @@ FRAME_ON_SCREEN = """() => {
     return context.getImageData(4, 4, 1, 1).data[1];
 }"""
 SETTLED = "!document.querySelector('#viewer video').seeking"
-
-
-@pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    page = open_viewer(chromium)
-    yield page
-    assert page.errors == []  # type: ignore[attr-defined]
-    page.close()
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +139,7 @@ def test_cubes_lie_in_the_picture_never_on_the_bars(
     page.close()
 
 
-@pytest.mark.parametrize("turn", [90, 180, 270])
+@some_of("turn", [90, 180, 270])
 def test_cubes_lie_on_the_upright_picture_of_a_turned_clip(
     chromium: Browser, tmp_path: Path, turn: int
 ) -> None:

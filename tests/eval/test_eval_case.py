@@ -19,7 +19,7 @@ from adaspark.eval.harness.conditions import Condition
 from adaspark.eval.harness.context import Context, plan_dict
 from adaspark.eval.harness.runner import Record, RecordedBatch, Runner
 from adaspark.eval.report.results import Results, load
-from adaspark.mini.world.world import Event
+from adaspark.mini.world.event import Event
 from adaspark.model import checkpoint
 
 PLAN = case.Plan(items=3, length="16x224", families=("needle", "order", "absent"))

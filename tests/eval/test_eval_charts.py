@@ -21,8 +21,9 @@ from adaspark.eval.report import charts, stats
 from adaspark.eval.report.charts.frames import outline
 from adaspark.eval.report.charts.fronts import front
 from adaspark.eval.report.charts.style import LOOKS, looks, spread
-from adaspark.eval.report.page import MAX_BYTES, page, write_page
-from adaspark.eval.report.results import LABELS, Figure, Results
+from adaspark.eval.report.figure import Figure
+from adaspark.eval.report.page import MAX_BYTES, page, saved_page, write_page
+from adaspark.eval.report.results import LABELS, Results
 from adaspark.eval.report.tables import Table
 
 NAMES = ["dense", "AdaSpark", "top-k", "uniform", "random", "recent", "oracle"]
@@ -249,7 +250,8 @@ def test_only_a_small_model_s_page_speaks_of_small_scale(tmp_path: Path, label: 
 
 def test_a_page_is_written_whole_and_not_too_large(tmp_path: Path) -> None:
     made = results(tmp_path)
-    path = write_page(made, title="T")
-    assert path.read_text("utf-8") == page(made, title="T")
+    path = write_page(made, title="T", seen=["It won."])
+    assert path.read_text("utf-8") == page(made, title="T", seen=["It won."])
+    assert saved_page(made.folder) == ("T", path.read_text("utf-8"))
     with pytest.raises(ValueError, match="at most 1,500,000 bytes"):
         write_page(results(tmp_path / "large", png=bytes(MAX_BYTES)), title="T")

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import pytest
+from long import some_of
 
 from adaspark.assets import RESULTS
 from adaspark.eval.report.results import load
@@ -34,7 +34,7 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+@some_of("folder", FOLDERS, always=5, ids=[folder.name for folder in FOLDERS])
 def test_their_tables_follow_from_their_items(folder: Path, tmp_path: Path) -> None:
     """Every interval, p-value and share, to the six figures that are kept: processors sum in
     different orders, which may move the sixth.

@@ -20,14 +20,15 @@ from adaspark.eval.families import run as families
 from adaspark.eval.families.controls import as_shown
 from adaspark.eval.families.report import draw, failures, findings
 from adaspark.eval.families.tables import Answers, by_order, chance, study
+from adaspark.eval.harness.clip import Clip
 from adaspark.eval.harness.clips import Length, mixed_clips
-from adaspark.eval.harness.conditions import Clip
 from adaspark.eval.harness.context import Context, plan_dict
 from adaspark.eval.report.results import Results
 from adaspark.mini.questions.families import FAMILIES, score
 from adaspark.mini.questions.question import Question
 from adaspark.mini.world.seeds import RANGE, held_out_seed
-from adaspark.mini.world.world import SceneSettings, sample_scene
+from adaspark.mini.world.settings import SceneSettings
+from adaspark.mini.world.world import sample_scene
 from adaspark.model import checkpoint
 
 SHORT = Length(16, 112)

@@ -37,7 +37,7 @@ from adaspark.eval.harness.clips import Length, mixed_clips
 from adaspark.eval.harness.conditions import DENSE_CONDITION
 from adaspark.eval.harness.recorded_rows import KINDS, Rows
 from adaspark.eval.report.results import load
-from adaspark.method.layout import CubeLayout, kept_means
+from adaspark.method.layout import CubeLayout
 from adaspark.method.selection import masked_softmax
 
 PLAN = fidelity.Plan(items=3, lengths=("32x112",), ps=(0.5, 0.7), video_rows=6)
@@ -176,9 +176,7 @@ def test_equal_outputs_are_compensated_without_error() -> None:
     found = skip_errors(inputs, outputs, layout, 0.4)
     assert float(found.mean) < 1e-5 < 0.1 < float(found.bypass)
     kept = torch.ones(1, 1, layout.tokens).bool()
-    assert torch.allclose(
-        kept_means(outputs, kept, layout)[..., layout.cube_from_token, :], outputs
-    )
+    assert torch.allclose(layout.kept_means(outputs, kept)[..., layout.cube_from_token, :], outputs)
 
 
 def test_recording_branches_changes_nothing_and_ends() -> None:

@@ -12,7 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adaspark.eval.harness.conditions import Clip, Condition
+from adaspark.errors import UserError
+from adaspark.eval.harness.clip import Clip
+from adaspark.eval.harness.clips import Length
+from adaspark.eval.harness.conditions import Condition
 from adaspark.eval.harness.context import Context, plan_dict
 from adaspark.eval.harness.matched_density import attention_density, matched
 from adaspark.eval.harness.outcomes import Outcome
@@ -54,6 +57,31 @@ def as_dense(rule: str) -> Condition:
     condition = Condition(rule, replace(HALF, attn_rule=rule, attn_keep=0.5))
     target = mean(o.density["attention"] for o in outcomes(Condition("top_p", HALF)))
     return matched(runner(), needles()[:2], condition, target)
+
+
+def test_another_rate_shows_the_same_pictures_further_apart() -> None:
+    """At one frame a second a needle is there four times as long, and slices are four positions
+    apart; the pictures, and what the vision tower makes of them, are the same to the bit."""
+    usual, slow = (
+        [clip for _, clip in niah.haystack(PLAN, "needle", length, 0)]
+        for length in ("16x112", "16x112@1")
+    )
+    assert [clip.scene.secs for clip in slow] == [16.0] * len(slow)
+    assert len({clip.seed for clip in usual} & {clip.seed for clip in slow}) > 1
+    same = [clip for clip in usual if clip.seed in {other.seed for other in slow}]
+    slower = [clip for clip in slow if clip.seed in {other.seed for other in same}]
+    one, other = (runner().features(clips) for clips in (same, slower))
+    assert (one.position_step, other.position_step) == (1.0, 4.0)
+    assert one.features.equal(other.features) and one.truth.equal(other.truth)
+
+
+def test_a_length_may_say_its_rate() -> None:
+    hour = Length.parse("3600x112@1")
+    assert (hour.frames, hour.fps, hour.tokens, str(hour)) == (3600, 1.0, 28_800, "3600x112@1")
+    assert not Length.parse("16x112@1").is_trained and Length.parse("16x112").is_trained
+    for wrong in ("16x112@", "16x112@0", "16x112@-1", "16x112@30"):
+        with pytest.raises(UserError, match=r"FPS|@1"):
+            Length.parse(wrong)
 
 
 def test_the_needle_is_at_its_depth_and_alone_of_its_kind() -> None:
@@ -133,6 +161,57 @@ def test_a_run_says_what_its_items_say(tmp_path: Path) -> None:
     assert len(results.figures) == 4
     page = (tmp_path / "index.html").read_text("utf-8")
     assert "Fig. 3" in page and "look-alike" in page
+
+
+def test_without_rules_a_run_that_is_cut_short_goes_on(tmp_path: Path) -> None:
+    """Dense and AdaSpark alone, a clip at a time; what a stopped run has answered is not asked
+    again, and the whole says what one run in one go says."""
+    plan = replace(PLAN, rules=("none",), variants=("needle",))
+    named, config = plan_dict(plan, "mini"), loaded().config
+
+    def asked(folder: Path, deadline: float | None = None) -> Results:
+        results = Results(folder, "adaspark eval niah", plan=named, config=config.to_dict())
+        said: list[str] = []
+        context = Context(loaded(), config, results, deadline=deadline, say=said.append)
+        with pytest.MonkeyPatch.context() as patched:
+            if deadline is not None:  # the clock moves on by one a job
+                patched.setattr("adaspark.eval.harness.context.time", Clock())
+            niah.run(plan, context)
+        return results
+
+    whole, cut = asked(tmp_path / "whole"), asked(tmp_path / "cut", deadline=4.0)
+    assert [item["key"][2] for item in whole.items] == [0.0, 0.5, 1.0] * 2
+    assert len(cut.items) == 1 and cut.data["left_out"] == ["needle 16x112"] * 5
+    kept = [item["key"] for item in cut.items]
+    cut = asked(tmp_path / "cut")
+    assert [item["key"] for item in cut.items] == [item["key"] for item in whole.items]
+    assert kept == [cut.items[0]["key"]]
+    for one, other in zip(whole.items, cut.items, strict=True):
+        assert one["dense"]["answer"] == other["dense"]["answer"]
+        assert one["AdaSpark"]["flops"] == pytest.approx(other["AdaSpark"]["flops"], abs=0.01)
+        assert not one.keys() & {"top-k", "uniform"}
+    draw(cut)
+    (haystack,), (first, paired) = study(cut.items), cut.tables
+    assert haystack.conditions == ["dense", "AdaSpark"] and haystack.rules == []
+    assert [row[0] for row in paired.rows] == ["dense"] and "Top-k" not in first.note
+    assert first.rows[0][-1] == 1.0 and 0 < first.rows[1][-1] < 1  # type: ignore[operator]
+
+
+class Clock:
+    """Stands still while a job runs, and moves on by a second when it is read for the next."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def monotonic(self) -> float:
+        self._now += 1.0
+        return self._now
+
+
+def test_a_rule_that_is_not_there_is_refused() -> None:
+    for wrong in (("random",), ("none", "top-k"), ()):
+        with pytest.raises(UserError, match="rule"):
+            replace(PLAN, rules=wrong)
 
 
 def made(correct: dict[str, float]) -> list[dict[str, Any]]:

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from adaspark import environment as bench_setting
 from adaspark.errors import UserError
 from adaspark.eval.report import stats
-from adaspark.eval.report.results import Figure, Results, fingerprint, load, write
-from adaspark.eval.report.tables import MISSING, Table, comparisons, written
+from adaspark.eval.report.cells import MISSING, written
+from adaspark.eval.report.figure import Figure
+from adaspark.eval.report.results import Results, fingerprint, load, write
+from adaspark.eval.report.tables import Table, comparisons
 
 MINUS = "\N{MINUS SIGN}"
 SETTING = {"processor": "1 x none", "commit": "abc"}

@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from adaspark.eval.harness.conditions import DENSE_CONDITION, Clip, Condition
+from adaspark.eval.harness.clip import Clip
+from adaspark.eval.harness.conditions import DENSE_CONDITION, Condition
 from adaspark.eval.harness.runner import Record, RecordedBatch, Runner
 from adaspark.method.config import AdaSparkConfig
 from adaspark.method.layout import CubeLayout
 from adaspark.mini.questions.families import questions, score
-from adaspark.mini.world.world import HELD_OUT_SEED, SceneSettings, sample_scene
+from adaspark.mini.world.seeds import HELD_OUT_SEED
+from adaspark.mini.world.settings import SceneSettings
+from adaspark.mini.world.world import sample_scene
 from adaspark.model import checkpoint
 from adaspark.model.features import Features
 from adaspark.model.generation import Written, generate

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from family_models import family_model, family_prompt
 from models import prompt, tiny_model
 from paths import ROOT
 
@@ -52,7 +53,7 @@ def install(folder: Path) -> None:
 
 
 def forget() -> None:
-    ours = ("adaspark.eval.lmms.registry", "adaspark.eval.lmms.model")
+    ours = tuple(f"adaspark.eval.lmms.{name}" for name in ("registry", "model", "qwen3"))
     for name in [n for n in sys.modules if n.split(".")[0] == "lmms_eval" or n in ours]:
         del sys.modules[name]
 
@@ -68,14 +69,15 @@ def lmms_eval(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     forget()
 
 
-def made(lmms_eval: Any, arguments: str = ARGUMENTS, **more: Any) -> Any:
-    cls = lmms_eval.MODEL_REGISTRY_V2.get_model_class(MODEL)
+def made(lmms_eval: Any, arguments: str = ARGUMENTS, *, model: str = MODEL, **more: Any) -> Any:
+    cls = lmms_eval.MODEL_REGISTRY_V2.get_model_class(model)
     return cls.create_from_arg_string(arguments, {"batch_size": 1, "device": "cpu", **more})
 
 
 def test_registering_loads_no_model(lmms_eval: Any) -> None:
-    (manifest,) = lmms_eval.MODEL_REGISTRY_V2.manifests.values()
-    assert manifest.model_id == MODEL and manifest.simple_class_path is None
+    manifests = lmms_eval.MODEL_REGISTRY_V2.manifests
+    assert set(manifests) == {MODEL, "adaspark_qwen3_vl", "adaspark_qwen3_5"}
+    assert all(manifest.simple_class_path is None for manifest in manifests.values())
     assert "adaspark.eval.lmms.model" not in sys.modules
     heavy = "'torch' in sys.modules or 'transformers' in sys.modules"
     code = f"import sys, adaspark.eval.lmms.registry; sys.exit({heavy})"
@@ -92,6 +94,25 @@ def test_it_answers_as_a_model_sparsified_by_hand(lmms_eval: Any) -> None:
             ids = by_hand.generate(**request.inputs, max_new_tokens=3, do_sample=False)
         assert ids[0, -len(answer) :].tolist() == answer
     assert answers != made(lmms_eval, "attn_top_p=0,ffn_top_p=0").generate_until(requests())
+
+
+@pytest.mark.parametrize("family", ["qwen3_vl", "qwen3_5"])
+def test_newer_families_answer_and_their_costs_are_json(
+    lmms_eval: Any, tmp_path: Path, family: str
+) -> None:
+    """Layers without attention have no density: null, which JSON has."""
+    path, config = tmp_path / "costs.jsonl", "cube=[2,2,3],attn_top_p=0.5,ffn_top_p=0.5"
+    model = made(lmms_eval, f"{config},costs={path}", model=f"adaspark_{family}")
+    asked = [Request("needle", 0, family_prompt(family, GRIDS))]
+    answers = model.generate_until(asked)
+    by_hand = sparsify(family_model(family), AdaSparkConfig((2, 2, 3), 0.5, 0.5))
+    with torch.no_grad():
+        ids = by_hand.generate(**asked[0].inputs, max_new_tokens=3, do_sample=False)
+    assert ids[0, -len(answers[0]) :].tolist() == answers[0]
+    (line,) = map(json.loads, path.read_text("utf-8").splitlines())
+    layers = line["attention_by_layer"]
+    assert layers.count(None) == (3 if family == "qwen3_5" else 0) and layers[-1] < 1
+    assert line["video_tokens"] == 96 and "NaN" not in path.read_text("utf-8")
 
 
 def test_costs_are_those_of_each_request_and_change_no_answer(

@@ -43,15 +43,17 @@ test("the usual threshold is the layer's mean, at most a half", () => {
 
 test("shares of slices weigh cubes by their area, and tokens one by one", () => {
   const data = new SceneData(smallScene());
-  assert.equal(data.sliceShare(question, 0, 0), 0.5);
-  assert.equal(
-    data.largestIn(question, 1),
-    data.largestShare({ ...question, kind: "question" }) * data.share(question, 1, 0),
-  );
+  const lanes = data.sliceShares(question);
+  assert.equal(lanes[0], 0.5);
+  assert.ok(Math.abs(lanes[4] - 64 / 255) < 1e-6 && data.largestIn(question, 1) === lanes[4]);
+  assert.ok(Number.isNaN(data.sliceShares({ word: 0, head: 1 })[0]));
   assert.equal(data.ffnSliceShare(1, 0), 1);
   assert.equal(data.ffnSliceShare(1, 2), 0);
-  assert.equal(data.ffnCubeShare(0, data.cubes[3]), 1);
-  assert.equal(data.ffnCubeShare(1, data.cubes[0]), 0.5);
+  assert.equal(data.ffnShare(1), 8 / 32);
+  const importance = { top: 0.5, table: packed(Array(32).fill(0).fill(255, 31), 8, [32]) };
+  data.choices.take({ name: "importance.json", of: { layer: 1 } }, importance);
+  assert.deepEqual([...data.ffnCubePeaks(1)], [0, 0, 0, 1]);
+  assert.equal(data.ffnCubePeaks(0), null);
 });
 
 test("the slice on screen is the last that has begun", () => {

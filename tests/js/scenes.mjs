@@ -38,7 +38,7 @@ export function smallScene(changes = {}) {
     [64, 64, 64, 64],
   ];
   return {
-    version: 2,
+    version: 3,
     layers: 2,
     heads: 2,
     videos: [{ grid: [4, 2, 4], first_slice: 0, url: null }],
@@ -46,14 +46,18 @@ export function smallScene(changes = {}) {
     cubes: packed(cubesOf([4, 2, 4], [2, 2, 2]).flat(), 16, [4, 7]),
     kinds: ["question"],
     kept: packed(kept.flat(), 8, [1, 2, 4]),
-    words: [{ index: 5, text: " cube", kind: "question" }],
+    words: [{ index: 5, text: " cube", kind: "question", query: 0 }],
+    queries: [5],
+    opening: null,
+    query_cubes: null,
     ffn_kept: packed(Array(64).fill(0).fill(1, 0, 40), 1, [2, 32]),
     ffn_share: packed(Array(8).fill(255).fill(0, 5), 8, [2, 4]),
+    sinks: packed([0, 0, 0, 0, 0, 1, 0, 0], 1, [2, 4]),
+    ffn_peak: { top: 0.5, table: packed(Array(8).fill(0).fill(255, 7), 8, [2, 4]) },
     density: { attention: 0.5, ffn: 0.6, attention_by_layer: [0.5, null], ffn_by_layer: [1, 0.25] },
     pruned: null,
     entropy: { attention_by_layer: {}, effective_by_layer: {}, ffn_by_layer: [null, null] },
     details: null,
-    word_kept: packed(kept.flat(), 8, [2, 1, 4]),
     config: { cube: [2, 2, 2], attn_top_p: [0.5, 0.7], ffn_top_p: 0.5 },
     ...changes,
   };
@@ -66,8 +70,13 @@ export function smallDetail(layer = 0, changes = {}) {
     layer,
     word_level: { steps: [0.3, 0.5, 0.9], table: packed(levels, 4, [1, 2, 4]) },
     word_share: null,
-    kind_share: null,
+    importance: null,
     ffn_level: { steps: [0.3, 0.5, 0.9], table: packed(Array(32).fill(1), 4, [32]) },
     ...changes,
   };
+}
+
+/** A scene that brought its layers' details. */
+export function wholeScene(changes = {}) {
+  return smallScene({ details: [smallDetail(0), smallDetail(1)], ...changes });
 }

@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { changeOf, nextCube, withoutWord } from "../../viz/static/picks.js";
 import { SceneData } from "../../viz/static/scene.js";
-import { sharpest } from "../../viz/static/sharpest.js";
+import { robustTop } from "../../viz/static/ranges.js";
 import { Sources } from "../../viz/static/sources.js";
 import { firstView, fullView, isDrawn, laneShare, placeIn } from "../../viz/static/view.js";
-import { smallDetail, smallScene } from "./scenes.mjs";
+import { following, zoomed } from "../../viz/static/zoom.js";
+import { packed, smallDetail, smallScene } from "./scenes.mjs";
 
 const data = new SceneData(smallScene());
 
@@ -25,15 +26,37 @@ test("difference without another run is spotlight", () => {
   assert.equal(fullView({ view: { ...firstView(), mode: "difference" }, data, other: null }).mode, "spotlight");
 });
 
-test("stretched lanes and a rescaled heat go by the largest share", () => {
-  const view = fullView({ view: { ...firstView(), layer: 1, stretched: true, rescaled: true }, data, other: null });
-  assert.ok(Math.abs(view.top - 64 / 255) < 1e-6 && view.laneTop === 1);
+test("colours end where nearly all shares lie below, or at 100 %", () => {
+  const view = fullView({ view: { ...firstView(), layer: 1 }, data, other: null });
+  assert.deepEqual([view.top, view.laneTop], [0.26, 0.5]);
   assert.equal(laneShare(view, 0, 0), 0.5);
+  const full = fullView({ view: { ...firstView(), layer: 1, full: true }, data, other: null });
+  assert.deepEqual([full.top, full.laneTop], [1, 1]);
+  assert.equal(robustTop([...Array(99).fill(0.1), 1, NaN, 0]), 0.1);
+  assert.equal(robustTop([0, NaN]), 1);
 });
 
-test("another scene keeps the place as far as it has one", () => {
-  const place = placeIn({ ...firstView(), layer: 9, slice: 9, query: { word: 0 }, pinned: 3 }, data);
-  assert.deepEqual([place.layer, place.slice, place.query, place.pinned], [1, 3, { kind: "question" }, null]);
+test("lanes zoom around the slice that is looked at, and follow it", () => {
+  assert.deepEqual(zoomed(null, 100, 40, 1), [15, 65]);
+  assert.deepEqual(zoomed([0, 10], 100, 2, 1), [0, 8]);
+  assert.deepEqual(zoomed([90, 100], 100, 99, -1), [80, 100]);
+  assert.equal(zoomed([0, 60], 100, 5, -1), null);
+  assert.equal(zoomed(null, 6, 2, 1), null);
+  assert.deepEqual(following([10, 20], 100, 12), [10, 20]);
+  assert.deepEqual(following([10, 20], 100, 50), [45, 55]);
+  assert.equal(following([10, 20], 8, 3), null);
+});
+
+test("another scene keeps the place in the clip, and the word that it has too", () => {
+  const view = { ...firstView(), layer: 9, slice: 2, query: { word: 0 }, pinned: 3 };
+  const place = placeIn(view, data, data, 1);
+  assert.deepEqual([place.layer, place.slice, place.query, place.pinned], [1, 2, { word: 0 }, null]);
+  const words = [{ index: 5, text: "other", kind: "question", query: 0 }];
+  assert.deepEqual(placeIn(view, new SceneData(smallScene({ words })), data, 1).query, { kind: "question" });
+  const faster = new SceneData(smallScene({ frame_times: [0, 1, 2, 3].map((i) => [i / 4, i / 4 + 0.1]) }));
+  assert.equal(placeIn({ ...view, slice: 1 }, faster, data, 0.6).slice, 2);
+  const untimed = new SceneData(smallScene({ frame_times: Array(4).fill([null, null]) }));
+  assert.equal(placeIn({ ...view, slice: 9 }, untimed, data, 1).slice, 3);
 });
 
 test("a selection names words by their index; letting one go leaves its kind", () => {
@@ -53,28 +76,26 @@ test("the next cube of a slice goes around", () => {
   assert.equal(nextCube(firstView(), null, 1), null);
 });
 
-test("the sharpest place is where the question's cubes differ most", () => {
-  const kept_by_kind = { question: [0, 1].map((layer) => [...data.choices.row({ kind: "question" }, layer)]) };
-  assert.deepEqual(sharpest({ kept_by_kind, cubes: data.cubes }), { layer: 0, slice: 1, threshold: 0.75 });
-  assert.deepEqual(sharpest({ kept_by_kind: {}, cubes: [] }), { layer: 0, slice: 0, threshold: null });
-});
-
-test("details are asked for once, with the layers beside, and again where they failed", async () => {
+test("details are asked for once, again where they failed, and for the pointer once it rests", async () => {
   const scene = new SceneData(smallScene());
   const asked = [];
   let arrived = 0;
   const sources = new Sources(() => (arrived += 1));
-  sources.set("a", scene, async (layer) => {
-    asked.push(layer);
+  sources.set("a", scene, async ({ name, of }) => {
+    asked.push(name === "layer.json" ? of.layer : name);
     if (asked.length === 1) throw new Error("lost");
-    return smallDetail(layer);
+    return name === "layer.json" ? smallDetail(of.layer) : { of: 1, table: packed(Array(8).fill(1), 1, [2, 4]) };
   });
-  const view = { layer: 0, query: { word: 0, head: 1 } };
+  const unhovered = { focus: null, hovered: null, hoveredWord: null };
+  const view = { layer: 0, query: { word: 0, head: 1 }, difference: null, ...unhovered };
+  sources.fetchFor({ ...view, hoveredWord: 0 });
+  assert.deepEqual(asked, []);
   sources.fetchFor(view);
   sources.fetchFor(view);
-  assert.deepEqual(asked, [0, 1]);
+  assert.deepEqual(asked, [0, 1, "query.json"]);
   await new Promise((go) => setTimeout(go));
   sources.fetchFor(view);
   await new Promise((go) => setTimeout(go));
-  assert.deepEqual([asked, arrived, scene.choices.complete], [[0, 1, 0], 2, true]);
+  assert.deepEqual([asked, arrived], [[0, 1, "query.json", 0], 3]);
+  assert.ok(scene.choices.knowsAll(view.query));
 });

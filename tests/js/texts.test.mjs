@@ -2,10 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Difference } from "../../viz/static/difference.js";
 import { grouped, percent, range, spans } from "../../viz/static/format.js";
+import { occurrences } from "../../viz/static/search.js";
 import { SceneData } from "../../viz/static/scene.js";
+import { sentenceOf } from "../../viz/static/sentence.js";
 import * as texts from "../../viz/static/texts.js";
 import { firstView, fullView } from "../../viz/static/view.js";
-import { smallDetail, smallScene } from "./scenes.mjs";
+import { smallScene, wholeScene } from "./scenes.mjs";
 
 const viewOf = (change = {}, scene = {}, other = null) => {
   const data = new SceneData(smallScene(scene));
@@ -61,15 +63,45 @@ test("lanes say what they show, by number too", () => {
 test("a preview says what it is not", () => {
   const settings = { attn_top_p: 0.7, ffn_top_p: 0.5 };
   const note = (view) => texts.previewNote(view, settings);
-  assert.match(note(viewOf()), /scores are on their way\.$/);
-  assert.match(note(viewOf({ query: { kind: "video" } })), /own choices are shown as recorded\.$/);
-  const withDetail = { details: [smallDetail(0), smallDetail(1)] };
-  assert.match(note(viewOf({}, withDetail)), /Shown at the nearest recorded step, 0\.5\.$/);
-  assert.match(texts.previewNote(viewOf({}, withDetail), { attn_top_p: 0.9 }), /see other inputs\.$/);
+  assert.match(note(viewOf()), /^As recorded: .* on their way\.$/);
+  assert.match(note(viewOf({ query: { kind: "video" } })), /^As recorded: the scores of video tokens are not kept/);
+  const previewed = (given) => {
+    const view = viewOf({}, wholeScene());
+    view.data.choices.preview(given);
+    return texts.previewNote({ ...view, previewed: true }, given);
+  };
+  assert.match(previewed(settings), /Shown at the nearest recorded step, 0\.5\.$/);
+  assert.match(previewed({ attn_top_p: 0.9 }), /see other inputs\.$/);
 });
 
 test("a word without letters is shown by a sign", () => {
   const shown = ["  cube ", "\n", "  "].map((text) => texts.shownText({ index: 0, kind: "question", text }));
   assert.deepEqual(shown, ["cube", "↵", "␣"]);
   assert.equal(texts.wordName({ index: 0, kind: "question", text: "·", name: "é (part 2 of 2)" }), "é (part 2 of 2)");
+});
+
+test("one sentence says what is seen", () => {
+  assert.equal(
+    sentenceOf(viewOf()),
+    "For the question, layer 0 keeps 2 of 4 cubes by 38 % of words and heads or more, at 0.00-1.75 s.",
+  );
+  assert.equal(sentenceOf(viewOf({ query: { word: 0 } })), "What layer 0 keeps is not here yet.");
+  const words = [{ index: 6, text: "red", kind: "answer", query: 0, said: 0 }];
+  const opening = { word: 6, layer: 0, slice: 0, threshold: 1, cubes: 1, mass: 0.634 };
+  const scene = { ...wholeScene(), words, opening };
+  assert.equal(
+    sentenceOf(viewOf({ query: { word: 0 }, threshold: 1 }, scene)),
+    "To say “red”, layer 0 keeps 1 of 4 cubes by 100 % of its heads or more, at 0.00-0.75 s: 63 % of its attention.",
+  );
+  assert.match(sentenceOf(viewOf({ query: { word: 0 }, said: true }, scene)), /^After it said “red”, layer 0/);
+});
+
+test("words are found by their joined text, kinds apart", () => {
+  const words = ["Which", " jack", "et", " is", " on", " jacket"].map((text, i) => ({
+    text,
+    kind: i < 5 ? "question" : "answer",
+  }));
+  assert.deepEqual(occurrences(words, "Jacket"), [[1, 2], [5]]);
+  assert.deepEqual(occurrences(words, "is on"), [[3, 4]]);
+  assert.deepEqual([...occurrences(words, " "), ...occurrences(words, "onjack")], []);
 });

@@ -24,8 +24,9 @@ from adaspark.kernels.cpu import state as cpu_state
 from adaspark.method import attention, reference
 from adaspark.method.attention import Choice
 from adaspark.method.rules import Rule, top_p
+from adaspark.method.segment import Segment
 from adaspark.method.selection import entropy, nucleus
-from adaspark.method.sequence import Segment, SequenceMap
+from adaspark.method.sequence import SequenceMap
 
 Recorded = list[tuple[Segment, Choice]]
 LONG = Scene(((8, 6, 7),), (5, 40), (2, 2, 2))

@@ -9,6 +9,7 @@ import pytest
 import rounding
 import torch
 from geometry import ODD, Scene, allowed_mask, tensors
+from long import some_of
 from torch import Tensor
 
 from adaspark.kernels.gpu import attention as gpu_attention
@@ -17,7 +18,8 @@ from adaspark.kernels.gpu import tables as gpu_tables
 from adaspark.kernels.gpu.thresholds import MEASURED, Thresholds, TileShape
 from adaspark.method.attention import Choice
 from adaspark.method.rules import CUBE_RULES, Rule, top_p
-from adaspark.method.sequence import Segment, SequenceMap
+from adaspark.method.segment import Segment
+from adaspark.method.sequence import SequenceMap
 
 DEVICE = interpreted.DEVICE
 BIG = Scene(((4, 5, 9), (1, 4, 6)), (5, 2, 3), (4, 5, 5))  # cubes of 100 tokens: two blocks
@@ -72,7 +74,7 @@ class Ran:
     def wrong_choices(self) -> int:
         """Rows whose choice is no nucleus: weighed in fp64, with 1e-5 of room for rounding."""
         queries, keys, _ = (t.double() for t in self.qkv)
-        start, p, room = self.sequence.length - queries.shape[1], self.rule.amount, 1e-5
+        start, room = self.sequence.length - queries.shape[1], 1e-5
         layout = self.sequence.layout
         means = torch.stack(
             [
@@ -86,6 +88,7 @@ class Ran:
         for segment, choice in self.recorded:
             if not segment.end_cube:
                 continue
+            p = self.rule.of_rows(segment.is_text).amount
             scores = queries[:, segment.positions - start] @ means[:, : segment.end_cube].mT
             scores = (scores * self.scale).masked_fill(~segment.candidates, -torch.inf)
             mass = scores.softmax(-1).nan_to_num(0.0)
@@ -136,15 +139,37 @@ def on_device(scene: Scene) -> SequenceMap:
 
 
 @pytest.mark.usefixtures("poison")
-@pytest.mark.parametrize("name", ODD)
+@some_of("name", ODD, always=3)
 def test_odd_shapes(name: str) -> None:
     run(ODD[name]).check()
 
 
 @pytest.mark.usefixtures("poison")
-@pytest.mark.parametrize("p", [0.0, 0.3, 0.95, 1.0])
+@some_of("p", [0.0, 0.3, 0.95, 1.0], always=2)
 def test_thresholds(p: float) -> None:
     run(SMALL, heads=2, rule=p).check()
+
+
+@pytest.mark.usefixtures("poison")
+@some_of("name", ["two videos, text between", "padded", "no text before"])
+@some_of("p, text_p", [(0.5, 1.0), (0.9, 0.2), (0.3, 0.0), (1.0, 0.4), (0.0, 1.0)], always=2)
+def test_rows_of_text_have_a_threshold_of_their_own(name: str, p: float, text_p: float) -> None:
+    ran = run(ODD[name], rule=Rule("top_p", p, text_amount=text_p))
+    ran.check()
+    for segment, choice in ran.recorded:
+        if (of := text_p if segment.is_text else p) in (0.0, 1.0):
+            every = segment.candidates & (of == 1)
+            assert torch.equal(choice.kept, every.expand_as(choice.kept))
+
+
+@pytest.mark.usefixtures("poison")
+def test_words_share_rows_of_a_program_with_video_whatever_they_keep() -> None:
+    """Eight or 32 rows of both kinds are chosen for by one program, with the scores of both."""
+    rule = Rule("top_p", 0.4, text_amount=1.0)
+    thresholds = [Thresholds(many_rows=many, short_scores=2**10) for many in (1, 2**18)]
+    one, other = (run(SMALL, heads=2, rule=rule, thresholds=t) for t in thresholds)
+    one.check()
+    assert torch.equal(one.allowed(), other.allowed())
 
 
 @pytest.mark.usefixtures("poison")
@@ -162,8 +187,8 @@ def test_other_rules_choose_as_everywhere(name: str) -> None:
 
 
 @pytest.mark.usefixtures("poison")
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
-@pytest.mark.parametrize("width, groups", [(64, 1), (128, 2)])
+@some_of("dtype", [torch.bfloat16, torch.float16, torch.float32])
+@some_of("width, groups", [(64, 1), (128, 2), (256, 1)], always=2)
 def test_the_error_is_at_most_twice_that_of_plain_attention(
     dtype: torch.dtype, width: int, groups: int
 ) -> None:
@@ -195,7 +220,7 @@ def test_keys_that_are_copied_cube_by_cube(scene: Scene) -> None:
 
 
 @pytest.mark.usefixtures("poison")
-@pytest.mark.parametrize(
+@some_of(
     "scene, max_pairs, splits",
     [(BIG, 1, 1), (BIG, 2**21, 2), (ODD["ragged"], 1, 2), (ODD["ragged"], 2**21, 1)],
     ids=["big cubes, tile by tile", "big cubes, shared", "ragged, shared", "ragged, at once"],
@@ -221,8 +246,8 @@ def test_what_few_rows_selected_may_be_gathered(
 
 
 @pytest.mark.usefixtures("poison")
-@pytest.mark.parametrize("step", [1, 2])
-@pytest.mark.parametrize("splits", [1, 3])
+@some_of("step", [1, 2])
+@some_of("splits", [1, 3])
 def test_blocks_may_be_added_two_at_a_time(step: int, splits: int) -> None:
     """Odd numbers of blocks included: the last one has no second."""
     thresholds = Thresholds(tile=TileShape(64, 4, 1, step), splits=splits)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from long import some_of
 from paths import ROOT, TESTS
 
 pytest.importorskip("triton", reason="Triton is not installed: pip install triton")
@@ -16,7 +17,7 @@ SHARED_BYTES = 99 * 1024
 """Most that a program may ask for on them (CUDA's programming guide)."""
 
 
-@pytest.mark.parametrize("capability", [86, 120])
+@some_of("capability", [86, 120])
 def test_every_kernel_of_a_usual_model_fits_the_smallest_devices(capability: int) -> None:
     """Ampere's and Blackwell's consumer cards have the least shared memory of all."""
     environment = {name: v for name, v in os.environ.items() if name != "TRITON_INTERPRET"}

@@ -8,6 +8,7 @@ import interpreted
 import pytest
 import torch
 from geometry import ODD, tensors
+from long import some_of
 from test_kernels_gpu import BIG, Ran, on_device, poison, run  # noqa: F401
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -15,44 +16,54 @@ from adaspark.kernels.gpu import attention as gpu_attention
 from adaspark.kernels.gpu import decode_attention, decode_selection
 from adaspark.kernels.gpu.thresholds import Thresholds
 from adaspark.method import attention
-from adaspark.method.rules import top_p
+from adaspark.method.rules import Rule, top_p
 from adaspark.method.selection import nucleus
-from adaspark.method.sequence import SequenceMap
+from adaspark.method.token_positions import TokenPositions
 
 DEVICE = interpreted.DEVICE
 VIDEOS = [name for name in ODD if name != "no video"]
 ASKING = {"_local_scalar_dense", "nonzero", "masked_select", "_unique2", "unique_consecutive"}
 
 
-def continued(name: str, count: int) -> SequenceMap:
+def continued(name: str, count: int) -> TokenPositions:
     """The prompt, then `count` tokens one at a time: `added` is what the last call brought."""
     sequence = on_device(ODD[name])
     return sequence.continued(sequence.length, 2).continued(sequence.length + 2, count)
 
 
-def decoded(sequence: SequenceMap, count: int, **named: Any) -> Ran:
+def decoded(sequence: TokenPositions, count: int, **named: Any) -> Ran:
     rule = top_p(named.get("rule", 0.6))
     heads, groups = named.get("heads", 4), named.get("groups", 2)
-    assert decode_selection.serves(
-        torch.empty(heads, count, 1), torch.empty(groups, 1, 1), sequence, rule
-    )
+    assert rule.is_plain_nucleus
+    cubes = sequence.layout.cubes
+    asked = torch.empty(heads, count, 1)
+    assert decode_selection.fits(asked, groups, added=sequence.added, cubes=cubes)
     return run(sequence, last=count, **named)
 
 
 @pytest.mark.usefixtures("poison")
 @pytest.mark.parametrize("name", VIDEOS)
-@pytest.mark.parametrize("count", [1, 3])
+@some_of("count", [1, 3])
 def test_new_text_attends_exactly_to_what_it_chose(name: str, count: int) -> None:
     decoded(continued(name, count), count, heads=6).check()
 
 
 @pytest.mark.usefixtures("poison")
-@pytest.mark.parametrize("splits", [1, 2, 5, 99])
-@pytest.mark.parametrize("p", [0.01, 0.5, 0.999])
+@some_of("splits", [1, 2, 5, 99], always=2)
+@some_of("p", [0.01, 0.5, 0.999])
 def test_keys_are_shared_by_any_number_of_programs(splits: int, p: float) -> None:
     """More than there are cubes too: a program without a key weighs nothing."""
     thresholds = Thresholds(splits=splits)
     decoded(continued("ragged", 1), 1, heads=7, groups=1, rule=p, thresholds=thresholds).check()
+
+
+@pytest.mark.usefixtures("poison")
+@some_of("text_p", [0.0, 0.3, 1.0])
+def test_new_text_keeps_what_its_own_threshold_says(text_p: float) -> None:
+    ran = run(continued("ragged", 2), last=2, heads=6, rule=Rule("top_p", 0.9, text_amount=text_p))
+    ran.check()
+    ((_, choice),) = ran.recorded
+    assert bool(choice.kept.all()) == (text_p == 1) and bool(choice.kept.any()) == (text_p > 0)
 
 
 @pytest.mark.usefixtures("poison")
@@ -62,7 +73,7 @@ def test_cubes_of_several_blocks() -> None:
 
 
 @pytest.mark.usefixtures("poison")
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+@some_of("dtype", [torch.bfloat16, torch.float16, torch.float32])
 def test_the_error_is_at_most_twice_that_of_plain_attention(dtype: torch.dtype) -> None:
     ran = decoded(continued("ragged", 4), 4, heads=14, width=128, dtype=dtype)
     exact = ran.exact()
@@ -78,7 +89,7 @@ def test_decoding_is_what_the_general_kernels_compute(
 ) -> None:
     sequence = continued(name, 3)
     mine = decoded(sequence, 3)
-    monkeypatch.setattr(decode_selection, "serves", lambda *_: False)
+    monkeypatch.setattr(decode_selection, "fits", lambda *_, **__: False)
     general = run(sequence, last=3)
     mine.check()
     general.check()
@@ -93,7 +104,7 @@ def test_recording_changes_no_bit() -> None:
     assert torch.equal(silent, ran.output)
 
 
-@pytest.mark.parametrize("p", [0.05, 0.5, 0.75, 0.999])
+@some_of("p", [0.05, 0.5, 0.75, 0.999])
 def test_ties_go_to_the_lower_cube(p: float) -> None:
     """Weights of one or of nothing: the kept set is that of a stable sort, member by member."""
     cubes, heads = 37, 6
@@ -125,6 +136,7 @@ def test_a_step_of_decoding_never_waits_for_the_device(monkeypatch: pytest.Monke
     means = attention.cube_means(keys, sequence)
     monkeypatch.setattr(decode_selection, "_score_kernel", Unlaunched())
     monkeypatch.setattr(decode_selection, "_nucleus_kernel", Unlaunched())
+    monkeypatch.setattr(decode_attention, "_list_kernel", Unlaunched())
     monkeypatch.setattr(decode_attention, "_attend_kernel", Unlaunched())
     monkeypatch.setattr(decode_attention, "_combine_kernel", Unlaunched())
     with AsksNothing():
@@ -133,7 +145,7 @@ def test_a_step_of_decoding_never_waits_for_the_device(monkeypatch: pytest.Monke
         gpu_attention.sparse_attention(
             queries, keys, values, step, rule=top_p(0.6), scale=0.1, means=means
         )
-    assert Unlaunched.asked == 4
+    assert Unlaunched.asked == 5
 
 
 class Unlaunched:

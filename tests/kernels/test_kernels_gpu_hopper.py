@@ -31,6 +31,7 @@ ITS_TILES = Thresholds(hopper_waves=0, copy_queries=1, block_costs=((64, 1.0),))
 needs_hopper = pytest.mark.skipif(not ON_HOPPER, reason="needs a GPU of compute capability 9")
 
 
+@pytest.mark.long
 def test_it_compiles_within_the_device_and_multiplies_without_waiting() -> None:
     """Its registers suffice, and no product of matrices waits for the one before it."""
     environment = {name: v for name, v in os.environ.items() if name != "TRITON_INTERPRET"}

@@ -9,6 +9,7 @@ import nucleus_twin
 import numpy as np
 import pytest
 import torch
+from long import some_of
 from numpy.typing import NDArray
 from test_kernels_gpu_parts import _kept_kernel
 
@@ -59,7 +60,7 @@ def undecided(scores: NDArray[np.float32], p: float) -> NDArray[np.bool_]:
 KINDS = ["random", "tied", "flat", "two levels", "one candidate", "some candidates", "neighbours"]
 
 
-@pytest.mark.parametrize("p", P)
+@some_of("p", P, always=2)
 @pytest.mark.parametrize("kind", [*KINDS, "no candidate"])
 def test_the_kernel_finds_what_its_twin_finds(kind: str, p: float) -> None:
     scores = rows(kind)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from test_kernels_gpu import SMALL, on_device
 
 from adaspark.kernels.gpu import attention as gpu_attention
-from adaspark.kernels.gpu import block_selection
+from adaspark.kernels.gpu import bits, block_selection
 from adaspark.kernels.gpu import ffn as gpu_ffn
 from adaspark.kernels.gpu import nucleus as gpu_nucleus
 from adaspark.kernels.gpu import rows as gpu_rows
@@ -37,7 +37,7 @@ def chosen(sequence: SequenceMap, scores: torch.Tensor, p: float) -> list[torch.
     queries = torch.zeros(1, sequence.length, width, device=DEVICE)
     queries[0, :, : scores.shape[1]] = scores
     words = block_selection.choose(queries, means[None], blocks, rows, p=p, scale=1.0)
-    mask = gpu_tables.unpack(words, torch.arange(rows.count, device=DEVICE))[0]
+    mask = bits.unpack(words, torch.arange(rows.count, device=DEVICE))[0]
     own = torch.cat([s.own_cube for s in rows.segments])[:, None]
     mask &= torch.arange(blocks.cubes, device=DEVICE) != own
     return list(mask.split([len(s.positions) for s in rows.segments]))
@@ -164,9 +164,9 @@ def test_the_cubes_that_a_row_may_choose_from_are_the_first_ones(scene: object) 
 def test_packing_can_be_undone(heads: int, rows: int, cubes: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     mask = torch.rand(heads, rows, cubes, generator=generator) < 0.5
-    words = gpu_tables.pack(mask)
+    words = bits.pack(mask)
     assert words.shape == (heads, ceil(rows / 32), cubes) and words.dtype == torch.int32
-    assert torch.equal(gpu_tables.unpack(words, torch.arange(rows)), mask)
+    assert torch.equal(bits.unpack(words, torch.arange(rows)), mask)
 
 
 @given(scenes())
@@ -198,9 +198,9 @@ def test_parts_of_rows_hold_each_row_once_and_all_that_it_may_choose_from(
     assert [part.start for part, _ in parts] == [0, *(part.stop for part, _ in parts[:-1])]
     assert parts[-1][0].stop == rows.count
     for part, cubes in parts:
-        assert part.start % gpu_tables.WORD == 0 and cubes == max(ends[part])
+        assert part.start % bits.WORD == 0 and cubes == max(ends[part])
         size = part.stop - part.start
-        assert size <= gpu_tables.WORD or size * cubes <= most
+        assert size <= bits.WORD or size * cubes <= most
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -260,3 +260,27 @@ def test_the_ffn_computes_some_rows_at_a_time() -> None:
     whole, _, _ = gpu_ffn.sparse_ffn(*inputs, rule=Rule("top_k", 0.5))
     parts, _, _ = gpu_ffn.sparse_ffn(*inputs, rule=Rule("top_k", 0.5), rows_at_once=50)
     assert torch.equal(parts, whole) and max(seen[1:]) == 50 and sum(seen[1:]) == seen[0]
+
+
+def test_rows_are_computed_before_their_number_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that passed last time, less an eighth: too many or too few, the result is the same."""
+    monkeypatch.setattr(gpu_ffn, "BUCKET", 1)
+    monkeypatch.setattr(gpu_ffn, "MIN_FIRST", 1)
+    sequence = on_device(ODD["ragged"])
+    hidden = torch.randn(sequence.length, 16, generator=torch.Generator().manual_seed(4)).to(DEVICE)
+    before, text = 0, len(sequence.text_positions)
+    for p in (0.3, 0.9, 0.9, 0.1):
+        asked: list[int] = []
+
+        def branch(rows: torch.Tensor, asked: list[int] = asked) -> torch.Tensor:
+            asked.append(len(rows))
+            return rows.tanh()
+
+        inputs = (hidden, hidden.norm(dim=-1), sequence)
+        output, kept, _ = gpu_ffn.sparse_ffn(*inputs, branch, rule=top_p(p))
+        expected, _, _ = ffn.by_torch(*inputs, torch.tanh, rule=top_p(p))
+        torch.testing.assert_close(output, expected)
+        passed = text + int(kept.sum())
+        first = before * 7 // 8
+        assert asked == [part for part in (first, passed - first) if part > 0]
+        before = passed

@@ -20,7 +20,8 @@ from adaspark.kernels.cpu import loading as cpu_loading
 from adaspark.method import attention, reference
 from adaspark.method.attention import Choice
 from adaspark.method.rules import top_p
-from adaspark.method.sequence import Segment, SequenceMap
+from adaspark.method.segment import Segment
+from adaspark.method.sequence import SequenceMap
 
 SCALE = 8**-0.5
 HEADS = pytest.mark.parametrize("heads, groups", [(7, 1), (4, 2), (3, 3)])

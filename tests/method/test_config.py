@@ -20,8 +20,8 @@ cubes = st.tuples(st.integers(1, 99), st.integers(1, 99), st.integers(1, 99))
 
 @given(cubes, shares, shares)
 def test_a_configuration_survives_json(cube: tuple[int, int, int], p: float, q: float) -> None:
-    config = AdaSparkConfig(cube, p, q)
-    assert AdaSparkConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    for config in (AdaSparkConfig(cube, p, q), AdaSparkConfig(cube, p, q, text_top_p=q)):
+        assert AdaSparkConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,27 @@ def test_whole_numbers_are_thresholds_too_and_lists_are_cubes() -> None:
     config = AdaSparkConfig(cube=[1, 2, 3], attn_top_p=1, ffn_top_p=0)  # type: ignore[arg-type]
     assert config == AdaSparkConfig((1, 2, 3), 1.0, 0.0)
     assert isinstance(config.attn_top_p, float) and isinstance(config.cube, tuple)
+
+
+def test_text_queries_share_the_threshold_of_attention_unless_they_have_their_own() -> None:
+    assert AdaSparkConfig(attn_top_p=0.5).attention_in(0) == Rule("top_p", 0.5)
+    assert AdaSparkConfig(attn_top_p=0.5, text_top_p=0.5).attention_in(0) == Rule("top_p", 0.5)
+    apart = AdaSparkConfig(attn_top_p=(0.5, 0.7), text_top_p=1).attention_in(1)
+    assert apart.of_rows(is_text=False) == Rule("top_p", 0.7)
+    assert apart.of_rows(is_text=True) == Rule("top_p", 1.0)
+    top_k = AdaSparkConfig(attn_rule="top_k", attn_keep=0.2, text_keep=0.9, text_top_p=0.1)
+    assert top_k.attention_in(0) == Rule("top_k", 0.2, text_amount=0.9)
+    assert not AdaSparkConfig(attn_top_p=1, ffn_top_p=1, text_top_p=0.9).is_dense
+    assert AdaSparkConfig(text_top_p=(1, 0.5)).layers == 2
+
+
+def test_the_threshold_of_text_is_checked_as_the_others_are() -> None:
+    with pytest.raises(UserError, match="text_top_p must be a number from 0 to 1, got 2"):
+        AdaSparkConfig(text_top_p=2)
+    with pytest.raises(UserError, match="given for 2 layers and text_top_p for 3: give one number"):
+        AdaSparkConfig(attn_top_p=(0.5, 0.6), text_top_p=(0.5, 0.6, 0.7))
+    with pytest.raises(UserError, match="text_keep goes with attn_rule other than top_p"):
+        AdaSparkConfig(text_keep=0.5)
 
 
 by_layer = st.lists(shares, min_size=3, max_size=3)

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaspark.method.layout import CubeLayout, kept_means, mean_by_cube
+from adaspark.method.layout import CubeLayout, mean_by_cube
 
 sides = st.integers(1, 6)
 grids = st.lists(st.tuples(sides, sides, sides), max_size=3)
@@ -118,7 +118,7 @@ def test_means_by_cube_are_those_of_each_cube_s_rows(dtype: torch.dtype) -> None
     kept = torch.rand(2, layout.tokens, generator=generator) < 0.5
     kept[:, layout.first_token_from_cube] = True
     means = mean_by_cube(values, layout.cube_from_token, layout.cube_sizes)
-    of_kept = kept_means(values, kept, layout)
+    of_kept = layout.kept_means(values, kept)
     assert means.dtype == of_kept.dtype == torch.float32
     for cube, tokens in enumerate(layout.tokens_from_cube.tolist()):
         mine = [token for token in tokens if token >= 0]

@@ -14,14 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import prompt, tiny_model
 
+from adaspark.errors import UserError
 from adaspark.kernels.backend import sparse_attention, sparse_ffn
 from adaspark.method import ffn, reference
 from adaspark.method.attention import Choice
 from adaspark.method.config import AdaSparkConfig
 from adaspark.method.layout import CubeLayout
-from adaspark.method.rules import CUBE_RULES, TOKEN_RULES, Rule
+from adaspark.method.rules import CUBE_RULES, OWN_CUBE_RULES, TOKEN_RULES, Rule, add_cube_rule
+from adaspark.method.segment import Segment
 from adaspark.method.selection import keep_cubes, keep_tokens
-from adaspark.method.sequence import Segment
 from adaspark.model.qwen import record, sparsify
 from adaspark.trace.cost import flops
 
@@ -49,6 +50,34 @@ def test_every_rule_is_its_slow_twin_and_keeps_the_share_rounded_up(
 def test_a_tenth_of_thirty_is_three() -> None:
     kept = keep_cubes(torch.rand(1, 30), torch.ones(30, dtype=torch.bool), Rule("top_k", 0.1))
     assert kept.sum() == 3
+
+
+@given(masks, shares, st.integers(0, 10**6))
+def test_an_own_rule_keeps_the_heaviest_of_its_weights(
+    mask: list[bool], share: float, seed: int
+) -> None:
+    candidates = torch.tensor([mask])
+    mass = torch.rand(1, len(mask), generator=torch.Generator().manual_seed(seed)) * candidates
+    add_cube_rule("heaviest", lambda mass, candidates: mass)
+    add_cube_rule("lightest", lambda mass, candidates: -mass)
+    try:
+        config = AdaSparkConfig(attn_rule="heaviest", attn_keep=share)
+        kept = keep_cubes(mass, candidates, config.attention_in(0))
+        assert torch.equal(kept, keep_cubes(mass, candidates, Rule("top_k", share)))
+        light = keep_cubes(mass, candidates, Rule("lightest", share))
+        assert light.sum() == kept.sum() and not (light & ~candidates).any()
+        left = candidates & ~light
+        assert not left.any() or not light.any() or mass[light].max() <= mass[left].min()
+    finally:
+        OWN_CUBE_RULES.clear()
+
+
+@pytest.mark.parametrize("name", ["top_p", "recent", "two words", ""])
+def test_an_own_rule_needs_a_name_of_its_own(name: str) -> None:
+    with pytest.raises(UserError, match="name of its own"):
+        add_cube_rule(name, lambda mass, candidates: mass)
+    with pytest.raises(UserError, match="attn_rule must be one of"):
+        AdaSparkConfig(attn_rule="never_added", attn_keep=0.5)
 
 
 def test_what_each_rule_prefers() -> None:

@@ -8,7 +8,7 @@ from geometry import ODD, Scene, scenes
 from hypothesis import given
 from segments import check_segments
 
-from adaspark.method import sequence as sequence_module
+from adaspark.method import segment as segment_module
 from adaspark.method.sequence import SequenceMap
 
 
@@ -31,7 +31,7 @@ def test_causal_pairs_are_those_of_a_triangle(scene: Scene) -> None:
 
 
 def test_long_slabs_and_texts_are_cut_without_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sequence_module, "SEGMENT_QUERIES", 4)
+    monkeypatch.setattr(segment_module, "SEGMENT_QUERIES", 4)
     sequence = Scene(((3, 3, 4),), (6, 9), (2, 2, 2)).build()
     check_segments(sequence)
     assert max(len(segment.positions) for segment in sequence.segments()) == 4

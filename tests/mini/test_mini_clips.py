@@ -13,9 +13,10 @@ from adaspark.errors import UserError
 from adaspark.mini.questions.families import FAMILIES, settings_for
 from adaspark.mini.training.model import FPS, MAX_PIXELS, MIN_PIXELS
 from adaspark.mini.world.clips import make_world
+from adaspark.mini.world.event import Event
 from adaspark.mini.world.render import render
 from adaspark.mini.world.seeds import held_out_seed
-from adaspark.mini.world.world import Event, sample_scene
+from adaspark.mini.world.world import sample_scene
 from adaspark.video.clip import Sampling, read_clip
 
 SIZE = (112, 112)
@@ -28,6 +29,34 @@ def test_the_asked_family_comes_first(family: str, tmp_path: Path) -> None:
     assert families[0] == family and len(set(families)) == len(families) >= 3
     assert all(item.keys() == {"family", "question", "answer"} for item in made["items"])
     assert set(families) <= set(FAMILIES)
+
+
+def test_a_slow_clip_lasts_longer_with_six_pictures_a_frame(tmp_path: Path) -> None:
+    path = tmp_path / "slow.mp4"
+    made = make_world("needle", 16, 3, path, size=(56, 56), depth=0.5, fps=1)
+    assert made["fps"] == 6 and made["scene"]["secs"] == 16
+    shown = read_clip(path, Sampling(fps=1, max_frames=64, min_pixels=56 * 56, max_pixels=56 * 56))
+    assert len(shown.frames) == 16
+    needle = made["events"][made["scene"]["needle"]]
+    assert needle["end_secs"] - needle["start_secs"] == pytest.approx(6.0, abs=0.01)
+    for rate in (0, 5, -1):
+        with pytest.raises(UserError, match="A rate is above 0 and at most 4"):
+            make_world("needle", 16, 3, path, size=(56, 56), fps=rate)
+
+
+def test_a_clip_may_have_fewer_pictures_and_fewer_questions(tmp_path: Path) -> None:
+    """The model is shown the same frames, whatever lies between them."""
+    how: dict[str, Any] = {"size": (56, 56), "depth": 0.5, "fps": 1}
+    whole = make_world("needle", 16, 3, tmp_path / "whole.mp4", **how)
+    few = make_world("needle", 16, 3, tmp_path / "few.mp4", **how, pictures=2, others=("absent",))
+    assert few["fps"] == 2 and few["events"] == whole["events"]
+    assert [item["family"] for item in few["items"]] == ["needle", "absent"]
+    assert few["items"] == [i for i in whole["items"] if i["family"] in ("needle", "absent")]
+    sampling = Sampling(fps=1, max_frames=64, min_pixels=56 * 56, max_pixels=56 * 56)
+    one, other = (read_clip(tmp_path / f"{name}.mp4", sampling) for name in ("whole", "few"))
+    assert one.times_secs == pytest.approx(other.times_secs)
+    apart = torch.as_tensor(one.frames).float() - torch.as_tensor(other.frames).float()
+    assert len(one.frames) == len(other.frames) == 16 and apart.abs().mean() < 4
 
 
 def test_the_file_holds_the_frames_that_the_model_should_see(tmp_path: Path) -> None:

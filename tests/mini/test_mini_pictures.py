@@ -10,8 +10,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from adaspark.mini.training.auxiliary import SECONDS, token_labels
+from adaspark.mini.world.event import Event
 from adaspark.mini.world.render import render
-from adaspark.mini.world.scene import (
+from adaspark.mini.world.scene import Camera, Distractor, Occluder, Scene
+from adaspark.mini.world.scene_tensors import tabulate
+from adaspark.mini.world.settings import SceneSettings
+from adaspark.mini.world.truth import token_truth
+from adaspark.mini.world.vocabulary import (
     COLORS,
     DIRECTIONS,
     FILLS,
@@ -19,15 +24,8 @@ from adaspark.mini.world.scene import (
     PATTERNS,
     SHAPES,
     STYLES,
-    Camera,
-    Distractor,
-    Event,
-    Occluder,
-    Scene,
 )
-from adaspark.mini.world.scene_tensors import tabulate
-from adaspark.mini.world.truth import token_truth
-from adaspark.mini.world.world import SceneSettings, sample_scene
+from adaspark.mini.world.world import sample_scene
 
 SIZE = (112, 112)
 ASIDE = 0.06  # of the picture: nearer objects are on no side of each other

@@ -18,20 +18,21 @@ from adaspark.mini.packed.packing import IGNORE, Packer
 from adaspark.mini.questions.families import (
     EXTRA,
     FAMILIES,
-    Question,
     question_stream,
     questions,
     score,
     settings_for,
 )
 from adaspark.mini.questions.phrases import SENTENCES, SHORT
-from adaspark.mini.questions.question import FRAME_SECS, Asker
+from adaspark.mini.questions.question import FRAME_SECS, Asker, Question
 from adaspark.mini.training.data import BatchSpec, training_batch
 from adaspark.mini.training.stages import STAGES
 from adaspark.mini.training.tokenizer import train_tokenizer
-from adaspark.mini.world.seeds import PURPOSES, RANGE, held_out_seed
+from adaspark.mini.world.scene import Scene
+from adaspark.mini.world.seeds import HELD_OUT_SEED, PURPOSES, RANGE, held_out_seed
 from adaspark.mini.world.slow_motion import slowed
-from adaspark.mini.world.world import COLORS, FILLS, HELD_OUT_SEED, SHAPES, Scene, sample_scene
+from adaspark.mini.world.vocabulary import COLORS, FILLS, SHAPES
+from adaspark.mini.world.world import sample_scene
 
 SEEDS = st.integers(0, 2**59)
 SIZE = (112, 196)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaspark.mini.training.tokenizer import SPECIAL_TOKENS, VOCAB_SIZE, train_tokenizer
-from adaspark.mini.world.world import COLORS, SHAPES
+from adaspark.mini.world.vocabulary import COLORS, SHAPES
 
 
 @cache

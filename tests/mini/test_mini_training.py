@@ -18,16 +18,25 @@ from adaspark.mini.packed.dense_forward import (
     use_packed_attention,
 )
 from adaspark.mini.packed.packing import IGNORE, Packer, geometry
-from adaspark.mini.questions.families import Question, questions
+from adaspark.mini.questions.families import questions
+from adaspark.mini.questions.question import Question
 from adaspark.mini.training.auxiliary import NUMBERS, number_labels, token_labels
 from adaspark.mini.training.config import TrainConfig
-from adaspark.mini.training.data import BatchSpec, batches, held_out_batch, training_batch
+from adaspark.mini.training.data import (
+    FAMILY_NAMES,
+    BatchSpec,
+    batches,
+    held_out_batch,
+    training_batch,
+)
 from adaspark.mini.training.model import IMAGE_MEAN, IMAGE_STD, build_model
-from adaspark.mini.training.stages import STAGES, Clips
+from adaspark.mini.training.stages import HOUR, STAGES, Clips
 from adaspark.mini.training.tokenizer import train_tokenizer
 from adaspark.mini.training.trainer import Trainer
 from adaspark.mini.world.render import render
-from adaspark.mini.world.world import HELD_OUT_SEED, SceneSettings, sample_scene
+from adaspark.mini.world.seeds import HELD_OUT_SEED
+from adaspark.mini.world.settings import SceneSettings
+from adaspark.mini.world.world import sample_scene
 from adaspark.model.prompt import build_prompt
 from adaspark.video.preprocess import patchify as file_patchify
 
@@ -183,3 +192,15 @@ def test_a_run_cut_in_two_gives_the_same_weights(tmp_path: Path) -> None:
         assert torch.equal(value, again.model.state_dict()[name]), name
     lines = (tmp_path / "whole" / "log.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [1, 2]
+
+
+def test_the_hour_keeps_short_clips_and_asks_long_ones_what_they_can_answer() -> None:
+    lengths = {clips.frames for clips in HOUR.clips}
+    assert {8, 16, 148, 1024, 2048, 3600} <= lengths and HOUR not in STAGES
+    short = tuple(replace(c, frames=16) for c in HOUR.clips if c.frames > 256)
+    stage, spec = replace(HOUR, clips=short), BatchSpec(0, 1500, 3)
+    seen = [training_batch(packer(), stage, spec, step) for step in range(6)]
+    steps = {batch.position_step for batch in seen}
+    assert steps <= {1.0, 2.0, 4.0} and len(steps) > 1
+    known = {FAMILY_NAMES.index(family) for clips in short for family in clips.families}
+    assert all(set(batch.families.flatten().tolist()) <= known | {-1} for batch in seen)

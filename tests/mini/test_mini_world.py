@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adaspark.errors import UserError
+from adaspark.mini.world.event import Event
 from adaspark.mini.world.placement import shown_span
-from adaspark.mini.world.scene import FILLS, MAX_EVENTS, STYLES, Event, Occluder, Scene, free_share
-from adaspark.mini.world.settings import EFFECTS
-from adaspark.mini.world.world import SceneSettings, sample_scene
+from adaspark.mini.world.scene import Occluder, Scene, free_share
+from adaspark.mini.world.settings import EFFECTS, SceneSettings
+from adaspark.mini.world.vocabulary import FILLS, MAX_EVENTS, STYLES
+from adaspark.mini.world.world import sample_scene
 
 SEEDS = st.integers(0, 2**59)
 LONG = SceneSettings(frames=64, size=(224, 224), objects=(2, 5))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import gradio
 import pytest
-from checkpoints import has_real_vocabulary, hub_checkpoint
+from checkpoints import hub_checkpoint
+from real_vocabulary import has_real_vocabulary
 from transformers.utils import logging
 
 from adaspark.cli import main

@@ -125,8 +125,21 @@ def test_a_file_with_wrong_values_is_named(folder: Path, file: str, content: byt
 @pytest.mark.parametrize(
     "content, message",
     [
-        (b'{"model_type": "bert"}', "is a bert model; AdaSpark runs on Qwen2.5-VL"),
-        (b'{"model_type": "qwen2_vl"}', "is a qwen2_vl model"),
+        (
+            b'{"model_type": "bert"}',
+            "is a bert model; AdaSpark runs on Qwen2-VL, Qwen2.5-VL, Qwen3",
+        ),
+        (
+            b'{"model_type": "glm46v"}',
+            "cannot run: its video tokens bear the image's id, and a norm",
+        ),
+        (
+            b'{"model_type": "internvl"}',
+            "cannot run: no grid of its video tokens reaches the model",
+        ),
+        (b'{"model_type": "smolvlm"}', "cannot run: no grid of its video tokens reaches the model"),
+        (b'{"model_type": "llava_onevision"}', "nothing says where a token stands. How to add a"),
+        (b'{"model_type": "qwen3_vl_text"}', "is the text part of Qwen3-VL alone: give the whole"),
     ],
 )
 def test_another_model_is_refused(folder: Path, content: bytes, message: str) -> None:

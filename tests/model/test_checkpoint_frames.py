@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from checkpoints import IMAGE_PREPROCESSOR, VIDEO_PREPROCESSOR, write_json
+from checkpoint_configs import IMAGE_PREPROCESSOR, VIDEO_PREPROCESSOR
+from checkpoints import write_json
 
 from adaspark.assets import BUNDLED_MODEL
 from adaspark.model.checkpoint_files import UserError

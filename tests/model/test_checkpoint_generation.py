@@ -15,11 +15,13 @@ from clips import write_clip
 from adaspark.errors import UserError
 from adaspark.method.config import AdaSparkConfig
 from adaspark.model.checkpoint import load
-from adaspark.model.decoding import Decoding
+from adaspark.model.decoding import Decoding, Unread
+from adaspark.model.drawing import Drawing
 from adaspark.model.engine import Engine
+from adaspark.model.events import Result
 from adaspark.model.prompt import build_prompt
 from adaspark.model.qwen import restore
-from adaspark.model.request import Drawing, Options, Result
+from adaspark.model.request import Options
 from adaspark.model.shown import chosen_sampling
 from adaspark.video.clip import patchify, read_clip
 
@@ -58,14 +60,15 @@ def written(case: Case, **changes: Any) -> list[int]:
     """All ids of an answer at p = 1: those of its words, and the last, which is never read."""
     options = Options(DENSE, **{**SHOWN, "max_new_tokens": TOKENS, **changes})
     ids: list[int] = []
-    taken = Decoding.next_token
+    taken = Decoding.choose
 
-    def noted(self: Decoding, logits: torch.Tensor) -> int:
-        ids.append(taken(self, logits))
-        return ids[-1]
+    def noted(self: Decoding, logits: torch.Tensor) -> Unread:
+        chosen = taken(self, logits)
+        ids.append(int(chosen.token))
+        return chosen
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Decoding, "next_token", noted)
+        patch.setattr(Decoding, "choose", noted)
         *_, last = case.engine.ask(case.clip, QUESTION, options)
     assert isinstance(last, Result)
     return ids

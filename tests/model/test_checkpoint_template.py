@@ -118,7 +118,7 @@ def test_a_template_that_cannot_show_a_video_is_refused_before_the_weights(
     def read(*_: object, **__: object) -> None:
         raise AssertionError("weights were read")
 
-    monkeypatch.setattr(checkpoint, "_model", read)
+    monkeypatch.setattr(checkpoint, "load_weights", read)
     monkeypatch.setattr(checkpoint, "check_weights", read)
     text, message = REFUSED[case]
     (folder / "chat_template.jinja").write_text(text)

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import copy
-import threading
-from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-import gradio
 import numpy as np
 import pytest
 import torch
 from checkpoints import linked, replace_file
+from engine_asked import CLIP, CLIPS, CONFIG, QUESTION, options, result_of
 from models import tokenizer
 
 from adaspark.assets import BUNDLED_MODEL
 from adaspark.errors import UserError
 from adaspark.method.config import AdaSparkConfig
 from adaspark.model import checkpoint as checkpoint_module
-from adaspark.model import engine as engine_module
 from adaspark.model import generation
+from adaspark.model.decoding import Chosen
 from adaspark.model.engine import Engine
+from adaspark.model.events import Phase, Word
 from adaspark.model.features import FeatureCache, Features
 from adaspark.model.prompt import build_prompt
 from adaspark.model.qwen import restore
-from adaspark.model.request import Event, Options, Phase, Result, Word
+from adaspark.model.request import Event, Options
 from adaspark.model.shown import chosen_sampling
 from adaspark.trace.baselines import baseline
 from adaspark.trace.meta import Pruned
@@ -34,34 +33,9 @@ from adaspark.trace.trace import Trace
 from adaspark.video.clip import patchify, read_clip
 from adaspark.video.sampling import Sampling
 
-CLIPS = Path(gradio.__file__).parent / "media_assets" / "videos"
-CLIP = CLIPS / "b.mp4"
-CONFIG = AdaSparkConfig((2, 2, 2), 0.6, 0.5)
-QUESTION = "what color is the circle ?"
-
-
-def options(config: AdaSparkConfig = CONFIG, **changes: Any) -> Options:
-    return Options(config, **{"max_frames": 4, "max_new_tokens": 4, **changes})
-
 
 def sampling_of(engine: Engine, max_frames: int) -> Sampling:
     return chosen_sampling(engine._checkpoint.sampling, max_frames=max_frames)
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return Engine()
-
-
-@pytest.fixture(scope="module")
-def events(engine: Engine) -> list[Event]:
-    return list(engine.ask(CLIP, QUESTION, options()))
-
-
-def result_of(events: Iterator[Event] | list[Event]) -> Result:
-    *_, last = events
-    assert isinstance(last, Result)
-    return last
 
 
 def test_phases_come_in_order_and_count_up_to_their_totals(events: list[Event]) -> None:
@@ -246,119 +220,13 @@ def test_what_cannot_be_pruned_is_refused(
         engine.ask(CLIP, QUESTION, options(**wrong))
 
 
-@pytest.mark.parametrize("phase", ["decode", "vision", "prefill"])
-def test_stopping_before_the_first_word_ends_with_nothing(engine: Engine, phase: str) -> None:
-    stop, seen = threading.Event(), []
-    # Other frames for each phase, so that nothing comes from the cache.
-    frames = {"decode": 10, "vision": 12, "prefill": 14}[phase]
-    for event in engine.ask(CLIP, QUESTION, options(max_frames=frames), stop=stop):
-        seen.append(event)
-        if isinstance(event, Phase) and event.name == phase:
-            stop.set()
-    assert not any(isinstance(event, Result) for event in seen) or phase == "prefill"
-    assert result_of(engine.ask(CLIP, QUESTION, options())).answer  # and the engine is free
-
-
-def test_stopping_among_the_words_gives_what_there_is(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # An end that never comes: every answer runs to its limit.
-    monkeypatch.setattr(engine._checkpoint.model.generation_config, "eos_token_id", None)
-    stop, limit = threading.Event(), 4000
-    for event in engine.ask(CLIP, QUESTION, options(max_new_tokens=limit), stop=stop):
-        if isinstance(event, Phase) and event.name == "generate" and event.done >= 2:
-            stop.set()
-    assert isinstance(event, Result) and event.stopped and event.trace.meta.stopped
-    answered = [word for word in event.trace.words if word.kind == "answer"]
-    assert 1 <= len(answered) < limit
-
-
-def test_a_consumer_that_goes_away_frees_the_engine(engine: Engine) -> None:
-    stream = engine.ask(CLIP, QUESTION, options())
-    next(stream)
-    stream.close()  # type: ignore[attr-defined]
-    assert result_of(engine.ask(CLIP, QUESTION, options())).answer
-
-
-def test_requests_wait_their_turn(engine: Engine, events: list[Event]) -> None:
-    answers: list[str] = []
-    threads = [
-        threading.Thread(
-            target=lambda: answers.append(result_of(engine.ask(CLIP, QUESTION, options())).answer)
-        )
-        for _ in range(3)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert answers == [result_of(events).answer] * 3
-
-
-def test_an_error_inside_the_work_reaches_the_consumer(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*_: Any, **__: Any) -> None:
-        raise RuntimeError("out of luck")
-
-    monkeypatch.setattr(engine_module, "generate", broken)
-    with pytest.raises(RuntimeError, match="out of luck"):
-        list(engine.ask(CLIP, QUESTION, options()))
-
-
-REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
-    "The question is blank": (" \n\t", {}),
-    "The question is not valid Unicode": ("red \udcff", {}),
-    "min_pixels must be at least 784, got 3": (QUESTION, {"min_pixels": 3}),
-    "min_pixels is 9,000 and max_pixels only 8,000": (
-        QUESTION,
-        {"min_pixels": 9000, "max_pixels": 8000},
-    ),
-    "max_video_tokens must be at least 1, got 0": (QUESTION, {"max_video_tokens": 0}),
-    r"take \d+ tokens at their smallest and max_video_tokens is 3": (
-        QUESTION,
-        {"max_video_tokens": 3},
-    ),
-    "max_new_tokens must be at least 1, got 0": (QUESTION, {"max_new_tokens": 0}),
-    "fps must be above 0 and at most 120, got -1": (QUESTION, {"fps": -1.0}),
-    "fps must be above 0 and at most 120, got nan": (QUESTION, {"fps": float("nan")}),
-    "max_frames must be at least 1, got 0": (QUESTION, {"max_frames": 0}),
-    "Thresholds are given for 2 layers and this model has 6": (
-        QUESTION,
-        {"config": AdaSparkConfig(ffn_top_p=(0.5, 0.5))},
-    ),
-}
-
-
-@pytest.mark.parametrize("message", REFUSED)
-def test_bad_values_are_refused_before_any_work(engine: Engine, message: str) -> None:
-    question, changes = REFUSED[message]
-    with pytest.raises(UserError, match=message):
-        engine.ask(CLIP, question, options(**changes))
-
-
-def test_a_missing_video_is_refused_before_any_work(engine: Engine, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no readable file"):
-        engine.ask(tmp_path / "none.mp4", QUESTION)
-
-
-def test_more_tokens_than_the_model_holds_are_refused_with_what_fits(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine, "max_video_tokens", 100)
-    with pytest.raises(UserError, match=r"takes \d+ tokens and the model holds 100.*at most \d"):
-        engine.ask(CLIP, QUESTION, options())
-    fitting = engine.fitting_frames(engine.estimate(CLIP))
-    assert engine.estimate(CLIP, max_frames=fitting).video_tokens < 100
-
-
 def test_characters_of_several_tokens_are_shown_when_they_are_whole(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = "é 視 👩 x"
     ids = tokenizer().encode(said, add_special_tokens=False)
-    written = [(token, 0.0) for token in ids]
-    monkeypatch.setattr(generation, "_words", lambda *_: iter(written))
+    written = [Chosen(token, 0.0, False, False) for token in ids]
+    monkeypatch.setattr(generation.Words, "__iter__", lambda _: iter(written))
     events = list(engine.ask(CLIP, QUESTION, options(max_new_tokens=len(ids))))
     words = [event.text for event in events if isinstance(event, Word)]
     assert "".join(words) == result_of(events).answer == said

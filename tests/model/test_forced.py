@@ -23,7 +23,8 @@ from adaspark.method.config import DENSE, AdaSparkConfig
 from adaspark.method.rules import CUBE_RULES, Rule
 from adaspark.method.selection import keep_cubes
 from adaspark.model.engine import Engine
-from adaspark.model.request import Options, Result
+from adaspark.model.events import Result
+from adaspark.model.request import Options
 from adaspark.trace.trace import Trace
 
 CUBE = (2, 2, 3)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from library_versions import leaves_out_types
 from models import prompt, tiny_model
 from torch import Tensor
 
@@ -163,6 +164,7 @@ def told(call: Any) -> list[str]:
     return [str(w.message) for w in caught]
 
 
+@leaves_out_types
 def test_embeddings_generated_from_without_types_say_so(model: Any, inputs: Inputs) -> None:
     """With plain text's positions nothing gives the video's shape."""
     given = {k: inputs[k] for k in ("attention_mask", "pixel_values_videos", "video_grid_thw")}
@@ -184,12 +186,14 @@ def test_embeddings_without_types_run_sparse_where_the_placeholders_are_seen(
     assert trace.attention_density < 1
 
 
+@leaves_out_types
 def test_ids_generated_from_without_types_say_so(model: Any, inputs: Inputs) -> None:
     del inputs["mm_token_type_ids"]
     said = told(lambda: model.generate(**inputs, max_new_tokens=2, do_sample=False))
     assert len(said) == 1 and "mm_token_type_ids give the video's shape" in said[0]
 
 
+@leaves_out_types
 def test_a_recording_of_what_ran_dense_says_why(model: Any, inputs: Inputs) -> None:
     del inputs["mm_token_type_ids"]
     call = lambda: model.generate(**inputs, max_new_tokens=2, do_sample=False)  # noqa: E731

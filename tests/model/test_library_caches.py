@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from library_versions import reorders_quantised_beams, resets_whole_caches
 from models import padded_batch, prompt, text_after, tiny_model
 from torch import Tensor
 from transformers import DynamicCache, StaticCache
@@ -15,6 +16,7 @@ from transformers.cache_utils import QuantizedLayer
 
 from adaspark import record, sparsify
 from adaspark.method.config import AdaSparkConfig
+from adaspark.model.cache_names import cache_argument, cache_in
 
 CUBE = (2, 2, 3)
 SPARSE = AdaSparkConfig(CUBE, 0.5, 0.5)
@@ -78,7 +80,7 @@ def test_rows_of_a_cache_keep_their_videos(stock: Any, how: str, config: AdaSpar
     batch = padded_batch(PROMPTS)
     expected = last_words(model, 7)
     with torch.no_grad():
-        cache = model(**batch).past_key_values
+        cache = cache_in(model(**batch))
         positions, _ = model.model.get_rope_index(
             **{
                 k: v
@@ -94,7 +96,7 @@ def test_rows_of_a_cache_keep_their_videos(stock: Any, how: str, config: AdaSpar
                 input_ids=torch.full((len(rows), 1), 7),
                 attention_mask=mask[rows],
                 position_ids=positions[:, rows, -1:],
-                past_key_values=branch,
+                **cache_argument(model, branch),
             )
             for found, row in zip(step.logits[:, -1], rows, strict=True):
                 torch.testing.assert_close(found, expected[row], atol=1e-4, rtol=1e-4)
@@ -102,14 +104,14 @@ def test_rows_of_a_cache_keep_their_videos(stock: Any, how: str, config: AdaSpar
 
 def test_rows_chosen_by_a_layer_s_own_method_run_dense_and_say_so(model: Any) -> None:
     with torch.no_grad():
-        cache = model(**padded_batch(PROMPTS)).past_key_values
+        cache = cache_in(model(**padded_batch(PROMPTS)))
         for layer in cache.layers:
             layer.batch_select_indices(torch.tensor([1]))
         with pytest.warns(UserWarning, match="another batch size than it was filled with"):
             model(
                 input_ids=torch.tensor([[7]]),
                 position_ids=torch.full((3, 1, 1), 20),
-                past_key_values=cache,
+                **cache_argument(model, cache),
             )
 
 
@@ -128,7 +130,7 @@ def test_a_static_cache_of_one_s_own_runs_sparse_and_may_be_used_again(model: An
     for inputs in (PROMPTS[0], PROMPTS[2], PROMPTS[1]):
         cache.reset()
         with torch.no_grad():
-            found = model(**inputs, past_key_values=cache).logits
+            found = model(**inputs, **cache_argument(model, cache)).logits
         torch.testing.assert_close(found, logits(model, inputs), atol=1e-5, rtol=1e-5)
 
 
@@ -158,41 +160,43 @@ def quantised(model: Any) -> DynamicCache:
 
 def test_a_quantised_cache_runs_sparse(model: Any, inputs: Inputs) -> None:
     with torch.no_grad(), record(model) as trace:
-        written = generate(model, inputs, past_key_values=quantised(model))
+        written = generate(model, inputs, **cache_argument(model, quantised(model)))
     assert written[0][0] == generate(model, inputs, 1)[0][0]
     assert trace.attention_density < 1
     assert [w.kind for w in trace.words].count("answer") == 5
 
 
+@reorders_quantised_beams
 def test_beams_with_a_quantised_cache_keep_their_videos(stock: Any, inputs: Inputs) -> None:
     given: dict[str, Any] = {"num_beams": 2, "num_return_sequences": 2}
-    expected = generate(stock, inputs, past_key_values=quantised(stock), **given)
+    expected = generate(stock, inputs, **cache_argument(stock, quantised(stock)), **given)
     sparsify(stock, DENSE)
-    assert generate(stock, inputs, past_key_values=quantised(stock), **given) == expected
+    assert generate(stock, inputs, **cache_argument(stock, quantised(stock)), **given) == expected
 
 
 def test_a_rebuilt_cache_decodes_dense_and_says_so_once(model: Any, inputs: Inputs) -> None:
     with torch.no_grad():
-        cache = model(**inputs).past_key_values
+        cache = cache_in(model(**inputs))
         rebuilt = DynamicCache()
         for index, layer in enumerate(cache.layers):
             rebuilt.update(layer.keys, layer.values, index)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             for word in (7, 8):
-                model(input_ids=torch.tensor([[word]]), past_key_values=rebuilt)
+                model(input_ids=torch.tensor([[word]]), **cache_argument(model, rebuilt))
     told = [str(w.message) for w in caught]
     assert len(told) == 1 and "not put there by this model's own calls" in told[0]
 
 
+@resets_whole_caches
 def test_a_cache_that_is_used_again_for_text_forgets_its_video(model: Any, stock: Any) -> None:
     @torch.no_grad()
     def in_turn(which: Any) -> Tensor:
         cache = DynamicCache(config=which.config.text_config)
-        which(**PROMPTS[0], past_key_values=cache)
+        which(**PROMPTS[0], **cache_argument(which, cache))
         cache.reset()
-        which(input_ids=torch.arange(60)[None], past_key_values=cache)
-        return which(input_ids=torch.tensor([[7]]), past_key_values=cache).logits
+        which(input_ids=torch.arange(60)[None], **cache_argument(which, cache))
+        return which(input_ids=torch.tensor([[7]]), **cache_argument(which, cache)).logits
 
     assert torch.equal(in_turn(model), in_turn(stock))
 
@@ -205,17 +209,22 @@ def test_padding_in_a_later_question_is_not_seen(model: Any) -> None:
     mask = torch.cat([batch["attention_mask"], torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])], 1)
     expected = [logits(model, text_after(p, [*a, 3]))[0, -1] for p, a in zip(PROMPTS, asked)]  # noqa: B905
     with torch.no_grad():
-        cache = model(**batch).past_key_values
+        cache = cache_in(model(**batch))
         next_positions = model.model.rope_deltas + batch["attention_mask"].sum(-1, keepdim=True)
         steps = (next_positions + torch.arange(4)).expand(3, -1, -1)
-        model(input_ids=longer, attention_mask=mask, position_ids=steps, past_key_values=cache)
+        model(
+            input_ids=longer,
+            attention_mask=mask,
+            position_ids=steps,
+            **cache_argument(model, cache),
+        )
         last = (next_positions + torch.tensor([[4], [2]])).expand(3, -1, -1)
         mask = torch.cat([mask, torch.ones(2, 1, dtype=torch.long)], 1)
         found = model(
             input_ids=torch.tensor([[3], [3]]),
             attention_mask=mask,
             position_ids=last,
-            past_key_values=cache,
+            **cache_argument(model, cache),
         ).logits[:, -1]
     for mine, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(mine, theirs, atol=1e-4, rtol=1e-4)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from library_versions import prefills_in_chunks
 from models import padded_batch, prompt, tiny_model
 from segments import check_segments
 from torch import Tensor
@@ -14,6 +15,7 @@ from transformers import DynamicCache
 from adaspark import record, sparsify
 from adaspark.method.config import AdaSparkConfig
 from adaspark.method.layout import CubeLayout
+from adaspark.model.cache_names import cache_argument
 
 CUBE = (2, 2, 3)
 SPARSE = AdaSparkConfig(CUBE, 0.5, 0.5)
@@ -61,7 +63,7 @@ def in_parts(model: Any, inputs: Inputs, ends: list[int], **options: Any) -> Ten
                 inputs_embeds=embeds[:, start:end],
                 position_ids=positions[..., start:end],
                 mm_token_type_ids=inputs["mm_token_type_ids"][:, start:end],
-                past_key_values=cache,
+                **cache_argument(model, cache),
                 **options,
             ).logits
         )
@@ -83,6 +85,7 @@ def test_parts_that_cut_no_cube_are_one_prefill(
     )
 
 
+@prefills_in_chunks
 @pytest.mark.parametrize("size", [1, 5, 7, 32, 100])
 def test_one_in_parts_of_any_size_is_the_stock_model(stock: Any, inputs: Inputs, size: int) -> None:
     expected = generate(stock, inputs, prefill_chunk_size=size)
@@ -93,6 +96,7 @@ def test_one_in_parts_of_any_size_is_the_stock_model(stock: Any, inputs: Inputs,
     assert len(trace.cube_from_token) == 137 and len(trace.layers) == 3
 
 
+@prefills_in_chunks
 @pytest.mark.parametrize("cache", [{}, {"cache_implementation": "static"}])
 @pytest.mark.parametrize("size", [7, 32, 100])
 def test_chunked_prefill_runs_sparse(
@@ -130,6 +134,7 @@ def test_what_is_recorded_in_parts_is_what_is_recorded_at_once(model: Any, input
         )
 
 
+@prefills_in_chunks
 def test_a_batch_in_chunks_answers_as_each_row_alone(model: Any) -> None:
     """Of one length, so that the chunks cut each row at the same places."""
     prompts = [prompt([(5, 3, 7)]), prompt([(3, 5, 7)], seed=1)]
@@ -148,7 +153,7 @@ def test_a_video_in_a_later_turn_runs_sparse(stock: Any, inputs: Inputs) -> None
             given = {name: inputs[name][:, part] for name in ("input_ids", "mm_token_type_ids")}
             if part.stop is None:
                 given |= {n: inputs[n] for n in ("pixel_values_videos", "video_grid_thw")}
-            call = which(**given, position_ids=positions[..., part], past_key_values=cache)
+            call = which(**given, position_ids=positions[..., part], **cache_argument(which, cache))
             found.append(call.logits)
         return torch.cat(found, 1)
 

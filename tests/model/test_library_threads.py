@@ -14,8 +14,8 @@ from models import prompt, text_after, tiny_model
 from torch import Tensor
 
 from adaspark import Trace, record, sparsify
-from adaspark.method.config import AdaSparkConfig
-from adaspark.trace.meta import Grid
+from adaspark.method.config import AdaSparkConfig, Grid
+from adaspark.model.cache_names import cache_argument, cache_in
 
 CUBE = (2, 2, 3)
 SPARSE = AdaSparkConfig(CUBE, 0.5, 0.5)
@@ -51,10 +51,10 @@ def answer(model: Any, seed: int) -> list[list[int]]:
             input_ids=asked["input_ids"][:, new],
             mm_token_type_ids=asked["mm_token_type_ids"][:, new],
             position_ids=positions[..., new],
-            past_key_values=cache,
+            **cache_argument(model, cache),
             **({"video_grid_thw": given["video_grid_thw"]} if cache is None else {}),
         )
-        cache = output.past_key_values
+        cache = cache_in(output)
         words.append(output.logits[0, -1].argmax())
     return [words[-1].tolist(), output.logits[0, -1].topk(5).indices.tolist()]
 
@@ -157,9 +157,9 @@ def test_two_recordings_of_one_model_hear_both(model: Any) -> None:
 def test_a_prompt_and_the_words_of_another_do_not_mix(model: Any) -> None:
     """Decoding goes on with an earlier cache after a new prefill: the trace holds the latter."""
     with torch.no_grad(), record(model) as trace:
-        cache = model(**prompt([GRIDS[1]], seed=1)).past_key_values
+        cache = cache_in(model(**prompt([GRIDS[1]], seed=1)))
         model(**prompt([GRIDS[0]]))
-        model(input_ids=torch.tensor([[3]]), past_key_values=cache)
+        model(input_ids=torch.tensor([[3]]), **cache_argument(model, cache))
     assert grids(trace) == [GRIDS[0]]
     assert all(word.kind != "answer" for word in trace.words)
 

@@ -267,7 +267,7 @@ def test_what_is_no_model_is_refused_in_a_sentence(use: Any, thing: Any) -> None
 
 
 def test_the_text_model_alone_is_refused_in_a_sentence(stock: Any) -> None:
-    with pytest.raises(UserError, match="not on Qwen2_5_VLTextModel: pass the model that"):
+    with pytest.raises(UserError, match=r"text part of Qwen2\.5-VL alone: give the whole model"):
         sparsify(stock.model.language_model)
 
 

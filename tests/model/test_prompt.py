@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import prompt, tiny_model, tokenizer
 
-from adaspark.model.prompt import TEXT, VIDEO, build_prompt, mrope_positions, pruned
+from adaspark.model.mrope import TEXT, VIDEO, mrope_positions
+from adaspark.model.prompt import build_prompt, pruned
 
 GRID = (2, 3, 4)
 SPECIAL = ("<|im_start|>", "<|im_end|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")

@@ -16,6 +16,7 @@ from transformers import DynamicCache, Qwen2_5_VLForConditionalGeneration
 from adaspark import record, restore, sparsify
 from adaspark.errors import UserError
 from adaspark.method.config import AdaSparkConfig
+from adaspark.model.cache_names import cache_argument, cache_in
 
 CUBE = (2, 2, 3)
 SPARSE = AdaSparkConfig(CUBE, 0.5, 0.5)
@@ -82,10 +83,10 @@ def test_assisted_decoding_gives_the_greedy_answer(model: Any, inputs: Inputs) -
 def test_one_prefill_serves_several_questions_by_a_copied_cache(model: Any) -> None:
     inputs = prompt([(5, 3, 7)])
     with torch.no_grad():
-        cache = model(**inputs).past_key_values
+        cache = cache_in(model(**inputs))
         for ids in ([5, 6], [7, 8, 9]):
             branch = copy.deepcopy(cache)
-            asked = model(input_ids=torch.tensor([ids]), past_key_values=branch).logits
+            asked = model(input_ids=torch.tensor([ids]), **cache_argument(model, branch)).logits
             whole = logits(model, text_after(inputs, ids))[:, -len(ids) :]
             torch.testing.assert_close(asked, whole, atol=1e-4, rtol=1e-4)
 
@@ -98,13 +99,13 @@ def test_two_prompts_may_be_decoded_in_turns(model: Any) -> None:
     caches = [DynamicCache(), DynamicCache()]
     with torch.no_grad():
         for inputs, cache in zip(prompts, caches, strict=True):
-            model(**inputs, past_key_values=cache)
+            model(**inputs, **cache_argument(model, cache))
         for inputs, cache, expected in zip(longer, caches, whole, strict=True):
             positions, _ = model.model.get_rope_index(**without_pixels(inputs))
             step = model(
                 input_ids=torch.tensor([[4]]),
                 position_ids=positions[..., -1:],
-                past_key_values=cache,
+                **cache_argument(model, cache),
             )
             torch.testing.assert_close(step.logits, expected, atol=1e-4, rtol=1e-4)
 
@@ -260,7 +261,7 @@ def test_other_models_are_refused_by_name(kind: str | None) -> None:
     linear = torch.nn.Linear(2, 2)
     if kind:
         linear.config = type("Config", (), {"model_type": kind})()
-    with pytest.raises(UserError, match="not on Linear"):
+    with pytest.raises(UserError, match="Linear is a bert model" if kind else "not on Linear"):
         sparsify(linear)
 
 

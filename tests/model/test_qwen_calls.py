@@ -13,6 +13,7 @@ from torch import Tensor
 
 from adaspark import record, sparsify
 from adaspark.method.config import AdaSparkConfig
+from adaspark.model.cache_names import cache_argument, cache_in
 
 CUBE = (2, 2, 3)
 SPARSE = AdaSparkConfig(CUBE, 0.5, 0.5)
@@ -58,10 +59,10 @@ def falls_back(model: Any, call: Any) -> list[str]:
 
 def test_a_cache_cut_inside_the_video_runs_dense_and_says_so(model: Any, inputs: Inputs) -> None:
     with torch.no_grad():
-        cache = model(**inputs).past_key_values
+        cache = cache_in(model(**inputs))
         cache.crop(-130)
         with pytest.warns(UserWarning, match="the cache was cut inside the video"):
-            model(input_ids=torch.tensor([[4]]), past_key_values=cache)
+            model(input_ids=torch.tensor([[4]]), **cache_argument(model, cache))
 
 
 def test_embeddings_without_types_run_dense_and_say_so(model: Any, inputs: Inputs) -> None:

@@ -13,7 +13,8 @@ from paths import ASSETS
 
 from adaspark.errors import UserError
 from adaspark.method.config import AdaSparkConfig
-from adaspark.trace.meta import Clip, Counts, Flops, Meta, Part, Parts, Pruned, Word, required
+from adaspark.trace.flops import Flops, Parts
+from adaspark.trace.meta import Clip, Counts, Meta, Part, Pruned, Word, required
 from adaspark.trace.trace import Trace
 
 PUBLISHED = sorted((ASSETS / "traces").glob("*.npz"))

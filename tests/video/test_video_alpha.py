@@ -21,9 +21,9 @@ from coloured import (
 from colours_seen import assert_right
 
 from adaspark.video.boxes import Crop
-from adaspark.video.decode import Turn
 from adaspark.video.probe import scan
 from adaspark.video.rgb import RgbPictures
+from adaspark.video.turn import Turn
 from app.media.browser_frames import BrowserFrames
 
 

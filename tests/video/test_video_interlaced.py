@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from adaspark.video.clip import Sampling, read_clip
+from adaspark.video.clip import DEFAULT_LIMITS, Sampling, read_clip
 from adaspark.video.decode import Decoding
 from adaspark.video.fields import deinterlaced
 from adaspark.video.probe import scan
@@ -77,7 +77,7 @@ COMBED = combs(woven(5, top_first=True))
 
 def stored(path: Path) -> list[Any]:
     with av.open(str(path)) as container:
-        return list(Decoding(container, container.streams.video[0]))
+        return list(Decoding(container, container.streams.video[0], DEFAULT_LIMITS))
 
 
 def luma_of(frame: Any) -> np.ndarray:

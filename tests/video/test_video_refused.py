@@ -243,6 +243,22 @@ def test_a_little_damage_in_a_long_clip_is_played_over(tmp_path: Path) -> None:
     assert len(read_clip(zeroed(fast_start(tmp_path), 0.02), dense).frames) == 100
 
 
+@pytest.mark.parametrize("kind", ["mkv", "mp4"])
+def test_a_size_beyond_any_file_is_no_place_to_look(kind: str, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / f"clip.{kind}")
+    content = path.read_bytes()
+    if kind == "mkv":  # the element after the header: Void, of 2^56 - 2 bytes
+        at = content.index(b"\x18\x53\x80\x67") + 12
+        lie = b"\xec\x01" + b"\xff" * 6 + b"\xfe"
+    else:
+        at, lie = 0, b"\x00\x00\x00\x01free" + b"\xff" * 8
+    path.write_bytes(content[:at] + lie + content[at:])
+    try:
+        assert probe(path).frames == 24
+    except UserError as error:
+        assert path.name in str(error)
+
+
 def test_frames_that_outgrow_the_limit_are_not_decoded(tmp_path: Path) -> None:
     path = growing(tmp_path)
     assert len(read_clip(path, SMALL).frames) == 8

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from trace_factory import make_trace, nucleus
+from trace_factory import asking, make_trace, nucleus
 
 from adaspark.trace.meta import Meta
 from adaspark.trace.trace import Trace
@@ -118,7 +118,7 @@ def test_the_enlarged_map_has_each_cube_at_its_place(trace: Trace) -> None:
 
 def test_statistics_count_the_cubes_of_each_kind(trace: Trace) -> None:
     figure = figures.layer_statistics(TraceView(trace))
-    rows = [i for i, word in enumerate(trace.words) if word.kind == "answer"]
+    rows = asking(trace, "answer")
     counts = trace.word_mask()[:, rows].sum(-1).mean((1, 2))
     assert named(figure, "Answer").y == pytest.approx(counts, abs=1e-4)
     sizes = np.bincount(trace.cube_from_token)[trace.query_cubes]

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from trace_factory import make_layered_trace, make_trace, nucleus
 
 from viz.data import thresholds
-from viz.data.layer_detail import layer_detail, shown_words
+from viz.data.layer_detail import layer_detail
 from viz.data.packing import unpacked
+from viz.data.queries import Query, query_preview, query_rows
 from viz.data.scene import scene
 from viz.data.statistics import TraceView
 
@@ -34,6 +35,21 @@ LARGE: dict[str, Any] = {
 }
 
 
+def test_one_querys_preview_of_an_hour_fits_and_says_what_the_rule_keeps() -> None:
+    """7,200 cubes: fewer thresholds are told apart, the run's own always, within 64 KB."""
+    shape: dict[str, Any] = {"grids": ((1800, 4, 4),), "cube": (1, 2, 2), "query_cubes": 4}
+    trace = make_trace(**shape, layers=1, heads=4)
+    view, own = TraceView(trace), trace.meta.config.attn_top_p
+    row = query_rows(view)[-1]
+    found = query_preview(view, 0, Query(row=row))
+    assert found is not None and len(json.dumps(found)) <= 64_000
+    steps, counts = found["steps"], unpacked(found["table"])
+    assert found["of"] == 4 and own in steps and len(steps) >= 9
+    assert np.array_equal(counts[steps.index(own)], trace.word_mask()[0, row].sum(0))
+    assert (np.diff(counts.astype(int), axis=0) >= 0).all()
+    assert len(query_preview(view, 0, Query(row=row, head=1))["steps"]) > len(steps)  # type: ignore[index]
+
+
 def kept_at(found: np.ndarray, steps: thresholds.Steps, p: float) -> np.ndarray:
     return found <= steps.index(p)
 
@@ -43,7 +59,7 @@ def kept_at(found: np.ndarray, steps: thresholds.Steps, p: float) -> np.ndarray:
 def test_word_levels_are_the_nucleus_at_every_step(p: float, seed: int) -> None:
     trace = make_trace(grids=((6, 5, 7),), cube=(2, 3, 4), layers=2, seed=seed)
     steps = thresholds.steps_of(8, 0.9)
-    rows = shown_words(TraceView(trace))
+    rows = query_rows(TraceView(trace))
     found = thresholds.word_levels(TraceView(trace), 1, rows, steps)
     mass = trace.word_probs[1, rows].astype(np.float64)
     expected = trace.word_mask()[1, rows] if p == 0.9 else nucleus(mass, p)
@@ -69,7 +85,7 @@ def test_token_levels_are_the_nucleus_of_each_cube(p: float, seed: int) -> None:
 @pytest.mark.parametrize("recorded", [0.0, 0.333, 0.9, 1.0])
 def test_every_resolution_keeps_what_the_run_kept(bits: int, recorded: float) -> None:
     trace = make_trace(layers=1, attn_top_p=recorded, ffn_top_p=recorded)
-    steps, rows = thresholds.steps_of(bits, recorded), shown_words(TraceView(trace))
+    steps, rows = thresholds.steps_of(bits, recorded), query_rows(TraceView(trace))
     words = kept_at(thresholds.word_levels(TraceView(trace), 0, rows, steps), steps, recorded)
     assert (words == trace.word_mask()[0, rows]).all()
     tokens = kept_at(thresholds.token_levels(TraceView(trace), 0, steps), steps, recorded)
@@ -80,7 +96,7 @@ def test_every_resolution_keeps_what_the_run_kept(bits: int, recorded: float) ->
 def test_every_layer_keeps_what_it_kept_at_its_own_threshold() -> None:
     ps = [(0.9, 0.7), (0.333, 1.0), (1.0, 0.111)]
     trace = make_layered_trace(ps)
-    rows = shown_words(TraceView(trace))
+    rows = query_rows(TraceView(trace))
     for layer, (attn, ffn) in enumerate(ps):
         detail = layer_detail(trace, layer)
         for name, p, kept in (
@@ -106,7 +122,7 @@ def test_another_rule_than_top_p_offers_no_other_threshold() -> None:
     trace.meta.config = replace(trace.meta.config, attn_rule="top_k", attn_keep=0.5)
     detail = layer_detail(trace, 0)
     assert detail["word_level"]["steps"] == [1.0]
-    rows = shown_words(TraceView(trace))
+    rows = query_rows(TraceView(trace))
     assert ((unpacked(detail["word_level"]["table"]) == 0) == trace.word_mask()[0, rows]).all()
 
 
@@ -117,35 +133,28 @@ def test_a_layer_fits_in_64_kilobytes(shape: dict[str, Any]) -> None:
         assert len(json.dumps(layer_detail(trace, layer))) <= 64_000
 
 
-@pytest.mark.parametrize("words", [20, 120], ids=["heads fit", "only their mean fits"])
-def test_a_large_layer_keeps_what_fits(words: int) -> None:
-    trace = make_trace(**LARGE, answer=[" a"] * words)
-    detail, rows = layer_detail(trace, 0), shown_words(TraceView(trace))
-    kept = trace.word_mask()[0, rows]
+@pytest.mark.parametrize("words", [2, 20, 240], ids=["levels fit", "shares fit", "neither fits"])
+def test_a_large_layer_keeps_what_fits_and_never_rounds_it(words: int) -> None:
+    trace = make_trace(**LARGE | {"layers": 1, "heads": 14}, answer=[" a"] * words)
+    detail, view = layer_detail(trace, 0), TraceView(trace)
+    kept = trace.word_mask()[0, query_rows(view)]
     if detail["word_level"]:
         at = detail["word_level"]["steps"].index(0.9)
         assert ((unpacked(detail["word_level"]["table"]) <= at) == kept).all()
-    else:
-        top = unpacked(detail["word_share"])
-        bits = int(detail["word_share"]["dtype"][1:])
-        assert np.abs(top / (2**bits - 1) - kept.mean(1)).max() <= 1 / (2**bits - 1)
-    assert (detail["word_level"] is None) == (words == 120)
-    share = detail["kind_share"]
-    answer = [i for i, word in enumerate(trace.words) if word.kind == "answer"]
-    for p in (0.5, 0.8, 0.9):
-        bits = int(share["table"]["dtype"][1:])
-        found = unpacked(share["table"])[share["kinds"].index("answer"), share["steps"].index(p)]
-        mass = trace.word_probs[0, answer].astype(np.float64)
-        chosen = nucleus(mass, p) if p != 0.9 else trace.word_mask()[0, answer]
-        expected = chosen.mean((0, 1))
-        assert np.abs(found / (2**bits - 1) - expected).max() <= 1 / (2**bits - 1)
+    elif detail["word_share"]:
+        counts, of = unpacked(detail["word_share"]["table"]), detail["word_share"]["of"]
+        assert of == 14 and (counts == kept.sum(1)).all()
+    found = detail["word_level"] is not None, detail["word_share"] is not None
+    assert found == {2: (True, False), 20: (False, True), 240: (False, False)}[words]
+    assert len(detail["ffn_level"]["steps"]) > 1
 
 
 def test_small_runs_travel_whole_and_large_ones_layer_by_layer() -> None:
     small = scene(make_trace(layers=3))
     assert [detail["layer"] for detail in small["details"]] == [0, 1, 2]
-    assert small["word_kept"] is None
     embedded = scene(make_trace(layers=3), video_url="data:," + "x" * 400_000)
     assert embedded["details"] == small["details"] and embedded["videos"][0]["url"]
     large = scene(make_trace(**LARGE | {"layers": 28, "question": [" w"] * 40}))
-    assert large["details"] is None and large["word_kept"] is not None
+    assert large["details"] is None and large["kept"]["dtype"] == "u8"
+    report = scene(make_trace(**LARGE | {"layers": 28}), most_bytes=2**23, previews=False)
+    assert all(detail["word_level"] for detail in report["details"])

@@ -6,6 +6,7 @@ import ast
 import json
 import re
 from base64 import b64encode
+from collections.abc import Iterator
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
@@ -63,6 +64,18 @@ def test_thresholds_by_layer_are_told_by_their_ends() -> None:
     assert "0.25 to 0.9, by layer, 0.5 to 0.7, by layer" in made and "0.9, 0.7" in made
 
 
+def test_how_importance_was_measured_is_told_where_it_is_not_the_paper_s() -> None:
+    config = {"cube": [2, 2, 2], "attn_top_p": 0.9, "ffn_top_p": 0.7, "ffn_importance": "input"}
+    own = Elements(page.report(make_trace(layers=1, meta={"config": config}))).text
+    assert "FFN importance input" in own
+    assert "FFN importance" not in Elements(page.report(make_trace(layers=1))).text
+
+
+def test_what_is_to_be_known_of_an_answer_stands_under_it() -> None:
+    told = page.report(make_trace(layers=1, meta={"warnings": ["It is <b>extrapolated</b>."]}))
+    assert "It is <b>extrapolated</b>." in Elements(told).text
+
+
 def test_a_report_refers_to_nothing_outside(nasty_report: str) -> None:
     named = nasty_report.replace("http://www.w3.org/2000/svg", "")  # a name, never asked for
     assert not re.search(r"https?:|//cdn|@import|url\((?!data:)", named)
@@ -101,17 +114,32 @@ def test_any_run_can_be_reported(shape: dict[str, Any]) -> None:
     assert "No question" in page.report(trace)
 
 
-def test_the_report_carries_every_module_of_the_viewer_as_it_is(nasty_report: str) -> None:
+def test_the_report_carries_the_whole_viewer_but_for_its_comments(
+    nasty_report: str,
+) -> None:
     given = re.search(r'<script type="importmap">(.*?)</script>', nasty_report, re.S)
     assert given
     addresses = json.loads(given[1])["imports"]
-    assert addresses.keys() == {f"viz/{name}" for name in modules.sources()}
-    for name, source in modules.sources().items():
+    others = {"index_page.js"}  # another page's
+    carried_sources = {k: v for k, v in modules.sources().items() if k not in others}
+    assert addresses.keys() == {f"viz/{name}" for name in carried_sources}
+    for name, source in carried_sources.items():
         kind, _, text = addresses[f"viz/{name}"].partition(",")
         carried = unquote(text)
         assert kind == "data:text/javascript;charset=utf-8"
-        assert re.sub(r'(?m) "viz/([\w.]+)";$', r' "./\1";', carried) == source
+        here = re.sub(r'(?m) "viz/([\w.]+)";$', r' "./\1";', carried)
+        assert [line for line in here.splitlines() if line] == list(_code(source))
         assert set(re.findall(r'(?m)^(?:import|\}).* "(.*)";$', carried)) <= addresses.keys()
+
+
+def _code(source: str) -> Iterator[str]:
+    """The lines that are neither blank nor of a comment that has whole lines."""
+    is_comment = False
+    for line in source.splitlines():
+        is_comment = is_comment or line.strip().startswith("/*")
+        if line and not is_comment:
+            yield line
+        is_comment = is_comment and not line.endswith("*/")
 
 
 def test_the_report_s_policy_names_its_scripts_and_nothing_else(nasty_report: str) -> None:

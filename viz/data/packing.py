@@ -12,9 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-UNKNOWN = 255
-"""The u8 code of a share that is not known."""
-
 
 def packed(values: NDArray[Any], bits: int) -> dict[str, Any]:
     """Whole numbers below 2**bits (bits 1, 2, 4, 8 or 16) as a JSON-ready value."""
@@ -30,12 +27,6 @@ def packed_shares(shares: NDArray[Any], bits: int = 8) -> dict[str, Any]:
     exact = shares.astype(np.float64) * top
     levels = np.where(exact > 0, np.maximum(np.round(exact), 1), 0)
     return packed(levels.astype(np.uint8), bits)
-
-
-def packed_known(shares: NDArray[Any]) -> dict[str, Any]:
-    """Shares in [0, 1] in steps of 1/254; NaN is UNKNOWN."""
-    levels = np.round(np.nan_to_num(shares.astype(np.float64)).clip(0, 1) * 254)
-    return packed(np.where(np.isnan(shares), UNKNOWN, levels).astype(np.uint8), 8)
 
 
 def finite_or_none(value: float, digits: int | None = None) -> float | None:

@@ -1,8 +1,8 @@
 """Trace -> scene: one small JSON value that holds all the viewer draws.
 
-Numbers are the trace's own (see `statistics.py`), quantised: tables of shares to 8 bits, or fewer
-where a table would pass its budget, so that a first view stays within 300 KB of JSON. What does
-not fit is a layer's `viz.data.layer_detail`, which the viewer asks for when it is looked at.
+Numbers are the trace's own (see `statistics.py`), shares rounded to 8 bits. A first view stays
+within 300 KB of JSON: what does not fit is left out, and the viewer asks for it when it is looked
+at: a layer (`viz.data.layer_detail`), a query or a cube (`viz.data.queries`).
 """
 
 from __future__ import annotations
@@ -13,22 +13,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from viz.data.layer_detail import details_within, packed_within, shown_words
-from viz.data.packing import finite_or_none, packed, packed_known, packed_shares, packed_size
+from viz.data.importance import importance_peaks
+from viz.data.layer_detail import details_within
+from viz.data.opening import opening
+from viz.data.packing import finite_or_none, packed, packed_shares, packed_size
+from viz.data.queries import query_rows, shown_words
+from viz.data.sinks import sinks
 from viz.data.statistics import TraceView
 
 if TYPE_CHECKING:
     from adaspark.trace.trace import Trace
 
-SCENE_VERSION = 2
+SCENE_VERSION = 3
 FIRST_VIEW_BYTES = 290_000
-KEPT_BYTES, WORDS_BYTES, FFN_BYTES = 80_000, 110_000, 60_000
+KEPT_BYTES, FFN_BYTES = 185_000, 60_000
 _COPIED = ("config", "model", "device", "dtype", "backend", "clip", "question", "answer")
 _COPIED_TOO = ("seconds", "flops", "shape", "sampled_query_cubes")
 
 
 def scene(
-    trace: Trace | TraceView, *, video_url: str | None = None, most_bytes: int = FIRST_VIEW_BYTES
+    trace: Trace | TraceView,
+    *,
+    video_url: str | None = None,
+    most_bytes: int = FIRST_VIEW_BYTES,
+    previews: bool = True,
 ) -> dict[str, Any]:
     """All that the viewer draws of a run at first, JSON-ready (no NaN, no numpy types).
 
@@ -36,22 +44,26 @@ def scene(
     are drawn on plain ground. Tables are `viz.data.packing` values:
 
     - `cubes` u16 [C, 7]: video, first and end slice, row, column (ends exclusive);
-    - `kept` [K, L, C]: share of the queries of each of `kinds` that attend to a cube;
+    - `kept` u8 [K, L, C]: share of the queries of each of `kinds` that attend to a cube;
+    - `words`, `queries`: see `viz.data.queries`; `queries` are rows of the trace's word tables;
+    - `query_cubes`: those whose own tokens' choices are recorded, null for all;
+    - `opening`: where to look first, see `viz.data.opening`;
     - `ffn_kept` u1 [L, V]: video tokens that passed through the FFN;
     - `ffn_share` u8 [L, S]: share of each slice's tokens that did;
-    - `entropy.attention_by_slice`, `entropy.ffn_by_slice` u8 [L, S]: x 254, 255 is unknown;
-    - `details`: every layer's `detail.layer_detail` where `most_bytes` of JSON hold them;
-    - `word_kept` [L, W', C], where they do not: share of heads in which each word chose a cube;
+    - `sinks` u1 [L, C]: `viz.data.sinks`;
+    - `ffn_peak`: `importance.importance_peaks`;
+    - `details`: every layer's `layer_detail` where `most_bytes` of JSON hold them, with what
+      `previews` of other thresholds need unless that is not wanted;
     - `pruned`, null unless tokens were pruned: `grid` (T, H, W) of them all and `kept` u1 [T*H*W];
       all else then speaks of the row of tokens that was left.
 
-    `word_kept`, `ffn_kept` and `details` are null where they would pass their budget: the viewer
-    then asks for a layer's detail when it needs it. The URL is not counted.
+    `kept`, `ffn_kept` and `details` are null where they would pass their budget, the first two also
+    where they would pass that of a first view with all else. The URL is not counted.
     """
     view = TraceView.of(trace)
     known = view.trace.meta.to_dict()
     meta = {name: known[name] for name in _COPIED + _COPIED_TOO if name in known}
-    rows = shown_words(view)
+    rows = query_rows(view)
     parts = {
         "version": SCENE_VERSION,
         **meta,
@@ -63,22 +75,27 @@ def scene(
         ],
         "cubes": packed(view.trace.bounds, 16),
         "kinds": view.kinds,
-        "kept": packed_within(_kept(view), KEPT_BYTES) or packed_shares(_kept(view), 1),
-        "words": [view.words[row] for row in rows],
+        "kept": _kept(view),
+        "words": shown_words(view),
+        "queries": rows,
+        "opening": opening(view.trace, shown_words(view), view.grids),
+        "query_cubes": _query_cubes(view),
         "ffn_kept": _ffn_kept(view),
         "ffn_share": packed_shares(view.ffn_kept_by_slice),
+        "sinks": packed(_sinks(view), 1),
+        "ffn_peak": importance_peaks(view.trace, view.grids),
         "density": _density(view),
         "pruned": _pruned(view),
         "entropy": _entropy(view),
     }
     ready: dict[str, Any] = _json_ready(parts)
-    details = details_within(view, most_bytes - len(json.dumps(ready)))
-    word_kept = None
-    if details is None:
-        word_kept = packed_within(view.word_kept(rows), WORDS_BYTES)
+    for name in ("kept", "ffn_kept"):  # many cubes and slices leave no room for them
+        if len(json.dumps(ready)) > FIRST_VIEW_BYTES:
+            ready[name] = None
+    details = details_within(view, most_bytes - len(json.dumps(ready)), previews=previews)
     for video in ready["videos"][:1]:
         video["url"] = video_url
-    return {**ready, "details": details, "word_kept": word_kept}
+    return {**ready, "details": details}
 
 
 def _videos(view: TraceView) -> list[dict[str, Any]]:
@@ -89,10 +106,24 @@ def _videos(view: TraceView) -> list[dict[str, Any]]:
     return videos
 
 
-def _kept(view: TraceView) -> NDArray[np.float32]:
+def _kept(view: TraceView) -> dict[str, Any] | None:
+    layers, cubes = len(view.trace.computed_pairs), len(view.trace.bounds)
+    if packed_size(len(view.kinds) * layers * cubes, 8) > KEPT_BYTES:
+        return None
     tables = [view.kept(kind) for kind in view.kinds]
-    empty = np.zeros((0, len(view.trace.computed_pairs), len(view.trace.bounds)), np.float32)
-    return np.stack(tables) if tables else empty
+    empty = np.zeros((0, layers, cubes), np.float32)
+    return packed_shares(np.stack(tables) if tables else empty)
+
+
+def _sinks(view: TraceView) -> NDArray[np.bool_]:
+    if not view.kinds:
+        return np.zeros((len(view.trace.computed_pairs), len(view.trace.bounds)), bool)
+    return sinks({kind: view.kept(kind) for kind in view.kinds}, view.seen_by_others)
+
+
+def _query_cubes(view: TraceView) -> list[int] | None:
+    recorded = view.trace.query_cubes.tolist()
+    return recorded if len(recorded) < len(view.trace.bounds) else None
 
 
 def _ffn_kept(view: TraceView) -> dict[str, Any] | None:
@@ -122,8 +153,6 @@ def _entropy(view: TraceView) -> dict[str, Any]:
         "attention_by_layer": {k: view.attention_entropy(k).tolist() for k in found},
         "effective_by_layer": {k: view.effective_cubes(k).tolist() for k in found},
         "ffn_by_layer": view.ffn_entropy.tolist(),
-        "attention_by_slice": packed_known(view.by_slice(view.trace.cube_entropy)),
-        "ffn_by_slice": packed_known(view.by_slice(view.trace.ffn_entropy)),
     }
 
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from viz.data.packing import finite_or_none
+from viz.data.queries import Looked, Query, heads_of, rows_of
 
 if TYPE_CHECKING:
     from viz.data.statistics import TraceView
@@ -48,8 +50,10 @@ class Line:
     y: list[float | None]
 
 
-def entropy_by_layer(view: TraceView) -> list[Line]:
-    """Normalised entropies [0, 1] by layer: attention by kind of query, then FFN."""
+def entropy_by_layer(view: TraceView, looked: Looked | None = None) -> list[Line]:
+    """Normalised entropies [0, 1] by layer: attention by kind of query, and of the word or cube
+    that is looked at, then FFN.
+    """
     layers = _layers(view)
     found = [
         Line(
@@ -60,7 +64,19 @@ def entropy_by_layer(view: TraceView) -> list[Line]:
         )
         for kind in view.kinds
     ]
-    return [*found, Line("FFN", "ffn", layers, _known(view.ffn_entropy))]
+    own = _of_one(looked, view.trace.word_entropy, view.trace.cube_entropy)
+    return [*found, *own, Line("FFN", "ffn", layers, _known(view.ffn_entropy))]
+
+
+def _of_one(looked: Looked | None, words: NDArray[Any], cubes: NDArray[Any]) -> list[Line]:
+    """The line of the word that is looked at, the mean of its heads, out of [L, W], or of the cube
+    out of [L, C].
+    """
+    if looked is None or (looked.query.row is None and looked.query.cube is None):
+        return []
+    query = looked.query
+    found = words[:, query.row] if query.row is not None else cubes[:, query.cube]
+    return [Line(looked.all_heads().name(), "looked", _layers(looked.view), _known(found))]
 
 
 def entropy_over_time(view: TraceView, layer: int) -> list[Line]:
@@ -97,24 +113,32 @@ def layer_density(view: TraceView) -> list[Line]:
     ]
 
 
-def effective_cubes(view: TraceView) -> list[Line]:
-    """Effective number of cubes, exp(entropy), by layer and kind of query."""
+def effective_cubes(view: TraceView, looked: Looked | None = None) -> list[Line]:
+    """Effective number of cubes, exp(entropy), by layer and kind of query, and of the word or cube
+    that is looked at.
+    """
     layers = _layers(view)
-    return [
+    found = [
         Line(QUERY_NAMES[kind], kind, layers, _known(view.effective_cubes(kind)))
         for kind in view.kinds
     ]
+    return [*found, *_of_one(looked, view.trace.word_effective, view.trace.cube_effective)]
 
 
-def kept_cubes(view: TraceView) -> list[Line]:
-    """Cubes that a query attends to, by layer and kind: the mean over its tokens and heads.
+def kept_cubes(view: TraceView, looked: Looked | None = None) -> list[Line]:
+    """Cubes that a query attends to, by layer and kind: the mean over its tokens and heads; and of
+    the word or head that is looked at.
 
     A video token's own cube counts.
     """
     layers = _layers(view)
-    return [
+    found = [
         Line(QUERY_NAMES[kind], kind, layers, _known(view.kept_count(kind))) for kind in view.kinds
     ]
+    if looked is not None and looked.is_particular:
+        counts = looked.shares().sum(-1)
+        found.append(Line(looked.name(), "looked", layers, _known(counts)))
+    return found
 
 
 def passed_tokens(view: TraceView) -> list[Line]:
@@ -143,17 +167,33 @@ def ffn_inertia(view: TraceView) -> tuple[list[Line], list[Line]]:
     return means, spreads
 
 
-def concentration(view: TraceView, kind: str) -> list[Line]:
+def concentration(looked: Looked) -> list[Line]:
     """Share of the cubes that holds 50, 80, 90 and 95 % of the attention mass, by layer.
 
-    The mean over the words of one kind ("question" or "answer") and the heads: how concentrated
-    attention is, whatever Top-p was. The masses of video tokens are not recorded.
+    The mean over the words that are looked at and their heads: how concentrated attention is,
+    whatever Top-p was. The masses of video tokens are not recorded: no words, no values.
     """
-    found = view.needed_share(kind, MASSES)
+    view, query = looked.view, looked.query
+    rows = rows_of(view, query) if looked.is_of_words else []
+    found = view.needed_share(rows, MASSES, heads_of(view, query))
     return [
         Line(f"{100 * mass:.0f} % of the attention", role, _layers(view), _known(column))
         for mass, role, column in zip(MASSES, MASS_ROLES, found.T, strict=True)
     ]
+
+
+def concentrated(looked: Looked) -> list[tuple[str, list[Line]]]:
+    """`concentration` of the question and of the answer, as far as there are any, and of the word
+    or head that is looked at; each with its name.
+    """
+    view = looked.view
+    kinds = [kind for kind in view.kinds if kind != "video"]
+    found = [
+        (QUERY_NAMES[kind], concentration(Looked(view, query=Query(kind=kind)))) for kind in kinds
+    ]
+    if looked.is_of_words and looked.is_particular:
+        found.append((looked.name(), concentration(looked)))
+    return found
 
 
 def flops_parts(view: TraceView) -> dict[str, dict[str, float]]:
@@ -176,6 +216,13 @@ def measured(view: TraceView) -> dict[str, float]:
     """Seconds of each phase of the run that were measured."""
     seconds = view.trace.meta.seconds.items()
     return {name.capitalize(): float(secs) for name, secs in seconds if secs is not None}
+
+
+def measured_title(view: TraceView) -> str:
+    """Where the seconds were measured."""
+    meta = view.trace.meta
+    on = f" on {meta.device}" if meta.device else ""
+    return f"Measured when it was recorded{on}" if meta.recorded else f"Measured in this run{on}"
 
 
 def flops_title(view: TraceView) -> str:

@@ -66,8 +66,13 @@ class TraceView:
         unknown = [{"kind": "question", "text": "?"}] * (count - len(known))
         return [{"index": i, **word} for i, word in enumerate([*known, *unknown])]
 
-    def word_indices(self, kind: str) -> list[int]:
-        """The rows of the word tables that are of one kind (prompt, question, answer)."""
+    def word_rows(self, kind: str) -> list[int]:
+        """The rows of the word tables whose queries the words of one kind stand for.
+
+        A question's words ask themselves; an answer's word is the output of the query before it.
+        """
+        if kind == "answer":
+            return [row for row in self.trace.answer_queries().tolist() if row >= 0]
         return [word["index"] for word in self.words if word["kind"] == kind]
 
     @cached_property
@@ -77,8 +82,8 @@ class TraceView:
             return []
         has: dict[Kind, bool] = {
             "video": self.trace.kept_share.size > 0,
-            "question": bool(self.word_indices("question")),
-            "answer": bool(self.word_indices("answer")),
+            "question": bool(self.word_rows("question")),
+            "answer": bool(self.word_rows("answer")),
         }
         return [kind for kind in KINDS if has[kind]]
 
@@ -92,7 +97,7 @@ class TraceView:
         return self._kept[kind]
 
     def _words_kept(self, kind: str) -> Floats:
-        rows = self.word_indices(kind)
+        rows = self.word_rows(kind)
         if not rows:
             return np.zeros(self._layers_by_cubes, np.float32)
         return np.asarray(self.word_kept(rows).mean(1, dtype=np.float32))
@@ -107,10 +112,7 @@ class TraceView:
 
     def word_kept_in(self, layer: int, rows: list[int]) -> Floats:
         """float32 [len(rows), C]: `word_kept` of one layer (all heads of all would be large)."""
-        cubes = len(self.trace.bounds)
-        bits = np.unpackbits(self.trace.word_kept[layer, rows], axis=-1, count=cubes)
-        shares: Floats = bits.mean(1, dtype=np.float32)
-        return shares
+        return self.trace.word_share_in(layer, rows)
 
     @cached_property
     def cube_sizes(self) -> NDArray[np.int64]:
@@ -125,15 +127,33 @@ class TraceView:
         recorded token may see has 1: all that can see it do.
         """
         layers, cubes = self._layers_by_cubes
-        sizes = self.cube_sizes
-        others = self.trace.query_cubes[:, None] != np.arange(cubes)
-        weights = np.where(others, sizes[self.trace.query_cubes][:, None], 0).astype(np.float32)
+        weights = self._other_tokens
         seen = (weights * self.visibility).sum(0)
         shares = np.ones((layers, cubes), np.float32)
         for layer, table in enumerate(self.trace.kept_share):
             taken = (weights * table).sum(0) / 255
             np.divide(taken, seen, out=shares[layer], where=seen > 0)
         return shares.clip(0, 1)
+
+    @cached_property
+    def _other_tokens(self) -> Floats:
+        """float32 [Q, C]: the tokens of each query cube, 0 where it is the key cube itself."""
+        others = self.trace.query_cubes[:, None] != np.arange(len(self.trace.bounds))
+        sizes = self.cube_sizes[self.trace.query_cubes][:, None]
+        return np.where(others, sizes, 0).astype(np.float32)
+
+    @cached_property
+    def seen_by_others(self) -> NDArray[np.bool_]:
+        """bool [C]: the cubes that tokens of another recorded query cube may see."""
+        seen: NDArray[np.bool_] = (self._other_tokens * self.visibility).sum(0) > 0
+        return seen
+
+    def kept_by_cube(self, cube: int) -> NDArray[np.uint8]:
+        """uint8 [L, C]: share of the (head, token) pairs of a recorded query cube that attend to
+        each cube, x 255.
+        """
+        table: NDArray[np.uint8] = self.trace.kept_share[:, self.trace.query_cubes == cube][:, 0]
+        return table
 
     def kept_count(self, kind: str) -> Floats:
         """float32 [L]: the mean number of cubes that a query of one kind attends to.
@@ -146,16 +166,17 @@ class TraceView:
             return np.asarray(counts @ sizes / max(sizes.sum(), 1), np.float32)
         return np.asarray(self.kept(kind).sum(-1), np.float32)
 
-    def needed_share(self, kind: str, masses: tuple[float, ...]) -> Floats:
+    def needed_share(
+        self, rows: list[int], masses: tuple[float, ...], heads: slice = slice(None)
+    ) -> Floats:
         """float32 [L, len(masses)]: the mean least share of the cubes that holds each mass.
 
-        Over the words of one kind and the heads; NaN where there is no such word, or no cube.
+        Over rows of the word tables and heads; NaN where there is no such word, or no cube.
         """
         layers, cubes = self._layers_by_cubes
         found = np.full((layers, len(masses)), np.nan, np.float32)
-        rows = self.word_indices(kind)
         for layer in range(layers if rows and cubes else 0):
-            ranked = -np.sort(-self.trace.word_probs[layer, rows].astype(np.float64), axis=-1)
+            ranked = -np.sort(-self.trace.word_mass_in(layer, rows)[:, heads], axis=-1)
             before = np.cumsum(ranked, -1) - ranked
             found[layer] = [(before < mass).sum(-1).mean() / cubes for mass in masses]
         return found
@@ -224,13 +245,13 @@ class TraceView:
         """float32 [L]: the mean normalised attention entropy of the queries of one kind."""
         if kind == "video":
             return _row_means(self.trace.cube_entropy)
-        return _row_means(self.trace.word_entropy[:, self.word_indices(kind)])
+        return _row_means(self.trace.word_entropy[:, self.word_rows(kind)])
 
     def effective_cubes(self, kind: str) -> Floats:
         """float32 [L]: the mean effective number of cubes, exp(entropy), of one kind's queries."""
         if kind == "video":
             return _row_means(self.trace.cube_effective)
-        return _row_means(self.trace.word_effective[:, self.word_indices(kind)])
+        return _row_means(self.trace.word_effective[:, self.word_rows(kind)])
 
     @cached_property
     def ffn_entropy(self) -> Floats:

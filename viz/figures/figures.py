@@ -14,9 +14,11 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from viz.data import series
+from viz.data.queries import Looked, Query
 from viz.data.statistics import TraceView
+from viz.figures.captions import caption
 from viz.figures.layout import add_lines, laid_out, nothing, under_titles
-from viz.figures.maps import ffn_masks, selection_map, selection_maps
+from viz.figures.maps import ffn_masks, heads_by_layer, selection_map, selection_maps
 from viz.figures.tables import csv_text, table
 from viz.palette import Theme, colours
 
@@ -34,6 +36,7 @@ __all__ = [
     "ffn_inertia",
     "ffn_masks",
     "flops_breakdown",
+    "heads_by_layer",
     "layer_density",
     "layer_statistics",
     "selection_map",
@@ -52,16 +55,30 @@ PART_ROLE = {
 
 
 def draw(
-    name: str, trace: Trace | TraceView, *, layer: int = 0, theme: Theme = "light"
+    name: str,
+    trace: Trace | TraceView,
+    *,
+    layer: int = 0,
+    query: Query | None = None,
+    theme: Theme = "light",
 ) -> go.Figure:
-    """The figure of a name in FIGURES; those of one layer draw `layer`, 0 or above."""
+    """The figure of a name in FIGURES; those of one layer draw `layer`, 0 or above, and those of
+    choices the `query` that is looked at, the question's where none is given.
+
+    What it shows in this run stands in `layout.meta["caption"]`, a sentence.
+    """
     view = TraceView.of(trace)
-    return FIGURES[name](view, min(layer, max(len(view.trace.computed_pairs) - 1, 0)), theme)
+    looked = Looked(view, layer, query or Query()).within()
+    figure = FIGURES[name](view, looked, theme)
+    meta = {**(figure.layout.meta or {}), "caption": caption(name, looked)}
+    return figure.update_layout(meta=meta)
 
 
-def entropy_by_layer(view: TraceView, *, theme: Theme = "light") -> go.Figure:
+def entropy_by_layer(
+    view: TraceView, looked: Looked | None = None, *, theme: Theme = "light"
+) -> go.Figure:
     """Normalised entropy by layer: attention of video, question and answer apart, and FFN."""
-    figure = add_lines(go.Figure(), series.entropy_by_layer(view), theme)
+    figure = add_lines(go.Figure(), series.entropy_by_layer(view, looked), theme, looked=looked)
     return laid_out(figure, theme, "Entropy by layer", "Layer", "Normalised entropy (0 to 1)")
 
 
@@ -73,9 +90,11 @@ def entropy_over_time(view: TraceView, layer: int, *, theme: Theme = "light") ->
     return laid_out(figure, theme, title, unit, "Normalised entropy (0 to 1)")
 
 
-def effective_cubes(view: TraceView, *, theme: Theme = "light") -> go.Figure:
+def effective_cubes(
+    view: TraceView, looked: Looked | None = None, *, theme: Theme = "light"
+) -> go.Figure:
     """Effective number of cubes, exp(entropy), by layer: video, question and answer apart."""
-    figure = add_lines(go.Figure(), series.effective_cubes(view), theme)
+    figure = add_lines(go.Figure(), series.effective_cubes(view, looked), theme, looked=looked)
     title = f"Effective cubes by layer, of {len(view.trace.bounds)}"
     return _counts(laid_out(figure, theme, title, "Layer", "Effective cubes"))
 
@@ -86,29 +105,35 @@ def layer_density(view: TraceView, *, theme: Theme = "light") -> go.Figure:
     return laid_out(figure, theme, "Density by layer", "Layer", "Share computed (0 to 1)")
 
 
-def layer_statistics(view: TraceView, *, theme: Theme = "light") -> go.Figure:
+def layer_statistics(
+    view: TraceView, looked: Looked | None = None, *, theme: Theme = "light"
+) -> go.Figure:
     """What each layer selects (the paper's Fig. 4): cubes by kind of query, and FFN tokens."""
     titles = (
         f"Cubes a query attends to, of {len(view.trace.bounds)}",
         "Share of video tokens through the FFN",
     )
     figure = make_subplots(1, 2, subplot_titles=titles, horizontal_spacing=0.1)
-    add_lines(figure, series.kept_cubes(view), theme, column=1)
+    add_lines(figure, series.kept_cubes(view, looked), theme, column=1, looked=looked)
     add_lines(figure, series.passed_tokens(view), theme, column=2)
     figure = laid_out(figure, theme, "What each layer selects", "Layer", "")
     under_titles(figure)
     return figure.update_yaxes(range=None, rangemode="tozero", col=1)
 
 
-def attention_concentration(view: TraceView, *, theme: Theme = "light") -> go.Figure:
-    """How few cubes hold most of the attention (the paper's Fig. 1a), question and answer apart."""
-    kinds = [kind for kind in view.kinds if kind != "video"]
-    if not kinds:
+def attention_concentration(
+    view: TraceView, looked: Looked | None = None, *, theme: Theme = "light"
+) -> go.Figure:
+    """How few cubes hold most of the attention (the paper's Fig. 1a): question and answer apart,
+    and the word or head that is looked at.
+    """
+    found = series.concentrated(looked or Looked(view).within())
+    if not found:
         return nothing(theme, "This run has no word that could attend to a cube")
-    titles = [series.QUERY_NAMES[kind] for kind in kinds]
-    figure = make_subplots(1, len(kinds), subplot_titles=titles, horizontal_spacing=0.1)
-    for column, kind in enumerate(kinds, 1):
-        add_lines(figure, series.concentration(view, kind), theme, column=column)
+    titles = [title for title, _ in found]
+    figure = make_subplots(1, len(found), subplot_titles=titles, horizontal_spacing=0.08)
+    for column, (_, lines) in enumerate(found, 1):
+        add_lines(figure, lines, theme, column=column)
     figure = laid_out(figure, theme, "Share of cubes that holds the attention", "Layer", "")
     under_titles(figure)
     return figure.update_yaxes(title={"text": "Share of cubes (0 to 1)"}, col=1)
@@ -131,7 +156,7 @@ def ffn_inertia(view: TraceView, *, theme: Theme = "light") -> go.Figure:
 def flops_breakdown(view: TraceView, *, theme: Theme = "light") -> go.Figure:
     """Counted FLOPs of the prefill by part, dense against AdaSpark, beside the measured seconds."""
     rows, named = series.flops_parts(view), colours(theme)
-    titles = (series.flops_title(view), "Measured on this machine")
+    titles = (series.flops_title(view), series.measured_title(view))
     figure = make_subplots(1, 2, subplot_titles=titles, column_widths=[0.66, 0.34])
     for part, name in series.PARTS.items():
         values = [parts.get(part, 0.0) / 1e9 for parts in rows.values()]
@@ -175,17 +200,18 @@ def _counts(figure: go.Figure) -> go.Figure:
     return figure.update_yaxes(range=None, rangemode="tozero")
 
 
-FIGURES: dict[str, Callable[[TraceView, int, Theme], go.Figure]] = {
-    "entropy_by_layer": lambda view, layer, theme: entropy_by_layer(view, theme=theme),
-    "entropy_over_time": lambda view, layer, theme: entropy_over_time(view, layer, theme=theme),
-    "effective_cubes": lambda view, layer, theme: effective_cubes(view, theme=theme),
-    "layer_density": lambda view, layer, theme: layer_density(view, theme=theme),
-    "layer_statistics": lambda view, layer, theme: layer_statistics(view, theme=theme),
-    "concentration": lambda view, layer, theme: attention_concentration(view, theme=theme),
-    "ffn_inertia": lambda view, layer, theme: ffn_inertia(view, theme=theme),
-    "selection_maps": lambda view, layer, theme: selection_maps(view, theme=theme),
-    "selection_map": lambda view, layer, theme: selection_map(view, layer, theme=theme),
-    "ffn_masks": lambda view, layer, theme: ffn_masks(view, layer, theme=theme),
-    "flops": lambda view, layer, theme: flops_breakdown(view, theme=theme),
+FIGURES: dict[str, Callable[[TraceView, Looked, Theme], go.Figure]] = {
+    "entropy_by_layer": lambda view, at, theme: entropy_by_layer(view, at, theme=theme),
+    "entropy_over_time": lambda view, at, theme: entropy_over_time(view, at.layer, theme=theme),
+    "effective_cubes": lambda view, at, theme: effective_cubes(view, at, theme=theme),
+    "layer_density": lambda view, at, theme: layer_density(view, theme=theme),
+    "layer_statistics": lambda view, at, theme: layer_statistics(view, at, theme=theme),
+    "concentration": lambda view, at, theme: attention_concentration(view, at, theme=theme),
+    "ffn_inertia": lambda view, at, theme: ffn_inertia(view, theme=theme),
+    "selection_maps": lambda view, at, theme: selection_maps(view, looked=at, theme=theme),
+    "selection_map": lambda view, at, theme: selection_map(view, at.layer, looked=at, theme=theme),
+    "heads_by_layer": lambda view, at, theme: heads_by_layer(view, at, theme=theme),
+    "ffn_masks": lambda view, at, theme: ffn_masks(view, at.layer, theme=theme),
+    "flops": lambda view, at, theme: flops_breakdown(view, theme=theme),
 }
-"""Every figure by the name that the page asks for: (view, layer, theme) -> figure."""
+"""Every figure by the name that the page asks for: (view, what is looked at, theme) -> figure."""

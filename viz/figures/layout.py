@@ -8,14 +8,23 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from viz.data.queries import Looked
 from viz.data.series import Line
 from viz.palette import CIVIDIS, DASH, MARKER, Theme, colours
 
 
 def add_lines(
-    figure: go.Figure, lines: Sequence[Line], theme: Theme, *, column: int | None = None
+    figure: go.Figure,
+    lines: Sequence[Line],
+    theme: Theme,
+    *,
+    column: int | None = None,
+    looked: Looked | None = None,
 ) -> go.Figure:
-    """Draw lines, into one column of subplots or into a plain figure; each name is listed once."""
+    """Draw lines, into one column of subplots or into a plain figure; each name is listed once.
+    The line of what is `looked` at is the widest.
+    """
+    stressed = stressed_role(lines, looked)
     named, listed = colours(theme), {part.name for part in figure.data}
     place = {} if column is None else {"row": 1, "col": column}
     for line in lines:
@@ -26,12 +35,25 @@ def add_lines(
             legendgroup=line.name,
             showlegend=line.name not in listed,
             mode="lines+markers",
-            line={"color": named[line.role], "dash": DASH[line.role], "width": 2},
+            line={
+                "color": named[line.role],
+                "dash": DASH[line.role],
+                "width": 4 if line.role == stressed else 2,
+            },
             marker={"symbol": MARKER[line.role], "size": 7},
             hovertemplate="%{y:.3f}<extra>" + line.name + ", %{x}</extra>",
             **place,
         )
     return figure
+
+
+def stressed_role(lines: Sequence[Line], looked: Looked | None) -> str:
+    """The role of the line of what is looked at: its own, or that of its kind; empty if none."""
+    roles = {line.role for line in lines}
+    if looked is None or "looked" in roles:
+        return "looked"
+    kind = looked.query.kind or ""
+    return kind if kind in roles else ""
 
 
 def laid_out(

@@ -12,8 +12,8 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from viz.data import series
 from viz.data.packing import finite_or_none
+from viz.data.queries import Looked, Query
 from viz.figures.layout import hide_axes, laid_out, nothing, share_axis
 from viz.palette import Theme, colours
 
@@ -26,17 +26,22 @@ Floats = NDArray[np.float32]
 
 
 def selection_maps(
-    view: TraceView, *, kind: str | None = None, video: int = 0, theme: Theme = "light"
+    view: TraceView,
+    *,
+    kind: str | None = None,
+    looked: Looked | None = None,
+    video: int = 0,
+    theme: Theme = "light",
 ) -> go.Figure:
     """Small multiples, one a layer: the kept share of each cube.
 
     Across: slabs of slices; down: the cubes of a slab, row by row. `kind` is "video", "question"
     (the default where there is one) or "answer".
     """
-    chosen = usual_kind(view, kind)
-    if chosen is None:
+    if not view.kinds:
         return nothing(theme, "This run had no video")
-    firsts, table = _slabs(view, chosen, video)
+    at = (looked or Looked(view, query=Query(kind=kind))).within()
+    firsts, table = _slabs(view, at.shares(), video)
     maps = table.transpose(0, 2, 1)
     columns = min(7, len(maps))
     rows = -(-len(maps) // columns)
@@ -52,8 +57,7 @@ def selection_maps(
             hovertemplate="from slice %{x}, place %{y}: %{z:.2f}<extra>layer " + f"{layer}</extra>",
         )
         figure.add_trace(heat, layer // columns + 1, layer % columns + 1)
-    name = series.QUERY_NAMES[chosen].lower()
-    title = f"Share of cubes kept, {name}; across: slices, down: places in the picture"
+    title = f"Share kept. {at.name()}; across: first slice, down: place in the picture, row by row"
     figure = laid_out(figure, theme, title, "", "", height=122 + 130 * rows)
     figure.update_layout(coloraxis=share_axis("Share kept"), margin={"t": 60})
     figure.update_annotations(font={"size": 12})
@@ -61,20 +65,44 @@ def selection_maps(
 
 
 def selection_map(
-    view: TraceView, layer: int, *, kind: str | None = None, video: int = 0, theme: Theme = "light"
+    view: TraceView,
+    layer: int,
+    *,
+    kind: str | None = None,
+    looked: Looked | None = None,
+    video: int = 0,
+    theme: Theme = "light",
 ) -> go.Figure:
     """One layer enlarged: the kept share of each cube at its place in the picture, by slab."""
-    chosen = usual_kind(view, kind)
-    if chosen is None:
+    if not view.kinds:
         return nothing(theme, "This run had no video")
-    firsts, table = _slabs(view, chosen, video)
+    at = (looked or Looked(view, query=Query(kind=kind))).within()
+    firsts, table = _slabs(view, at.shares(), video)
     bounds = view.trace.bounds[view.trace.bounds[:, 0] == video]
     columns = len(np.unique(bounds[:, 5]))
     pictures = table[layer].reshape(len(firsts), -1, columns)
-    name = series.QUERY_NAMES[chosen].lower()
-    title = f"Share of cubes kept, {name}, layer {layer}, by first slice"
-    figure = _mosaic_figure(pictures, [str(first) for first in firsts], title, theme)
+    title = f"Share kept in layer {layer}, by first slice. {at.name()}"
+    peaks = np.nan_to_num(pictures).max((1, 2))
+    figure = _mosaic_figure(pictures, [str(first) for first in firsts], title, theme, peaks=peaks)
     return figure.update_layout(coloraxis=share_axis("Share kept"))
+
+
+def heads_by_layer(view: TraceView, looked: Looked, *, theme: Theme = "light") -> go.Figure:
+    """How many cubes each head of each layer keeps for the query that is looked at."""
+    at = looked.all_heads().within()
+    counts = at.kept_by_head()
+    if not counts.size:
+        return nothing(theme, "The heads of this query are not recorded apart")
+    heat = go.Heatmap(
+        z=counts.T.tolist(),
+        coloraxis="coloraxis",
+        hovertemplate="layer %{x}, head %{y}: %{z:.1f} cubes<extra></extra>",
+    )
+    title = f"Cubes kept by each head, of {at.counted}. {at.name()}"
+    figure = laid_out(go.Figure(heat), theme, title, "Layer", "Head")
+    scale = {**share_axis("Cubes"), "cmax": max(float(counts.max()), 1.0)}
+    figure.update_layout(coloraxis=scale)
+    return figure.update_yaxes(range=None, autorange=True)
 
 
 def ffn_masks(view: TraceView, layer: int, *, video: int = 0, theme: Theme = "light") -> go.Figure:
@@ -95,26 +123,31 @@ def ffn_masks(view: TraceView, layer: int, *, video: int = 0, theme: Theme = "li
     )
 
 
-def usual_kind(view: TraceView, kind: str | None = None) -> str | None:
-    """The kind asked for, or the question's where there is one; None without any cube."""
-    found = view.kinds
-    if not found:
-        return None
-    return kind or ("question" if "question" in found else found[0])
-
-
-def _slabs(view: TraceView, kind: str, video: int) -> tuple[list[int], Floats]:
+def _slabs(view: TraceView, shares: Floats, video: int) -> tuple[list[int], Floats]:
     """The first slice of each slab, and shares [L, slabs, places] of one video's cubes."""
     mine = view.trace.bounds[:, 0] == video
     firsts = np.unique(view.trace.bounds[mine, 1])
-    table = view.kept(kind)[:, mine]
+    table = shares[:, mine]
     return [int(first) for first in firsts], table.reshape(len(table), len(firsts), -1)
 
 
-def _mosaic_figure(pictures: Floats, names: list[str], title: str, theme: Theme) -> go.Figure:
-    """Pictures [S, H, W] side by side, each under its name."""
+def _shown(count: int, peaks: Floats | None) -> NDArray[np.int64]:
+    """Which of many pictures are drawn, in order: evenly, or half of them those of largest `peaks`
+    [count], which even ones would miss.
+    """
+    if count <= MOST_PICTURES:
+        return np.arange(count)
+    highest = () if peaks is None else np.argsort(-peaks, kind="stable")[: MOST_PICTURES // 2]
+    evenly = np.linspace(0, count - 1, MOST_PICTURES - len(highest)).round().astype(int)
+    return np.union1d(np.asarray(highest, int), evenly)
+
+
+def _mosaic_figure(
+    pictures: Floats, names: list[str], title: str, theme: Theme, *, peaks: Floats | None = None
+) -> go.Figure:
+    """Pictures [S, H, W] side by side, each under its name; of many those of `_shown`."""
     count, _, columns = pictures.shape
-    shown = np.unique(np.linspace(0, count - 1, min(count, MOST_PICTURES)).round().astype(int))
+    shown = _shown(count, peaks)
     picture, places = _mosaic(pictures[shown].astype(np.float64))
     heat = go.Heatmap(
         z=[[finite_or_none(value, 4) for value in row] for row in picture],
@@ -122,11 +155,20 @@ def _mosaic_figure(pictures: Floats, names: list[str], title: str, theme: Theme)
         hoverinfo="skip",
     )
     figure = go.Figure(heat)
+    if len(shown) < count:
+        how = "evenly" if peaks is None else "half where most is kept"
+        title += f" ({len(shown)} of {count} are drawn, {how})"
     style: dict[str, Any] = {"font": {"size": 10}, "showarrow": False}
     for index, (row, column) in zip(shown, places, strict=True):
         figure.add_annotation(x=column + columns / 2 - 0.5, y=row - 1, text=names[index], **style)
     height = 90 + 800 * picture.shape[0] / picture.shape[1]
     figure = laid_out(figure, theme, title, "", "", height=int(min(900, max(220, height))))
+    rows = pictures.shape[1]
+    corners = [
+        [int(names[index]), column - 0.5, row - 0.5, column + columns - 0.5, row + rows - 0.5]
+        for index, (row, column) in zip(shown, places, strict=True)
+    ]
+    figure.update_layout(meta={"places": corners})  # of each picture: its first slice and corners
     figure.update_xaxes(visible=False)
     figure.update_yaxes(scaleanchor="x", constrain="domain", constraintoward="top")
     return figure.update_yaxes(visible=False, range=None, autorange="reversed")

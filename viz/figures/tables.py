@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from viz.data import series
+from viz.data.queries import Looked, Query
 from viz.data.statistics import TraceView
 
 if TYPE_CHECKING:
@@ -23,11 +24,13 @@ Row = dict[str, str | int | float | None]
 _PLACE = ("video", "first slice", "end slice", "first row", "end row", "first column", "end column")
 
 
-def table(name: str, trace: Trace | TraceView, *, layer: int = 0) -> list[Row]:
-    """The rows behind the figure of a name in TABLES; those of one layer are of `layer`."""
-    view = TraceView.of(trace)
-    within = min(layer, max(len(view.trace.computed_pairs) - 1, 0))
-    return TABLES[name](view, within)
+def table(
+    name: str, trace: Trace | TraceView, *, layer: int = 0, query: Query | None = None
+) -> list[Row]:
+    """The rows behind the figure of a name in TABLES; those of one layer are of `layer`, and those
+    of choices hold the word, cube or head of the `query` that is looked at too.
+    """
+    return TABLES[name](Looked(TraceView.of(trace), layer, query or Query()).within())
 
 
 def csv_text(rows: Sequence[Row]) -> str:
@@ -50,22 +53,23 @@ def _lines(lines: Sequence[series.Line], x: str) -> list[Row]:
     return rows
 
 
-def _over_time(view: TraceView, layer: int) -> list[Row]:
-    return _lines(series.entropy_over_time(view, layer), series.slice_times(view)[1])
+def _over_time(at: Looked) -> list[Row]:
+    return _lines(series.entropy_over_time(at.view, at.layer), series.slice_times(at.view)[1])
 
 
-def _statistics(view: TraceView) -> list[Row]:
+def _statistics(at: Looked) -> list[Row]:
+    view = at.view
     cubes = [
         series.Line(f"{line.name}: cubes attended", line.role, line.x, line.y)
-        for line in series.kept_cubes(view)
+        for line in series.kept_cubes(view, at)
     ]
     passed = series.passed_tokens(view)[0]
     name = "Share of video tokens through the FFN"
     return _lines([*cubes, series.Line(name, passed.role, passed.x, passed.y)], "Layer")
 
 
-def _inertia(view: TraceView) -> list[Row]:
-    parts = zip(("mean", "standard deviation"), series.ffn_inertia(view), strict=True)
+def _inertia(at: Looked) -> list[Row]:
+    parts = zip(("mean", "standard deviation"), series.ffn_inertia(at.view), strict=True)
     lines = [
         series.Line(f"{line.name}: {what} of output / input norm", line.role, line.x, line.y)
         for what, found in parts
@@ -74,19 +78,23 @@ def _inertia(view: TraceView) -> list[Row]:
     return _lines(lines, "Layer")
 
 
-def _concentration(view: TraceView) -> list[Row]:
+def _concentration(at: Looked) -> list[Row]:
     lines = [
-        series.Line(f"{series.QUERY_NAMES[kind]}: {line.name}", line.role, line.x, line.y)
-        for kind in view.kinds
-        if kind != "video"
-        for line in series.concentration(view, kind)
+        series.Line(f"{name}: {line.name}", line.role, line.x, line.y)
+        for name, found in series.concentrated(at)
+        for line in found
     ]
     return _lines(lines, "Layer")
 
 
-def _cubes(view: TraceView, layers: Sequence[int]) -> list[Row]:
-    """One row a layer and cube: where it lies (ends exclusive) and the share of each kind."""
-    kept = {kind: view.kept(kind) for kind in view.kinds}
+def _cubes(at: Looked, layers: Sequence[int]) -> list[Row]:
+    """One row a layer and cube: where it lies (ends exclusive) and the share of each kind, and of
+    what is looked at.
+    """
+    view = at.view
+    kept = {str(kind): view.kept(kind) for kind in view.kinds}
+    if at.is_particular:
+        kept[at.name()] = at.shares()
     return [
         {
             "layer": layer,
@@ -99,8 +107,29 @@ def _cubes(view: TraceView, layers: Sequence[int]) -> list[Row]:
     ]
 
 
-def _tokens(view: TraceView, layer: int) -> list[Row]:
+def _heads(at: Looked) -> list[Row]:
+    """One row a layer and head: the cubes that it keeps, by kind of word, and for the word that is
+    looked at.
+    """
+    view, whole = at.view, at.all_heads()
+    counts = {
+        str(kind): Looked(view, query=Query(kind=kind)).kept_by_head()
+        for kind in view.kinds
+        if kind != "video"
+    }
+    if whole.is_of_words and whole.is_particular:
+        counts[whole.name()] = whole.kept_by_head()
+    shape = next(iter(counts.values())).shape if counts else (0, 0)
+    return [
+        {"layer": layer, "head": head}
+        | {f"cubes kept, {kind}": round(float(counts[kind][layer, head]), 4) for kind in counts}
+        for layer, head in np.ndindex(*shape)
+    ]
+
+
+def _tokens(at: Looked) -> list[Row]:
     """One row a video token of a layer: its place and whether it passed through the FFN."""
+    view, layer = at.view, at.layer
     mask, importance = view.trace.ffn_mask(), view.trace.ffn_importance
     places = [
         (video, *place) for video, grid in enumerate(view.grids) for place in np.ndindex(*grid)
@@ -119,7 +148,8 @@ def _tokens(view: TraceView, layer: int) -> list[Row]:
     ]
 
 
-def _cost(view: TraceView) -> list[Row]:
+def _cost(at: Looked) -> list[Row]:
+    view = at.view
     counted: list[Row] = [
         {"what": f"{name}: {series.part_name(part)}", "how": "counted", "unit": "FLOP"}
         | {"value": value}
@@ -133,17 +163,18 @@ def _cost(view: TraceView) -> list[Row]:
     return counted + measured
 
 
-TABLES: dict[str, Callable[[TraceView, int], list[Row]]] = {
-    "entropy_by_layer": lambda view, layer: _lines(series.entropy_by_layer(view), "Layer"),
+TABLES: dict[str, Callable[[Looked], list[Row]]] = {
+    "entropy_by_layer": lambda at: _lines(series.entropy_by_layer(at.view, at), "Layer"),
     "entropy_over_time": _over_time,
-    "effective_cubes": lambda view, layer: _lines(series.effective_cubes(view), "Layer"),
-    "layer_density": lambda view, layer: _lines(series.layer_density(view), "Layer"),
-    "layer_statistics": lambda view, layer: _statistics(view),
-    "ffn_inertia": lambda view, layer: _inertia(view),
-    "concentration": lambda view, layer: _concentration(view),
-    "selection_maps": lambda view, layer: _cubes(view, range(len(view.trace.computed_pairs))),
-    "selection_map": lambda view, layer: _cubes(view, [layer]),
+    "effective_cubes": lambda at: _lines(series.effective_cubes(at.view, at), "Layer"),
+    "layer_density": lambda at: _lines(series.layer_density(at.view), "Layer"),
+    "layer_statistics": _statistics,
+    "ffn_inertia": _inertia,
+    "concentration": _concentration,
+    "selection_maps": lambda at: _cubes(at, range(len(at.view.trace.computed_pairs))),
+    "selection_map": lambda at: _cubes(at, [at.layer]),
+    "heads_by_layer": _heads,
     "ffn_masks": _tokens,
-    "flops": lambda view, layer: _cost(view),
+    "flops": _cost,
 }
-"""Every table by the name of its figure in `viz.figures.figures.FIGURES`: (view, layer) -> rows."""
+"""Every table by the name of its figure in `viz.figures.figures.FIGURES`."""

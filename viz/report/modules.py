@@ -10,12 +10,16 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
 STATIC = Path(__file__).parents[1] / "static"
 _NEIGHBOUR = re.compile(r'(?m)^((?:import|\}).*) "\./([\w.]+)";$')
-_NEED_NO_ESCAPE = " !$&'()*+,-./:;=?_`{|}~[]^<>"
+_COMMENT = re.compile(r"(?ms)^ *\/\*.*?\*\/\n")
+"""Of whole lines: a page that is sent by mail carries none."""
+_NAMED = re.compile(r'(?m)^(?:import|\}).* "viz/([\w.]+)";$')
+_NEED_NO_ESCAPE = " !$&'()*+,-./:;=?_`{|}~[]^>" + '"'
 
 
 def sources() -> dict[str, str]:
@@ -24,19 +28,32 @@ def sources() -> dict[str, str]:
 
 
 def embedded(code: str) -> tuple[str, str]:
-    """Script elements that hold every module and run `code`, and the page's `script-src` for them.
+    """Script elements that run `code` and hold the modules it needs, and the page's `script-src`
+    for them.
 
     `code` is a module's; it names the viewer's modules "viz/NAME.js". By the policy only these two
     scripts run and what they load: a script that somebody else's text brought in would not, by its
     own code or by an address.
     """
-    scripts = (_import_map(), _starter(code))
+    scripts = (_import_map(needed(code)), _starter(code))
     policy = " ".join(["'strict-dynamic'", *map(_hashed, scripts)])
     return f'<script type="importmap">{scripts[0]}</script>\n<script>{scripts[1]}</script>', policy
 
 
-def _import_map() -> str:
-    addresses = {f"viz/{name}": _address(source) for name, source in sources().items()}
+def needed(code: str) -> dict[str, str]:
+    """The modules that `code` imports, and those that they import, by file name."""
+    every, found = sources(), dict[str, str]()
+    todo = _NAMED.findall(code)
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found[name] = every[name]
+            todo += [other for _, other in _NEIGHBOUR.findall(every[name])]
+    return dict(sorted(found.items()))
+
+
+def _import_map(held: Mapping[str, str]) -> str:
+    addresses = {f"viz/{name}": _address(source) for name, source in held.items()}
     return _json({"imports": addresses})
 
 
@@ -49,7 +66,7 @@ def _starter(code: str) -> str:
 
 
 def _address(source: str) -> str:
-    named = _NEIGHBOUR.sub(r'\1 "viz/\2";', source)
+    named = _NEIGHBOUR.sub(r'\1 "viz/\2";', _COMMENT.sub("", source))
     return f"data:text/javascript;charset=utf-8,{quote(named, safe=_NEED_NO_ESCAPE)}"
 
 

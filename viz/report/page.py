@@ -9,28 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 from viz.data.scene import scene
 from viz.data.statistics import TraceView
-from viz.palette import css_variables
 from viz.report import modules, sections
-from viz.report.markup import text
-from viz.report.modules import STATIC
+from viz.report.offline import offline_page, static
 
 if TYPE_CHECKING:
     from adaspark.trace.trace import Trace
 
+_VIEWER_STYLES = ("viewer.css", "panels.css")
 EMBEDDED_BYTES = 8 * 2**20
 """The largest video that a report carries inside."""
 SCENE_BYTES = 8 * 2**20
 """The most that a report spends on a scene: every layer of most runs."""
 
 _MEDIA_TYPES = {".webm": "video/webm", ".mkv": "video/x-matroska"}
-_POLICY = (
-    "default-src 'none'; script-src {}; style-src 'unsafe-inline'; img-src data:; media-src data:"
-)
 
 
 def viewer_css() -> str:
     """The viewer's own CSS; it takes its colours from `palette.css_variables()`."""
-    return _read("viewer.css") + _read("panels.css")
+    return "".join(map(static, _VIEWER_STYLES))
 
 
 def report(
@@ -50,28 +46,32 @@ def report(
     view = TraceView.of(trace)
     url, note = _embedded(video_path)
     scripts, script_src = modules.embedded('import "viz/report.js";')
-    title = text(view.trace.meta.question or "AdaSpark run")
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY.format(script_src)}">\n'
-        f"<style>{css_variables()}{viewer_css()}{_read('report.css')}</style></head>\n"
-        f'<body class="adaspark-page"><main>{sections.header(view)}<div id="viewer-host"></div>'
+    body = (
+        f'<main>{sections.header(view)}<div id="viewer-host"></div>'
         f"{f'<p>{note}</p>' if note else ''}{sections.cards(view)}"
         f"{_comparison(view, other, labels)}{sections.charts(view)}"
         f"{sections.maps(view)}{sections.layer_table(view)}{sections.run_table(view)}</main>\n"
         "<footer>Written by AdaSpark Studio. A cube kept by the selector is one that was attended "
         "to; that is not proof that it caused the answer.</footer>\n"
-        f"{_data('scene', scene(view, video_url=url, most_bytes=SCENE_BYTES))}"
+        f"{_data('scene', scene(view, video_url=url, most_bytes=SCENE_BYTES, previews=False))}"
         f"{_compared(other, labels)}"
-        f"{scripts}</body></html>\n"
+        f"{scripts}"
+    )
+    return offline_page(
+        view.trace.meta.question or "AdaSpark run",
+        body,
+        styles=(*_VIEWER_STYLES, "report.css"),
+        script_src=script_src,
+        sources="img-src data:; media-src data:",
     )
 
 
 def _compared(other: Trace | None, labels: tuple[str, str]) -> str:
     if other is None:
         return ""
-    return _data("other", {"scene": scene(other, most_bytes=SCENE_BYTES), "labels": labels})
+    return _data(
+        "other", {"scene": scene(other, most_bytes=SCENE_BYTES, previews=False), "labels": labels}
+    )
 
 
 def _data(name: str, value: Any) -> str:
@@ -101,7 +101,3 @@ def _embedded(path: str | Path | None) -> tuple[str | None, str]:
 def _json(value: Any) -> str:
     """JSON that cannot end its script element."""
     return json.dumps(value, allow_nan=False).replace("<", "\\u003c")
-
-
-def _read(name: str) -> str:
-    return (STATIC / name).read_text("utf-8")

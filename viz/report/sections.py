@@ -5,17 +5,15 @@ Everything that a run says is escaped; a missing number is a dash.
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
 from viz.data import series
-from viz.palette import cividis
+from viz.data.queries import Looked, Query
 from viz.report import svg
+from viz.report.heat_map import heat_map
 from viz.report.markup import tag, text
 
 if TYPE_CHECKING:
@@ -44,6 +42,8 @@ def header(view: TraceView) -> str:
         "Cube": _cube(view),
         "Top-p attention": _top_p(view, "attn"),
         "Top-p FFN": _top_p(view, "ffn"),
+        "Top-p of the question": _top_p(view, "text"),
+        "FFN importance": _importance(view),
         "Video": meta.clip.name if meta.clip else None,
     }
     known = {name: value for name, value in facts.items() if value not in (None, "")}
@@ -53,6 +53,7 @@ def header(view: TraceView) -> str:
         tag("p", "AdaSpark: what a video model read to answer this question", class_="about"),
         tag("h1", text(meta.question or "No question")),
         tag("p", text(meta.answer or "No answer"), class_="answer"),
+        *[tag("p", text(warning), class_="warning") for warning in meta.warnings],
         tag("ul", *chips, class_="chips"),
     )
 
@@ -68,7 +69,7 @@ def cards(view: TraceView) -> str:
         ),
         ("FFN density", _percent(trace.ffn_density), "of video tokens through the FFN"),
         ("Fewer FLOPs", _percent(_reduction(view)), "counted, prefill"),
-        ("Prefill", _secs(seconds.get("prefill")), "measured"),
+        ("Prefill", _secs(seconds.get("prefill")), f"measured{_of(view)}"),
         ("Vision", _secs(seconds.get("vision")), "measured"),
     ]
     items = [
@@ -76,6 +77,11 @@ def cards(view: TraceView) -> str:
         for name, value, note in entries
     ]
     return tag("dl", *items, class_="cards")
+
+
+def _of(view: TraceView) -> str:
+    """What the seconds of a prefill are of, where that is not the whole of it."""
+    return ", of the question alone" if view.trace.meta.cached_tokens else ""
 
 
 def comparison(views: Sequence[TraceView], labels: Sequence[str]) -> str:
@@ -86,10 +92,14 @@ def comparison(views: Sequence[TraceView], labels: Sequence[str]) -> str:
         "Top-p attention, FFN": [
             ", ".join(str(_top_p(view, half) or "-") for half in ("attn", "ffn")) for view in views
         ],
+        "Top-p of the question": [_top_p(view, "text") or "as attention" for view in views],
+        "FFN importance": [_importance(view) or "residual" for view in views],
         "Attention density": [_percent(view.trace.attention_density) for view in views],
         "FFN density": [_percent(view.trace.ffn_density) for view in views],
         "Fewer FLOPs, counted": [_percent(_reduction(view)) for view in views],
-        "Prefill, measured": [_secs(view.trace.meta.seconds.get("prefill")) for view in views],
+        "Prefill, measured": [
+            f"{_secs(view.trace.meta.seconds.get('prefill'))}{_of(view)}" for view in views
+        ],
     }
     heads = [tag("th", text(label), scope="col") for label in ("", *labels)]
     body = [_row(name, [str(value) for value in values]) for name, values in rows.items()]
@@ -134,7 +144,8 @@ def _cube_charts(view: TraceView) -> list[str]:
     for kind in view.kinds:
         if kind != "video":
             title = f"Share of cubes that holds the attention, {series.QUERY_NAMES[kind].lower()}"
-            charts.append(svg.line_chart(series.concentration(view, kind), title, "Layer"))
+            lines = series.concentration(Looked(view, query=Query(kind=kind)))
+            charts.append(svg.line_chart(lines, title, "Layer"))
     return charts
 
 
@@ -201,11 +212,7 @@ def _first_video(view: TraceView, table: Any) -> Any:
 
 
 def _map(layer: int, values: Any) -> str:
-    file = io.BytesIO()
-    Image.fromarray(cividis(values)).save(file, "PNG", optimize=True)
-    url = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
-    label = f"Layer {layer}, mean kept share {values.mean():.2f}"
-    picture = f'<img src="{url}" alt="{label}">'
+    picture = heat_map(values, f"Layer {layer}, mean kept share {values.mean():.2f}")
     return tag("figure", picture, tag("figcaption", str(layer)))
 
 
@@ -218,9 +225,15 @@ def _reduction(view: TraceView) -> float | None:
 
 
 def _top_p(view: TraceView, half: str) -> Any:
-    """The threshold of "attn" or "ffn"; where it differs by layer, the least and the largest."""
+    """The threshold of "attn", "ffn" or "text"; the least and the largest if layers differ."""
     top_p = getattr(view.trace.meta.config, f"{half}_top_p", None)
     return f"{min(top_p)} to {max(top_p)}, by layer" if isinstance(top_p, tuple) else top_p
+
+
+def _importance(view: TraceView) -> str | None:
+    """Whose norm ranked the FFN's tokens, where it is not the residual's."""
+    found = getattr(view.trace.meta.config, "ffn_importance", "residual")
+    return None if found == "residual" else str(found)
 
 
 def _percent(share: Any) -> str:

@@ -108,6 +108,54 @@ export function strokeTwoTone({ context, ratio }, rect, colour, width) {
 }
 
 /**
+ * The line around the cells that pass a test, on a dark casing.
+ * @param {Area} area
+ * @param {number[]} grid
+ * @param {(row: number, column: number) => boolean} isIn false outside of the grid
+ * @param {string} colour
+ * @param {number} depth how many lines lie outside of this one
+ */
+export function contour(area, grid, isIn, colour, depth) {
+  const { context, ratio } = area;
+  const inset = (1.5 + 3 * depth) * ratio;
+  context.beginPath();
+  for (let row = 0; row < grid[1]; row++) {
+    for (let column = 0; column < grid[2]; column++) {
+      if (!isIn(row, column)) continue;
+      const [x, y, width, height] = cell(area, grid, { r0: row, r1: row + 1, c0: column, c1: column + 1 });
+      const [up, down] = [isIn(row - 1, column), isIn(row + 1, column)];
+      const [before, after] = [isIn(row, column - 1), isIn(row, column + 1)];
+      const [left, right] = [x + (before ? 0 : inset), x + width - (after ? 0 : inset)];
+      const [top, bottom] = [y + (up ? 0 : inset), y + height - (down ? 0 : inset)];
+      if (!up) segment(context, left, top, right, top);
+      if (!down) segment(context, left, bottom, right, bottom);
+      if (!before) segment(context, left, top, left, bottom);
+      if (!after) segment(context, right, top, right, bottom);
+    }
+  }
+  for (const [style, width] of /** @type {const} */ ([
+    [ink("casing"), 3],
+    [colour, 1.75],
+  ])) {
+    context.strokeStyle = style;
+    context.lineWidth = width * ratio;
+    context.stroke();
+  }
+}
+
+/**
+ * @param {Pen} context
+ * @param {number} x0
+ * @param {number} y0
+ * @param {number} x1
+ * @param {number} y1
+ */
+function segment(context, x0, y0, x1, y1) {
+  context.moveTo(x0, y0);
+  context.lineTo(x1, y1);
+}
+
+/**
  * Diagonal lines inside rectangles, in step with each other.
  * @param {Area} area
  * @param {Rect[]} rects

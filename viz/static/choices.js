@@ -1,22 +1,13 @@
 /* What each query keeps in each layer: as recorded, of one head, or at other settings. No DOM.
 
-   Rows come from the scene's own tables; heads and other settings from a layer's detail
-   (viz/data/layer_detail.py), which a large run sends on demand. Until it is here a row is the
-   recorded mean of the heads. */
+   Rows come from the scene's own tables and from its details. What is not here is not known, which
+   is never the same as not kept. */
 
-import { nearestStep, topPIn, unpack, unpackLevels } from "./packed.js";
+import { Details } from "./details.js";
+import { nearestStep, topPIn, unpack } from "./packed.js";
 
-/** @import { Kind, LayerDetail, Query, Scene, Thresholds } from "./types.js" */
+/** @import { Ask, Query, Scene, Thresholds } from "./types.js" */
 /** @import { Levels, Table } from "./packed.js" */
-
-/**
- * A layer's detail, decoded.
- * @typedef {object} Detail
- * @property {Levels | null} levels of words
- * @property {Levels | null} tokens of the FFN
- * @property {Table | null} share
- * @property {(Levels & { kinds: Kind[] }) | null} kinds
- */
 
 /**
  * Kept: at least the threshold's share of the queries attend, and never none of them.
@@ -25,6 +16,16 @@ import { nearestStep, topPIn, unpack, unpackLevels } from "./packed.js";
  */
 export function isKept(share, threshold) {
   return share > 0 && share >= threshold - 0.002;
+}
+
+/**
+ * The Top-p of the words in a layer: their own, or that of attention; undefined where none is known.
+ * @param {Thresholds | null} settings in force, before what was recorded
+ * @param {Scene["config"]} config
+ * @param {number} layer
+ */
+export function wordsTopP(settings, config, layer) {
+  return settings?.text_top_p ?? settings?.attn_top_p ?? topPIn(layer, config?.text_top_p ?? config?.attn_top_p);
 }
 
 export class Choices {
@@ -38,25 +39,22 @@ export class Choices {
   constructor(scene, cubes) {
     this.scene = scene;
     this.cubes = cubes;
-    this.kept = unpack(scene.kept);
-    this.wordKept = scene.word_kept && unpack(scene.word_kept);
+    this.kept = scene.kept && unpack(scene.kept);
     this.ffnKept = scene.ffn_kept && unpack(scene.ffn_kept);
-    /** @type {(Detail | null)[]} */
-    this.details = Array(scene.layers).fill(null);
+    this.details = new Details(scene);
+    this.nothing = new Float32Array(cubes);
     /** @type {Thresholds | null} */
     this.settings = null;
     this.version = 0;
-    for (const detail of scene.details ?? []) this.add(detail);
   }
 
-  /** @param {LayerDetail} detail */
-  add(detail) {
-    this.details[detail.layer] = {
-      levels: unpackLevels(detail.word_level),
-      tokens: unpackLevels(detail.ffn_level),
-      share: detail.word_share && unpack(detail.word_share),
-      kinds: unpackLevels(detail.kind_share),
-    };
+  /**
+   * Take in what was asked for.
+   * @param {Ask} ask
+   * @param {any} answer
+   */
+  take(ask, answer) {
+    this.details.take(ask, answer);
     this.#forget();
   }
 
@@ -74,32 +72,82 @@ export class Choices {
     this.version += 1;
   }
 
-  /** Whether every layer's detail is here, so that layers compare. */
-  get complete() {
-    return this.details.every((detail) => detail !== null);
-  }
-
   /**
-   * Whether drawing this query in this layer needs a detail that is not here.
-   * @param {Query} query
-   * @param {number} layer
-   */
-  needsDetail(query, layer) {
-    if (this.details[layer] || this.scene.pruned) return false;
-    if (!this.ffnKept || this.settings !== null) return true;
-    if (query.kind === "video") return false;
-    return query.head != null || (!this.wordKept && query.word !== undefined);
-  }
-
-  /**
-   * Shares [C] of the query's decisions that keep each cube.
+   * Shares [C] of the query's decisions that keep each cube: at the settings in force where they can be told, else as
+   * recorded; zeros where nothing is known.
    * @param {Query} query
    * @param {number} layer
    * @returns {Float32Array}
    */
   row(query, layer) {
-    const key = `${query.kind}/${query.word}/${query.head}/${layer}`;
-    if (!this.#rows.has(key)) this.#rows.set(key, this.#row(query, layer));
+    return (this.settings && this.#cached("preview", query, layer)) ?? this.recorded(query, layer);
+  }
+
+  /**
+   * The same as it was recorded.
+   * @param {Query} query
+   * @param {number} layer
+   * @returns {Float32Array}
+   */
+  recorded(query, layer) {
+    return this.#cached("recorded", query, layer) ?? this.nothing;
+  }
+
+  /**
+   * Whether what a query keeps in a layer is known.
+   * @param {Query} query
+   * @param {number} layer
+   */
+  knows(query, layer) {
+    return this.#cached("recorded", query, layer) !== null;
+  }
+
+  /** @param {Query} query */
+  knowsAll(query) {
+    return this.#all("recorded", query);
+  }
+
+  /**
+   * Whether a query's row in a layer is one at the settings in force.
+   * @param {Query} query
+   * @param {number} layer
+   */
+  previews(query, layer) {
+    return this.settings !== null && this.#cached("preview", query, layer) !== null;
+  }
+
+  /** @param {Query} query */
+  previewsAll(query) {
+    return this.settings !== null && this.#all("preview", query);
+  }
+
+  /**
+   * Whether a query's row is known in every layer.
+   * @param {"preview" | "recorded"} tier
+   * @param {Query} query
+   */
+  #all(tier, query) {
+    const key = `all ${tier}/${keyOf(query)}`;
+    if (!this.#rows.has(key)) {
+      this.#rows.set(
+        key,
+        this.details.layers.every((_, layer) => this.#cached(tier, query, layer) !== null),
+      );
+    }
+    return this.#rows.get(key);
+  }
+
+  /**
+   * @param {"preview" | "recorded"} tier
+   * @param {Query} query
+   * @param {number} layer
+   * @returns {Float32Array | null}
+   */
+  #cached(tier, query, layer) {
+    const key = `${tier}/${keyOf(query)}/${layer}`;
+    if (!this.#rows.has(key)) {
+      this.#rows.set(key, tier === "preview" ? this.#preview(query, layer) : this.#recorded(query, layer));
+    }
     return this.#rows.get(key);
   }
 
@@ -107,94 +155,94 @@ export class Choices {
    * @param {Query} query
    * @param {number} layer
    */
-  #row(query, layer) {
-    const detail = this.details[layer];
-    if (query.kind !== "video" && detail) {
-      if (this.settings && query.head == null && query.word === undefined && detail.kinds) {
-        return this.#ofKind(detail.kinds, query.kind, this.settings);
-      }
-      if (detail.levels && (query.head != null || this.settings || !this.wordKept)) {
-        return this.#counted(detail.levels, query, layer);
-      }
+  #recorded(query, layer) {
+    if (query.word === undefined && query.cube === undefined && query.head == null && this.kept) {
+      const kind = query.kind === undefined ? -1 : this.scene.kinds.indexOf(query.kind);
+      return kind < 0 ? this.nothing : this.#slice(this.kept, [kind, layer], this.kept.top);
     }
-    if (query.word === undefined) return this.#slice(this.kept, [kindIndex(this.scene.kinds, query.kind), layer]);
-    if (this.wordKept) return this.#slice(this.wordKept, [layer, query.word]);
-    return detail?.share ? this.#slice(detail.share, [query.word]) : new Float32Array(this.cubes);
+    const { levels, share } = this.details.layers[layer] ?? {};
+    if (levels && query.kind !== "video" && query.cube === undefined) {
+      const topP = wordsTopP(null, this.scene.config, layer) ?? levels.steps[levels.steps.length - 1];
+      return this.#counted(levels, query, topP);
+    }
+    const place = this.details.place(query);
+    if (share && place !== null && query.head == null) return this.#slice(share, [place], share.of);
+    const table = this.details.table(query);
+    return table && this.#slice(table, [layer], table.of);
   }
 
   /**
-   * The last axis of a table of shares; a first index of -1 is a kind without a record.
+   * @param {Query} query
+   * @param {number} layer
+   */
+  #preview(query, layer) {
+    const topP = this.settings?.text_top_p ?? this.settings?.attn_top_p;
+    if (topP === undefined || query.kind === "video" || query.cube !== undefined) return null;
+    const levels = this.details.levels(layer);
+    if (levels) return this.#counted(levels, query, topP);
+    const preview = this.details.preview(query, layer);
+    return preview ? this.#slice(preview, [nearestStep(preview.steps, topP)], preview.of) : null;
+  }
+
+  /**
+   * The thresholds that a query's preview in a layer can be shown at; empty: none.
+   * @param {Query} query
+   * @param {number} layer
+   */
+  stepsOf(query, layer) {
+    return (this.details.levels(layer) ?? this.details.preview(query, layer))?.steps ?? [];
+  }
+
+  /**
+   * The last axis of a table of counts out of `of`.
    * @param {Table} table
    * @param {number[]} indices
+   * @param {number} of
    */
-  #slice({ values, shape, top }, indices) {
+  #slice({ values, shape }, indices, of) {
     const row = new Float32Array(this.cubes);
-    if (indices[0] < 0) return row;
     const at = indices.reduce((sum, index, axis) => sum * shape[axis] + index, 0) * this.cubes;
-    for (let cube = 0; cube < this.cubes; cube++) row[cube] = values[at + cube] / top;
+    for (let cube = 0; cube < this.cubes; cube++) row[cube] = values[at + cube] / of;
     return row;
   }
 
   /**
-   * @param {Levels & { kinds: Kind[] }} table
-   * @param {Kind | undefined} kind
-   * @param {Thresholds} settings
-   */
-  #ofKind(table, kind, settings) {
-    const step = nearestStep(table.steps, settings.attn_top_p ?? NaN);
-    return this.#slice(table, [kindIndex(table.kinds, kind), step]);
-  }
-
-  /**
-   * Share of the query's words and heads that choose each cube at the step in force.
+   * Share of the query's words and heads that choose each cube at a threshold; null: no such query was recorded.
    * @param {Levels} levels
    * @param {Query} query
-   * @param {number} layer
+   * @param {number} topP
    */
-  #counted({ values, shape, steps }, query, layer) {
-    const [words, heads] = shape;
+  #counted({ values, shape, steps }, query, topP) {
+    const heads = shape[1];
+    const places = this.details.places(query);
+    if (!places.length) return null;
     const row = new Float32Array(this.cubes);
-    const step = nearestStep(steps, this.#topP("attn_top_p", layer, steps));
-    const asked = query.word !== undefined ? [query.word] : this.#wordsOf(query.kind, words);
+    const step = nearestStep(steps, topP);
     const [first, end] = query.head == null ? [0, heads] : [query.head, query.head + 1];
-    for (const word of asked) {
+    for (const place of places) {
       for (let head = first; head < end; head++) {
-        const at = (word * heads + head) * this.cubes;
+        const at = (place * heads + head) * this.cubes;
         for (let cube = 0; cube < this.cubes; cube++) if (values[at + cube] <= step) row[cube] += 1;
       }
     }
-    const count = Math.max(1, asked.length * (end - first));
+    const count = places.length * (end - first);
     return row.map((sum) => sum / count);
   }
 
   /**
-   * @param {Kind | undefined} kind
-   * @param {number} count
-   */
-  #wordsOf(kind, count) {
-    return Array.from({ length: count }, (_, i) => i).filter((i) => this.scene.words[i].kind === kind);
-  }
-
-  /**
-   * @param {"attn_top_p" | "ffn_top_p"} name
-   * @param {number} layer
-   * @param {number[]} steps
-   */
-  #topP(name, layer, steps) {
-    return this.settings?.[name] ?? topPIn(layer, this.scene.config?.[name]) ?? steps[steps.length - 1];
-  }
-
-  /**
-   * The heads of a word that choose a cube; null where only their mean is known.
+   * The heads, by layer, in which the query of a word keeps a cube; null for a layer where that is not known.
    * @param {number} word
-   * @param {number} layer
    * @param {number} cube
+   * @returns {(number[] | null)[]}
    */
-  headsOf(word, layer, cube) {
-    const levels = this.details[layer]?.levels;
-    if (!levels) return null;
-    const heads = Array.from({ length: levels.shape[1] }, (_, head) => head);
-    return heads.filter((head) => this.row({ word, head }, layer)[cube] > 0);
+  headsByLayer(word, cube) {
+    const heads = Array.from({ length: this.scene.heads }, (_, head) => head);
+    const known = this.settings ? null : this.details.heads(word, cube);
+    if (known) return known;
+    return this.details.layers.map((detail, layer) => {
+      if (!detail?.levels || this.details.place({ word }) === null) return null;
+      return heads.filter((head) => this.row({ word, head }, layer)[cube] > 0);
+    });
   }
 
   /**
@@ -210,21 +258,33 @@ export class Choices {
 
   /** @param {number} layer */
   #ffnRow(layer) {
-    const levels = this.details[layer]?.tokens;
-    if (levels && (this.settings || !this.ffnKept)) {
-      const step = nearestStep(levels.steps, this.#topP("ffn_top_p", layer, levels.steps));
+    const levels = this.details.layers[layer]?.tokens;
+    const previewed = this.previewsFfn(layer) ? this.settings?.ffn_top_p : undefined;
+    if (levels && (previewed !== undefined || !this.ffnKept)) {
+      const recorded = topPIn(layer, this.scene.config?.ffn_top_p) ?? levels.steps[levels.steps.length - 1];
+      const step = nearestStep(levels.steps, previewed ?? recorded);
       return levels.values.map((level) => (level <= step ? 1 : 0));
     }
     if (!this.ffnKept) return null;
     const count = this.ffnKept.shape[1];
     return this.ffnKept.values.subarray(layer * count, (layer + 1) * count);
   }
+
+  /**
+   * Whether a layer's FFN row is one at the settings in force.
+   * @param {number} layer
+   */
+  previewsFfn(layer) {
+    return this.settings?.ffn_top_p !== undefined && (this.details.layers[layer]?.tokens?.steps.length ?? 0) > 1;
+  }
+
+  /** Whether every layer's FFN row is one at the settings in force. */
+  get previewsAllFfn() {
+    return this.settings !== null && this.details.layers.every((_, layer) => this.previewsFfn(layer));
+  }
 }
 
-/**
- * @param {Kind[]} kinds
- * @param {Kind | undefined} kind
- */
-function kindIndex(kinds, kind) {
-  return kind === undefined ? -1 : kinds.indexOf(kind);
+/** @param {Query} query */
+function keyOf({ kind, word, said, cube, head }) {
+  return `${kind}/${word}/${said}/${cube}/${head}`;
 }

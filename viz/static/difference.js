@@ -1,6 +1,8 @@
 /* Two scenes of one video, side by side in one picture: what only A keeps, only B, both, neither. No DOM. */
 
 import { isKept } from "./choices.js";
+import { Dropped } from "./dropped.js";
+import { topPIn } from "./packed.js";
 
 /** @import { Cells, Compared, Cube, Query, Side } from "./types.js" */
 /** @import { SceneData } from "./scene.js" */
@@ -28,6 +30,8 @@ export class Difference {
     this.labels = [labelA, labelB];
     this.comparable = shapeOf(a) === shapeOf(b);
     this.sameCubes = this.comparable && !b.pruned && JSON.stringify(a.cubes) === JSON.stringify(b.cubes);
+    /** What A dropped of B's attention, which is dense; null: B drops cubes too, or has others. */
+    this.dropped = this.sameCubes && keepsAll(b) && !keepsAll(a) ? new Dropped(a) : null;
   }
 
   /**
@@ -37,6 +41,7 @@ export class Difference {
    */
   queryOfB(query) {
     const head = query.head != null && query.head < this.b.scene.heads ? query.head : null;
+    if (query.cube !== undefined) return this.sameCubes ? query : { kind: "video", head: null };
     if (query.word === undefined || this.#sameWord(query.word)) return { ...query, head };
     return { kind: this.a.words[query.word].kind, head };
   }
@@ -171,6 +176,16 @@ export class Difference {
     this.#cells.set(key, map);
     return map[row * data.gridOf(slice)[2] + column];
   }
+}
+
+/**
+ * Whether every query of a run attends to every cube.
+ * @param {SceneData} data
+ */
+function keepsAll({ layers, scene: { config } }) {
+  if (!config || config.attn_rule) return false;
+  const all = [config.attn_top_p, config.text_top_p ?? config.attn_top_p];
+  return Array.from({ length: layers }).every((_, layer) => all.every((given) => topPIn(layer, given) === 1));
 }
 
 /**

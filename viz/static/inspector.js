@@ -1,9 +1,10 @@
 /* The panel of the held cube, or else of the held word: cubes and words, both ways. */
 
 import { isKept } from "./choices.js";
-import { button, el, scrollBox, table } from "./dom.js";
-import { percent, spans } from "./format.js";
-import { cubePlace, cubeSlices, spanTime, wordName } from "./texts.js";
+import { button, el, press, scrollBox, segments, table } from "./dom.js";
+import { spans } from "./format.js";
+import { MISSING, cubePlace, cubeSlices, shareText, spanTime, wordName } from "./texts.js";
+import { tokensInside } from "./tokens.js";
 import { isDrawn } from "./view.js";
 
 /** @import { Cube } from "./types.js" */
@@ -12,7 +13,13 @@ import { isDrawn } from "./view.js";
 /** @import { DrawnView, FullView } from "./view.js" */
 
 /** What the panel's buttons do.
-    @typedef {{ pick: (word: number) => void, goTo: (slice: number) => void, release: () => void }} InspectorEvents */
+    @typedef {object} InspectorEvents
+    @property {(word: number) => void} pick
+    @property {(slice: number) => void} goTo
+    @property {(said: boolean) => void} said shows what a word attended to once it was said
+    @property {(cube: number) => void} askCube shows what the tokens of a cube attend to
+    @property {(cube: number) => void} join takes a cube to the others of the region, or out of it
+    @property {() => void} release */
 
 const MOST_TIMES = 24;
 
@@ -35,9 +42,20 @@ export function renderInspector({ inspector }, view, on) {
   inspector.replaceChildren(...(shown ? panel(view, on) : []));
 }
 
+/**
+ * Nothing was picked by anybody: the sentence says what is seen.
+ * @param {Parts} parts
+ */
+export function hideInspector({ inspector }) {
+  shownIn.delete(inspector);
+  inspector.hidden = true;
+  inspector.replaceChildren();
+}
+
 /** @param {DrawnView} view */
-function panelKey({ data, pinned, held, layer, query, threshold }) {
-  return JSON.stringify([pinned, held.word, layer, query.head, threshold, data.choices.version]);
+function panelKey({ data, pinned, held, said, layer, query, threshold, region }) {
+  const known = [data.choices.version, data.choices.details.importance(layer) !== undefined];
+  return JSON.stringify([region, pinned, held.word, said, layer, query.head, threshold, known]);
 }
 
 /**
@@ -52,10 +70,11 @@ function panel(view, on) {
 /**
  * @param {string} title
  * @param {InspectorEvents} on
+ * @param {...Node} more
  */
-function panelHead(title, on) {
+function panelHead(title, on, ...more) {
   const release = button("Let go", { on: { click: on.release } });
-  return el("div", { class: "inspector-head" }, el("h2", { text: title }), release);
+  return el("div", { class: "inspector-head" }, el("h2", { text: title }), ...more, release);
 }
 
 /**
@@ -63,33 +82,62 @@ function panelHead(title, on) {
  * @param {Cube} cube
  * @param {InspectorEvents} on
  */
-function cubePanel({ data, layer }, cube, on) {
-  const head = panelHead(`Cube ${cube.index}: ${cubePlace(data, cube)}`, on);
+function cubePanel(view, cube, on) {
+  const { data, layer, region } = view;
+  const inside = tokensInside(view, cube);
+  const recorded = data.nearestQueryCube(cube.index);
+  const whose = recorded === cube.index ? "its own" : `the nearest recorded cube ${recorded}\u2019s`;
+  const ask = button(`What ${whose} tokens read`, {
+    disabled: recorded === null,
+    on: { click: () => recorded !== null && on.askCube(recorded) },
+  });
+  const join = button("In the region", {
+    "aria-pressed": String(region.includes(cube.index)),
+    title: "Cubes that are taken together, for Ablate",
+    on: { click: () => on.join(cube.index) },
+  });
+  const head = panelHead(`Cube ${cube.index}: ${cubePlace(data, cube)}`, on, join, ask);
   const users = usersOf(data, cube.index);
-  if (!users.length) return [head, el("p", { text: "No word of the question or the answer chose it in any layer." })];
+  const none = "No word of the question or the answer chose it in any layer.";
+  if (!users.length) return [head, ...inside, el("p", { text: none })];
   const heads = ["Word", "Layers that used it", `Heads in layer ${layer}`, "Share"];
-  const rows = users.map(({ word, layers, shares }) => [
+  const rows = users.map(({ word, byLayer }) => [
     wordLink(data, word, on),
-    spans(layers),
-    headsText(data, word, layer, cube.index),
-    percent(shares[layer]),
+    layersText(byLayer),
+    headsText(data, byLayer[layer]),
+    shareText(byLayer[layer] && byLayer[layer].length / data.scene.heads),
   ]);
   const caption = `Words that chose cube ${cube.index}`;
-  return [head, scrollBox(caption, "scroll", table(el("caption", { class: "live", text: caption }), heads, rows))];
+  return [
+    head,
+    ...inside,
+    scrollBox(caption, "scroll", table(el("caption", { class: "live", text: caption }), heads, rows)),
+  ];
 }
 
 /**
- * The words that chose a cube in some layer, those that did most first.
+ * The words that chose a cube in some layer, those that did most first, and those of which some layer is not known.
  * @param {SceneData} data
  * @param {number} cube
  */
 function usersOf(data, cube) {
   const users = data.words.map((_, word) => {
-    const shares = Array.from({ length: data.layers }, (__, layer) => data.share({ word }, layer, cube));
-    const layers = shares.flatMap((share, layer) => (share > 0 ? [layer] : []));
-    return { word, shares, layers, total: shares.reduce((a, b) => a + b, 0) };
+    const byLayer = data.choices.headsByLayer(word, cube);
+    return { word, byLayer, total: byLayer.reduce((sum, heads) => sum + (heads?.length ?? 0), 0) };
   });
-  return users.filter(({ layers }) => layers.length).sort((a, b) => b.total - a.total);
+  const shown = users.filter(({ byLayer }) => byLayer.some((heads) => heads === null || heads.length));
+  return shown.sort((a, b) => b.total - a.total);
+}
+
+/**
+ * The layers in which a word used a cube, and how many are not known.
+ * @param {(number[] | null)[]} byLayer
+ */
+function layersText(byLayer) {
+  const used = byLayer.flatMap((heads, layer) => (heads?.length ? [layer] : []));
+  const unknown = byLayer.filter((heads) => heads === null).length;
+  if (!unknown) return spans(used);
+  return `${used.length ? `${spans(used)}; ` : ""}${unknown} of ${byLayer.length} layers ${MISSING}`;
 }
 
 /**
@@ -104,13 +152,10 @@ function wordLink(data, word, on) {
 
 /**
  * @param {SceneData} data
- * @param {number} word
- * @param {number} layer
- * @param {number} cube
+ * @param {number[] | null} heads
  */
-function headsText(data, word, layer, cube) {
-  const heads = data.choices.headsOf(word, layer, cube);
-  if (heads === null) return "\u2026";
+function headsText(data, heads) {
+  if (heads === null) return MISSING;
   return heads.length ? `${spans(heads)} (of ${data.scene.heads})` : "none";
 }
 
@@ -122,15 +167,36 @@ function headsText(data, word, layer, cube) {
  */
 function wordPanel(view, position, on) {
   const { data, layer } = view;
-  const row = data.choices.row({ ...view.held, head: view.query.head }, layer);
+  const answers = data.words[position].kind === "answer";
+  const query = { ...view.held, ...(answers && view.said ? { said: true } : {}), head: view.query.head };
+  const row = data.choices.row(query, layer);
   const kept = data.cubes.filter((cube) => isKept(row[cube.index], view.threshold));
   const slabs = slabsOf(kept);
   const times = slabs.slice(0, MOST_TIMES).map(({ cube, count }) => timeButton(data, cube, count, on));
   const more = slabs.length > MOST_TIMES ? [`and ${slabs.length - MOST_TIMES} more`] : [];
   const name = wordName(data.words[position]);
-  const title = `\u201c${name}\u201d keeps ${kept.length} of ${data.cubes.length} cubes in layer ${layer}`;
+  const count = data.choices.knows(query, layer) ? `${kept.length} of ${data.cubes.length} cubes` : MISSING;
+  const before = view.said ? "After it was said, " : "What produced ";
+  const title = `${answers ? before : ""}\u201c${name}\u201d keeps ${count} in layer ${layer}`;
   const group = { class: "times", role: "group", "aria-label": "Where its cubes lie in time" };
-  return [panelHead(title, on), el("div", group, ...times, ...more)];
+  const rows = answers ? [saidChoice(view.said, on)] : [];
+  return [panelHead(title, on), ...rows, el("div", group, ...times, ...more)];
+}
+
+/**
+ * Which of the two queries of a word of the answer is shown.
+ * @param {boolean} said
+ * @param {InspectorEvents} on
+ */
+function saidChoice(said, on) {
+  /** @type {[string, string][]} */
+  const choices = [
+    ["produced", "What produced it"],
+    ["said", "After it was said"],
+  ];
+  const group = segments("Which query", choices, (value) => on.said(value === "said"));
+  press(group, said ? "said" : "produced");
+  return group;
 }
 
 /**

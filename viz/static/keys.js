@@ -11,8 +11,8 @@ import { MODES } from "./parts.js";
  */
 export function onKey(viewer, event) {
   if (event.ctrlKey || event.metaKey || event.altKey || !viewer.data) return;
-  const { tagName } = /** @type {Element} */ (event.target);
-  if (keepsItsOwn(tagName, event.key)) return;
+  const target = /** @type {Element} */ (event.target);
+  if (viewer.parts.slot.contains(target) || keepsItsOwn(target.tagName, event.key)) return;
   const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const act = actions(viewer, viewer.data, event.shiftKey)[name];
   if (!act) return;
@@ -54,6 +54,9 @@ function actions(viewer, data, shiftKey) {
     d: () => viewer.set({ spatial: !view.spatial }),
     n: () => viewer.cubes.holdNext(1),
     p: () => viewer.cubes.holdNext(-1),
+    r: () => viewer.cubes.join(view.pinned),
+    "+": () => viewer.zoom(1),
+    "-": () => viewer.zoom(-1),
     Escape: () => viewer.clearPicks(),
     "?": () => {
       parts.keys.open = !parts.keys.open;

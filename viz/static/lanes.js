@@ -2,13 +2,15 @@
 
 import { contextOf, fill, fitCanvas } from "./canvas.js";
 import { cividis, ink } from "./palette.js";
-import { laneShare } from "./view.js";
+import { laneTable } from "./view.js";
+import { windowOf } from "./zoom.js";
 
 /** @import { Area, CanvasArea, Rect } from "./canvas.js" */
 /** @import { SceneData } from "./scene.js" */
 /** @import { DrawnView } from "./view.js" */
+/** @import { Span } from "./zoom.js" */
 
-/** @typedef {{ key: string, data: SceneData, difference: unknown, picture: HTMLCanvasElement }} LanePicture */
+/** @typedef {{ table: Float32Array, key: string, picture: HTMLCanvasElement }} LanePicture */
 
 /** @type {WeakMap<HTMLCanvasElement, LanePicture>} */
 const lanePictures = new WeakMap();
@@ -32,60 +34,78 @@ export function drawLanes(canvas, view, width, height) {
  * @param {DrawnView} view
  */
 function lanePicture(canvas, area, view) {
-  const { data, difference } = view;
-  const key = lanesKey(view, area);
+  const table = laneTable(view);
+  const key = JSON.stringify([view.laneTop, windowOf(view), area.width, area.height]);
   const last = lanePictures.get(canvas);
-  if (last?.key === key && last.data === data && last.difference === difference) return last.picture;
+  if (last?.key === key && last.table === table) return last.picture;
   const picture = Object.assign(document.createElement("canvas"), { width: area.width, height: area.height });
   fillLanes({ ...area, context: contextOf(picture) }, view);
-  lanePictures.set(canvas, { key, data, difference, picture });
+  lanePictures.set(canvas, { key, table, picture });
   return picture;
 }
 
 /**
- * @param {DrawnView} view
- * @param {Area} area
- */
-function lanesKey({ data, query, mode, compared, laneTop, fixed, difference }, area) {
-  const shown = [mode === "ffn", difference && [compared, fixed, difference.b.choices.version]];
-  return JSON.stringify([shown, query, laneTop, data.choices.version, area.width, area.height]);
-}
-
-/**
+ * Of slices that share a pixel the largest share is seen: a needle in a long video keeps its place.
  * @param {Area} area
  * @param {DrawnView} view
  */
 export function fillLanes(area, view) {
-  for (let layer = 0; layer < view.data.layers; layer++) {
-    for (let slice = 0; slice < view.data.slices; slice++) {
-      const colour = cividis(laneShare(view, layer, slice) / view.laneTop);
-      fill(area, laneRect(area, view.data, layer, slice), colour);
+  const { data, laneTop } = view;
+  const table = laneTable(view);
+  const shown = windowOf(view);
+  for (let layer = 0; layer < data.layers; layer++) {
+    const row = table.subarray(layer * data.slices, (layer + 1) * data.slices);
+    for (const { from, to, share } of pooled(row, shown, Math.round(area.width))) {
+      const colour = Number.isNaN(share) ? ink("plain") : cividis(share / laneTop);
+      const [top, height] = laneEdges(area, data, layer);
+      fill(area, [from, top, to - from, height], colour);
     }
   }
 }
 
 /**
- * Pixel edges of one lane: [top, bottom).
+ * A lane in runs of pixels of one share.
+ * @param {Float32Array} row by slice
+ * @param {Span} shown slices
+ * @param {number} width in pixels
+ */
+function pooled(row, [first, end], width) {
+  /** @type {{ from: number, to: number, share: number }[]} */
+  const runs = [];
+  const slices = end - first;
+  const columns = Math.min(slices, width);
+  for (let column = 0; column < columns; column++) {
+    const [low, high] = [column, column + 1].map((at) => first + Math.floor((at * slices) / columns));
+    const share = row.subarray(low, high).reduce((a, b) => Math.max(a, b), row[low]);
+    const [from, to] = [column, column + 1].map((at) => Math.round((at / columns) * width));
+    const last = runs.at(-1);
+    if (last && Object.is(last.share, share)) last.to = to;
+    else runs.push({ from, to, share });
+  }
+  return runs;
+}
+
+/**
+ * Top and height in pixels of one lane.
  * @param {Area} area
  * @param {{ layers: number }} data
  * @param {number} layer
  */
 function laneEdges(area, { layers }, layer) {
-  return [layers - layer - 1, layers - layer].map((line) => Math.round((line / layers) * area.height));
+  const [top, bottom] = [layers - layer - 1, layers - layer].map((line) => Math.round((line / layers) * area.height));
+  const gap = area.height / layers > 8 * area.ratio ? area.ratio : 0;
+  return [top, bottom - top - gap];
 }
 
 /**
+ * Where a slice begins in the lanes, in pixels.
  * @param {Area} area
- * @param {SceneData} data
- * @param {number} layer
- * @param {number} slice
- * @returns {Rect}
+ * @param {DrawnView} view
+ * @param {number} slice may be a fraction
  */
-function laneRect(area, data, layer, slice) {
-  const gap = area.height / data.layers > 8 * area.ratio ? area.ratio : 0;
-  const [top, bottom] = laneEdges(area, data, layer);
-  const [x, right] = [slice, slice + 1].map((at) => Math.round((at / data.slices) * area.width));
-  return [x, top, right - x, bottom - top - gap];
+function placeOf(area, view, slice) {
+  const [first, end] = windowOf(view);
+  return ((slice - first) / (end - first)) * area.width;
 }
 
 /**
@@ -94,9 +114,8 @@ function laneRect(area, data, layer, slice) {
  */
 export function markLane(area, view) {
   const { context, ratio } = area;
-  const { data, layer, slice } = view;
-  const [top, bottom] = laneEdges(area, data, layer);
-  const middle = Math.round(((slice + 0.5) / data.slices) * area.width);
+  const [top, height] = laneEdges(area, view.data, view.layer);
+  const middle = Math.round(placeOf(area, view, view.slice + 0.5));
   const strokes = /** @type {const} */ ([
     ["casing", 4],
     ["edge", 1.5],
@@ -104,7 +123,7 @@ export function markLane(area, view) {
   for (const [colour, width] of strokes) {
     context.strokeStyle = ink(colour);
     context.lineWidth = width * ratio;
-    context.strokeRect(ratio, top + ratio / 2, area.width - 2 * ratio, bottom - top - ratio);
+    context.strokeRect(ratio, top + ratio / 2, area.width - 2 * ratio, height - ratio);
     context.beginPath();
     context.moveTo(middle, 0);
     context.lineTo(middle, area.height);
@@ -118,27 +137,30 @@ export function markLane(area, view) {
  * @param {Area} area
  * @param {DrawnView} view
  */
-function markCube(area, { data, layer, focus }) {
+function markCube(area, view) {
+  const { data, layer, focus } = view;
   if (focus === null) return;
   const cube = data.cubes[focus];
-  const bottom = laneEdges(area, data, layer)[1];
-  const [x, right] = [data.firstSlice(cube), data.endSlice(cube)].map((at) => (at / data.slices) * area.width);
-  fill(area, [x, bottom - 5 * area.ratio, right - x, 4 * area.ratio], ink("focus"));
+  const [top, height] = laneEdges(area, data, layer);
+  const ends = [data.firstSlice(cube), data.endSlice(cube)].map((at) => placeOf(area, view, at));
+  const [x, right] = ends.map((at) => Math.max(0, Math.min(at, area.width)));
+  /** @type {Rect} */
+  const line = [x, top + height - 5 * area.ratio, right - x, 4 * area.ratio];
+  if (right > x) fill(area, line, ink("focus"));
 }
 
 /**
  * The lane under a pointer.
  * @param {MouseEvent} event
  * @param {HTMLElement} lanes
- * @param {SceneData} data
+ * @param {{ data: SceneData, zoom: Span | null }} view
  */
-export function laneAt(event, lanes, data) {
+export function laneAt(event, lanes, { data, zoom }) {
   const box = lanes.getBoundingClientRect();
-  const clamp = (/** @type {number} */ value, /** @type {number} */ most) =>
-    Math.max(0, Math.min(Math.floor(value), most - 1));
-  const down = clamp(((event.clientY - box.top) / box.height) * data.layers, data.layers);
-  return {
-    slice: clamp(((event.clientX - box.left) / box.width) * data.slices, data.slices),
-    layer: data.layers - 1 - down,
-  };
+  const clamp = (/** @type {number} */ value, /** @type {number} */ low, /** @type {number} */ end) =>
+    Math.max(low, Math.min(Math.floor(value), end - 1));
+  const [first, end] = zoom ?? [0, data.slices];
+  const down = clamp(((event.clientY - box.top) / box.height) * data.layers, 0, data.layers);
+  const along = first + ((event.clientX - box.left) / box.width) * (end - first);
+  return { slice: clamp(along, first, end), layer: data.layers - 1 - down };
 }

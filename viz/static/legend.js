@@ -2,7 +2,8 @@
 
 import { el } from "./dom.js";
 import { percent } from "./format.js";
-import { unit } from "./texts.js";
+import { SHOWN } from "./ranges.js";
+import { timesMean, unit } from "./texts.js";
 
 /** @import { Compared } from "./types.js" */
 /** @import { Difference } from "./difference.js" */
@@ -21,13 +22,25 @@ function entry(sample, text) {
 /** @param {DrawnView} view */
 export function legendOf(view) {
   if (view.difference) return differenceLegend(view.difference, view.compared);
-  if (view.mode === "heat") return [entry("cividis", `0 to ${percent(view.top)} of ${unit(view)} attend`)];
-  if (view.mode === "ffn") {
-    return [entry("hatch", "skips the FFN, moves by its cube\u2019s mean"), entry("clear", "passes through")];
+  if (view.mode === "dropped") {
+    return view.known
+      ? [entry("cividis", `0 to ${percent(view.top)} of dense attention or more, dropped in this cube`)]
+      : [];
   }
+  if (view.mode === "heat") {
+    const beyond = view.full ? "" : ` (${percent(SHOWN)} of this layer\u2019s cubes lie below)`;
+    return [entry("cividis", `0 to ${percent(view.top)} of ${unit(view)} attend${beyond}`)];
+  }
+  if (view.mode === "ffn") {
+    const above = view.data.choices.details.importance(view.layer)?.above;
+    const lines = above ? [entry("cividis", `lines: up to ${timesMean(above)}`)] : [];
+    return [entry("hatch", "skips the FFN"), entry("clear", "passes"), ...lines];
+  }
+  const sinks = view.apart ? [entry("hatch", "kept by nearly every query, whatever it asks")] : [];
   const average = view.fixed === null && view.threshold < 0.5 ? " (the layer's average)" : "";
   const from = `kept by at least ${percent(Math.max(view.threshold, 0.01))} of ${unit(view)}${average}`;
-  return view.mode === "outline" ? [entry("outline", from)] : [entry("clear", from), entry("dim", "dropped")];
+  const kept = view.mode === "outline" ? [entry("outline", from)] : [entry("clear", from), entry("dim", "dropped")];
+  return [...kept, ...sinks];
 }
 
 /**

@@ -4,6 +4,7 @@ import { onKey } from "./keys.js";
 import { laneAt } from "./lanes.js";
 import { laneTip } from "./texts.js";
 import { fullView, isDrawn } from "./view.js";
+import { listenToSearch } from "./words.js";
 
 /** @import { Viewer } from "./viewer.js" */
 
@@ -13,9 +14,14 @@ export function listen(viewer) {
   listenToTransport(viewer);
   listenToDials(viewer);
   listenToLanes(viewer);
+  listenToSearch(parts, viewer);
   parts.stage.addEventListener("pointermove", (event) => viewer.cubes.hover(cubeUnder(viewer, event)));
   parts.stage.addEventListener("pointerleave", () => viewer.cubes.hover(null));
-  parts.stage.addEventListener("click", (event) => viewer.cubes.hold(cubeUnder(viewer, event)));
+  parts.stage.addEventListener("click", (event) => {
+    const cube = cubeUnder(viewer, event);
+    if (event.shiftKey) viewer.cubes.join(cube);
+    else viewer.cubes.hold(cube);
+  });
   parts.root.addEventListener("keydown", (event) => onKey(viewer, event));
 }
 
@@ -30,14 +36,16 @@ function listenToTransport(viewer) {
 
 /** @param {Viewer} viewer */
 function listenToDials(viewer) {
-  const { layer, threshold, opacity, usual, head, stretch, rescale, spatial } = viewer.parts;
+  const { layer, threshold, opacity, usual, head, apart, full, zoomIn, zoomOut, spatial } = viewer.parts;
   layer.input.addEventListener("input", () => viewer.set({ layer: Number(layer.input.value) }));
   threshold.input.addEventListener("input", () => viewer.set({ threshold: Number(threshold.input.value) / 100 }));
   usual.addEventListener("click", () => viewer.set({ threshold: null }));
   opacity.input.addEventListener("input", () => viewer.set({ opacity: Number(opacity.input.value) / 100 }));
   head.addEventListener("change", () => viewer.set({ head: head.value === "" ? null : Number(head.value) }));
-  stretch.addEventListener("click", () => viewer.set({ stretched: !viewer.view.stretched }));
-  rescale.addEventListener("click", () => viewer.set({ rescaled: !viewer.view.rescaled }));
+  apart.addEventListener("click", () => viewer.set({ apart: !viewer.view.apart }));
+  full.addEventListener("click", () => viewer.set({ full: !viewer.view.full }));
+  zoomIn.addEventListener("click", () => viewer.zoom(1));
+  zoomOut.addEventListener("click", () => viewer.zoom(-1));
   spatial.addEventListener("click", () => viewer.set({ spatial: !viewer.view.spatial }));
 }
 
@@ -46,12 +54,12 @@ function listenToLanes(viewer) {
   const { lanes } = viewer.parts;
   lanes.addEventListener("click", (event) => {
     if (!viewer.data?.slices) return;
-    const { slice, layer } = laneAt(event, lanes, viewer.data);
+    const { slice, layer } = laneAt(event, lanes, { data: viewer.data, zoom: viewer.view.zoom });
     viewer.goTo(slice, { layer });
   });
   lanes.addEventListener("pointermove", (event) => {
     const view = fullView(viewer);
-    if (isDrawn(view)) lanes.title = laneTip(view, laneAt(event, lanes, view.data));
+    if (isDrawn(view)) lanes.title = laneTip(view, laneAt(event, lanes, view));
   });
 }
 

@@ -1,32 +1,42 @@
-/* Where to look first. */
+/* Where to look first: viz/data/opening.py says. */
 
-import { sharpest } from "./sharpest.js";
-
+/** @import { Opening } from "./types.js" */
 /** @import { SceneData } from "./scene.js" */
 /** @import { Viewer } from "./viewer.js" */
 
 /**
- * A look at the sharpest place under that place's own threshold. With another layer, once the video plays, or where a
- * later run keeps nothing by it, the usual threshold is back, unless somebody has moved it.
+ * A look at what produced the answer's first word, under its own threshold, which stays while the video plays. With
+ * another layer or query, or where a later run keeps nothing by it, the usual threshold is back, unless somebody has
+ * moved it.
  */
 export class FirstLook {
-  /** @type {ReturnType<typeof sharpest> | null} */
+  /** @type {Opening | null} */
   #place = null;
 
   /** @param {Viewer} viewer */
   constructor(viewer) {
     this.viewer = viewer;
     viewer.parts.root.addEventListener("adaspark:view", () => this.#moved());
-    viewer.parts.video.addEventListener("play", () => this.leave());
   }
 
   take() {
     this.leave();
-    const snapshot = this.viewer.snapshot();
-    if (!snapshot) return;
-    const place = sharpest(snapshot);
-    this.viewer.select(place);
+    const place = this.viewer.data?.scene.opening;
+    if (!place) return;
+    const { word, layer, slice, threshold } = place;
+    this.viewer.view.said = false;
     this.#place = place;
+    this.viewer.select({ word, layer, slice, threshold });
+  }
+
+  /** Somebody goes on from here: what is looked at stays. */
+  settle() {
+    this.#place = null;
+  }
+
+  /** Whether the view is still the one that was opened with; its slice may be any. */
+  get holds() {
+    return this.#place !== null;
   }
 
   leave() {
@@ -45,7 +55,10 @@ export class FirstLook {
   }
 
   #moved() {
-    const { layer, threshold } = this.viewer.view;
-    if (this.#place && (layer !== this.#place.layer || threshold !== this.#place.threshold)) this.leave();
+    const { layer, threshold, query } = this.viewer.view;
+    const place = this.#place;
+    if (!place) return;
+    const word = query.word === undefined ? undefined : this.viewer.data?.words[query.word]?.index;
+    if (layer !== place.layer || threshold !== place.threshold || word !== place.word) this.leave();
   }
 }

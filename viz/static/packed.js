@@ -1,6 +1,6 @@
 /* Packed tables of viz/data/packing.py, decoded; and steps of viz/data/thresholds.py. No DOM. */
 
-/** @import { Packed, PackedLevels, TopP } from "./types.js" */
+/** @import { Packed, PackedCounts, PackedExcess, PackedLevels, TopP } from "./types.js" */
 
 /**
  * Whole numbers in row-major order; `top` is the largest code of their dtype.
@@ -8,6 +8,12 @@
  */
 
 /** @typedef {Table & { steps: number[] }} Levels */
+
+/** Counts out of `of`. @typedef {Table & { of: number }} Counted */
+
+/** Shares by which values lie above 1, `above` at the code `top`. @typedef {Table & { above: number }} Excess */
+
+/** Counts at each of several thresholds. @typedef {Counted & { steps: number[] }} Preview */
 
 /**
  * @param {Packed} packed
@@ -34,6 +40,22 @@ export function unpack(packed) {
  */
 export function unpackLevels(levels) {
   return levels && { ...levels, ...unpack(levels.table) };
+}
+
+/**
+ * @param {PackedCounts} counts
+ * @returns {Counted}
+ */
+export function unpackCounted({ of, table }) {
+  return { of, ...unpack(table) };
+}
+
+/**
+ * @param {PackedExcess | null} packed
+ * @returns {Excess | null}
+ */
+export function unpackExcess(packed) {
+  return packed && { above: packed.top, ...unpack(packed.table) };
 }
 
 /**

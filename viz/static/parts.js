@@ -23,6 +23,7 @@ const KINDS = [
 ];
 /** @type {[Compared, string][]} */
 const COMPARED = [
+  ["dropped", "Dropped"],
   ["cubes", "Cubes"],
   ["ffn", "FFN tokens"],
 ];
@@ -34,7 +35,9 @@ const KEYS = [
   ["O", "overlay"],
   ["H", "head"],
   ["N P", "next, previous cube of the slice"],
+  ["R", "the held cube joins the region, or leaves it; Shift and a click do so too"],
   ["D", "3-D stack"],
+  ["+ \u2212", "fewer, more slices in the lanes"],
   ["Esc", "let go"],
   ["?", "these keys"],
 ];
@@ -52,9 +55,11 @@ export function buildViewer(root, on) {
     ...transportParts(),
     ...detailParts(on),
     ...laneParts(),
+    slot: el("div", { class: "slot" }),
     modes: segments("Overlay", MODES, on.mode),
     kinds: segments("Whose attention", KINDS, on.kind),
     head: el("select", { "aria-label": "Head" }),
+    search: el("input", { type: "search", "aria-label": "Find a word", placeholder: "Find a word", hidden: true }),
     words: el("div", { class: "words" }),
     inspector: el("section", { class: "inspector", "aria-label": "Selection", hidden: true }),
     keys: keyHelp(),
@@ -62,9 +67,20 @@ export function buildViewer(root, on) {
   };
   const keptBy = el("span", { class: "name", text: "Kept by", "aria-hidden": "true" });
   root.append(
+    parts.slot,
     el("div", { class: "bar" }, parts.modes, el("div", { class: "asked" }, keptBy, parts.kinds, parts.head)),
-    ...[parts.stage, parts.stackBox, parts.note, parts.transport, parts.details, parts.dials, parts.laneBox],
-    ...[parts.words, parts.inspector, parts.keys, parts.live],
+    ...[
+      parts.stage,
+      parts.stackBox,
+      parts.transport,
+      parts.dials,
+      parts.sentence,
+      parts.search,
+      parts.words,
+      parts.legendRow,
+      parts.laneBox,
+    ],
+    ...[parts.details, parts.inspector, parts.keys, parts.live],
   );
   return parts;
 }
@@ -85,8 +101,7 @@ function stageParts() {
   );
   const badges = el("div", { class: "badges" }, ribbon, tier);
   const stage = el("div", { class: "stage" }, video, grey, overlay, empty, badges, trouble);
-  const note = el("p", { class: "note", hidden: true });
-  return { stage, video, grey, overlay, ribbon, tier, trouble, empty, note };
+  return { stage, video, grey, overlay, ribbon, tier, trouble, empty };
 }
 
 function stackParts() {
@@ -121,13 +136,14 @@ function transportParts() {
 /** @param {Picks} on */
 function detailParts(on) {
   const legend = el("p", { class: "legend" });
-  const rescale = button("Rescale to this layer", { "aria-pressed": "false" });
   const compared = segments("What is compared", COMPARED, on.compared);
+  const sentence = el("p", { class: "sentence" });
   const facts = el("p", { class: "facts" });
   const layerFacts = el("p", { class: "facts muted" });
-  const row = el("div", { class: "legend-row" }, legend, rescale, compared);
-  const details = el("div", { class: "details" }, row, facts, layerFacts);
-  return { legend, rescale, compared, facts, layerFacts, details };
+  const note = el("p", { class: "note", hidden: true });
+  const legendRow = el("div", { class: "legend-row" }, legend, compared);
+  const details = el("div", { class: "details" }, facts, layerFacts, note);
+  return { legend, compared, sentence, legendRow, facts, layerFacts, note, details };
 }
 
 function laneParts() {
@@ -139,16 +155,25 @@ function laneParts() {
   });
   const laneTitle = el("p", { class: "lane-title" });
   const laneScale = el("span", { class: "lane-scale", "aria-hidden": "true" });
-  const stretch = button("Stretch colours", { "aria-pressed": "false" });
+  const apart = button("Sinks apart", {
+    "aria-pressed": "false",
+    title: "Sets the cubes that nearly every query keeps apart: they say nothing of the question",
+  });
+  const full = button("Colours to 100 %", { "aria-pressed": "false" });
+  const zoomIn = button("+", { "aria-label": "Show fewer slices" });
+  const zoomOut = button("\u2212", { "aria-label": "Show more slices" });
   const laneLayers = el("div", { class: "lane-layers", "aria-hidden": "true" });
   const laneTimes = el("div", { class: "lane-times", "aria-hidden": "true" });
-  const head = el("div", { class: "lane-head" }, laneTitle, laneScale, stretch);
+  const head = el("div", { class: "lane-head" }, laneTitle, laneScale, apart, full, zoomOut, zoomIn);
   const grid = el("div", { class: "lane-grid" }, laneLayers, lanes, laneTimes);
   return {
     lanes,
     laneTitle,
     laneScale,
-    stretch,
+    apart,
+    full,
+    zoomIn,
+    zoomOut,
     laneLayers,
     laneTimes,
     laneBox: el("div", { class: "lane-box" }, head, grid),

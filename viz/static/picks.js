@@ -1,8 +1,11 @@
 /* What is picked: cubes under the pointer and held, and which query is left when a word is let go. No DOM. */
 
+import { isKept } from "./choices.js";
+import { rowOf } from "./view.js";
+
 /** @import { Query, Selected } from "./types.js" */
 /** @import { SceneData } from "./scene.js" */
-/** @import { View } from "./view.js" */
+/** @import { DrawnView, View } from "./view.js" */
 /** @import { Viewer } from "./viewer.js" */
 
 /**
@@ -12,6 +15,7 @@
  * @returns {Query}
  */
 export function withoutWord(query, data) {
+  if (query.cube !== undefined) return { kind: data?.kinds.includes("question") ? "question" : data?.kinds[0] };
   return query.word === undefined ? query : { kind: data?.words[query.word].kind };
 }
 
@@ -46,6 +50,24 @@ export function nextCube({ slice, pinned }, data, step) {
   return cubes[at < 0 ? first : (at + step + cubes.length) % cubes.length].index;
 }
 
+/**
+ * Cubes with one more, or without it if it was among them.
+ * @param {number[]} region
+ * @param {number} cube
+ */
+export function toggled(region, cube) {
+  return region.includes(cube) ? region.filter((each) => each !== cube) : [...region, cube].sort((a, b) => a - b);
+}
+
+/**
+ * The cubes that the query in view keeps in the layer in view, as they are drawn.
+ * @param {DrawnView} view
+ */
+export function keptCubes(view) {
+  const row = rowOf(view);
+  return view.data.cubes.flatMap(({ index }) => (isKept(row[index], view.threshold) ? [index] : []));
+}
+
 /** The viewer's cubes: the one under the pointer, and the one that is held. */
 export class CubePicks {
   /** @param {Viewer} viewer */
@@ -58,6 +80,14 @@ export class CubePicks {
     if (cube === this.viewer.view.hovered) return;
     this.viewer.view.hovered = cube;
     this.viewer.draw();
+  }
+
+  /**
+   * Take a cube to the others of the region, or out of it.
+   * @param {number | null} cube
+   */
+  join(cube) {
+    if (cube !== null) this.viewer.set({ region: toggled(this.viewer.view.region, cube) });
   }
 
   /**

@@ -4,12 +4,13 @@ import { contextOf, fill } from "./canvas.js";
 import { fillLanes, markLane } from "./lanes.js";
 import { drawOverlay } from "./overlay.js";
 import { ink } from "./palette.js";
-import { drawStack } from "./stack_drawing.js";
+import { aspectOf, drawFocus, drawPicture, drawSlabs } from "./stack_drawing.js";
 import { svgArea, svgFile } from "./svg.js";
 import { fullView, isDrawn } from "./view.js";
 
 /** @import { Rect } from "./canvas.js" */
 /** @import { Parts } from "./parts.js" */
+/** @import { DrawnView } from "./view.js" */
 /** @import { Viewer } from "./viewer.js" */
 
 /** @typedef {"overlay" | "lanes" | "stack"} Panel */
@@ -69,8 +70,8 @@ function svgOf(viewer, panel) {
   const view = fullView(viewer);
   const area = svgArea(width, height);
   if (panel !== "overlay") {
-    if (isDrawn(view) && panel === "stack") drawStack(area, view, viewer.stack.angles, null);
-    else if (isDrawn(view)) {
+    if (isDrawn(view) && panel === "stack") return svgFile(width, height, ink("stage"), stackAreas(viewer, view, area));
+    if (isDrawn(view)) {
       fillLanes(area, view);
       markLane(area, view);
     }
@@ -81,6 +82,20 @@ function svgOf(viewer, panel) {
   grey.context.style = "mix-blend-mode:saturation";
   const areas = video.videoWidth ? [frameOf(video, width, height), grey, area] : [area];
   return svgFile(width, height, ink("plain"), areas);
+}
+
+/**
+ * @param {Viewer} viewer
+ * @param {DrawnView} view
+ * @param {ReturnType<typeof svgArea>} plane
+ */
+function stackAreas(viewer, view, plane) {
+  const { width, height } = plane;
+  const [far, near] = [svgArea(width, height), svgArea(width, height)];
+  const stack = drawSlabs({ far, near }, view, viewer.stack.angles, aspectOf(view, null));
+  drawPicture(plane, view, stack, null);
+  drawFocus(near, view, stack);
+  return [far, plane, near];
 }
 
 /**

@@ -1,4 +1,4 @@
-/* Orthographic projection of the cube stack: columns right, rows down, time to the back. No DOM. */
+/* The 3-D of the cube stack (stack.js): orthographic, columns right, rows down, time to the back. No DOM. */
 
 /** @import { Cube } from "./types.js" */
 /** @import { SceneData, Video } from "./scene.js" */

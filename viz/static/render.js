@@ -3,13 +3,16 @@
 import { fitCanvas } from "./canvas.js";
 import { choicesOf, el, press, setText } from "./dom.js";
 import { percent } from "./format.js";
-import { renderInspector } from "./inspector.js";
+import { hideInspector, renderInspector } from "./inspector.js";
 import { drawLanes } from "./lanes.js";
 import { legendOf } from "./legend.js";
 import { drawOverlay } from "./overlay.js";
+import { SHOWN } from "./ranges.js";
+import { sentenceOf } from "./sentence.js";
 import { factsOf, keptCount, laneLabel, laneTitle, layerFactsOf, previewNote, timeRange } from "./texts.js";
 import { fullView, isDrawn } from "./view.js";
 import { renderWords } from "./words.js";
+import { windowOf } from "./zoom.js";
 
 /** @import { Clock } from "./clock.js" */
 /** @import { Kind } from "./types.js" */
@@ -26,35 +29,38 @@ export function renderViewer(viewer) {
   Object.assign(parts.root.dataset, {
     layer: view.layer,
     slice: view.slice,
-    mode: view.mode,
+    mode: view.chosen,
     head: view.query.head ?? "mean",
-    tier: data?.choices.settings ? "preview" : "exact",
+    tier: tierOf(view),
   });
   parts.root.toggleAttribute("data-drawn", Boolean(data));
-  renderChoices(parts, view);
+  renderChoices(parts, view, Boolean(viewer.other?.dropped));
   renderHeads(parts, view);
   renderDials(parts, view);
   renderTransport(parts, viewer.clock);
   renderPictures(viewer, view);
   if (isDrawn(view)) renderWords(parts, view);
-  renderInspector(parts, view, viewer.on);
+  if (!viewer.firstLook?.holds || view.pinned !== null) renderInspector(parts, view, viewer.on);
+  else hideInspector(parts);
   renderTexts(parts, view);
 }
 
 /**
  * @param {Parts} parts
  * @param {FullView} view
+ * @param {boolean} canShowDropped the run is compared with a dense one
  */
-function renderChoices(parts, view) {
-  press(parts.modes, view.mode);
+function renderChoices(parts, view, canShowDropped) {
+  press(parts.modes, view.chosen);
   press(parts.kinds, view.held.word === undefined ? view.held.kind : null);
   press(parts.compared, view.compared);
   for (const choice of choicesOf(parts.kinds)) {
     choice.disabled = !view.data?.kinds.includes(/** @type {Kind} */ (choice.dataset.value));
   }
-  parts.rescale.hidden = view.mode !== "heat";
-  parts.rescale.setAttribute("aria-pressed", String(view.rescaled));
-  parts.compared.hidden = view.mode !== "difference";
+  parts.compared.hidden = view.chosen !== "difference";
+  for (const choice of choicesOf(parts.compared)) {
+    if (choice.dataset.value === "dropped") choice.hidden = !canShowDropped;
+  }
 }
 
 /**
@@ -102,13 +108,17 @@ function renderDials(parts, view) {
   const { layer, threshold, opacity } = parts;
   layer.input.max = String(Math.max((view.data?.layers ?? 1) - 1, 0));
   layer.input.value = String(view.layer);
-  setText(layer.output, view.data ? `${view.layer} / ${layer.input.max}` : "");
+  setText(layer.output, view.data ? `${view.layer}, of ${view.data.layers}` : "");
   threshold.input.value = String(Math.round(view.threshold * 100));
   setText(threshold.output, `${threshold.input.value} %`);
   parts.usual.setAttribute("aria-pressed", String(view.fixed === null));
-  parts.stretch.setAttribute("aria-pressed", String(view.stretched));
-  parts.stretch.hidden = view.mode === "ffn" || view.mode === "difference";
-  threshold.row.hidden = view.mode === "heat" || view.mode === "ffn";
+  parts.full.setAttribute("aria-pressed", String(view.full));
+  parts.apart.setAttribute("aria-pressed", String(view.apart));
+  parts.apart.hidden = view.mode === "ffn" || view.chosen === "difference" || !view.data?.sinks.values.includes(1);
+  parts.full.hidden = view.mode === "ffn";
+  parts.zoomIn.disabled = !view.data || windowOf({ data: view.data, zoom: view.zoom })[1] < 2;
+  parts.zoomOut.disabled = view.zoom === null;
+  threshold.row.hidden = ["heat", "ffn", "dropped"].includes(view.mode);
   opacity.input.value = String(Math.round(view.opacity * 100));
   setText(opacity.output, `${opacity.input.value} %`);
   parts.spatial.setAttribute("aria-pressed", String(view.spatial));
@@ -135,9 +145,10 @@ function renderTexts(parts, view) {
   const drawn = isDrawn(view) ? view : null;
   const settings = view.data?.choices.settings ?? null;
   setText(parts.facts, view.data ? factsOf({ data: view.data, slice: view.slice }) : "");
+  setText(parts.sentence, drawn ? sentenceOf(drawn) : "");
   setText(parts.layerFacts, drawn ? layerFactsOf(drawn) : "");
   parts.tier.hidden = !settings && !(drawn && parts.root.dataset.state === "ready");
-  setText(parts.tier, settings ? "preview" : "exact");
+  setText(parts.tier, tierOf(view));
   parts.note.hidden = !settings;
   setText(parts.note, settings ? previewNote(/** @type {DrawnView} */ (view), settings) : "");
   setText(parts.laneTitle, drawn ? laneTitle(drawn) : "");
@@ -158,18 +169,58 @@ const scalesOf = new WeakMap();
  * @param {Parts} parts
  * @param {DrawnView} view
  */
-function renderLaneScales(parts, { data, laneTop }) {
-  const key = [data.layers, data.slices, laneTop, data.startOf(0)].join();
+function renderLaneScales(parts, view) {
+  const { data, laneTop, full } = view;
+  const [first, end] = windowOf(view);
+  const key = [
+    view.mode === "ffn",
+    data.layers,
+    first,
+    end,
+    laneTop,
+    full,
+    data.startOf(first),
+    data.startOf(end - 1),
+  ].join();
   if (scalesOf.get(parts.laneBox) === key) return;
   scalesOf.set(parts.laneBox, key);
-  const ends = [0, data.slices - 1].map((slice) => {
+  const ends = [first, end - 1].map((slice) => {
     const start = data.startOf(slice);
     return el("span", { text: `slice ${slice}${start === null ? "" : `, ${start.toFixed(1)} s`}` });
   });
   parts.laneTimes.replaceChildren(...ends);
-  const layers = data.layers > 1 ? [data.layers - 1, 0] : [0];
+  const layers = layerTicks(data.layers);
   parts.laneLayers.replaceChildren(...layers.map((layer) => el("span", { text: layer })));
-  parts.laneScale.replaceChildren("0", el("i"), percent(laneTop));
+  parts.laneLayers.classList.toggle("each", layers.length === data.layers);
+  if (view.mode === "ffn") {
+    const above = data.ffnPeaks?.above ?? 0;
+    parts.laneScale.replaceChildren("mean", el("i"), `\u2265 ${(1 + above).toFixed(2)} \u00d7`);
+    parts.laneScale.title = "Importance of the most important token of a slice against its cube\u2019s mean";
+    return;
+  }
+  parts.laneScale.replaceChildren("0", el("i"), `${full ? "" : "\u2265 "}${percent(laneTop)}`);
+  const stated = `${percent(SHOWN)} of the shares above 0 lie below ${percent(laneTop)}; those beyond have its colour`;
+  parts.laneScale.title = full ? "" : stated;
+}
+
+/**
+ * What the pictures are: the run's own, what its scores give at other thresholds, or its own for want of that.
+ * @param {FullView} view
+ */
+function tierOf(view) {
+  if (!view.data?.choices.settings) return "exact";
+  return view.previewed ? "preview" : "recorded";
+}
+
+const MOST_TICKS = 7;
+
+/**
+ * The layers that are named beside the lanes, the last one first.
+ * @param {number} layers
+ */
+function layerTicks(layers) {
+  const count = Math.min(layers, MOST_TICKS);
+  return Array.from({ length: count }, (_, i) => Math.round(((layers - 1) * (count - 1 - i)) / Math.max(count - 1, 1)));
 }
 
 /** @type {WeakMap<Element, ReturnType<typeof setTimeout>>} */
@@ -181,7 +232,7 @@ const announcements = new WeakMap();
  * @param {DrawnView} view
  */
 function announce({ live }, view) {
-  const preview = view.data.choices.settings ? "Preview. " : "";
+  const preview = view.previewed ? "Preview. " : "";
   const text = `${preview}Layer ${view.layer}, slice ${view.slice}, ${timeRange(view)}${keptCount(view)}`;
   clearTimeout(announcements.get(live));
   announcements.set(

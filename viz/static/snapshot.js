@@ -4,6 +4,7 @@ import { fullView } from "./view.js";
 
 /** @import { Query, Snapshot } from "./types.js" */
 /** @import { SceneData } from "./scene.js" */
+/** @import { FullView } from "./view.js" */
 /** @import { Viewer } from "./viewer.js" */
 
 /**
@@ -15,7 +16,9 @@ export function snapshotOf(viewer, data) {
   const { parts, other } = viewer;
   const view = fullView(viewer);
   const shares = (/** @type {Query} */ query) =>
-    Array.from({ length: data.layers }, (_, layer) => Array.from(data.choices.row(query, layer)));
+    Array.from({ length: data.layers }, (_, layer) =>
+      data.choices.knows(query, layer) ? Array.from(data.choices.row(query, layer)) : null,
+    );
   const mask = data.layers ? data.choices.ffnRow(view.layer) : [];
   const copy = structuredClone({
     state: parts.root.dataset.state ?? "",
@@ -23,11 +26,12 @@ export function snapshotOf(viewer, data) {
     tier: parts.root.dataset.tier ?? "",
     layer: view.layer,
     slice: view.slice,
-    mode: view.mode,
+    mode: view.chosen,
     query: view.held,
     head: view.query.head ?? null,
     threshold: view.threshold,
     pinned: view.pinned,
+    region: view.region,
     preview: data.choices.settings,
     grid: data.videoOf(view.slice)?.grid ?? [0, 0, 0],
     grids: data.videos.map((item) => item.grid),
@@ -44,8 +48,15 @@ export function snapshotOf(viewer, data) {
     config: data.scene.config,
     compared_with: other?.comparable ? other.labels[1] : null,
     compared: view.compared,
+    dropped: droppedIn(view),
   });
   return deepFreeze(copy);
+}
+
+/** @param {FullView} view */
+function droppedIn({ dropped, named }) {
+  const shares = dropped?.shares(named);
+  return shares ? { ...shares, rows: shares.rows.map((row) => Array.from(row)) } : null;
 }
 
 /**

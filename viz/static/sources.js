@@ -1,13 +1,24 @@
-/* Layers' details of the scene (a) and the one it is compared with (b), asked for when they are needed. No DOM. */
+/* Details of the scene (a) and the one it is compared with (b), asked for when they are needed. No DOM. */
 
-/** @import { LayerSource, Query } from "./types.js" */
+import { asksOf, asksOfCube, asksOfFfn } from "./asks.js";
+
+/** @import { Ask, DetailSource } from "./types.js" */
 /** @import { SceneData } from "./scene.js" */
+/** @import { FullView } from "./view.js" */
 
-/** @typedef {{ data: SceneData | null, source: LayerSource | null, asked: Set<number> }} Source */
+/** Who takes in what was asked for. @typedef {{ take(ask: Ask, answer: any): void }} Taker */
+/** Dropped attention stands beside both scenes. @typedef {"a" | "b" | "dropped"} Side */
+/** @typedef {{ data: SceneData | null, into: Taker | null, source: DetailSource | null, asked: Set<string> }} Source */
+
+const HOVER_RESTS_MS = 120;
 
 export class Sources {
-  /** @type {Map<"a" | "b", Source>} */
+  /** @type {Map<Side, Source>} */
   #from = new Map();
+  /** What waits until the pointer rests. */
+  #waiting = "";
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
 
   /** @param {() => void} onArrival hears that a detail is here */
   constructor(onArrival) {
@@ -17,41 +28,73 @@ export class Sources {
   /**
    * @param {"a" | "b"} side
    * @param {SceneData | null} data
-   * @param {LayerSource | null} source
+   * @param {DetailSource | null} source
    */
   set(side, data, source) {
-    this.#from.set(side, { data, source, asked: new Set() });
+    this.#from.set(side, { data, into: data && data.choices, source, asked: new Set() });
   }
 
   /**
-   * Ask for what drawing this view needs and does not have, and for the layers beside it.
-   * @param {{ layer: number, query: Query }} view
+   * @param {Taker | null} into
+   * @param {DetailSource | null} source
    */
-  fetchFor({ layer, query }) {
-    for (const { data, source, asked } of this.#from.values()) {
-      if (!data || !source) continue;
-      for (const near of [layer, layer + 1, layer - 1]) {
-        if (near < 0 || near >= data.layers || asked.has(near)) continue;
-        if (data.choices.needsDetail(query, near)) this.#fetch(data, source, asked, near);
-      }
-    }
+  setDropped(into, source) {
+    this.#from.set("dropped", { data: null, into, source, asked: new Set() });
   }
 
   /**
-   * @param {SceneData} data
-   * @param {LayerSource} source
-   * @param {Set<number>} asked
-   * @param {number} layer
+   * Ask for what drawing this view needs and does not have; what the pointer only passes over waits until it rests.
+   * @param {FullView} view
    */
-  async #fetch(data, source, asked, layer) {
-    asked.add(layer);
+  fetchFor({ mode, layer, query, focus, hovered, hoveredWord, difference, dropped, named }) {
+    const needed = [...this.#from].flatMap(([side, from]) => {
+      if (side === "dropped") return dropped ? dropped.asks(named).map((ask) => ({ from, ask })) : [];
+      if (!from.data || !from.source) return [];
+      const mine = side === "b" && difference ? difference.queryOfB(query) : query;
+      const { choices } = from.data;
+      const ofCube =
+        focus === null || side === "b" ? [] : [...asksOfCube(choices, focus), ...asksOfFfn(choices, layer)];
+      const asks = [...(mode === "ffn" ? asksOfFfn(choices, layer) : asksOf(choices, mine, layer)), ...ofCube];
+      return asks.map((ask) => ({ from, ask }));
+    });
+    this.#ask(
+      needed.filter(({ from, ask }) => !from.asked.has(keyOf(ask))),
+      hovered === null && hoveredWord === null,
+    );
+  }
+
+  /**
+   * @param {{ from: Source, ask: Ask }[]} needed
+   * @param {boolean} rests the pointer is over nothing that is only passed over
+   */
+  #ask(needed, rests) {
+    const fetch = () => needed.forEach(({ from, ask }) => this.#fetch(from, ask));
+    const waiting = rests ? "" : needed.map(({ ask }) => keyOf(ask)).join();
+    if (waiting && waiting === this.#waiting) return;
+    this.#waiting = waiting;
+    clearTimeout(this.#timer);
+    if (waiting) this.#timer = setTimeout(fetch, HOVER_RESTS_MS);
+    else fetch();
+  }
+
+  /**
+   * @param {Source} from
+   * @param {Ask} ask
+   */
+  async #fetch({ into, source, asked }, ask) {
+    if (!into || !source || asked.has(keyOf(ask))) return;
+    asked.add(keyOf(ask));
     try {
-      const detail = await source(layer);
-      if (detail) data.choices.add(detail);
+      into.take(ask, await source(ask));
     } catch {
-      asked.delete(layer); // a later view asks again
+      asked.delete(keyOf(ask)); // a later view asks again
       return;
     }
     this.onArrival();
   }
+}
+
+/** @param {Ask} ask */
+function keyOf({ name, of }) {
+  return name + JSON.stringify(of);
 }

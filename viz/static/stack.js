@@ -1,16 +1,21 @@
-/* The cube stack as a control: it turns, and its cubes can be picked. */
+/* The cube stack in 3-D, as a control: it turns, and its cubes can be picked. The projection is in
+   projection.js, the drawing in stack_drawing.js. */
 
-import { fitCanvas } from "./canvas.js";
+import { contextOf, fitCanvas } from "./canvas.js";
 import { REST, inPolygon } from "./projection.js";
-import { drawStack } from "./stack_drawing.js";
+import { aspectOf, drawFocus, drawPicture, drawSlabs } from "./stack_drawing.js";
 
+/** @import { CanvasArea } from "./canvas.js" */
 /** @import { Angles, Point } from "./projection.js" */
-/** @import { Hit } from "./stack_drawing.js" */
+/** @import { SceneData } from "./scene.js" */
+/** @import { Hit, Stack } from "./stack_drawing.js" */
 /** @import { DrawnView } from "./view.js" */
 
 export class CubeStack {
   /** @type {Hit[]} */
   #hits = [];
+  /** @type {{ key: string, data: SceneData, far: HTMLCanvasElement, near: HTMLCanvasElement, stack: Stack } | null} */
+  #slabs = null;
   /** @type {(Angles & { x: number, y: number, moved: boolean }) | null} */
   #from = null;
 
@@ -38,8 +43,36 @@ export class CubeStack {
    */
   draw(view, video) {
     const area = fitCanvas(this.canvas, this.canvas.clientWidth, this.canvas.clientHeight);
+    if (!view.data.videoOf(view.slice)) return;
     const frame = video.videoWidth && video.readyState >= 2 ? video : null;
-    this.#hits = drawStack(area, view, this.angles, frame);
+    const { far, near, stack } = this.#slabsOf(area, view, aspectOf(view, frame));
+    area.context.drawImage(far, 0, 0);
+    this.#hits = drawPicture(area, view, stack, frame);
+    area.context.drawImage(near, 0, 0);
+    drawFocus(area, view, stack);
+  }
+
+  /**
+   * The slabs before and behind the picture, kept until what they show changes: hovering and playing only change the
+   * picture.
+   * @param {CanvasArea} area
+   * @param {DrawnView} view
+   * @param {number} aspect
+   */
+  #slabsOf(area, view, aspect) {
+    const { data, difference, dropped, layer, query, mode, threshold, top, compared, apart } = view;
+    const slab = data.cubesFromSlice[view.slice][0];
+    const versions = [data.choices.version, difference?.b.choices.version, difference?.labels, dropped?.version];
+    const drawn = [layer, query, mode, threshold, top, difference && compared, apart, slab.video, slab.t0];
+    const key = JSON.stringify([versions, drawn, this.angles, aspect, area.width, area.height]);
+    if (this.#slabs?.key !== key || this.#slabs.data !== data) {
+      const [far, near] = [1, 2].map(() =>
+        Object.assign(document.createElement("canvas"), { width: area.width, height: area.height }),
+      );
+      const areas = { far: { ...area, context: contextOf(far) }, near: { ...area, context: contextOf(near) } };
+      this.#slabs = { key, data, far, near, stack: drawSlabs(areas, view, this.angles, aspect) };
+    }
+    return this.#slabs;
   }
 
   /**

@@ -1,9 +1,9 @@
 /* What is said of the view: facts and titles. Pure functions of the view. No DOM. */
 
-import { isKept } from "./choices.js";
+import { isKept, wordsTopP } from "./choices.js";
 import { percent, range, spans } from "./format.js";
 import { nearestStep, topPIn } from "./packed.js";
-import { laneShare } from "./view.js";
+import { laneShare, rowOf } from "./view.js";
 
 /** @import { Cube, Kind, Thresholds, Word } from "./types.js" */
 /** @import { SceneData } from "./scene.js" */
@@ -39,32 +39,47 @@ export function spanTime(data, from, to) {
   return start === end ? `${start.toFixed(2)} s` : `${start.toFixed(2)}-${end.toFixed(2)} s`;
 }
 
+/** What is said where a number has not been fetched, or this page has no server to fetch it from. */
+export const MISSING = "not here yet";
+
 /** @param {DrawnView} view */
 export function keptCount(view) {
   const { data, layer, slice } = view;
+  if (!view.known && !view.difference) return `: ${MISSING}`;
+  if (view.dropped) return `, ${shareText(laneShare(view, layer, slice))} of dense attention dropped in this slice`;
   if (view.mode === "ffn") return `, ${percent(data.ffnSliceShare(layer, slice))} of tokens through the FFN`;
   if (view.difference) {
     const { both, a, b, none } = view.difference.counts(view, layer, slice);
     return `: ${both} kept by both, ${a} only by A, ${b} only by B, ${none} by neither`;
   }
   const cubes = data.cubesFromSlice[slice];
-  const kept = cubes.filter((cube) => isKept(data.share(view.query, layer, cube.index), view.threshold));
+  const row = rowOf(view);
+  const kept = cubes.filter((cube) => isKept(row[cube.index], view.threshold));
   return `, ${kept.length} of ${cubes.length} cubes kept`;
 }
 
 /** @type {Record<Kind, string>} */
-const UNITS = { video: "the video tokens", question: "the question's words", answer: "the answer's words" };
+const UNITS = {
+  video: "the video tokens",
+  question: "the question's words",
+  answer: "the queries that produced the answer",
+};
 
 /**
  * Of what shares are taken.
  * @param {DrawnView} view
  */
 export function unit({ query, data }) {
-  const { kind = "question", word, head } = query;
+  const { kind = "question", word, cube, head, said } = query;
+  if (cube !== undefined) return `the tokens of cube ${cube}, all heads,`;
   const one = head == null ? "" : ` (head ${head})`;
   if (word === undefined) return UNITS[kind] + one;
-  const name = `the word \u201c${wordName(data.words[word])}\u201d`;
-  return head == null ? `the heads of ${name}` : name + one;
+  const name = `\u201c${wordName(data.words[word])}\u201d`;
+  if (data.words[word].kind !== "answer") {
+    return head == null ? `the heads of the word ${name}` : `the word ${name}${one}`;
+  }
+  const heads = head == null ? "the heads" : `head ${head}`;
+  return said ? `${heads} after ${name} was said` : `${heads} that produced ${name}`;
 }
 
 /** @param {Pick<DrawnView, "data" | "slice">} view */
@@ -96,7 +111,7 @@ export function layerFactsOf(view) {
     ["attention entropy", entropy.attention_by_layer[view.query.kind ?? "question"]?.[layer]],
     ["FFN entropy", entropy.ffn_by_layer[layer]],
   ];
-  const recorded = !data.choices.settings && !view.difference;
+  const recorded = !view.previewed && !view.difference && !view.dropped;
   const texts = known.flatMap(([name, value]) => (recorded && value != null ? [`${name} ${value.toFixed(2)}`] : []));
   return `Layer ${layer}${keptCount(view)}${keptElsewhere(view)}${texts.length ? `; ${texts.join(", ")}` : ""}`;
 }
@@ -106,9 +121,9 @@ export function layerFactsOf(view) {
  * @param {DrawnView} view
  */
 function keptElsewhere(view) {
-  const { data, layer, query, threshold } = view;
-  if (view.mode === "ffn" || view.difference) return "";
-  const row = data.choices.row(query, layer);
+  const { data, threshold } = view;
+  if (view.mode === "ffn" || view.dropped || view.difference || !view.known) return "";
+  const row = rowOf(view);
   const keeps = (/** @type {number} */ slice) =>
     data.cubesFromSlice[slice].some((cube) => isKept(row[cube.index], threshold));
   if (keeps(view.slice)) return "";
@@ -140,17 +155,42 @@ export function cubePlace(data, cube) {
  */
 function cubeFacts(view, index) {
   const { data, layer } = view;
-  const share = percent(data.share(view.query, layer, index));
   const place = cubePlace(data, data.cubes[index]);
+  if (view.dropped) {
+    const dropped = shareText(view.known ? rowOf(view)[index] : null);
+    return `Cube ${index} (${place}): ${dropped} of dense attention was dropped here in layer ${layer}`;
+  }
+  const share = shareText(data.share(view.query, layer, index));
   return `Cube ${index} (${place}): ${share} of ${unit(view)} attend to it in layer ${layer}`;
+}
+
+/** @param {number | null} share */
+export function shareText(share) {
+  return share === null ? MISSING : percent(share);
 }
 
 /** @param {DrawnView} view */
 export function laneTitle(view) {
+  if (view.dropped) return "Dense attention that was dropped";
   if (view.difference) return `Where A and B differ, by ${view.compared === "ffn" ? "FFN tokens" : "cubes"}`;
-  const recorded = view.data.choices.settings && !view.data.choices.complete ? ", as recorded" : "";
-  if (view.mode === "ffn") return `Tokens that pass through the FFN${recorded}`;
+  const { choices } = view.data;
+  if (view.mode === "ffn") return "Tokens by their importance to the FFN";
+  const recorded = choices.settings && !choices.previewsAll(view.query) ? ", as recorded" : "";
   return `Share of ${unit(view)} that keep a cube${recorded}`;
+}
+
+/**
+ * @param {SceneData} data
+ * @param {number} layer
+ * @param {number} slice
+ */
+function peakText(data, layer, slice) {
+  return data.ffnPeaks ? timesMean(data.ffnPeak(layer, slice) * data.ffnPeaks.above) : "not recorded";
+}
+
+/** @param {number} excess */
+export function timesMean(excess) {
+  return `${(1 + excess).toFixed(2)} times its cube\u2019s mean`;
 }
 
 /**
@@ -158,7 +198,11 @@ export function laneTitle(view) {
  * @param {{ layer: number, slice: number }} place
  */
 export function laneTip(view, { layer, slice }) {
-  return `Layer ${layer}, slice ${slice}: ${percent(laneShare(view, layer, slice))}`;
+  if (view.mode === "ffn") {
+    const passing = `${percent(view.data.ffnSliceShare(layer, slice))} of tokens pass through the FFN`;
+    return `Layer ${layer}, slice ${slice}: ${passing}; the most important is ${peakText(view.data, layer, slice)}`;
+  }
+  return `Layer ${layer}, slice ${slice}: ${shareText(laneShare(view, layer, slice))}`;
 }
 
 /** @param {DrawnView} view */
@@ -169,23 +213,33 @@ export function laneLabel(view) {
 }
 
 /**
- * One line of honesty under a preview.
+ * One line of honesty under a preview, or under what is recorded where no preview can be made.
  * @param {DrawnView} view
  * @param {Thresholds} settings
  */
 export function previewNote(view, settings) {
+  if (!view.previewed) return unpreviewed(view);
   const { details, scene } = view.data.choices;
   const about =
     "Preview from this run\u2019s recorded scores: exact for the first affected layer only, later layers would see " +
     "other inputs.";
-  if (view.query.kind === "video" && view.mode !== "ffn") {
-    return `${about} The video tokens\u2019 own choices are shown as recorded.`;
+  const ffn = view.mode === "ffn";
+  const tokens = details.layers[view.layer]?.tokens;
+  const steps = ffn ? (tokens?.steps ?? []) : view.data.choices.stepsOf(view.query, view.layer);
+  const recorded = topPIn(view.layer, scene.config?.ffn_top_p);
+  const asked = ffn ? (settings.ffn_top_p ?? recorded) : wordsTopP(settings, scene.config, view.layer);
+  const used = steps[nearestStep(steps, asked ?? 1)];
+  const exact = asked ?? used;
+  return Math.abs(used - exact) <= 1e-6 ? about : `${about} Shown at the nearest recorded step, ${used}.`;
+}
+
+/** @param {DrawnView} view */
+function unpreviewed({ data, mode, query, layer }) {
+  const { details } = data.choices;
+  if (mode !== "ffn" && (query.kind === "video" || query.cube !== undefined)) {
+    return "As recorded: the scores of video tokens are not kept, so other thresholds are seen after the exact run.";
   }
-  const detail = details[view.layer];
-  if (!detail) return `${about} This layer\u2019s scores are on their way.`;
-  const steps = detail.levels?.steps ?? [];
-  const used = steps[nearestStep(steps, settings.attn_top_p ?? 1)];
-  const exact = settings.attn_top_p ?? topPIn(view.layer, scene.config?.attn_top_p) ?? used;
-  if (steps.length < 2 || Math.abs(used - exact) <= 1e-6) return about;
-  return `${about} Shown at the nearest recorded step, ${used}.`;
+  const known = mode === "ffn" ? details.layers[layer] : details.preview(query, layer) === null;
+  if (!known && !details.whole) return "As recorded: the scores for a preview are on their way.";
+  return "As recorded: this run\u2019s scores do not tell other thresholds; they are seen after the exact run.";
 }

@@ -2,8 +2,12 @@
 
 export type Kind = "video" | "question" | "answer";
 export type Mode = "spotlight" | "outline" | "heat" | "ffn" | "difference";
-export type Compared = "cubes" | "ffn";
+/** How the picture is drawn: a mode, or what was dropped of dense attention, which Difference shows too. */
+export type Drawn = Mode | "dropped";
+export type Compared = "dropped" | "cubes" | "ffn";
 export type Side = "both" | "a" | "b" | "none";
+/** Where on the page an error is said: at what was chosen, typed or set. */
+export type Field = "video" | "question" | "dials";
 export type ViewerState = "empty" | "running" | "ready" | "stale" | "error";
 
 /** An array of viz/data/packing.py: base64, little-endian; u1 to u4 with the first value in the highest bits. */
@@ -19,19 +23,54 @@ export interface PackedLevels {
   table: Packed;
 }
 
+/** Shares of viz/data/queries.py: counts out of `of`. */
+export interface PackedCounts {
+  of: number;
+  table: Packed;
+}
+
 /** A layer's detail of viz/data/layer_detail.py; a table is null where it did not fit. */
 export interface LayerDetail {
   layer: number;
   word_level: PackedLevels | null;
-  word_share: Packed | null;
-  kind_share: (PackedLevels & { kinds: Kind[] }) | null;
+  word_share: PackedCounts | null;
   ffn_level: PackedLevels | null;
+  importance: PackedExcess | null;
 }
 
+/** How far values lie above 1, of viz/data/importance.py: `top` is the code 255. */
+export interface PackedExcess {
+  top: number;
+  table: Packed;
+}
+
+/** A file of a run that is asked for when it is looked at, and what of: a layer, a query, a cube. */
+export interface Ask {
+  name: "layer.json" | "query.json" | "preview.json" | "cube.json" | "importance.json" | "dropped.json";
+  of: { layer?: number; kind?: Kind; row?: number; head?: number; cube?: number };
+}
+
+/** What was dropped of dense attention, of viz/data/dropped.py: code 255 of a layer is its `tops`. */
+export interface PackedDropped {
+  held: (number | null)[];
+  tops: number[];
+  table: Packed;
+  /** Else estimated by the means of keys. */
+  measured: boolean;
+  /** `held` is of the cubes that are listed alone. */
+  least: boolean;
+  /** How many of the `asked` words are the same in both runs. */
+  words: number;
+  asked: number;
+}
+
+/** A word of viz/data/queries.py: the places of the query that produced it, and of its own if it is of the answer. */
 export interface Word {
   index: number;
   text: string;
   kind: Kind;
+  query: number | null;
+  said?: number;
   /** Only of a part of a character. */
   name?: string;
 }
@@ -60,6 +99,12 @@ export interface RunConfig {
   cube: number[];
   attn_top_p: TopP;
   ffn_top_p: TopP;
+  /** Of text; without it, that of attention. */
+  text_top_p?: TopP;
+  /** Without it, Top-p. */
+  attn_rule?: string;
+  /** Whose norm says how important a token is to the FFN: without it, the residual's. */
+  ffn_importance?: string;
 }
 
 /** viz/data/scene.py: all that the viewer draws of a run at first. What the trace's record lacks is left out. */
@@ -84,15 +129,30 @@ export interface Scene {
   frame_times: (number | null)[][];
   cubes: Packed;
   kinds: Kind[];
-  kept: Packed;
+  kept: Packed | null;
   words: Word[];
+  /** Rows of the trace's word tables, axis Q of a detail's. */
+  queries: number[];
+  opening: Opening | null;
+  query_cubes: number[] | null;
   ffn_kept: Packed | null;
   ffn_share: Packed;
+  ffn_peak: PackedExcess | null;
+  sinks: Packed;
   density: SceneDensity;
   pruned: { grid: number[]; kept: Packed } | null;
   entropy: SceneEntropy;
   details: LayerDetail[] | null;
-  word_kept: Packed | null;
+}
+
+/** viz/data/opening.py: where to look first; `cubes` are lit there, which hold `mass` of the word's attention. */
+export interface Opening {
+  word: number;
+  layer: number;
+  slice: number;
+  threshold: number;
+  cubes: number;
+  mass: number;
 }
 
 export interface SceneDensity {
@@ -106,8 +166,6 @@ export interface SceneEntropy {
   attention_by_layer: Partial<Record<Kind, (number | null)[]>>;
   effective_by_layer: Partial<Record<Kind, (number | null)[]>>;
   ffn_by_layer: (number | null)[];
-  attention_by_slice: Packed;
-  ffn_by_slice: Packed;
 }
 
 /** Cells and slices of a cube in its video; ends are exclusive. */
@@ -125,10 +183,16 @@ export interface Cube {
 /** Grid rows [r0, r1) and columns [c0, c1). */
 export type Cells = Pick<Cube, "r0" | "r1" | "c0" | "c1">;
 
-/** Whose attention is asked about: a kind of word, or the word at a position of the scene's; null head: the mean. */
+/**
+ * Whose attention is asked about: a kind of word, a cube, or the word at a position of the scene's (of an answer's word the
+ * query that produced it, or what it attended to once it was `said`); null head: the mean.
+ */
 export interface Query {
   kind?: Kind;
   word?: number;
+  said?: boolean;
+  /** The tokens of a cube, all heads. */
+  cube?: number;
   head?: number | null;
 }
 
@@ -136,6 +200,7 @@ export interface Query {
 export interface Thresholds {
   attn_top_p?: number;
   ffn_top_p?: number;
+  text_top_p?: number;
 }
 
 /** `adaspark:select`: any of these, said by whoever changes it. A word is its `index` in the trace. */
@@ -160,14 +225,16 @@ export interface Snapshot {
   head: number | null;
   threshold: number | null;
   pinned: number | null;
+  region: number[];
   preview: Thresholds | null;
   grid: number[];
   grids: number[][];
   cubes: Cube[];
   kinds: Kind[];
   heads: number;
-  kept: number[][];
-  kept_by_kind: Partial<Record<Kind, number[][]>>;
+  /** By layer; null where a layer's is not known yet. */
+  kept: (number[] | null)[];
+  kept_by_kind: Partial<Record<Kind, (number[] | null)[]>>;
   ffn_mask: boolean[] | null;
   words: Word[];
   frame_times: (number | null)[][];
@@ -176,16 +243,19 @@ export interface Snapshot {
   config?: RunConfig;
   compared_with: string | null;
   compared: Compared;
+  /** What is drawn of dense attention that was dropped, by layer and cube. */
+  dropped: { held: (number | null)[]; rows: number[][]; measured: boolean } | null;
 }
 
-/** Promises a layer's detail, for a scene that came without. */
-export type LayerSource = (layer: number) => Promise<LayerDetail | null>;
+/** Promises what a scene came without. */
+export type DetailSource = (ask: Ask) => Promise<any>;
 
 /** How far a run is. */
 export interface Phase {
   name: string;
   done: number;
   total: number | null;
+  secs?: number | null;
 }
 
 /** `summary()` of adaspark/trace/summary.py. */
@@ -202,6 +272,10 @@ export interface Summary {
   flops: { dense: number; sparse: number; executed: number; reduction: number; reduction_with_vision: number };
   seconds: Record<string, number | null>;
   layers: Record<string, number | null>[];
+  /** Of the prompt, those that an earlier question had left in the model's cache. */
+  cached_tokens?: number;
+  /** What is to be known of the answer. */
+  warnings?: string[];
 }
 
 /** app/service/results.py: the last message of a run. */
@@ -214,6 +288,8 @@ export interface FinishedMessage {
   /** What the run's files are called, without an ending. */
   stem: string;
   recorded: boolean;
+  /** What a word took after the first one. */
+  word_secs: number | null;
   summary: Summary;
 }
 
@@ -223,6 +299,7 @@ export interface RunMessage extends Partial<Omit<FinishedMessage, "state">> {
   run: number;
   phase?: Phase | null;
   error?: string;
+  field?: Field | null;
 }
 
 /** A piece of an answer, and whether the other answer has it too. */
@@ -244,6 +321,13 @@ export interface RunSide {
   recorded: boolean;
 }
 
+/** app/service/compare.py: the share of dense attention to the video on the cubes that the first run kept. */
+export interface HeldShare {
+  kind: Kind;
+  share: number;
+  measured: boolean;
+}
+
 /** A message of Compare or Ablate, app/service/compare.py and app/service/ablate.py. */
 export interface BesideMessage {
   state: "running" | "done" | "stopped" | "superseded" | "error";
@@ -252,8 +336,10 @@ export interface BesideMessage {
   key?: string;
   phase?: Phase | null;
   error?: string;
+  field?: Field | null;
   sides?: [RunSide, RunSide];
-  /** Log-probability in nats of the first answer, as it was and with the cube forced. */
+  held?: HeldShare[];
+  /** Log-probability in nats of the first answer, as it was and with cubes forced. */
   before?: number | null;
   after?: number | null;
 }
@@ -270,18 +356,33 @@ export interface CardMessage {
   video_tokens: number;
   seconds: number | null;
   too_long: { text: string; max_frames: number } | null;
+  /** About the answer to expect. */
+  warnings: string[];
   question?: string;
+  needs: ModelNeeds[];
   unanswered?: boolean;
+  missing?: string;
   recorded?: FinishedMessage;
 }
 
 /** What the picker's events answer. `pick` is the page's own number of the choice, `progress` a share of it. */
+export interface ModelNeeds {
+  model: string;
+  video_tokens: number;
+  weight_bytes: number;
+  cache_bytes: number;
+  dense_flops: number;
+  seconds: number | null;
+}
+
 export interface PickMessage extends Partial<CardMessage> {
   pick?: number | null;
   progress?: number;
   /** The upload that is being prepared, as far as it plays already. */
   preview?: Preview | null;
+  opened?: FinishedMessage;
   error?: string;
+  field?: Field | null;
   /** The refusal leaves the chosen video as it is. */
   chosen?: boolean;
 }

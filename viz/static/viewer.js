@@ -18,9 +18,10 @@ import { snapshotOf } from "./snapshot.js";
 import { Sources } from "./sources.js";
 import { CubeStack } from "./stack.js";
 import { firstView, fullView, placeIn } from "./view.js";
+import { following, zoomed } from "./zoom.js";
 import { wordRows } from "./words.js";
 
-/** @import { LayerSource, Scene, Selected, Thresholds, ViewerState } from "./types.js" */
+/** @import { DetailSource, Scene, Selected, Thresholds, ViewerState } from "./types.js" */
 /** @import { SafeCopy } from "./playback.js" */
 /** @import { View } from "./view.js" */
 
@@ -34,14 +35,17 @@ export class Viewer {
   /** @type {ViewerState} */
   state = "empty";
   message = "";
+  /** @type {DetailSource | null} */
+  #droppedSource = null;
 
   /**
    * @param {HTMLElement} element it is put into
-   * @param {{ safeCopy?: SafeCopy | null }} [options]
+   * @param {{ safeCopy?: SafeCopy | null, isCopy?: boolean }} [options] `isCopy`: one beside the page's own
    */
-  constructor(element, { safeCopy = null } = {}) {
+  constructor(element, { safeCopy = null, isCopy = false } = {}) {
+    const name = isCopy ? { class: "viewer-copy" } : { id: "viewer" };
     const about = { "data-state": "empty", "data-rev": 0, "data-layer": 0, "data-slice": 0 };
-    const root = el("section", { id: "viewer", tabindex: 0, "aria-label": "Viewer", ...about });
+    const root = el("section", { ...name, tabindex: 0, "aria-label": "Viewer", ...about });
     this.parts = buildViewer(root, {
       mode: (mode) => this.set({ mode }),
       kind: (kind) => this.set({ query: { kind } }),
@@ -50,6 +54,9 @@ export class Viewer {
     this.on = {
       pick: (/** @type {number} */ word) => this.pickWord(word),
       goTo: (/** @type {number} */ slice) => this.goTo(slice),
+      said: (/** @type {boolean} */ said) => this.set({ said }),
+      askCube: (/** @type {number} */ cube) => this.set({ query: { cube } }),
+      join: (/** @type {number} */ cube) => this.cubes.join(cube),
       release: () => this.clearPicks(),
     };
     this.sources = new Sources(() => this.draw());
@@ -77,18 +84,19 @@ export class Viewer {
   /**
    * Draw a scene. A higher `rev` replaces a lower one; a late, lower one is dropped.
    * @param {Scene} scene
-   * @param {{ rev?: number, state?: ViewerState, layerSource?: LayerSource | null }} [options] `layerSource` promises a
-   *   layer's detail, for a scene without details
+   * @param {{ rev?: number, state?: ViewerState, source?: DetailSource | null }} [options] `source` promises what a
+   *   scene without details lacks
    */
-  setScene(scene, { rev, state = "ready", layerSource = null } = {}) {
+  setScene(scene, { rev, state = "ready", source = null } = {}) {
     const { root } = this.parts;
     const next = rev ?? Number(root.dataset.rev) + 1;
     if (next < Number(root.dataset.rev)) return false;
     const data = new SceneData(scene);
+    const before = this.data;
     this.data = data;
-    this.sources.set("a", data, layerSource);
+    this.sources.set("a", data, source);
     root.dataset.rev = String(next);
-    Object.assign(this.view, placeIn(this.view, data));
+    Object.assign(this.view, placeIn(this.view, data, before, this.clock.time));
     this.firstLook.check(data);
     if (this.other) this.#compareWith(this.other.b, ...this.other.labels);
     const on = { pick: this.on.pick, hover: (/** @type {number | null} */ position) => this.hoverWord(position) };
@@ -104,12 +112,15 @@ export class Viewer {
    * @param {Scene | null} scene
    * @param {string} [labelA]
    * @param {string} [labelB]
-   * @param {{ layerSource?: LayerSource | null }} [options]
+   * @param {{ source?: DetailSource | null, dropped?: DetailSource | null }} [options] `dropped` promises what this run
+   *   dropped of a dense one's attention
    */
-  setOther(scene, labelA = "A", labelB = "B", { layerSource = null } = {}) {
+  setOther(scene, labelA = "A", labelB = "B", { source = null, dropped = null } = {}) {
     const data = scene && new SceneData(scene);
-    this.sources.set("b", data, layerSource);
+    this.sources.set("b", data, source);
+    this.#droppedSource = dropped;
     this.#compareWith(data, labelA, labelB);
+    this.view.compared = this.other?.dropped ? "dropped" : "cubes";
     this.draw();
     return Boolean(this.other?.comparable);
   }
@@ -121,6 +132,8 @@ export class Viewer {
    */
   #compareWith(data, labelA = "A", labelB = "B") {
     this.other = data && this.data ? new Difference(this.data, data, labelA, labelB) : null;
+    if (this.other && !this.#droppedSource) this.other.dropped = null;
+    this.sources.setDropped(this.other?.dropped ?? null, this.#droppedSource);
     const comparable = Boolean(this.other?.comparable);
     for (const choice of choicesOf(this.parts.modes)) {
       if (choice.dataset.value === "difference") choice.hidden = !comparable;
@@ -140,7 +153,7 @@ export class Viewer {
 
   /**
    * Show a video before anything has been run on it; forgets the scene.
-   * @param {string} url
+   * @param {string | null} url
    * @param {number} [durationSecs]
    * @param {number} [at] seconds, from where on
    */
@@ -148,7 +161,7 @@ export class Viewer {
     this.firstLook.leave();
     this.data = null;
     this.setOther(null);
-    Object.assign(this.view, { slice: 0, pinned: null, hovered: null, hoveredWord: null });
+    Object.assign(this.view, { slice: 0, region: [], pinned: null, hovered: null, hoveredWord: null });
     this.parts.words.replaceChildren();
     this.clock.load(url, durationSecs);
     if (at) this.clock.seek(at);
@@ -191,9 +204,15 @@ export class Viewer {
     else this.set(change);
   }
 
-  /** Go where the question chose most sharply, to a threshold that shows it. */
+  /** Go where what produced the answer's first word shows best, with a threshold that shows it. */
   lookFirst() {
     if (this.data?.slices) this.firstLook.take();
+  }
+
+  /** Whose choices are in view, as the server knows it. */
+  get asked() {
+    const query = fullView({ ...this, view: { ...this.view, hoveredWord: null } }).query;
+    return this.data?.choices.details.named(query) ?? {};
   }
 
   snapshot() {
@@ -238,7 +257,8 @@ export class Viewer {
 
   /** @param {number} position */
   pickWord(position) {
-    const same = this.view.query.word === position;
+    const same = this.view.query.word === position && !this.firstLook.holds;
+    if (this.view.query.word === position) this.firstLook.settle();
     this.set({ hoveredWord: null, query: same ? withoutWord(this.view.query, this.data) : { word: position } });
   }
 
@@ -250,7 +270,12 @@ export class Viewer {
 
   clearPicks() {
     const query = withoutWord(this.view.query, this.data);
-    this.set({ pinned: null, hovered: null, hoveredWord: null, query });
+    this.set({ region: [], pinned: null, hovered: null, hoveredWord: null, query });
+  }
+
+  /** @param {1 | -1} step fewer slices in the lanes, or more */
+  zoom(step) {
+    if (this.data) this.set({ zoom: zoomed(this.view.zoom, this.data.slices, this.view.slice, step) });
   }
 
   togglePlay() {
@@ -265,6 +290,7 @@ export class Viewer {
   }
 
   draw() {
+    this.view.zoom = this.data && following(this.view.zoom, this.data.slices, this.view.slice);
     renderViewer(this);
     this.sources.fetchFor(fullView(this));
     this.selection.tell();

@@ -67,7 +67,7 @@ def write_difference(
         raise ValueError("Runs are compared layer by layer and slice by slice: theirs differ.")
     first, second = TraceView.of(a), TraceView.of(b)
     painter = _Painter(first, second, layer, kind, compared, labels)
-    write_film(painter, first, video_path, out)
+    write_film(painter, first.slice_starts[: first.grids[0][0]], video_path, out)
 
 
 class _Painter:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import av
 import numpy as np
 from numpy.typing import NDArray
-
-from viz.data.statistics import TraceView
-
-if TYPE_CHECKING:
-    pass
+from PIL import Image
 
 Pixels = NDArray[np.uint8]
+Secs = NDArray[np.float64]
+
+GIF_FPS, GIF_FRAMES, GIF_COLOURS = 6.0, 150, 96
 
 
 class Painter(Protocol):
@@ -25,14 +24,12 @@ class Painter(Protocol):
         """uint8 [H', W', 3] of uint8 [H, W, 3], which it leaves alone."""
 
 
-def write_film(painter: Painter, view: TraceView, video_path: str | Path, out: str | Path) -> None:
-    """Write the first video of a trace's prompt as H.264, painted, silent.
+def write_film(painter: Painter, starts: Secs, video_path: str | Path, out: str | Path) -> None:
+    """Write a video as H.264, painted, silent; `starts` are the seconds at which its slices begin.
 
     Each frame shows the slice that its presentation time falls in; times are kept. Odd sizes lose
     their last row or column, which H.264's colour planes cannot hold. `video_path` is upright.
     """
-    slices = view.grids[0][0]
-    starts = view.slice_starts[:slices]
     with av.open(str(video_path)) as source, av.open(str(out), "w", format="mp4") as sink:
         stream, encoder = source.streams.video[0], None
         for frame in source.decode(stream):
@@ -42,6 +39,26 @@ def write_film(painter: Painter, view: TraceView, video_path: str | Path, out: s
             sink.mux(encoder.encode(_timed(pixels[: encoder.height, : encoder.width], frame)))
         if encoder is not None:
             sink.mux(encoder.encode())
+
+
+def write_gif(painter: Painter, starts: Secs, video_path: str | Path, out: str | Path) -> None:
+    """The same as a GIF that loops: GIF_FPS frames a second at most, GIF_FRAMES of them at most."""
+    pictures = []
+    times: list[float] = []
+    with av.open(str(video_path)) as source:
+        stream = source.streams.video[0]
+        length = float((stream.duration or 0) * (stream.time_base or 0))
+        step = max(1 / GIF_FPS, length / GIF_FRAMES)
+        for frame in source.decode(stream):
+            time = float(frame.time or 0.0)
+            if times and time < times[-1] + step - 0.002:
+                continue
+            pixels = painter.paint(frame.to_ndarray(format="rgb24"), slice_at(starts, time))
+            pictures.append(Image.fromarray(pixels).quantize(GIF_COLOURS))
+            times.append(time)
+    shown = [*np.diff(times), step]
+    millis = [max(20, round(1000 * secs)) for secs in shown]
+    pictures[0].save(out, "GIF", save_all=True, append_images=pictures[1:], duration=millis, loop=0)
 
 
 def slice_at(starts_secs: NDArray[np.float64], time_secs: float) -> int:

@@ -17,7 +17,8 @@ from PIL import Image, ImageDraw
 from viz.data import statistics
 from viz.data.statistics import TraceView
 from viz.palette import DRAWING, OVERLAY, cividis, rgb
-from viz.video.encode import Pixels, write_film
+from viz.video.captioned import Captioned, Shape
+from viz.video.encode import Pixels, write_film, write_gif
 
 if TYPE_CHECKING:
     from adaspark.trace.trace import Trace
@@ -40,7 +41,7 @@ def draw(
     The token grid covers the whole frame. `slice_` counts over all videos of the prompt. A cube
     is kept or not by `shares.counts_as_kept`.
     """
-    return _Painter(TraceView.of(trace), layer, kind, mode).paint(frame, slice_)
+    return OverlayPainter(TraceView.of(trace), layer, kind, mode).paint(frame, slice_)
 
 
 def write_png(
@@ -71,21 +72,63 @@ def write_mp4(
     A cube is kept or not as in `draw`; what a film is, see `viz.video.encode.write_film`.
     """
     view = TraceView.of(trace)
-    write_film(_Painter(view, layer, kind, mode), view, video_path, out)
+    write_film(OverlayPainter(view, layer, kind, mode), _starts(view), video_path, out)
 
 
-class _Painter:
-    """One layer's choice, looked up once and painted on any number of frames."""
+def write_captioned(
+    trace: Trace | TraceView,
+    video_path: str | Path,
+    out: str | Path,
+    *,
+    layer: int,
+    kind: str,
+    mode: str,
+    drawn: tuple[NDArray[np.floating], NDArray[np.bool_]] | None,
+    caption: str,
+    shape: Shape,
+    as_gif: bool,
+) -> None:
+    """Write the first video of the prompt with the selection burned in, enlarged and captioned;
+    `drawn` as for `OverlayPainter`.
+    """
+    view = TraceView.of(trace)
+    inner = OverlayPainter(view, layer, kind, mode, drawn)
+    colours = OVERLAY["stage"], OVERLAY["on_stage"]
+    painter = Captioned(inner, view, caption, *colours, shape)
+    (write_gif if as_gif else write_film)(painter, _starts(view), video_path, out)
 
-    def __init__(self, view: TraceView, layer: int, kind: str, mode: str) -> None:
+
+def _starts(view: TraceView) -> NDArray[np.float64]:
+    """Seconds at which the slices of the first video begin."""
+    return view.slice_starts[: view.grids[0][0]]
+
+
+class OverlayPainter:
+    """One layer's choice, looked up once and painted on any number of frames.
+
+    `drawn` is what a viewer shows, in place of the kind's own: the share of each cube and whether
+    it counts as kept.
+    """
+
+    def __init__(
+        self,
+        view: TraceView,
+        layer: int,
+        kind: str,
+        mode: str,
+        drawn: tuple[NDArray[np.floating], NDArray[np.bool_]] | None = None,
+    ) -> None:
         self.mode, self.bounds, self.grids = mode, view.trace.bounds, view.grids
-        self.share = view.kept(kind)[layer]
-        self.kept = statistics.counts_as_kept(self.share)
+        own = view.kept(kind)[layer]
+        share, kept = drawn or (own, statistics.counts_as_kept(own))
+        self.share: NDArray[np.floating] = share
+        self.kept: NDArray[np.bool_] = kept
         self.mask = view.trace.ffn_mask()[layer]
         firsts = np.cumsum([0] + [t for t, _, _ in self.grids])
         self.first_slices = [int(first) for first in firsts]
 
     def paint(self, frame: Pixels, slice_: int) -> Pixels:
+        """The frame with what is kept of the slice that it shows."""
         if not 0 <= slice_ < self.first_slices[-1]:
             return frame.copy()
         video = int(np.searchsorted(self.first_slices, slice_, side="right")) - 1

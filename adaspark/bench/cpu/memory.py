@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-import resource
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
-from pathlib import Path
 
 import torch
 
+from adaspark.bench.memory import peak_kilobytes
 from adaspark.method.config import AdaSparkConfig
 
 _MMAP_THRESHOLD = -3
@@ -39,9 +38,9 @@ def _peak(model: str, tokens: int, config: AdaSparkConfig | None) -> float:
         sparsify(bench.model, config)
     bench.prefill(128)()  # what is made once: compiled kernels, threads
     prefill = bench.prefill(tokens)
-    before = _kilobytes()
+    before = peak_kilobytes()
     prefill()
-    return (_kilobytes() - before) / 2**10
+    return (peak_kilobytes() - before) / 2**10
 
 
 def _give_back_at_once() -> None:
@@ -51,12 +50,3 @@ def _give_back_at_once() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
         mallopt(_MMAP_THRESHOLD, 2**16)
-
-
-def _kilobytes() -> int:
-    """The peak so far. (Linux tells; `ru_maxrss` there begins with that of the parent process.)"""
-    try:
-        lines = Path("/proc/self/status").read_text("utf-8").splitlines()
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))

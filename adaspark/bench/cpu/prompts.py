@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from adaspark.model import checkpoint
-from adaspark.model.prompt import VIDEO, build_prompt
+from adaspark.model.mrope import VIDEO
+from adaspark.model.prompt import build_prompt
 
 SIDE = 8  # tokens: 224 x 224 pixels
 _SLICES_AT_ONCE = 32

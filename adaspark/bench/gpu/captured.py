@@ -14,19 +14,16 @@ from torch import Tensor
 
 from adaspark.bench.cpu.prompts import bundled
 from adaspark.bench.gpu.conditions import DTYPE, HEADS, Arena
-from adaspark.bench.gpu.planted_selections import pairs_of
+from adaspark.bench.gpu.planted_selections import chosen, pairs_of
 from adaspark.kernels.backend import Implementation, fastest_attention, use_backend
-from adaspark.kernels.gpu import attention as gpu_attention
-from adaspark.kernels.gpu import tables as gpu_tables
 from adaspark.method import ffn
 from adaspark.method.config import AdaSparkConfig, Cube
-from adaspark.method.rules import Rule
 from adaspark.method.sequence import SequenceMap
 from adaspark.model.qwen import restore, sparsify
 
 CUBE: Cube = (4, 4, 4)
 TOP_P = (0.9, 0.7)
-Captured = tuple[Tensor, Tensor, SequenceMap, Rule, float]
+Captured = tuple[Tensor, Tensor, SequenceMap, float]
 
 
 def captured(tokens: int, repeats: int, device: torch.device) -> Iterator[dict[str, Any]]:
@@ -34,19 +31,16 @@ def captured(tokens: int, repeats: int, device: torch.device) -> Iterator[dict[s
     bench = bundled()
     for top_p in TOP_P:
         for layer, call in enumerate(_captured(bench, tokens, top_p)):
-            queries, keys, known, rule, scale = call
+            queries, keys, known, scale = call
             sequence = _moved(known, device)
             video = sequence.layout.tokens
             arena = Arena.of(video, device, text=sequence.length - video)
             selections, pairs = [], 0
-            moved_queries, moved_keys = queries.to(device, DTYPE), keys.to(device, DTYPE)
-            blocks = gpu_tables.KeyBlocks.of(sequence)
-            means = gpu_attention.cube_means(moved_keys, sequence)
-            for rows in gpu_attention.row_chunks(sequence, 0, HEADS, 1):
-                words = gpu_attention.choose_cubes(moved_queries, means, blocks, rows, rule, scale)
+            moved = queries.to(device, DTYPE), keys.to(device, DTYPE), sequence
+            for rows, words in chosen(*moved, _config(top_p), heads=HEADS, scale=scale):
                 words = words.repeat_interleave(HEADS // len(words), 0)
                 selections.append((rows, words))
-                pairs += pairs_of(rows, words, blocks)
+                pairs += pairs_of(rows, words, sequence)
             row = arena.attending(sequence, selections, pairs, repeats)
             dense = min(arena.dense(repeats).values())
             rate = dense * row["density"] / row["attend"]
@@ -56,16 +50,20 @@ def captured(tokens: int, repeats: int, device: torch.device) -> Iterator[dict[s
             }
 
 
+def _config(top_p: float) -> AdaSparkConfig:
+    return AdaSparkConfig(CUBE, top_p, 1.0)
+
+
 def _captured(bench: Any, tokens: int, top_p: float) -> list[Captured]:
     """What each layer's attention is called with, in one prefill."""
     calls: list[Captured] = []
 
     def keep(queries: Tensor, keys: Tensor, values: Tensor, sequence: Any, **given: Any) -> Any:
-        calls.append((queries, keys, sequence, given["rule"], given["scale"]))
+        calls.append((queries, keys, sequence, given["scale"]))
         compute = fastest_attention(queries, keys, values)
         return compute(queries, keys, values, sequence, **given)
 
-    sparsify(bench.model, AdaSparkConfig(CUBE, top_p, 1.0))
+    sparsify(bench.model, _config(top_p))
     with use_backend(Implementation(keep, ffn.by_torch)):
         bench.prefill(tokens)()
     restore(bench.model)

@@ -1,4 +1,4 @@
-"""What `adaspark bench gpu` times: dense attention, choosing, planted attention, FFN, decoding.
+"""What `adaspark bench gpu` times: dense attention, choosing, planted attention, FFN.
 
 Times are seconds. Axes: H heads, G KV heads, N tokens, D head dimension.
 """
@@ -17,23 +17,23 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import linear, scaled_dot_product_attention, silu
 
-from adaspark.bench.gpu.planted_selections import TEXT, Planted, video_sequence
-from adaspark.kernels.gpu import attention as gpu_attention
+from adaspark.bench.gpu.planted_selections import TEXT, Planted, chosen, video_sequence
 from adaspark.kernels.gpu import dispatch as gpu_dispatch
 from adaspark.kernels.gpu import ffn as gpu_ffn
 from adaspark.kernels.gpu import rows as gpu_rows
 from adaspark.kernels.gpu import tables as gpu_tables
 from adaspark.kernels.gpu.thresholds import MEASURED, Thresholds
+from adaspark.method.config import AdaSparkConfig
 from adaspark.method.ffn import norms_of
-from adaspark.method.rules import Rule, top_p
-from adaspark.method.sequence import SequenceMap
+from adaspark.method.token_positions import TokenPositions
 
 HEADS, GROUPS, WIDTH, DTYPE = 28, 4, 128, torch.bfloat16
 HIDDEN, INNER = 3584, 18944
 SCALE = WIDTH**-0.5
-TOP_P = 0.9
-"""The threshold that choosing and decoding are timed with."""
 FFN_SHARE = 0.5
+CONFIG = AdaSparkConfig(attn_top_p=0.9, ffn_top_p=FFN_SHARE)
+"""What choosing and the FFN are timed with."""
+TOP_K = AdaSparkConfig(ffn_rule="top_k", ffn_keep=FFN_SHARE)
 GATHER_TOKENS = 32768
 """Beyond it, gathering every pair would take longer than it teaches."""
 UNION = Thresholds(gather_rows=2**62, hopper_waves=inf)
@@ -111,19 +111,17 @@ class Arena:
 
     def choosing(self, cube: int, repeats: int) -> float:
         """Means, scores, nucleus: everything up to the selected-block mask."""
-        sequence = self._sequence(cube)
-        blocks = gpu_tables.KeyBlocks.of(sequence)
+        given = self.queries, self.keys, video_sequence(self.tokens, cube, self.queries.device)
 
         def work() -> None:
-            means = gpu_attention.cube_means(self.keys, sequence)
-            for rows in gpu_attention.row_chunks(sequence, 0, HEADS, 1):
-                gpu_attention.choose_cubes(self.queries, means, blocks, rows, top_p(TOP_P), SCALE)
+            for _ in chosen(*given, CONFIG, heads=HEADS, scale=SCALE):
+                pass
 
         return seconds(work, repeats)
 
     def planted(self, cube: int, density: float, inflation: float, repeats: int) -> dict[str, Any]:
         """`attending` on planted selections."""
-        sequence = self._sequence(cube)
+        sequence = video_sequence(self.tokens, cube, self.queries.device)
         drawn = Planted.draw(
             sequence, HEADS, density, inflation, max_bytes=MEASURED.selection_bytes
         )
@@ -134,7 +132,7 @@ class Arena:
         }
 
     def attending(
-        self, sequence: SequenceMap, selections: Selections, pairs: int, repeats: int
+        self, sequence: TokenPositions, selections: Selections, pairs: int, repeats: int
     ) -> dict[str, Any]:
         """Plan for `selections` of `pairs` (query, key) pairs and attend; by each path alone."""
         output = torch.empty_like(self.queries)
@@ -171,9 +169,6 @@ class Arena:
         if self.tokens <= GATHER_TOKENS:
             row["gather"] = seconds(partial(attend, GATHER), repeats) - planned
         return row
-
-    def _sequence(self, cube: int) -> SequenceMap:
-        return video_sequence(self.tokens, cube, self.queries.device)
 
 
 def _flash_attn() -> Callable[..., Tensor] | None:
@@ -213,36 +208,13 @@ def ffn(tokens: int, repeats: int, device: torch.device) -> dict[str, Any]:
     def branch(rows: Tensor) -> Tensor:
         return linear(silu(linear(rows, gate)) * linear(rows, up), down)
 
-    def by(rule: Rule) -> Callable[[], object]:
+    def by(config: AdaSparkConfig) -> Callable[[], object]:
+        rule = config.ffn_in(0)
         return lambda: gpu_ffn.sparse_ffn(hidden, norms, sequence, branch, rule=rule)
 
     return {
         "ffn tokens": tokens,
         "dense ms": seconds(lambda: branch(hidden), repeats) * 1e3,
-        "top_k ms": seconds(by(Rule("top_k", FFN_SHARE)), repeats) * 1e3,
-        "top_p ms": seconds(by(top_p(FFN_SHARE)), repeats) * 1e3,
-    }
-
-
-def decoding(tokens: int, repeats: int, device: torch.device) -> dict[str, Any]:
-    """One layer's attention of one new token after the video."""
-    arena = Arena.of(tokens, device)
-    sequence = video_sequence(tokens, 64, device)
-    step = sequence.continued(sequence.length - 1, 1)
-    query = arena.queries[:, -1:]
-    means = gpu_attention.cube_means(arena.keys, sequence)
-
-    def sparse() -> Tensor:
-        return gpu_attention.sparse_attention(
-            query, arena.keys, arena.values, step, rule=top_p(TOP_P), scale=SCALE, means=means
-        )
-
-    def dense() -> Tensor:
-        keys, values = arena.keys[None], arena.values[None]
-        return scaled_dot_product_attention(query[None], keys, values, enable_gqa=True)
-
-    return {
-        "decode tokens": tokens,
-        "dense ms": seconds(dense, repeats) * 1e3,
-        "sparse ms": seconds(sparse, repeats) * 1e3,
+        "top_k ms": seconds(by(TOP_K), repeats) * 1e3,
+        "top_p ms": seconds(by(CONFIG), repeats) * 1e3,
     }

@@ -19,8 +19,9 @@ from adaspark.errors import UserError
 from adaspark.kernels.gpu import dispatch as gpu_dispatch
 from adaspark.kernels.gpu import plan as gpu_plan
 from adaspark.kernels.gpu import tables as gpu_tables
+from adaspark.kernels.gpu.bits import WORD
 from adaspark.kernels.gpu.rows import Rows
-from adaspark.kernels.gpu.tables import WORD, KeyBlocks
+from adaspark.kernels.gpu.tables import KeyBlocks
 from adaspark.kernels.gpu.thresholds import MEASURED
 
 BLOCK = 128

@@ -22,7 +22,7 @@ from adaspark.kernels.backend import Implementation, use_backend
 from adaspark.kernels.gpu import attention as gpu_attention
 from adaspark.kernels.gpu.thresholds import MEASURED
 from adaspark.method.config import AdaSparkConfig
-from adaspark.model.prompt import VIDEO
+from adaspark.model.mrope import VIDEO
 from adaspark.model.qwen import restore, sparsify
 
 LAYERS, VOCABULARY = 28, 152064

@@ -14,14 +14,17 @@ from adaspark.kernels.gpu import dispatch as gpu_dispatch
 from adaspark.kernels.gpu import ffn as gpu_ffn
 from adaspark.kernels.gpu import loading as gpu_loading
 from adaspark.kernels.gpu import tables as gpu_tables
+from adaspark.kernels.gpu.bits import unpack
 from adaspark.kernels.gpu.thresholds import Thresholds
 from adaspark.method import attention, ffn
 from adaspark.method.attention import Choice
-from adaspark.method.rules import top_p
-from adaspark.method.sequence import Segment, SequenceMap
+from adaspark.method.config import AdaSparkConfig
+from adaspark.method.segment import Segment
+from adaspark.method.sequence import SequenceMap
 
 GROUPS, SHARE, WIDTH = 2, 7, 128
 HEADS = GROUPS * SHARE
+CONFIG = AdaSparkConfig(attn_top_p=0.7, ffn_top_p=0.5)
 ROUNDING = 1e-2
 """Largest RMS error over RMS output: a few roundings to bf16."""
 OTHERWISE = 1e-3
@@ -59,14 +62,14 @@ def _chosen(
     mine = gpu_attention.sparse_attention(
         *qkv,
         sequence,
-        rule=top_p(0.7),
+        rule=CONFIG.attention_in(0),
         scale=scale,
         observe=lambda *choice: recorded[0].append(choice),
     )
     queries, keys, values = (t.float() for t in qkv)
     plain = attention.by_tiles(
         *(queries, keys, values, sequence),
-        rule=top_p(0.7),
+        rule=CONFIG.attention_in(0),
         scale=scale,
         observe=lambda *choice: recorded[1].append(choice),
     )
@@ -100,7 +103,7 @@ def _planted(
     index = torch.arange(rows.count, device=output.device)
     allowed = torch.zeros(HEADS, rows.count, sequence.length, dtype=torch.bool, device=index.device)
     cubes = sequence.layout.cube_from_token
-    allowed[..., sequence.video_positions] = gpu_tables.unpack(selected, index)[..., cubes]
+    allowed[..., sequence.video_positions] = unpack(selected, index)[..., cubes]
     allowed[..., sequence.text_positions] = True
     seen = torch.arange(sequence.length, device=index.device) <= rows.positions[:, None]
     queries, keys, values = (t.float() for t in qkv)
@@ -112,8 +115,8 @@ def _planted(
 
 def _ffn(sequence: SequenceMap, hidden: Tensor) -> float:
     inputs = (hidden, hidden.float().norm(dim=-1), sequence, lambda rows: rows * rows.tanh())
-    mine, kept, _ = gpu_ffn.sparse_ffn(*inputs, rule=top_p(0.5))
-    plain, expected, _ = ffn.by_torch(*inputs, rule=top_p(0.5))
+    mine, kept, _ = gpu_ffn.sparse_ffn(*inputs, rule=CONFIG.ffn_in(0))
+    plain, expected, _ = ffn.by_torch(*inputs, rule=CONFIG.ffn_in(0))
     return _relative(mine, plain) if torch.equal(kept, expected) else torch.inf
 
 

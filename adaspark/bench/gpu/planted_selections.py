@@ -1,19 +1,24 @@
-"""Selections of a set density and inflation, planted: what the kernels are timed on.
+"""Selections that the kernels are timed on: planted, or what queries choose.
 
-Inflation is what tiles pay for rows that disagree: cubes that a tile of TILE rows computes over
-cubes that a row of it selected. Real neighbours overlap more than these, whose selections are
-drawn independently. Axes: H heads, R rows, W groups of 32 rows, C cubes.
+Planted ones have a set density and inflation. Inflation is what tiles pay for rows that disagree:
+cubes that a tile of TILE rows computes over cubes that a row of it selected. Real neighbours
+overlap more than planted ones, whose selections are drawn independently. Axes: H heads, R rows, W
+groups of 32 rows, C cubes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from adaspark.kernels.gpu import attention as gpu_attention
+from adaspark.kernels.gpu.bits import WORD, pack
 from adaspark.kernels.gpu.rows import Rows, chunks
-from adaspark.kernels.gpu.tables import WORD, KeyBlocks, pack
+from adaspark.kernels.gpu.tables import KeyBlocks
+from adaspark.method.config import AdaSparkConfig
 from adaspark.method.sequence import SequenceMap
 
 SIDE = 16  # merged tokens a row and a column: 448 x 448 pixels
@@ -48,8 +53,27 @@ class Planted:
             rows = Rows.of(part, 0)
             words = _draw(rows, heads, density, inflation, generator)
             found.append((rows, words))
-            pairs += pairs_of(rows, words, KeyBlocks.of(sequence))
+            pairs += pairs_of(rows, words, sequence)
         return cls(found, pairs)
+
+
+def chosen(
+    queries: Tensor,
+    keys: Tensor,
+    sequence: SequenceMap,
+    config: AdaSparkConfig,
+    *,
+    heads: int,
+    scale: float,
+) -> Iterator[tuple[Rows, Tensor]]:
+    """What `queries` [H, N, D] choose by `keys` [G, N, D]: a selection for each chunk of rows.
+
+    Chunks are as long as they are for so many `heads`.
+    """
+    blocks, rule = KeyBlocks.of(sequence), config.attention_in(0)
+    means = gpu_attention.cube_means(keys, sequence)
+    for rows in gpu_attention.row_chunks(sequence, 0, heads, 1):
+        yield rows, gpu_attention.choose_cubes(queries, means, blocks, rows, rule, scale)
 
 
 def _draw(
@@ -72,8 +96,9 @@ def _draw(
     return words
 
 
-def pairs_of(rows: Rows, words: Tensor, blocks: KeyBlocks) -> int:
+def pairs_of(rows: Rows, words: Tensor, sequence: SequenceMap) -> int:
     """(row, visible key) pairs over all heads: chosen cubes whole, the own cube in part, text."""
+    blocks = KeyBlocks.of(sequence)
     bits = torch.zeros((), dtype=torch.long, device=words.device)
     for bit in range(WORD):
         bits += ((words >> bit) & 1).sum()

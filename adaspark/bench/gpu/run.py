@@ -98,7 +98,7 @@ def run(
 def _part(
     part: str, sizes: Sequence[int], plan: dict[str, Sequence[Any]], repeats: int, device: Any
 ) -> Iterator[dict[str, Any]]:
-    from adaspark.bench.gpu import captured, conditions, flex
+    from adaspark.bench.gpu import captured, conditions, decoding, flex
     from adaspark.bench.gpu import model as gpu_model
 
     if part == "attention":
@@ -119,7 +119,7 @@ def _part(
         model = gpu_model.build(device)
         yield from (_printed(gpu_model.long_prefill(model, size)) for size in sizes)
     else:
-        condition = conditions.ffn if part == "ffn" else conditions.decoding
+        condition = conditions.ffn if part == "ffn" else decoding.decoding
         yield from (_printed(condition(size, repeats, device)) for size in sizes)
 
 

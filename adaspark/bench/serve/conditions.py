@@ -21,7 +21,8 @@ from adaspark.bench.serve.models import QUESTION, Served
 from adaspark.method.config import AdaSparkConfig
 from adaspark.model import features, generation
 from adaspark.model.features import Features
-from adaspark.model.prompt import VIDEO, build_prompt
+from adaspark.model.mrope import VIDEO
+from adaspark.model.prompt import build_prompt
 from adaspark.model.qwen import record, restore, sparsify
 from adaspark.trace import summary
 from adaspark.trace.trace import Trace

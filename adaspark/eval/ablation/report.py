@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from adaspark.eval.harness.by_condition import ALPHA, Conditions, Items
-from adaspark.eval.harness.conditions import DENSE_CONDITION
+from adaspark.eval.harness.by_condition import ALPHA, BASELINE, Conditions, Items
+from adaspark.eval.report.cells import written
+from adaspark.eval.report.figure import Figure
 from adaspark.eval.report.page import write_page
-from adaspark.eval.report.results import Figure, Results
-from adaspark.eval.report.tables import Cell, Kind, Table, written
+from adaspark.eval.report.results import Results
+from adaspark.eval.report.tables import Columns, Row, Table
 
 ADASPARK, ATTENTION_ONLY, FFN_ONLY = "AdaSpark", "attention only", "FFN only"
-HALVES = (DENSE_CONDITION.name, ADASPARK, ATTENTION_ONLY, FFN_ONLY)
+HALVES = (BASELINE, ADASPARK, ATTENTION_ONLY, FFN_ONLY)
 TOP_P, ORACLE = "top-p", "oracle"
 RULES = {"top-k": "top_k", "uniform": "uniform", "random": "random", "recent": "recent"}
 """Baselines of top-p by name: their rule."""
@@ -134,7 +135,7 @@ def summarise(items: Items) -> list[Table]:
 
 def table(study: Study) -> Table:
     """Every condition of a study against dense."""
-    columns: dict[str, Kind] = {
+    columns: Columns = {
         "": "text",
         "arm": "text",
         "questions": "count",
@@ -146,12 +147,12 @@ def table(study: Study) -> Table:
         "loss, nats": "number",
         "hit rate": "percent",
     }
-    rows: list[list[Cell]] = []
+    rows: list[Row] = []
     for series, group, name in study.pairs:
         conditions, comparison = study.conditions, study.conditions.compared(name)
         shares = [conditions.mean(name, figure) for figure in ("attention", "ffn", "flops")]
-        loss = None if name == DENSE_CONDITION.name else conditions.lost(name)
-        scores: list[Cell] = [conditions.accuracy(name), comparison.difference, loss]
+        loss = None if name == BASELINE else conditions.lost(name)
+        scores: Row = [conditions.accuracy(name), comparison.difference, loss]
         rows.append([group, series, comparison.items, *shares, *scores, conditions.hit_rate(name)])
     note = (
         "Loss: nats of logprob of the right answer against dense. 95 % intervals, bootstrapped by "

@@ -28,8 +28,9 @@ from adaspark.eval.ablation.report import (
     summarise,
 )
 from adaspark.eval.harness.by_condition import Conditions, answer, jobs
+from adaspark.eval.harness.clip import Clip
 from adaspark.eval.harness.clips import Length, busy_clips
-from adaspark.eval.harness.conditions import DENSE_CONDITION, Clip, Condition
+from adaspark.eval.harness.conditions import DENSE_CONDITION, Condition
 from adaspark.eval.harness.context import Context, option
 from adaspark.eval.harness.matched_density import matched
 from adaspark.method.config import AdaSparkConfig, Cube
@@ -141,7 +142,7 @@ def _halves(config: AdaSparkConfig) -> list[Condition]:
         DENSE_CONDITION,
         Condition(ADASPARK, config),
         Condition(ATTENTION_ONLY, replace(config, ffn_top_p=1.0)),
-        Condition(FFN_ONLY, replace(config, attn_top_p=1.0)),
+        Condition(FFN_ONLY, replace(config, attn_top_p=1.0, text_top_p=None)),
     ]
 
 
@@ -158,9 +159,10 @@ def _others(plan: Plan, context: Context) -> Iterator[tuple[str, Made]]:
         ]
         for baseline in baselines:
             yield at(baseline.name, p), _as_dense(plan, context, baseline, at(TOP_P, p))
+    ffn_only = replace(config, attn_top_p=1.0, text_top_p=None)
     for p in plan.ffn_ps:
         for skipped in (MEAN, BYPASS):
-            alone = replace(config, attn_top_p=1.0, ffn_top_p=p, ffn_skipped=skipped)
+            alone = replace(ffn_only, ffn_top_p=p, ffn_skipped=skipped)
             yield at(skipped, p), _is(Condition(skipped, alone))
     sizes = sorted({*plan.sizes, *plan.shapes})
     cubes = [Condition(at(SHAPES[0], n), replace(config, cube=SIZES[n])) for n in sizes]

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from adaspark.eval.harness.by_layer import (
     apart,
     by_layer,
-    extremes,
     few_clips,
     layer_names,
     lengths_of,
@@ -20,10 +19,12 @@ from adaspark.eval.harness.by_layer import (
     table_of,
 )
 from adaspark.eval.harness.recorded_rows import KINDS
+from adaspark.eval.report.cells import extremes, written
+from adaspark.eval.report.figure import Figure
 from adaspark.eval.report.page import write_page
-from adaspark.eval.report.results import Figure, Results
+from adaspark.eval.report.results import Results
 from adaspark.eval.report.stats import Estimate
-from adaspark.eval.report.tables import Cell, Kind, Table, written
+from adaspark.eval.report.tables import Columns, Row, Table
 
 Items = Sequence[dict[str, Any]]
 Floats = NDArray[np.float64]
@@ -125,9 +126,9 @@ def _ratios(items: Items) -> list[Estimate]:
 
 
 def _by_length(items: Items) -> Table:
-    columns: dict[str, Kind] = {"clips": "text", "query": "text", "number": "count"}
+    columns: Columns = {"clips": "text", "query": "text", "number": "count"}
     columns |= {f"{100 * float(share):g} % of mass": "percent" for share in SHARES}
-    rows: list[list[Cell]] = []
+    rows: list[Row] = []
     for length, mine in lengths_of(items).items():
         for kind in KINDS:
             held = [item["attention"][kind]["tokens"] for item in mine]
@@ -141,7 +142,7 @@ def _by_length(items: Items) -> Table:
 
 
 def _concentration(length: str, items: Items) -> Table:
-    columns: dict[str, Kind] = {"layer": "text"}
+    columns: Columns = {"layer": "text"}
     for kind in KINDS:
         columns |= {f"{kind}: 50 %": "percent", f"{kind}: 95 %": "percent"}
         columns[f"{kind}: on video"] = "percent"
@@ -150,7 +151,7 @@ def _concentration(length: str, items: Items) -> Table:
         held = [item["attention"][kind] for item in items]
         cells += [by_layer([each["tokens"][share] for each in held]) for share in ("0.5", "0.95")]
         cells.append(by_layer([each["on_video"] for each in held]))
-    rows: list[list[Cell]] = [
+    rows: list[Row] = [
         [str(layer), *column] for layer, column in enumerate(zip(*cells, strict=True))
     ]
     note = (
@@ -161,7 +162,7 @@ def _concentration(length: str, items: Items) -> Table:
 
 
 def _inertia(length: str, items: Items) -> Table:
-    columns: dict[str, Kind] = {"layer": "text"}
+    columns: Columns = {"layer": "text"}
     cells: list[list[Any]] = []
     for kind in ("text", "video"):
         columns |= {
@@ -174,7 +175,7 @@ def _inertia(length: str, items: Items) -> Table:
         cells.append(list(_spreads(items, kind).mean(0)))
     columns["F, text / video"] = "number"
     cells.append(_ratios(items))
-    rows: list[list[Cell]] = [
+    rows: list[Row] = [
         [str(layer), *column] for layer, column in enumerate(zip(*cells, strict=True))
     ]
     note = (

@@ -15,7 +15,7 @@ from itertools import combinations
 from adaspark.eval.calibrate.settings import Setting, improves, settings, spread
 from adaspark.eval.harness.by_condition import Conditions, Items
 from adaspark.eval.harness.conditions import Condition
-from adaspark.eval.report.tables import written
+from adaspark.eval.report.cells import written
 from adaspark.method.config import AdaSparkConfig, as_typed
 
 HALVES = ("attn_top_p", "ffn_top_p")
@@ -61,9 +61,11 @@ class Move:
 
 
 def condition_of(config: AdaSparkConfig) -> Condition:
-    """Named by its three dials."""
+    """Named by its dials."""
     sides = "x".join(map(str, config.cube))
-    return Condition(f"{sides} {as_typed(config.attn_top_p)} {as_typed(config.ffn_top_p)}", config)
+    words = "" if config.text_top_p is None else f" text {as_typed(config.text_top_p)}"
+    ps = f"{as_typed(config.attn_top_p)} {as_typed(config.ffn_top_p)}"
+    return Condition(f"{sides} {ps}{words}", config)
 
 
 def ladders(pair: AdaSparkConfig, ffn_ps: Sequence[float]) -> dict[str, list[float]]:

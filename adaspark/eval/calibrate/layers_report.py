@@ -13,8 +13,8 @@ from adaspark.eval.calibrate.settings import (
     spread,
 )
 from adaspark.eval.harness.by_condition import Conditions, Items
-from adaspark.eval.report.results import Figure
-from adaspark.eval.report.tables import written
+from adaspark.eval.report.cells import written
+from adaspark.eval.report.figure import Figure
 from adaspark.method.config import AdaSparkConfig, as_typed
 
 Chosen = tuple[float, Setting, Setting]

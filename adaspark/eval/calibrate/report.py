@@ -10,10 +10,12 @@ from adaspark.eval.calibrate import layers_report as by_layer
 from adaspark.eval.calibrate.settings import Setting, best, settings
 from adaspark.eval.harness.by_condition import Items
 from adaspark.eval.harness.by_layer import said_left_out
+from adaspark.eval.report.cells import Kind, written
+from adaspark.eval.report.figure import Figure
 from adaspark.eval.report.page import write_page
-from adaspark.eval.report.results import Figure, Results
+from adaspark.eval.report.results import Results
 from adaspark.eval.report.stats import MARGIN
-from adaspark.eval.report.tables import Cell, Kind, Table, written
+from adaspark.eval.report.tables import Columns, Row, Table
 from adaspark.method.config import as_typed, one_number
 
 
@@ -29,10 +31,12 @@ def summarise(items: Items) -> list[Table]:
 
 def _table(title: str, found: Sequence[Setting], thresholds: Kind) -> Table:
     """One row a setting; its thresholds are a number, or as they are typed (`text`)."""
-    columns: dict[str, Kind] = {
+    apart = any(setting.config.text_top_p is not None for setting in found)
+    columns: Columns = {
         "cube": "text",
         "attn_top_p": thresholds,
         "ffn_top_p": thresholds,
+        **({"text_top_p": thresholds} if apart else {}),
         "FLOPs, share of dense": "percent",
         "attention density": "share",
         "FFN density": "share",
@@ -43,14 +47,16 @@ def _table(title: str, found: Sequence[Setting], thresholds: Kind) -> Table:
         "its change, points": "points",
     }
     shown = as_typed if thresholds == "text" else one_number
-    rows: list[list[Cell]] = []
+    rows: list[Row] = []
     for setting in found:
         conditions, name, config = setting.conditions, setting.name, setting.config
         comparison = setting.comparison
-        dials: list[Cell] = [setting.sides, shown(config.attn_top_p), shown(config.ffn_top_p)]
+        dials: Row = [setting.sides, shown(config.attn_top_p), shown(config.ffn_top_p)]
+        if apart:
+            dials = [*dials, None if config.text_top_p is None else shown(config.text_top_p)]
         shares = [conditions.mean(name, figure) for figure in ("flops", "attention", "ffn")]
-        scores: list[Cell] = [conditions.lost(name), comparison.treated, comparison.difference]
-        worst: list[Cell] = [setting.worst, setting.changes[setting.worst]]
+        scores: Row = [conditions.lost(name), comparison.treated, comparison.difference]
+        worst: Row = [setting.worst, setting.changes[setting.worst]]
         rows.append([*dials, *shares, *scores, *worst])
     note = (
         "Loss: nats of logprob of the right answer that are lost against dense. 95 % intervals, "
@@ -86,9 +92,12 @@ def findings(found: Sequence[Setting], budget: float) -> Iterator[str]:
     if setting is None:
         return
     config, comparison = setting.config, setting.comparison
+    own = config.text_top_p
+    words = "" if own is None else f", text_top_p {as_typed(own)}"
     yield (
         f"Within {written(budget, 'percent')} of the dense FLOPs: cube {setting.sides}, "
-        f"attn_top_p {as_typed(config.attn_top_p)}, ffn_top_p {as_typed(config.ffn_top_p)}. "
+        f"attn_top_p {as_typed(config.attn_top_p)}, ffn_top_p {as_typed(config.ffn_top_p)}"
+        f"{words}. "
         f"It spends {written(setting.flops, 'percent')} and loses "
         f"{written(setting.loss, 'number')} nats; "
         f"{written(comparison.treated, 'percent')} right answers, dense "

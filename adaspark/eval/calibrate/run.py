@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
@@ -28,11 +29,12 @@ from adaspark.eval.calibrate.settings import (
     settings,
 )
 from adaspark.eval.harness.by_condition import Conditions, Items, answer, jobs
+from adaspark.eval.harness.clip import Clip
 from adaspark.eval.harness.clips import Length, busy_clips
-from adaspark.eval.harness.conditions import DENSE_CONDITION, Clip, Condition
+from adaspark.eval.harness.conditions import DENSE_CONDITION, Condition
 from adaspark.eval.harness.context import Context, option
 from adaspark.eval.report.results import write
-from adaspark.method.config import AdaSparkConfig, Cube
+from adaspark.method.config import AdaSparkConfig, Cube, TopP
 from adaspark.method.layout import CubeLayout
 from adaspark.model.qwen import language_shape
 from adaspark.trace.cost import flops
@@ -59,6 +61,7 @@ class Plan:
     size: int = option(224, "pixels of a side, square")
     cubes: tuple[str, ...] = option((OWN,), "cubes to try as T,H,W; own is the model's")
     ffn_ps: tuple[float, ...] = option((0.25, 0.375, 0.5, 0.625, 0.75), "values of ffn_top_p")
+    text_ps: tuple[str, ...] = option((OWN,), "values of text_top_p; own is the model's")
     clips: int = option(8, "clips that every setting answers")
     questions: int = option(4, "questions of each family a clip")
     per_layer: bool = option(False, "search thresholds by layer from each budget's pair")
@@ -75,6 +78,8 @@ class Plan:
             AdaSparkConfig(ffn_top_p=p)
         for cube in self.cubes:
             _cube(cube, AdaSparkConfig())
+        for words in self.text_ps:
+            _text_top_p(words, AdaSparkConfig())
         Length(self.frames, self.size)
 
     @property
@@ -134,8 +139,10 @@ def _clips(plan: Plan, context: Context) -> list[Clip]:
 def _search_pairs(plan: Plan, context: Context, clips: list[Clip]) -> None:
     """Survey a few of the clips, then answer all densely and with the pairs that spend a budget."""
     conditions, few = [DENSE_CONDITION], clips[:SURVEY_CLIPS]
-    for cube in plan.cubes:
-        config = replace(context.config, cube=_cube(cube, context.config))
+    for cube, words in product(plan.cubes, plan.text_ps):
+        text_top_p = _text_top_p(words, context.config)
+        sides = _cube(cube, context.config)
+        config = replace(context.config, cube=sides, text_top_p=text_top_p)
         surveyed = list(_survey(plan, config))
         answer_all(context, str(plan.length), few, surveyed)
         conditions += _settings(
@@ -256,6 +263,15 @@ def attention_left(plan: Plan, context: Context, cube: Cube, *, budget: float, f
     least, most = (flops(shape, ffn_density=ffn, attention_density=d, **counts) for d in (0.0, 1.0))
     left = budget * least.dense.total - least.sparse.total
     return left / (most.sparse.total - least.sparse.total)
+
+
+def _text_top_p(text: str, config: AdaSparkConfig) -> TopP | None:
+    if text == OWN:
+        return config.text_top_p
+    try:
+        return AdaSparkConfig(text_top_p=float(text)).text_top_p
+    except ValueError as error:
+        raise UserError(f"text_ps are numbers from 0 to 1, or {OWN}; got {text!r}.") from error
 
 
 def _cube(text: str, config: AdaSparkConfig) -> Cube:

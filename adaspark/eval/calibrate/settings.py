@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from adaspark.eval.harness.by_condition import CORRECT, Conditions, Items
-from adaspark.eval.harness.conditions import DENSE_CONDITION
+from adaspark.eval.harness.by_condition import BASELINE, CORRECT, Conditions, Items
 from adaspark.eval.report.stats import MARGIN, Comparison
-from adaspark.method.config import AdaSparkConfig
+from adaspark.method.config import THRESHOLDS, AdaSparkConfig
 
 UNSEEN = "unseen"
 """First part of the key of items on clips that nothing was chosen on."""
@@ -73,11 +72,11 @@ class Setting:
 def settings(items: Items) -> list[Setting]:
     """What answered as many clips as dense did (a survey's conditions did not), cheapest first."""
     conditions = Conditions([item for item in items if item["key"][0] != UNSEEN])
-    dense = conditions.by_condition.get(DENSE_CONDITION.name, {})
+    dense = conditions.by_condition.get(BASELINE, {})
     found = [
         Setting(name, conditions)
         for name, clips in conditions.by_condition.items()
-        if name != DENSE_CONDITION.name and dense.keys() <= clips.keys() and dense
+        if name != BASELINE and dense.keys() <= clips.keys() and dense
     ]
     return sorted(found, key=lambda setting: setting.flops)
 
@@ -144,7 +143,7 @@ def _point(setting: Setting, config: AdaSparkConfig, budget: float) -> dict[str,
     dials = config.to_dict()
     return {
         "budget": budget,
-        **{name: dials[name] for name in ("cube", "attn_top_p", "ffn_top_p")},
+        **{name: dials[name] for name in ("cube", *THRESHOLDS) if name in dials},
         "reduction": round(1 - setting.flops, 4),
         "loss": round(setting.loss, 5),
         "accuracy": round(comparison.treated, 4),

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from adaspark.eval.harness.conditions import Clip
+from adaspark.eval.harness.clip import Clip
 from adaspark.method.layout import CubeLayout
 from adaspark.mini.training.model import FPS, TEMPORAL_PATCH
+from adaspark.mini.world.event import Event
 from adaspark.mini.world.render import render
 from adaspark.mini.world.scene_tensors import tabulate
 from adaspark.mini.world.truth import token_truth
-from adaspark.mini.world.world import Event
 
 if TYPE_CHECKING:
     from adaspark.eval.report.charts import Case

@@ -13,11 +13,12 @@ import numpy as np
 from adaspark.eval.case.frames import case_of
 from adaspark.eval.harness.by_layer import said_left_out
 from adaspark.eval.harness.clips import Length, mixed_clips
-from adaspark.eval.harness.conditions import Clip
 from adaspark.eval.report import stats
+from adaspark.eval.report.cells import written
+from adaspark.eval.report.figure import Figure
 from adaspark.eval.report.page import write_page
-from adaspark.eval.report.results import Figure, Results
-from adaspark.eval.report.tables import Cell, Kind, Table, written
+from adaspark.eval.report.results import Results
+from adaspark.eval.report.tables import Columns, Row, Table
 
 KINDS = {"key": "the key word", "answer": "the row that answers"}
 COVERED = 0.5
@@ -131,7 +132,7 @@ def _ceiling(items: Items) -> float:
 
 
 def _by_layer(items: Items) -> Table:
-    columns: dict[str, Kind] = {
+    columns: Columns = {
         "word": "text",
         "layer": "count",
         "of the object chosen": "percent",
@@ -140,7 +141,7 @@ def _by_layer(items: Items) -> Table:
         "IoU": "percent",
         "highest IoU of cubes": "percent",
     }
-    rows: list[list[Cell]] = []
+    rows: list[Row] = []
     for kind, words in KINDS.items():
         mine = of_kind(items, kind)
         for layer in range(len(mine[0]["iou"]) if mine else 0):
@@ -154,7 +155,7 @@ def _by_layer(items: Items) -> Table:
 
 
 def _by_family(items: Items) -> Table:
-    columns: dict[str, Kind] = {
+    columns: Columns = {
         "word": "text",
         "family": "text",
         "questions": "count",
@@ -165,15 +166,15 @@ def _by_family(items: Items) -> Table:
         "hits": "count",
         "misses": "count",
     }
-    rows: list[list[Cell]] = []
+    rows: list[Row] = []
     for kind, words in KINDS.items():
         mine = of_kind(items, kind)
         layer = best_layer(mine) if mine else 0
         for family, own in families(mine).items():
             recalls = np.array([item["recall"][layer] for item in own])
             right = stats.wilson(sum(item["correct"] == 1 for item in own), len(own))
-            shares: list[Cell] = [mean_of(own, "recall", layer), lift(own, layer), right]
-            counts: list[Cell] = [int((recalls >= COVERED).sum()), int((recalls == 0).sum())]
+            shares: Row = [mean_of(own, "recall", layer), lift(own, layer), right]
+            counts: Row = [int((recalls >= COVERED).sum()), int((recalls == 0).sum())]
             rows.append([words, family, len(own), layer, *shares, *counts])
     note = "In the layer that fits best. Hit: half of the object or more is chosen; miss: nothing."
     return Table("Chosen and true tokens by family", columns, rows, note)
@@ -183,7 +184,14 @@ def _figures(results: Results) -> Iterator[Figure]:
     """Hits and misses of each kind of word, in the layer that fits best."""
     from adaspark.eval.report import charts
 
-    clips = {clip.seed: clip for clip in clips_of(results)}
+    plan = results.plan
+    drawn_again = mixed_clips(
+        Length.parse(plan["length"]),
+        items=plan["items"],
+        families=plan["families"],
+        seed=results.seed,
+    )
+    clips = {clip.seed: clip for clip in drawn_again}
     for kind, words in KINDS.items():
         mine = of_kind(results.items, kind)
         if not mine:
@@ -199,14 +207,3 @@ def _figures(results: Results) -> Iterator[Figure]:
                 picture = charts.case_frames(drawn, title=title, note=note)
                 alt = "; ".join(case.title for case in drawn)
                 yield Figure(f"case_{kind}_{name}", picture, title, f"{title}: {alt}.")
-
-
-def clips_of(results: Results) -> list[Clip]:
-    """The clips of saved results, drawn again from their seeds."""
-    plan = results.plan
-    return mixed_clips(
-        Length.parse(plan["length"]),
-        items=plan["items"],
-        families=plan["families"],
-        seed=results.seed,
-    )

@@ -21,14 +21,13 @@ from adaspark.eval.case.frames import packed
 from adaspark.eval.case.report import draw, summarise
 from adaspark.eval.harness.asking import Span
 from adaspark.eval.harness.clips import Length, mixed_clips
-from adaspark.eval.harness.conditions import Condition
 from adaspark.eval.harness.context import Context, option
 from adaspark.eval.harness.outcomes import Outcome
 from adaspark.eval.harness.recorded_rows import rows_of
 from adaspark.eval.harness.runner import Record, RecordedBatch
 from adaspark.mini.packed.packing import Packer
 from adaspark.mini.questions.families import check_family
-from adaspark.mini.world.world import Event
+from adaspark.mini.world.event import Event
 
 __all__ = ["Plan", "draw", "run", "summarise"]
 
@@ -58,13 +57,12 @@ class Plan:
 
 def run(plan: Plan, context: Context) -> None:
     """Ask all questions under AdaSpark, and add an item for each word that is looked at."""
-    condition = Condition("AdaSpark", context.config)
     clips = mixed_clips(
         Length.parse(plan.length), items=plan.items, families=plan.families, seed=context.seed
     )
     for batch in context.in_time(context.runner.batches(clips), name=lambda _: plan.length):
         recorded: list[RecordedBatch] = []
-        outcomes = context.runner.run(batch, condition, record=Record(recorded.append))
+        outcomes = context.runner.run(batch, context.adaspark, record=Record(recorded.append))
         for row, clip in enumerate(batch):
             for index, outcome in enumerate(outcomes[row]):
                 words = _words(context.runner.packer, recorded[0], row, index)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-from adaspark.eval.harness.conditions import Clip, Condition
+from adaspark.eval.harness.clip import Clip
+from adaspark.eval.harness.conditions import Condition
 from adaspark.eval.harness.encoding import shown_times
-from adaspark.mini.questions.families import Question
+from adaspark.mini.questions.question import Question
 from adaspark.mini.training.model import FPS
-from adaspark.mini.world.world import COLORS
+from adaspark.mini.world.vocabulary import COLORS
 
 BLIND, SHUFFLED = Condition("blind", control="blind"), Condition("shuffled", control="shuffled")
 

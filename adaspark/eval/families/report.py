@@ -16,9 +16,10 @@ from adaspark.eval.families.tables import (
     tables,
 )
 from adaspark.eval.harness.by_layer import said_left_out
+from adaspark.eval.report.cells import written
+from adaspark.eval.report.figure import Figure
 from adaspark.eval.report.page import write_page
-from adaspark.eval.report.results import Figure, Results
-from adaspark.eval.report.tables import written
+from adaspark.eval.report.results import Results
 
 
 def draw(results: Results) -> None:

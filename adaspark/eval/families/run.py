@@ -16,14 +16,15 @@ from adaspark.assets import BUNDLED_MODEL
 from adaspark.errors import UserError
 from adaspark.eval.families.controls import BLIND, SHUFFLED, as_shown
 from adaspark.eval.families.report import draw
-from adaspark.eval.families.tables import Items, study, tables
+from adaspark.eval.families.tables import summarise
+from adaspark.eval.harness.clip import Clip
 from adaspark.eval.harness.clips import Length, mixed_clips
-from adaspark.eval.harness.conditions import DENSE_CONDITION, Clip, Condition
+from adaspark.eval.harness.conditions import DENSE_CONDITION, Condition
 from adaspark.eval.harness.context import Context, option
 from adaspark.eval.harness.outcomes import Outcome
 from adaspark.eval.harness.runner import Runner
-from adaspark.eval.report.tables import Table
-from adaspark.mini.questions.families import FAMILIES, Question, check_family
+from adaspark.mini.questions.families import FAMILIES, check_family
+from adaspark.mini.questions.question import Question
 from adaspark.model import checkpoint
 from adaspark.model.checkpoint import BUNDLED, BUNDLED_SPARSE
 
@@ -84,15 +85,10 @@ def run(plan: Plan, context: Context) -> None:
                 context.results.add(length, clip.seed, index, **item)
 
 
-def summarise(items: Items) -> list[Table]:
-    """All tables of saved items."""
-    return tables(study(items))
-
-
 def _conditions(context: Context) -> Iterator[tuple[str, Runner, Condition]]:
     """Name, model and configuration of each condition."""
     yield DENSE_CONDITION.name, context.runner, DENSE_CONDITION
-    yield "AdaSpark", context.runner, Condition("AdaSpark", context.config)
+    yield "AdaSpark", context.runner, context.adaspark
     if context.loaded.name == BUNDLED and SPARSE_WEIGHTS.is_file():
         tuned = checkpoint.load(BUNDLED_SPARSE, device=context.loaded.device.type)
         typed = context.config != context.loaded.config

@@ -12,7 +12,7 @@ import numpy as np
 
 from adaspark.eval.harness.clips import Length
 from adaspark.eval.report import stats
-from adaspark.eval.report.tables import Cell, Kind, Table, comparisons
+from adaspark.eval.report.tables import Columns, Row, Table, comparisons
 from adaspark.mini.questions.families import FAMILIES
 
 TARGETS = {
@@ -90,6 +90,11 @@ def study(items: Items) -> list[Answers]:
     ]
 
 
+def summarise(items: Items) -> list[Table]:
+    """All tables of saved items."""
+    return tables(study(items))
+
+
 def tables(studied: Sequence[Answers]) -> list[Table]:
     """Answers and sparse against dense, length by length; cost, graded scores and controls."""
     found = []
@@ -159,9 +164,9 @@ def _answers(answers: Answers) -> Table:
         *(f"hit rate, {condition}" for condition in sparse),
         "chance",
     ]
-    columns: dict[str, Kind] = {"family": "text", "items": "count"}
+    columns: Columns = {"family": "text", "items": "count"}
     columns.update((name, "percent") for name in shares)
-    rows: list[list[Cell]] = []
+    rows: list[Row] = []
     for family, mine in answers.families.items():
         right = [answers.accuracies[condition][family] for condition in answers.conditions]
         found = [mean(mine, condition, "hit_last") for condition in sparse]
@@ -184,7 +189,7 @@ def _comparisons(answers: Answers, condition: str) -> Table:
 
 
 def _cost(studied: Sequence[Answers]) -> Table:
-    columns: dict[str, Kind] = {
+    columns: Columns = {
         "length": "text",
         "arm": "text",
         "attention density": "share",
@@ -194,7 +199,7 @@ def _cost(studied: Sequence[Answers]) -> Table:
         "with the vision tower": "percent",
     }
     names = ("attention", "rows", "ffn", "flops", "with_vision")
-    rows: list[list[Cell]] = [
+    rows: list[Row] = [
         [str(answers.length), condition, *(mean(answers.items, condition, name) for name in names)]
         for answers in studied
         for condition in answers.conditions[1:]
@@ -206,9 +211,9 @@ def _cost(studied: Sequence[Answers]) -> Table:
 def _graded(studied: Sequence[Answers]) -> Table:
     """Scores between right and wrong: spans by their overlap, counts by their distance."""
     scores = ["grounding mIoU", *(f"R@{t}" for t in stats.IOU_THRESHOLDS), "count MRA"]
-    columns: dict[str, Kind] = {"length": "text", "arm": "text"}
+    columns: Columns = {"length": "text", "arm": "text"}
     columns.update((name, "percent") for name in scores)
-    rows: list[list[Cell]] = []
+    rows: list[Row] = []
     for answers in studied:
         spans = answers.families.get("grounding", [])
         counts = answers.families.get("count", [])
@@ -223,7 +228,7 @@ def _graded(studied: Sequence[Answers]) -> Table:
 
 
 def _controls(studied: Sequence[Answers]) -> Table:
-    columns: dict[str, Kind] = {
+    columns: Columns = {
         "length": "text",
         "family": "text",
         "items": "count",
@@ -233,15 +238,13 @@ def _controls(studied: Sequence[Answers]) -> Table:
         "frames shuffled": "percent",
         "read as shown": "percent",
     }
-    rows: list[list[Cell]] = []
+    rows: list[Row] = []
     for answers in studied:
         asked = by_family([item for item in answers.items if "blind" in item])
         for family, mine in asked.items():
             mixed = [item for item in mine if "shuffled" in item]
-            shown: list[Cell] = (
-                [accuracy(mixed, "shuffled"), by_order(mixed)] if mixed else [None] * 2
-            )
-            blind: list[Cell] = [len(mine), accuracy(mine, "blind"), chance(mine)]
+            shown: Row = [accuracy(mixed, "shuffled"), by_order(mixed)] if mixed else [None] * 2
+            blind: Row = [len(mine), accuracy(mine, "blind"), chance(mine)]
             rows.append([str(answers.length), family, *blind, len(mixed) or None, *shown])
     note = (
         "Dense. Shuffled: only questions whose answer the frames' order decides, and what reading "

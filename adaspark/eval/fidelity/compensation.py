@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from adaspark.method.config import AdaSparkConfig
 from adaspark.method.ffn import choose_tokens, importance
-from adaspark.method.layout import CubeLayout, kept_means
-from adaspark.method.rules import top_p
+from adaspark.method.layout import CubeLayout
 
 
 @dataclass(eq=False)
@@ -70,9 +70,10 @@ def skip_errors(inputs: Tensor, outputs: Tensor, layout: CubeLayout, p: float) -
     video in a dense run.
     """
     norms = inputs.float().norm(dim=-1)
-    kept = choose_tokens(importance(norms, layout), layout, rule=top_p(p))
+    rule = AdaSparkConfig(ffn_top_p=p).ffn_in(0)
+    kept = choose_tokens(importance(norms, layout), layout, rule=rule)
     outputs = outputs.float()
-    means = kept_means(outputs, kept, layout)[..., layout.cube_from_token, :]
+    means = layout.kept_means(outputs, kept)[..., layout.cube_from_token, :]
 
     def over_skipped(values: Tensor) -> Tensor:
         return (values.double().square().sum(-1) * ~kept).sum(-1)

@@ -22,7 +22,6 @@ from adaspark.eval.fidelity.tables import (
 )
 from adaspark.eval.harness.by_layer import (
     by_layer,
-    extremes,
     few_clips,
     layer_names,
     lengths_of,
@@ -31,10 +30,11 @@ from adaspark.eval.harness.by_layer import (
     said_left_out,
 )
 from adaspark.eval.harness.recorded_rows import KINDS
+from adaspark.eval.report.cells import extremes, written
+from adaspark.eval.report.figure import Figure
 from adaspark.eval.report.page import write_page
-from adaspark.eval.report.results import Figure, Results
+from adaspark.eval.report.results import Results
 from adaspark.eval.report.stats import Estimate
-from adaspark.eval.report.tables import written
 
 __all__ = ["draw", "failures", "findings", "summarise"]
 

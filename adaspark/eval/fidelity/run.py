@@ -21,7 +21,8 @@ from adaspark.eval.fidelity.compensation import recording_branches, skip_errors
 from adaspark.eval.fidelity.report import draw, summarise
 from adaspark.eval.harness.by_clip import ClipPlan, batches
 from adaspark.eval.harness.by_layer import rounded
-from adaspark.eval.harness.conditions import Clip, Condition
+from adaspark.eval.harness.clip import Clip
+from adaspark.eval.harness.conditions import Condition
 from adaspark.eval.harness.context import Context, option
 from adaspark.eval.harness.recorded_rows import Rows, kinds_of, rows_of
 from adaspark.eval.harness.runner import Record, RecordedBatch, Runner
@@ -80,7 +81,7 @@ def _own_ps(config: AdaSparkConfig) -> tuple[float, float]:
 
 def sparse_conditions(config: AdaSparkConfig) -> list[Condition]:
     """AdaSpark and its parts, each compared with dense answers."""
-    ffn_only = replace(config, attn_top_p=1.0)
+    ffn_only = replace(config, attn_top_p=1.0, text_top_p=None)
     return [
         Condition("AdaSpark", config),
         Condition("attention only", replace(config, ffn_top_p=1.0)),
@@ -189,10 +190,10 @@ def divergence(dense: Tensor, sparse: Tensor, expected: Sequence[int]) -> dict[s
 
 
 def _recorded(
-    runner: Runner, clips: Sequence[Clip], condition: Condition, **wanted: Any
+    runner: Runner, clips: Sequence[Clip], condition: Condition, **requested: Any
 ) -> RecordedBatch:
     """What is recorded of clips that are one of the runner's batches."""
     recorded: list[RecordedBatch] = []
-    runner.observe(clips, condition, Record(recorded.append, **wanted))
+    runner.observe(clips, condition, Record(recorded.append, **requested))
     (batch,) = recorded
     return batch

@@ -12,7 +12,7 @@ from adaspark.eval.fidelity.recall import RULES, RUNS
 from adaspark.eval.harness.by_layer import by_layer, lengths_of, mean_of, over_layers, table_of
 from adaspark.eval.harness.recorded_rows import KINDS
 from adaspark.eval.report.stats import Estimate, bootstrap_mean
-from adaspark.eval.report.tables import Cell, Kind, Table
+from adaspark.eval.report.tables import Columns, Row, Table
 
 Items = Sequence[dict[str, Any]]
 Floats = NDArray[np.float64]
@@ -87,7 +87,7 @@ def _skipped(items: Items, what: str, p: str) -> Floats:
 
 
 def _answers(items: Items) -> Table:
-    columns: dict[str, Kind] = {
+    columns: Columns = {
         "clips": "text",
         "arm": "text",
         "questions": "count",
@@ -96,7 +96,7 @@ def _answers(items: Items) -> Table:
         "any token flips": "percent",
         "loss of log probability, nats": "number",
     }
-    rows: list[list[Cell]] = [
+    rows: list[Row] = [
         [
             length,
             condition,
@@ -115,10 +115,10 @@ def _answers(items: Items) -> Table:
 
 
 def _shapes(items: Items) -> Table:
-    columns: dict[str, Kind] = {"clips": "text", "query": "text", "p": "text"}
+    columns: Columns = {"clips": "text", "query": "text", "p": "text"}
     columns |= {"density, cubes": "share", "density, runs": "share"}
     columns |= {"cubes": "percent", "runs": "percent", "difference, points": "points"}
-    rows: list[list[Cell]] = []
+    rows: list[Row] = []
     for length, mine in lengths_of(items).items():
         for kind in KINDS:
             for p in ps_of(mine):
@@ -137,10 +137,10 @@ def _shapes(items: Items) -> Table:
 
 
 def _recall(length: str, items: Items) -> Table:
-    columns: dict[str, Kind] = {"query": "text", "choice": "text", "density": "share"}
+    columns: Columns = {"query": "text", "choice": "text", "density": "share"}
     columns |= {"recall": "percent", "5th percentile": "percent", "top-p ahead, points": "points"}
     p = own_p(items)
-    rows: list[list[Cell]] = []
+    rows: list[Row] = []
     for kind in KINDS:
         for rule in CHOICES:
             mean, low = (mean_of(caught(items, kind, p, rule, what)) for what in ("mean", "low"))
@@ -158,9 +158,9 @@ def _recall(length: str, items: Items) -> Table:
 
 
 def _router(length: str, items: Items) -> Table:
-    columns: dict[str, Kind] = {"query": "text", "rank correlation": "share"}
+    columns: Columns = {"query": "text", "rank correlation": "share"}
     columns |= {f"promised {100 * float(p):g} %": "percent" for p in ps_of(items)}
-    rows: list[list[Cell]] = [
+    rows: list[Row] = [
         [
             kind,
             over_layers([item["attention"][kind]["ranks"] for item in items]),
@@ -176,7 +176,7 @@ def _router(length: str, items: Items) -> Table:
 
 
 def _layers(length: str, items: Items) -> Table:
-    columns: dict[str, Kind] = {"layer": "text"}
+    columns: Columns = {"layer": "text"}
     cells: list[list[Estimate]] = []
     for kind in KINDS:
         for rule in ("top-p", "oracle"):
@@ -184,7 +184,7 @@ def _layers(length: str, items: Items) -> Table:
             cells.append(by_layer([item["attention"][kind]["layers"][rule] for item in items]))
         columns[f"{kind}: ranks"] = "share"
         cells.append(by_layer([item["attention"][kind]["ranks"] for item in items]))
-    rows: list[list[Cell]] = [
+    rows: list[Row] = [
         [str(layer), *column] for layer, column in enumerate(zip(*cells, strict=True))
     ]
     title = f"Recall and rank correlation by layer, p = {own_p(items)}, clips {length} (S)"
@@ -192,7 +192,7 @@ def _layers(length: str, items: Items) -> Table:
 
 
 def _ffn(length: str, items: Items) -> Table:
-    columns: dict[str, Kind] = {
+    columns: Columns = {
         "layer": "text",
         "tokens passed": "percent",
         "error of the branch, mean": "percent",
@@ -202,7 +202,7 @@ def _ffn(length: str, items: Items) -> Table:
     }
     cells = [skipped(items, what) for what in ("passed", "branch", "mean", "bypass")]
     cells.append(gained(items))
-    rows: list[list[Cell]] = [
+    rows: list[Row] = [
         [str(layer), *column] for layer, column in enumerate(zip(*cells, strict=True))
     ]
     note = (

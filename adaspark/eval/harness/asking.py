@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from adaspark.eval.harness.conditions import Clip
 from adaspark.mini.packed.masked_forward import LayerKeys, SparseForward
 from adaspark.mini.packed.packing import IGNORE, Packer
+from adaspark.mini.questions.question import Question
 
 MAX_NEW_TOKENS = 8
 
@@ -39,16 +39,21 @@ class Asked:
     spans: list[list[Span]]
 
 
-def ask(packer: Packer, clips: Sequence[Clip], prefix_tokens: int, device: torch.device) -> Asked:
-    """Pack each clip's questions; clips with fewer than others get empty blocks."""
-    blocks = max(len(clip.questions) for clip in clips)
+def ask(
+    packer: Packer,
+    questions: Sequence[Sequence[Question]],
+    prefix_tokens: int,
+    device: torch.device,
+) -> Asked:
+    """Pack the questions of each clip; clips with fewer than others get empty blocks."""
+    blocks = max(map(len, questions))
     size = packer.block_tokens
-    ids = torch.full((len(clips), blocks, size), packer.pad_id)
+    ids = torch.full((len(questions), blocks, size), packer.pad_id)
     labels = torch.full_like(ids, IGNORE)
     spans: list[list[Span]] = []
-    for row, clip in enumerate(clips):
+    for row, of_clip in enumerate(questions):
         spans.append([])
-        for index, question in enumerate(clip.questions):
+        for index, question in enumerate(of_clip):
             block_ids, block_labels = packer.block(question)
             ids[row, index] = torch.tensor(block_ids)
             labels[row, index] = torch.tensor(block_labels)
@@ -66,15 +71,17 @@ def logits_at(forward: SparseForward, states: Tensor, places: Tensor) -> Tensor:
     return logits.float()
 
 
-def narrowed(asked: Asked, states: Tensor, wanted: Sequence[Sequence[int]]) -> tuple[Asked, Tensor]:
-    """The `wanted` questions of each clip alone, side by side, with their text states [B, R, h].
+def narrowed(
+    asked: Asked, states: Tensor, requested: Sequence[Sequence[int]]
+) -> tuple[Asked, Tensor]:
+    """The `requested` questions of each clip alone, side by side, with their text states [B, R, h].
 
     Blocks do not see each other, so nothing changes for those that stay.
     """
     clips, _, size = asked.ids.shape
-    index = torch.zeros(clips, max(map(len, wanted)), dtype=torch.long)
+    index = torch.zeros(clips, max(map(len, requested)), dtype=torch.long)
     spans: list[list[Span]] = []
-    for clip, questions in enumerate(wanted):
+    for clip, questions in enumerate(requested):
         index[clip, : len(questions)] = torch.tensor(questions, dtype=torch.long)
         spans.append([])
         for slot, question in enumerate(questions):

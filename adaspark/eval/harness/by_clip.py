@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from adaspark.errors import UserError
+from adaspark.eval.harness.clip import Clip
 from adaspark.eval.harness.clips import Length, mixed_clips
-from adaspark.eval.harness.conditions import Clip
 from adaspark.eval.harness.context import Context, option
 
 Job = tuple[str, list[Clip]]

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adaspark.eval.harness.conditions import DENSE_CONDITION, Clip, Condition
+from adaspark.eval.harness.clip import Clip
+from adaspark.eval.harness.conditions import DENSE_CONDITION, Condition
 from adaspark.eval.harness.context import Context
 from adaspark.eval.harness.outcomes import Outcome
 from adaspark.eval.report import stats
@@ -23,6 +24,8 @@ from adaspark.eval.report import stats
 Items = Sequence[Mapping[str, Any]]
 Scores = NDArray[np.float64]
 CORRECT, LOGPROB, HIT = 1, 2, 3
+BASELINE = DENSE_CONDITION.name
+"""what the others are compared with"""
 ALPHA = 0.05
 """p-values below it decide"""
 _EXACT = 12
@@ -39,6 +42,11 @@ def answer(
         if missing:
             for clip, found in zip(missing, context.runner.run(missing, condition), strict=True):
                 context.results.add(length, condition.name, clip.seed, **_fields(condition, found))
+
+
+def with_dense(conditions: Sequence[Condition]) -> list[Condition]:
+    """The conditions behind the dense one, which they are compared with."""
+    return [DENSE_CONDITION, *conditions]
 
 
 def jobs(context: Context, length: str, clips: Sequence[Clip]) -> list[tuple[str, Sequence[Clip]]]:
@@ -107,16 +115,16 @@ class Conditions:
         """Mean of a figure over a condition's clips."""
         return float(np.mean([item[figure] for item in self.by_condition[condition].values()]))
 
-    def column(self, condition: str, column: int, among: str = DENSE_CONDITION.name) -> Scores:
+    def column(self, condition: str, column: int, among: str = BASELINE) -> Scores:
         """[N]: CORRECT, LOGPROB or HIT of the questions that `among` answered too; NaN for null."""
         rows = self._rows(condition, among)
         return np.array([row[column] for row in rows], np.float64)
 
-    def families(self, condition: str, among: str = DENSE_CONDITION.name) -> list[str]:
+    def families(self, condition: str, among: str = BASELINE) -> list[str]:
         """[N]: the family of each of these questions."""
         return [row[0] for row in self._rows(condition, among)]
 
-    def videos(self, condition: str, among: str = DENSE_CONDITION.name) -> list[int]:
+    def videos(self, condition: str, among: str = BASELINE) -> list[int]:
         """[N]: the clip of each of these questions."""
         common = self._common(condition, among)
         return [seed for seed in common for _ in self.by_condition[condition][seed]["questions"]]
@@ -129,7 +137,7 @@ class Conditions:
         """Mean over the questions about one object."""
         return float(np.nanmean(self.column(condition, HIT)))
 
-    def lost(self, condition: str, baseline: str = DENSE_CONDITION.name) -> stats.Estimate:
+    def lost(self, condition: str, baseline: str = BASELINE) -> stats.Estimate:
         """Nats of logprob of the right answer that `condition` loses against `baseline`."""
         change = self._losses(condition, baseline)
         return stats.bootstrap_mean(change, self.videos(condition, baseline))
@@ -140,16 +148,25 @@ class Conditions:
         videos = np.array(self.videos(condition, baseline))
         return sign_flip(np.array([change[videos == v].mean() for v in dict.fromkeys(videos)]))
 
-    def compared(self, condition: str, baseline: str = DENSE_CONDITION.name) -> stats.Comparison:
+    def compared(self, condition: str, baseline: str = BASELINE) -> stats.Comparison:
         """A condition against another on identical questions."""
         pair = self.column(condition, CORRECT, baseline), self.column(baseline, CORRECT, condition)
         return stats.compare(*pair, self.videos(condition, baseline))
 
+    def compared_by_family(self, condition: str) -> dict[str, stats.Comparison]:
+        """A condition against dense on identical questions, family by family."""
+        names, videos = np.array(self.families(condition)), self.videos(condition)
+        mine = self.column(condition, CORRECT)
+        dense = self.column(DENSE_CONDITION.name, CORRECT, condition)
+        places = {str(name): np.flatnonzero(names == name) for name in dict.fromkeys(names)}
+        return {
+            name: stats.compare(mine[at], dense[at], [videos[i] for i in at])
+            for name, at in places.items()
+        }
+
     def changes(self, condition: str, column: int) -> dict[str, float]:
         """By family: mean change of a column from dense."""
-        change = self.column(condition, column) - self.column(
-            DENSE_CONDITION.name, column, condition
-        )
+        change = self.column(condition, column) - self.column(BASELINE, column, condition)
         names = np.array(self.families(condition))
         return {str(name): float(change[names == name].mean()) for name in np.unique(names)}
 

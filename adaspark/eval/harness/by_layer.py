@@ -12,7 +12,6 @@ from torch import Tensor
 
 from adaspark.eval.harness.clips import Length
 from adaspark.eval.report.stats import CONFIDENCE, MIN_VIDEOS, Estimate, bootstrap_mean
-from adaspark.eval.report.tables import Kind, written
 from adaspark.trace.summary import finite_or_none
 
 Layers = Sequence[float | None]
@@ -50,17 +49,6 @@ def layer_names(layers: Sequence[int]) -> str:
     """`layer 2`, or `layers 0, 1 and 4`."""
     *first, last = [str(layer) for layer in layers]
     return f"layers {', '.join(first)} and {last}" if first else f"layer {last}"
-
-
-def extremes(values: Sequence[Estimate], kind: Kind = "percent") -> str:
-    """The least and the greatest layer in words: `12.0 % in layer 3 to 40.1 % in layer 0`."""
-    known = [i for i, value in enumerate(values) if np.isfinite(value.value)]
-    low = min(known, key=lambda i: values[i].value)
-    high = max(known, key=lambda i: values[i].value)
-    least, most = written(values[low].value, kind), written(values[high].value, kind)
-    if least == most:
-        return f"{least} in all layers"
-    return f"{least} in layer {low} to {most} in layer {high}"
 
 
 def apart(values: Sequence[Estimate]) -> bool:

@@ -1,12 +1,10 @@
-"""What evaluations compare: conditions, and the clips that all of them answer."""
+"""What evaluations compare: conditions, each one way of answering."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from adaspark.method.config import DENSE, AdaSparkConfig
-from adaspark.mini.questions.families import Question
-from adaspark.mini.world.world import Scene
 
 CONTROLS = ("blind", "shuffled")
 
@@ -45,17 +43,3 @@ class Condition:
 
 
 DENSE_CONDITION = Condition("dense")
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A scene as it is shown, and what is asked about it.
-
-    `frames` at 4 a second from the scene's start; `size` is (H, W) in pixels, multiples of 28.
-    """
-
-    scene: Scene
-    frames: int
-    size: tuple[int, int]
-    questions: tuple[Question, ...]
-    seed: int

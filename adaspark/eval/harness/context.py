@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from adaspark.assets import BUNDLED_MODEL
 from adaspark.errors import UserError
+from adaspark.eval.harness.conditions import Condition
 from adaspark.eval.harness.runner import Runner
 from adaspark.eval.report.results import Results, fingerprint
 from adaspark.method.config import AdaSparkConfig
@@ -51,6 +52,11 @@ class Context:
     def runner(self) -> Runner:
         """The checkpoint, ready to answer clips."""
         return Runner(self.loaded)
+
+    @property
+    def adaspark(self) -> Condition:
+        """The method with these settings, as a condition."""
+        return Condition("AdaSpark", self.config)
 
     def in_time(self, jobs: Sequence[Job], name: Callable[[Job], str] = str) -> Iterator[Job]:
         """The jobs, while the budget lasts; the rest are recorded as left out.

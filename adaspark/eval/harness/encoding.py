@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adaspark.eval.harness.conditions import Clip, Condition
-from adaspark.method.layout import Grid
+from adaspark.eval.harness.clip import Clip
+from adaspark.eval.harness.conditions import Condition
+from adaspark.method.config import Grid
 from adaspark.mini.packed.dense_forward import encode_clips, patchify
 from adaspark.mini.packed.geometry import PackedGeometry, cube_layout
 from adaspark.mini.packed.packing import Geometry, Packer, geometry
@@ -41,15 +42,15 @@ class Shown:
 @torch.inference_mode()
 def show(model: Any, clips: Sequence[Clip], condition: Condition) -> Shown:
     """Render and encode clips of one shape, as `condition` wants them, on the model's device."""
-    frames, size, device = clips[0].frames, clips[0].size, model.device
-    if any((clip.frames, clip.size) != (frames, size) for clip in clips):
+    frames, size, fps, device = clips[0].frames, clips[0].size, clips[0].fps, model.device
+    if any((clip.frames, clip.size, clip.fps) != (frames, size, fps) for clip in clips):
         raise ValueError("Clips that are run together must be of one length and size.")
     shown = frames
     if condition.frames is not None:
         shown = TEMPORAL_PATCH * max(1, round(frames * condition.frames / TEMPORAL_PATCH))
     apart = frames / shown  # evenly sampled: the positions follow the longer steps
     times = torch.tensor(
-        [shown_times(clip, shown, apart / FPS, condition) for clip in clips], device=device
+        [shown_times(clip, shown, apart / fps, condition) for clip in clips], device=device
     )
     table = {name: rows.to(device) for name, rows in tabulate([c.scene for c in clips]).items()}
     pictures = render_table(table, times, size)
@@ -58,7 +59,7 @@ def show(model: Any, clips: Sequence[Clip], condition: Condition) -> Shown:
     grid = (shown // TEMPORAL_PATCH, size[0] // _TOKEN, size[1] // _TOKEN)
     features = encode_clips(model.model.visual, patchify(pictures), grid[1], grid[2])
     truth = token_truth(table, times, size).flatten(1, 3)
-    return Shown(features, truth, grid, POSITION_STEP * apart)
+    return Shown(features, truth, grid, POSITION_STEP * apart * FPS / fps)
 
 
 def shown_times(clip: Clip, frames: int, step_secs: float, condition: Condition) -> list[float]:

@@ -17,7 +17,7 @@ from adaspark.eval.harness.asking import Span
 from adaspark.method.config import AdaSparkConfig
 from adaspark.mini.packed.decisions import Decisions
 from adaspark.mini.packed.geometry import PackedGeometry
-from adaspark.mini.questions.families import Question
+from adaspark.mini.questions.question import Question
 from adaspark.trace.cost import Counts, flops, flops_of
 
 
@@ -125,16 +125,16 @@ def hits(
     geometry: PackedGeometry,
     decisions: Decisions,
     truth: Tensor,
-    wanted: Tensor,
+    asked: Tensor,
     spans: list[list[Span]],
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Whether a question's rows chose a cube of what it asks about: bool [L, B, H, Q] of all its
     rows, and of the prompt's last row.
 
-    `truth` bool [B, V, K] says which token holds which event, `wanted` bool [B, Q, K] which event
+    `truth` bool [B, V, K] says which token holds which event, `asked` bool [B, Q, K] which event
     each question is about.
     """
-    held = torch.einsum("bvk,bqk->bqv", truth.float(), wanted.float()) > 0
+    held = torch.einsum("bvk,bqk->bqv", truth.float(), asked.float()) > 0
     cubes = torch.zeros(*held.shape[:2], geometry.layout.cubes, device=held.device)
     cubes = cubes.index_add(-1, geometry.layout.cube_from_token, held.float()) > 0  # [B, Q, C]
     rows = torch.zeros(2, *held.shape[:2], geometry.block_tokens, dtype=torch.bool)
@@ -156,9 +156,9 @@ def hits(
 
 def asked_events(questions: list[tuple[Question, ...]], blocks: int, events: int) -> Tensor:
     """bool [B, Q, K]: which event each question is about."""
-    wanted = torch.zeros(len(questions), blocks, events, dtype=torch.bool)
+    about = torch.zeros(len(questions), blocks, events, dtype=torch.bool)
     for clip, asked in enumerate(questions):
         for index, question in enumerate(asked):
             if question.event is not None:
-                wanted[clip, index, question.event] = True
-    return wanted
+                about[clip, index, question.event] = True
+    return about

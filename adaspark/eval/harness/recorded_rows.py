@@ -40,14 +40,14 @@ class Rows:
         return (self.visible > 0) & ~self.own
 
 
-def rows_of(recorded: RecordedBatch, clip: int, wanted: Sequence[int]) -> Rows:
-    """What was recorded of rows `wanted` of the packed sequence in one clip."""
+def rows_of(recorded: RecordedBatch, clip: int, requested: Sequence[int]) -> Rows:
+    """What was recorded of rows `requested` of the packed sequence in one clip."""
     recorded_rows, geometry = recorded.decisions.rows, recorded.geometry
     assert recorded_rows is not None, "a forward names its rows"
     index = {row: at for at, row in enumerate(recorded_rows)}
     device = geometry.layout.device
-    at = torch.tensor([index[row] for row in wanted], device=device, dtype=torch.long)
-    rows = torch.tensor(wanted, device=device, dtype=torch.long)
+    at = torch.tensor([index[row] for row in requested], device=device, dtype=torch.long)
+    rows = torch.tensor(requested, device=device, dtype=torch.long)
     layers = recorded.decisions.layers
     probs = torch.stack([layer.probs[clip, :, at] for layer in layers])
     held = [layer.mass[clip, :, at] for layer in layers if layer.mass is not None]

@@ -25,14 +25,16 @@ from adaspark.eval.harness.asking import (
     logits_at,
     narrowed,
 )
-from adaspark.eval.harness.conditions import DENSE_CONDITION, Clip, Condition
+from adaspark.eval.harness.clip import Clip
+from adaspark.eval.harness.conditions import DENSE_CONDITION, Condition
 from adaspark.eval.harness.encoding import Shown, geometry_for, show
 from adaspark.eval.harness.outcomes import Outcome, Tally, asked_events, hits
 from adaspark.mini.packed.decisions import Decisions
 from adaspark.mini.packed.geometry import PackedGeometry
 from adaspark.mini.packed.masked_forward import LayerKeys, SparseForward
 from adaspark.mini.packed.packing import IGNORE, Packer, answer_places
-from adaspark.mini.questions.families import Question, score
+from adaspark.mini.questions.families import score
+from adaspark.mini.questions.question import Question
 from adaspark.model.checkpoint import Checkpoint
 from adaspark.model.qwen import language_shape, restore
 from adaspark.trace.cost import vision_flops
@@ -143,9 +145,10 @@ class Runner:
     @torch.inference_mode()
     def _read(self, clips: Sequence[Clip], condition: Condition, record: Record | None) -> _Reading:
         packer = self._packer(clips)
-        blocks = max(len(clip.questions) for clip in clips)
+        questions = [clip.questions for clip in clips]
+        blocks = max(map(len, questions))
         geometry, shown = geometry_for(self.features(clips, condition), packer, blocks, condition)
-        asked = ask(packer, clips, geometry.shape.prefix_tokens, self.device)
+        asked = ask(packer, questions, geometry.shape.prefix_tokens, self.device)
         decisions = _decisions(geometry, record)
         forward = SparseForward(self.model, geometry, condition.config, condition.oracle, decisions)
         past = forward.prefix(shown.features)

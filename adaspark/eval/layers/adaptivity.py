@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from adaspark.eval.harness.by_layer import layer_names, lengths_of, mean_of, table_of
+from adaspark.eval.report.cells import written
 from adaspark.eval.report.stats import CONFIDENCE, MIN_VIDEOS, Estimate
-from adaspark.eval.report.tables import Cell, Kind, Table, written
+from adaspark.eval.report.tables import Columns, Row, Table
 
 Items = Sequence[dict[str, Any]]
 
@@ -98,7 +99,7 @@ def failed(length: str, items: Items) -> Iterator[str]:
 
 def table(items: Items) -> Table:
     """The gaps by length."""
-    columns: dict[str, Kind] = {
+    columns: Columns = {
         "clips": "text",
         "rows": "text",
         "number": "count",
@@ -106,7 +107,7 @@ def table(items: Items) -> Table:
         "more in": "text",
         "fewer in": "text",
     }
-    rows: list[list[Cell]] = [
+    rows: list[Row] = [
         [
             length,
             ROWS[gap.rows],

@@ -11,7 +11,6 @@ from adaspark.eval.harness.by_layer import (
     Layers,
     apart,
     by_layer,
-    extremes,
     few_clips,
     lengths_of,
     mean_of,
@@ -22,10 +21,12 @@ from adaspark.eval.harness.by_layer import (
 from adaspark.eval.harness.recorded_rows import KINDS
 from adaspark.eval.layers import adaptivity
 from adaspark.eval.layers.adaptivity import ROWS
+from adaspark.eval.report.cells import extremes, written
+from adaspark.eval.report.figure import Figure
 from adaspark.eval.report.page import write_page
-from adaspark.eval.report.results import Figure, Results
+from adaspark.eval.report.results import Results
 from adaspark.eval.report.stats import Estimate
-from adaspark.eval.report.tables import Cell, Kind, Table, written
+from adaspark.eval.report.tables import Columns, Row, Table
 from adaspark.mini.questions.families import FAMILIES
 
 Items = Sequence[dict[str, Any]]
@@ -106,7 +107,7 @@ def _of_family(items: Items, family: str, rows: str) -> list[Layers]:
 
 
 def _by_length(items: Items) -> Table:
-    columns: dict[str, Kind] = {
+    columns: Columns = {
         "clips": "text",
         "query": "text",
         "number": "count",
@@ -116,7 +117,7 @@ def _by_length(items: Items) -> Table:
         "entropy": "share",
         "correlation": "share",
     }
-    rows: list[list[Cell]] = []
+    rows: list[Row] = []
     for length, mine in lengths_of(items).items():
         for kind in KINDS:
             cubes = table_of(_of_kind(mine, kind, "cubes"))
@@ -135,7 +136,7 @@ def _by_length(items: Items) -> Table:
 
 
 def _by_layer(length: str, items: Items) -> Table:
-    columns: dict[str, Kind] = {"layer": "text"}
+    columns: Columns = {"layer": "text"}
     cells: list[list[Estimate]] = []
     for kind in KINDS:
         columns |= {f"{kind}: cubes": "percent", f"{kind}: CV": "share"}
@@ -143,7 +144,7 @@ def _by_layer(length: str, items: Items) -> Table:
         cells += [by_layer(_of_kind(items, kind, what)) for what in ("cubes", "cv", "entropy")]
     columns["FFN: video tokens"] = "percent"
     cells.append(by_layer([item["ffn"] for item in items]))
-    rows: list[list[Cell]] = [
+    rows: list[Row] = [
         [str(layer), *column] for layer, column in enumerate(zip(*cells, strict=True))
     ]
     note = "CV: standard deviation over mean of the kept share among a clip's queries and heads."
@@ -151,9 +152,9 @@ def _by_layer(length: str, items: Items) -> Table:
 
 
 def _by_family(length: str, items: Items) -> Table:
-    columns: dict[str, Kind] = {"family": "text", "questions": "count"}
+    columns: Columns = {"family": "text", "questions": "count"}
     columns |= dict.fromkeys(ROWS.values(), "percent")
-    rows: list[list[Cell]] = []
+    rows: list[Row] = []
     for family in FAMILIES:
         kept = [_of_family(items, family, name) for name in ROWS]
         if kept[0]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from adaspark.eval.harness.asking import Span
 from adaspark.eval.harness.by_clip import ClipPlan, batches
 from adaspark.eval.harness.by_layer import rounded
-from adaspark.eval.harness.conditions import Clip, Condition
+from adaspark.eval.harness.clip import Clip
 from adaspark.eval.harness.context import Context, option
 from adaspark.eval.harness.recorded_rows import Rows, kinds_of, rows_of, text_rows
 from adaspark.eval.harness.runner import Record, RecordedBatch
@@ -42,14 +42,13 @@ class Plan(ClipPlan):
 
 def run(plan: Plan, context: Context) -> None:
     """Answer every clip sparsely, and add one item a clip."""
-    condition = Condition("AdaSpark", context.config)
     for length, clips in batches(context, plan, changed=with_needle):
 
         def receive(recorded: RecordedBatch, length: str = length) -> None:
             for row, clip in enumerate(recorded.clips):
                 context.results.add(length, clip.seed, **_item(recorded, row))
 
-        context.runner.observe(clips, condition, Record(receive, video_rows=plan.video_rows))
+        context.runner.observe(clips, context.adaspark, Record(receive, video_rows=plan.video_rows))
 
 
 def with_needle(clip: Clip) -> Clip:

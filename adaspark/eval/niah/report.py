@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 from adaspark.eval.harness.by_layer import said_left_out
 from adaspark.eval.harness.clips import Length
 from adaspark.eval.report import stats
+from adaspark.eval.report.cells import written
+from adaspark.eval.report.figure import Figure
 from adaspark.eval.report.page import write_page
-from adaspark.eval.report.results import Figure, Results
-from adaspark.eval.report.tables import Cell, Kind, Table, written
+from adaspark.eval.report.results import Results
+from adaspark.eval.report.tables import Columns, Row, Table
 
 ADASPARK = "AdaSpark"
 RULES = {"top-k": "top_k", "uniform": "uniform"}
 """Baselines by name: their rule."""
+NO_RULE = "none"
 CONDITIONS = ("dense", ADASPARK, *RULES)
 VARIANTS = ("needle", "lookalike")
 TITLES = {"needle": "A needle in a haystack", "lookalike": "A needle with a look-alike"}
@@ -33,6 +36,16 @@ class Haystack:
 
     variant: str
     items: Items
+
+    @cached_property
+    def conditions(self) -> list[str]:
+        """The conditions that were asked, dense first."""
+        return [condition for condition in CONDITIONS if condition in self.items[0]]
+
+    @property
+    def rules(self) -> list[str]:
+        """The baselines among them."""
+        return [condition for condition in self.conditions if condition in RULES]
 
     @cached_property
     def lengths(self) -> list[Length]:
@@ -95,16 +108,16 @@ def findings(haystack: Haystack) -> Iterator[str]:
     found = "; ".join(
         f"{condition} {written(_accuracy(haystack.items, condition), 'percent')} (lowest cell "
         f"{written(_lowest(haystack, condition), 'percent')})"
-        for condition in CONDITIONS
+        for condition in haystack.conditions
     )
     yield f"{title}, {len(haystack.items):,} clips: {found}."
     chosen = "; ".join(
         f"{condition} {written(_mean(haystack.items, condition, 'hit_last'), 'percent')} at "
         f"density {written(_mean(haystack.items, condition, 'attention'), 'share')}"
-        for condition in CONDITIONS[1:]
+        for condition in haystack.conditions[1:]
     )
     yield f"{title}: share of layers and heads that choose the needle's cube: {chosen}."
-    for baseline in RULES:
+    for baseline in haystack.rules:
         row = compared(haystack.items, baseline)
         if row.difference.low > 0:
             yield f"{title}: AdaSpark beats {baseline} at equal density. {_difference(row)}"
@@ -113,7 +126,7 @@ def findings(haystack: Haystack) -> Iterator[str]:
 def failures(haystack: Haystack) -> Iterator[str]:
     """What one variant does not show, or shows against the method."""
     title = TITLES[haystack.variant]
-    for baseline in RULES:
+    for baseline in haystack.rules:
         row = compared(haystack.items, baseline)
         if row.difference.low <= 0:
             yield (
@@ -141,7 +154,7 @@ def _difference(row: stats.Comparison) -> str:
 
 
 def _conditions(haystack: Haystack) -> Table:
-    columns: dict[str, Kind] = {
+    columns: Columns = {
         "length": "text",
         "arm": "text",
         "needles": "count",
@@ -152,25 +165,31 @@ def _conditions(haystack: Haystack) -> Table:
         "of question rows": "share",
         "share of cubes kept": "share",
     }
-    rows: list[list[Cell]] = []
+    names = ["hit_last", "attention", "rows", "keep"]
+    if any("flops" in item[ADASPARK] for item in haystack.items):  # not in older items
+        columns, names = {**columns, "FLOPs": "percent"}, [*names, "flops"]
+    rows: list[Row] = []
     for column, length in enumerate(haystack.lengths):
         mine = haystack.of(length)
-        for condition in CONDITIONS:
+        for condition in haystack.conditions:
             lowest = float(np.nanmin(haystack.grid(condition, "correct")[:, column]))
-            names = ("hit_last", "attention", "rows", "keep")
             means = [_mean(mine, condition, name) for name in names]
             name = str(length) if length.is_trained else f"{length}, longer than trained"
             rows.append([name, condition, len(mine), _accuracy(mine, condition), lowest, *means])
     note = (
         "Wilson's 95 % interval. Hit rate: share of layers and heads in which the prompt's last "
-        "row chose a cube of the needle. Top-k and uniform keep the share of cubes at which their "
-        "attention density is AdaSpark's; the FFN is AdaSpark's in all three."
+        "row chose a cube of the needle."
     )
+    if haystack.rules:
+        note += (
+            " Top-k and uniform keep the share of cubes at which their attention density is "
+            "AdaSpark's; the FFN is AdaSpark's in all three."
+        )
     return Table(TITLES[haystack.variant], columns, rows, note)
 
 
 def _against(haystack: Haystack) -> Table:
-    columns: dict[str, Kind] = {
+    columns: Columns = {
         "AdaSpark against": "text",
         "needles": "count",
         "AdaSpark": "percent",
@@ -181,10 +200,10 @@ def _against(haystack: Haystack) -> Table:
         "McNemar's p": "p",
         "verdict": "text",
     }
-    rows: list[list[Cell]] = []
-    for baseline in ("dense", *RULES):
+    rows: list[Row] = []
+    for baseline in ("dense", *haystack.rules):
         row = compared(haystack.items, baseline)
-        shares: list[Cell] = [row.treated, row.baseline, row.difference]
+        shares: Row = [row.treated, row.baseline, row.difference]
         rows.append([baseline, row.items, *shares, row.gained, row.lost, row.p_value, row.verdict])
     note = "Identical clips of all lengths; a 95 % interval, bootstrapped by video."
     return Table(f"{TITLES[haystack.variant]}, paired", columns, rows, note)
@@ -192,13 +211,13 @@ def _against(haystack: Haystack) -> Table:
 
 def _figures(haystack: Haystack) -> Iterator[Figure]:
     title = f"{TITLES[haystack.variant]}: found, by frames and depth"
-    panels = {condition: haystack.grid(condition, "correct") for condition in CONDITIONS}
+    panels = {condition: haystack.grid(condition, "correct") for condition in haystack.conditions}
     yield _panels(haystack, f"niah_{haystack.variant}", title, panels)
     title = f"{TITLES[haystack.variant]}: density, and how often its cube is chosen"
     panels = {"attention density, AdaSpark": haystack.grid(ADASPARK, "attention")}
     panels |= {
         f"hit rate, {condition}": haystack.grid(condition, "hit_last")
-        for condition in CONDITIONS[1:]
+        for condition in haystack.conditions[1:]
     }
     yield _panels(haystack, f"niah_{haystack.variant}_hits", title, panels)
 

@@ -14,16 +14,20 @@ from statistics import mean
 from typing import Any
 
 from adaspark.errors import UserError
+from adaspark.eval.harness.clip import Clip
 from adaspark.eval.harness.clips import SEEDS_A_RUN, Length
-from adaspark.eval.harness.conditions import DENSE_CONDITION, Clip, Condition
+from adaspark.eval.harness.conditions import DENSE_CONDITION, Condition
 from adaspark.eval.harness.context import Context, option
 from adaspark.eval.harness.matched_density import matched
 from adaspark.eval.harness.outcomes import Outcome
 from adaspark.eval.harness.runner import Runner
-from adaspark.eval.niah.report import ADASPARK, RULES, VARIANTS, draw, summarise
-from adaspark.mini.questions.families import Question, question_stream, questions, settings_for
+from adaspark.eval.niah.report import NO_RULE, RULES, VARIANTS, draw, summarise
+from adaspark.mini.questions.families import question_stream, questions, settings_for
+from adaspark.mini.questions.question import Question
+from adaspark.mini.world.scene import Scene
 from adaspark.mini.world.seeds import held_out_seed
-from adaspark.mini.world.world import FILLS, Scene, sample_scene
+from adaspark.mini.world.vocabulary import FILLS
+from adaspark.mini.world.world import sample_scene
 
 __all__ = ["Plan", "draw", "run", "summarise"]
 
@@ -41,11 +45,14 @@ class Plan:
     items: int = option(24, "clips per length, depth and variant")
     lengths: tuple[str, ...] = option(
         ("148x224", "128x224", "64x224", "32x224", "16x224", "256x112", "384x112"),
-        "frames at 4 a second, x, pixels square",
+        "frames at 4 a second, x, pixels square; 3600x112@1: at one a second",
     )
     depths: int = option(6, "depths, evenly from the start to the end")
-    needle_secs: float = option(1.0, "seconds that the needle is shown")
+    needle_secs: float = option(1.0, "seconds that the needle is shown, at 4 frames a second")
     variants: tuple[str, ...] = option(VARIANTS, "needle (alone of its kind), lookalike")
+    rules: tuple[str, ...] = option(
+        tuple(RULES), f"compared at AdaSpark's density: {', '.join(RULES)}; {NO_RULE}: dense alone"
+    )
 
     def __post_init__(self) -> None:
         if self.items < 1 or self.depths < 2 or not 0 < self.needle_secs <= 4:
@@ -54,6 +61,8 @@ class Plan:
             raise UserError(
                 f"There is no variant {min(unknown)!r}; choose from {', '.join(VARIANTS)}."
             )
+        if self.rules != (NO_RULE,) and not (self.rules and set(self.rules) <= set(RULES)):
+            raise UserError(f"Take the rules {', '.join(RULES)}, or {NO_RULE} alone.")
         for length in self.lengths:
             Length.parse(length)
 
@@ -64,14 +73,24 @@ class Plan:
 
 
 def run(plan: Plan, context: Context) -> None:
-    """Ask for every needle under all conditions, and add an item a needle."""
-    jobs = list(product(plan.variants, plan.lengths))
-    for variant, length in context.in_time(jobs, name=" ".join):
-        needles = haystack(plan, variant, length, context.seed)
+    """Ask for every needle under all conditions, and add an item a needle.
+
+    Rules are matched to AdaSpark on all clips of a length, which are then one job. Without rules
+    each clip is a job, and all lengths go on together: what a run that is cut short has asked is
+    spread over them, and over the depths.
+    """
+    parts = [slice(None)]
+    if plan.rules == (NO_RULE,):
+        parts = [slice(n, n + 1) for n in range(plan.items * plan.depths)]
+    jobs = [
+        (v, length, part) for part in parts for v, length in product(plan.variants, plan.lengths)
+    ]
+    for variant, length, part in context.in_time(jobs, name=lambda job: f"{job[0]} {job[1]}"):
+        needles = haystack(plan, variant, length, context.seed)[part]
         keys = [(variant, length, depth, clip.seed) for depth, clip in needles]
         if all(context.results.has(*key) for key in keys):
             continue
-        answers = _answers(context, [clip for _, clip in needles])
+        answers = _answers(context, [clip for _, clip in needles], plan.rules)
         for row, (key, (_, clip)) in enumerate(zip(keys, needles, strict=True)):
             by_condition = {
                 condition.name: _fields(condition, found[row])
@@ -112,24 +131,29 @@ def _cell(
     for index in count(seed * SEEDS_A_RUN + cell * _SEEDS_A_CELL):
         scene = sample_scene(held_out_seed("evaluation", index), replace(settings, lookalikes=0.0))
         shown = with_twin(scene) if variant == "lookalike" else scene
-        question = _about_needle(shown, variant) if shown else None
+        shown = length.slowed(shown) if shown else None
+        question = _about_needle(shown, variant, 1 / length.fps) if shown else None
         if shown and question:
-            yield Clip(shown, length.frames, length.size, (question,), scene.seed)
+            yield length.clip(shown, [question], scene.seed)
 
 
-def _about_needle(scene: Scene, family: str) -> Question | None:
-    drawn = questions(scene, question_stream(scene), count=8, families=[family])
+def _about_needle(scene: Scene, family: str, apart: float) -> Question | None:
+    drawn = questions(scene, question_stream(scene), count=8, families=[family], frame_secs=apart)
     return next((question for question in drawn if question.event == scene.needle), None)
 
 
-def _answers(context: Context, clips: Sequence[Clip]) -> dict[Condition, list[Outcome]]:
+def _answers(
+    context: Context, clips: Sequence[Clip], rules: Sequence[str]
+) -> dict[Condition, list[Outcome]]:
     """Each condition's outcomes, the rules at AdaSpark's density on these same clips."""
-    conditions = [DENSE_CONDITION, Condition(ADASPARK, context.config)]
+    conditions = [DENSE_CONDITION, context.adaspark]
     found = _outcomes(context.runner, clips, conditions)
+    if not set(rules) & set(RULES):
+        return found
     target = mean(outcome.density["attention"] for outcome in found[conditions[1]])
     baselines = [
-        Condition(name, replace(context.config, attn_rule=rule, attn_keep=target))
-        for name, rule in RULES.items()
+        Condition(name, replace(context.config, attn_rule=RULES[name], attn_keep=target))
+        for name in rules
     ]
     few = clips[:_CLIPS_TO_MATCH]
     baselines = [matched(context.runner, few, baseline, target) for baseline in baselines]
@@ -156,6 +180,7 @@ def _fields(condition: Condition, outcome: Outcome) -> dict[str, Any]:
         "hit_last": outcome.hit_last,
         "attention": outcome.density["attention"],
         "rows": outcome.density["question"],
+        "flops": 1 - outcome.flops["reduction"],
         "keep": condition.config.attn_keep,
     }
     known = {name: round(n, 3) for name, n in numbers.items() if n is not None}

@@ -9,12 +9,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from adaspark.eval.harness.by_condition import CORRECT, Conditions, Items
-from adaspark.eval.harness.conditions import DENSE_CONDITION
+from adaspark.eval.harness.by_condition import BASELINE, CORRECT, Conditions, Items
+from adaspark.eval.report.cells import written
+from adaspark.eval.report.figure import Figure
 from adaspark.eval.report.page import write_page
-from adaspark.eval.report.results import Figure, Results
+from adaspark.eval.report.results import Results
 from adaspark.eval.report.stats import CONFIDENCE, MARGIN, MIN_VIDEOS, Estimate
-from adaspark.eval.report.tables import Cell, Kind, Table, written
+from adaspark.eval.report.tables import Columns, Row, Table
 
 ADASPARK, FRAMES, PRUNED = "AdaSpark", "fewer frames", "pruned tokens"
 SERIES = (ADASPARK, FRAMES, PRUNED)
@@ -33,7 +34,7 @@ class Series:
     @cached_property
     def names(self) -> list[str]:
         """Its settings, the cheapest first."""
-        dense = self.conditions.by_condition[DENSE_CONDITION.name].keys()
+        dense = self.conditions.by_condition[BASELINE].keys()
         mine = [
             n for n, clips in self.conditions.by_condition.items() if n.startswith(f"{self.name} ")
         ]
@@ -70,7 +71,7 @@ def hypervolume(costs: Floats, scores: Floats, min_budget: float = 0.0) -> float
 def study(items: Items) -> list[Series]:
     """The series that answered anything, AdaSpark first."""
     conditions = Conditions(items)
-    if DENSE_CONDITION.name not in conditions.by_condition:
+    if BASELINE not in conditions.by_condition:
         return []
     return [series for name in SERIES if (series := Series(name, conditions)).names]
 
@@ -172,21 +173,21 @@ def _lead(series: Series, above: Estimate) -> str:
 
 def _cheapest(series: Series) -> str | None:
     """The first setting whose score lies at most a point below dense."""
-    dense = series.conditions.accuracy(DENSE_CONDITION.name).value
+    dense = series.conditions.accuracy(BASELINE).value
     scores = series.by_clip.sum(1) / _counts(series.conditions).sum()
     kept = np.flatnonzero(scores >= dense - MARGIN)
     return series.names[kept[0]] if len(kept) else None
 
 
 def _volumes(found: Sequence[Series]) -> Table:
-    columns: dict[str, Kind] = {"": "text", "settings": "count", "cheapest": "percent"}
+    columns: Columns = {"": "text", "settings": "count", "cheapest": "percent"}
     ranges = {"all budgets": 0.0, "budgets that all meet": shared(found)}
     for name in ranges:
         columns |= {f"hypervolume, {name}": "percent", f"{name}, difference": "points"}
     by_range = [volumes(found, min_budget) for min_budget in ranges.values()]
-    rows: list[list[Cell]] = []
+    rows: list[Row] = []
     for series in found:
-        row: list[Cell] = [series.name, len(series.names), float(series.costs[0])]
+        row: Row = [series.name, len(series.names), float(series.costs[0])]
         for every in by_range:
             volume, above = every[series.name]
             row += [volume, None if series is found[0] else above]
@@ -201,7 +202,7 @@ def _volumes(found: Sequence[Series]) -> Table:
 
 
 def _settings(series: Series) -> Table:
-    columns: dict[str, Kind] = {
+    columns: Columns = {
         "setting": "text",
         "FLOPs, share of dense": "percent",
         "with the vision tower": "percent",
@@ -211,7 +212,7 @@ def _settings(series: Series) -> Table:
         "change, points": "points",
         "loss, nats": "number",
     }
-    rows: list[list[Cell]] = []
+    rows: list[Row] = []
     for name in series.names:
         conditions = series.conditions
         figures = ("flops", "with_vision", "attention", "ffn")
@@ -237,7 +238,7 @@ def _figure(found: Sequence[Series]) -> Figure:
         series.name: [(conditions.mean(n, "flops"), conditions.accuracy(n)) for n in series.names]
         for series in found
     }
-    dense = (1.0, conditions.accuracy(DENSE_CONDITION.name))
+    dense = (1.0, conditions.accuracy(BASELINE))
     picture = charts.pareto(
         points,
         title=title,
@@ -259,7 +260,7 @@ def _figure(found: Sequence[Series]) -> Figure:
 
 def _sums(conditions: Conditions, name: str) -> list[float]:
     """Sum of a condition's scores in each clip that dense answered."""
-    clips = conditions.by_condition[DENSE_CONDITION.name]
+    clips = conditions.by_condition[BASELINE]
     return [
         sum(row[CORRECT] for row in conditions.by_condition[name][s]["questions"]) for s in clips
     ]
@@ -267,7 +268,7 @@ def _sums(conditions: Conditions, name: str) -> list[float]:
 
 def _counts(conditions: Conditions) -> Floats:
     """[clips]: questions."""
-    clips = conditions.by_condition[DENSE_CONDITION.name].values()
+    clips = conditions.by_condition[BASELINE].values()
     return np.array([len(clip["questions"]) for clip in clips], np.float64)
 
 

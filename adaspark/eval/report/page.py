@@ -13,9 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from adaspark.eval.report.results import LABELS, Figure, Label, Results, write
+from adaspark.eval.report.figure import Figure
+from adaspark.eval.report.results import LABELS, Label, Results, load, write
 from adaspark.eval.report.tables import Table
-from viz.palette import colours
+from viz.report.document import document
 from viz.report.markup import tag, text
 
 MAX_BYTES = 1_500_000
@@ -81,16 +82,27 @@ def write_page(
     seen: Sequence[str] = (),
     failed: Sequence[str] = (),
 ) -> Path:
-    """Write `page(...)` as `index.html` beside the results, and say where.
+    """Write `page(...)` as `index.html` beside the results, and say where. `results.json` keeps its
+    words, so that `saved_page` makes the same page of it.
 
     Raises ValueError for a page over `MAX_BYTES`; UserError if the disk refuses.
     """
-    content = page(results, title=title, paper=paper, seen=seen, failed=failed).encode()
+    results.page = {"title": title, "paper": paper, "seen": list(seen), "failed": list(failed)}
+    content = page(results, **results.page).encode()
     if len(content) > MAX_BYTES:
         raise ValueError(f"A page has at most {MAX_BYTES:,} bytes, got {len(content):,}.")
     path = results.folder / "index.html"
     write(path, content)
+    results.save(results.tables, results.figures)
     return path
+
+
+def saved_page(folder: Path) -> tuple[str, str] | None:
+    """Title and page of a finished evaluation, from what lies in its folder; None where no page was
+    ever written. Raises UserError as `load` does.
+    """
+    results = load(folder)
+    return (results.page["title"], page(results, **results.page)) if results.page else None
 
 
 def page(
@@ -114,13 +126,8 @@ def page(
         *(_table(table) for table in results.tables),
         _run(results),
     ]
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{text(title)}</title>'
-        '\n<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        f"<style>{_theme()}{_CSS}</style></head>\n<body>{tag('main', *body)}\n"
-        f"{tag('footer', 'Written by AdaSpark Studio.')}</body></html>\n"
-    )
+    footer = tag("footer", "Written by AdaSpark Studio.")
+    return document(title, f"{tag('main', *body)}\n{footer}", policy=_POLICY, css=_CSS)
 
 
 def _header(results: Results, title: str, paper: str) -> str:
@@ -223,15 +230,3 @@ def _duration(secs: float) -> str:
     if secs < 90:
         return f"{secs:.3g} s"
     return f"{secs / 60:.0f} min" if secs < 5400 else f"{secs / 3600:.1f} h"
-
-
-def _theme() -> str:
-    """The palette's colours as CSS variables, following the reader's preference."""
-    light, dark = (
-        "; ".join(f"--{name}: {value}" for name, value in colours(theme).items())
-        for theme in ("light", "dark")
-    )
-    return (
-        f":root {{ color-scheme: light dark; {light} }}\n"
-        f"@media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
-    )

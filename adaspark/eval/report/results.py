@@ -19,6 +19,7 @@ import numpy as np
 
 from adaspark.environment import setting
 from adaspark.errors import UserError
+from adaspark.eval.report.figure import Figure
 from adaspark.eval.report.items import OWN_FIELDS, ItemLog
 from adaspark.eval.report.tables import Table
 from adaspark.files import write_whole
@@ -36,29 +37,15 @@ LABELS: dict[Label, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A picture of a result: PNG bytes, and what one who cannot see it should know (`alt`)."""
-
-    name: str
-    png: bytes
-    title: str
-    alt: str
-
-    @property
-    def file(self) -> str:
-        """The file's name in the result's folder."""
-        return f"{self.name}.png"
-
-
 @dataclass
 class Results:
     """One evaluation on disk. Opening it again with the same plan takes up the items it holds.
 
     `plan`, `config` and `seed` must name everything that the items depend on, the weights
     included (see `fingerprint`): items of another plan stay in the file and are ignored. `data`
-    holds what pictures need beyond items and tables. `setting` (hardware, versions, commit) is
-    taken from this machine unless given; `device` is where the model runs.
+    holds what pictures need beyond items and tables, `page` the words of the page. `setting`
+    (hardware, versions, commit) is taken from this machine unless given; `device` is where the
+    model runs.
 
     Raises UserError if the folder cannot be used.
     """
@@ -74,6 +61,7 @@ class Results:
     data: dict[str, Any] = field(default_factory=dict)
     tables: Sequence[Table] = ()
     figures: Sequence[Figure] = ()
+    page: dict[str, Any] = field(default_factory=dict)
     items: list[dict[str, Any]] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
@@ -163,12 +151,14 @@ class Results:
             "items": len(self.items),
             "tables": [table.to_dict() for table in self.tables],
             "figures": [{"file": f.file, "title": f.title, "alt": f.alt} for f in self.figures],
+            "page": self.page,
             "data": self.data,
         }
 
 
 def load(folder: str | Path) -> Results:
-    """What a finished evaluation left, for drawing it anew: items, data and tables, no figures.
+    """What a finished evaluation left: items, data, tables, the words of its page, and those of its
+    pictures that are still beside it.
 
     Raises UserError if there is none, or one that this version cannot read.
     """
@@ -182,7 +172,9 @@ def load(folder: str | Path) -> Results:
             )
         names = ("command", "plan", "config", "seed", "label", "device", "setting", "data")
         tables = [Table.from_dict(table) for table in values["tables"]]
-        return Results(Path(folder), tables=tables, **{name: values[name] for name in names})
+        pictures = _pictures(Path(folder), values["figures"])
+        given = {name: values[name] for name in names} | {"page": values.get("page", {})}
+        return Results(Path(folder), tables=tables, figures=pictures, **given)
     except FileNotFoundError as error:
         raise UserError(f"{folder} holds no results: run the evaluation first.") from error
     except OSError as error:
@@ -191,6 +183,15 @@ def load(folder: str | Path) -> Results:
         raise
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not a result of AdaSpark: run the evaluation again.") from error
+
+
+def _pictures(folder: Path, listed: Sequence[Mapping[str, str]]) -> list[Figure]:
+    there = [(folder / str(known["file"]), known) for known in listed]
+    return [
+        Figure(path.stem, path.read_bytes(), known["title"], known["alt"])
+        for path, known in there
+        if path.is_file()
+    ]
 
 
 def fingerprint(path: str | Path) -> str:

@@ -1,19 +1,17 @@
-"""Tables of an evaluation: cells are numbers with intervals, written the same way everywhere."""
+"""Tables of an evaluation: rows of cells under named columns, as Markdown, text or JSON."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
-from adaspark.eval.report.stats import Comparison
+from adaspark.eval.report.cells import Cell, Kind, written
+from adaspark.eval.report.stats import Comparison, compare
 
-Kind = Literal["text", "count", "percent", "points", "share", "number", "p"]
-Cell = str | float | tuple[float, float, float] | list[float] | None
-"""Text, a number, (value, low, high), or None if there is nothing to say."""
-
-MISSING = "–"  # noqa: RUF001
+Columns = dict[str, Kind]
+"""Names of columns, and how the numbers of each are written."""
+Row = list[Cell]
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ class Table:
 
 def comparisons(title: str, rows: Mapping[str, Comparison], *, note: str = "") -> Table:
     """Sparse against dense on identical items: one row for each family, length or condition."""
-    columns: dict[str, Kind] = {
+    columns: Columns = {
         "": "text",
         "items": "count",
         "dense": "percent",
@@ -94,45 +92,19 @@ def comparisons(title: str, rows: Mapping[str, Comparison], *, note: str = "") -
         "McNemar's p": "p",
         "verdict": "text",
     }
-    cells: list[list[Cell]] = [
+    cells: list[Row] = [
         [name, c.items, c.baseline, c.treated, c.difference, c.gained, c.lost, c.p_value, c.verdict]
         for name, c in rows.items()
     ]
     return Table(title, columns, cells, note)
 
 
-def written(cell: Cell, kind: Kind) -> str:
-    """A cell as text: "97.5 % [95.0, 98.8]"; what is missing or NaN is a dash."""
-    if cell is None:
-        return MISSING
-    if isinstance(cell, str):
-        return cell
-    if isinstance(cell, tuple | list):
-        value, low, high = cell
-        shown = written(value, kind)
-        if shown == MISSING or _is_missing(low) or _is_missing(high):
-            return shown
-        return f"{shown} [{_number(low, kind)}, {_number(high, kind)}]"
-    if _is_missing(cell):
-        return MISSING
-    return _number(cell, kind) + (" %" if kind == "percent" else "")
-
-
-def _number(value: float, kind: Kind) -> str:
-    if not math.isfinite(value):
-        return "∞" if value > 0 else "−∞"  # noqa: RUF001
-    formats = {"count": "{:,.0f}", "percent": "{:.1f}", "points": "{:+.1f}", "share": "{:.2f}"}
-    if kind in ("percent", "points"):
-        value *= 100
-    if kind == "p":
-        return "< 0.001" if value < 0.001 else f"{value:.3f}"
-    text = formats.get(kind, "{:.3g}").format(value)
-    # A loss that rounds to nothing is written as nothing, without a sign.
-    return text.strip("+-") if float(text.replace(",", "")) == 0 else text.replace("-", "−")  # noqa: RUF001
-
-
-def _is_missing(value: float | None) -> bool:
-    return value is None or math.isnan(value)
+def against(treated: Sequence[float], baseline: Sequence[float]) -> tuple[Cell, Cell]:
+    """The mean difference of two scores [N] of the same items, with its interval, and McNemar's p,
+    as cells of `points` and `p`.
+    """
+    found = compare(treated, baseline)
+    return found.difference, found.p_value
 
 
 def _piped(cell: str) -> str:

@@ -52,7 +52,7 @@ def sparse_attention(
     def run(part: CpuPlan, choices: Choices, mode: int) -> Ints:
         return _attend(part, layer, choices, rule, scale, mode)
 
-    if rule.name != "top_p" or rule.amount >= 1 or rule.forced:
+    if not rule.is_plain_nucleus:
         start = sequence.length - queries.shape[1]
         for part in plan.parts(choice_bytes):
             chosen = [
@@ -95,7 +95,7 @@ def _attend(
     """The products that each tile computed, int64 [t, G]."""
     executed = np.empty((len(part.tables.tiles), len(layer.means)), np.int64)
     counter = np.zeros(1, np.int64)
-    given = (part.tables, layer, choices, float(rule.amount), float(scale), mode)
+    given = (part.tables, layer, choices, *map(float, (*rule.amounts, scale)), mode)
     threads.together(lambda: tile_attention.attend(*given, executed, counter))
     return executed
 

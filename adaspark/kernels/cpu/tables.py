@@ -13,7 +13,8 @@ from torch import Tensor
 
 from adaspark.kernels.cpu.simd import LANES
 from adaspark.kernels.cpu.state import PANEL, TILE_ROWS, Choices, Ints, Tables
-from adaspark.method.sequence import Segment, SequenceMap
+from adaspark.method.segment import Segment
+from adaspark.method.sequence import SequenceMap
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,8 @@ class CpuPlan:
         for i, shape in enumerate(self.shapes):
             here = slice(self.places[i], self.places[i + 1])
             query = int(self.tables.tiles[self.first_tiles[i], 6])
-            mine = entropy[query : query + shape[1]].T
+            # A view would hold the table of all queries.
+            mine = entropy[query : query + shape[1]].T.clone()
             yield probs[here].view(shape), kept[here].view(shape).view(torch.bool), mine
 
     def by_segment(self, executed: Ints) -> list[int]:

@@ -71,14 +71,14 @@ def pack(keys, values, tables, layer, counter):
 
 
 @compiled
-def attend(tables, layer, choices, p, scale, mode, executed, counter):
+def attend(tables, layer, choices, p, text_p, scale, mode, executed, counter):
     """Compute tiles until the counter runs out.
 
     | name | dtype | shape |
     | --- | --- | --- |
     | tables, layer | | `Tables`, `Layer`: its output is written |
     | choices | | `Choices`: written if `mode` is REPORT, read if it is APPLY |
-    | p, scale, mode | float, float, int | scalars |
+    | p, text_p, scale, mode | float, float, float, int | scalars |
     | executed | int64 | [t, G]: the products of each tile, written |
     | counter | int64 | [1], shared by all threads |
     """
@@ -98,7 +98,8 @@ def attend(tables, layer, choices, p, scale, mode, executed, counter):
         )
         _load_queries(tile, tables, layer.queries, scale, scratch.queries, scratch.query_from_row)
         if mode != APPLY:
-            choose_tile(tile, tables, layer.means[group], p, scratch)
+            is_text = tables.queries[first, OWN_CUBE] < 0
+            choose_tile(tile, tables, layer.means[group], text_p if is_text else p, scratch)
         if mode == REPORT:
             report_choice(tile, tables.tiles[number], choices, scratch)
         elif mode == APPLY:

@@ -70,10 +70,14 @@ def _choose(mass, kept, lane, cubes, p):
     sums of each mass times its logarithm.
     """
     zero, one = splat(ZERO), splat(ONE)
-    peak = splat(LOWEST)
+    lowest = splat(LOWEST)
+    peak = lowest
     for at in range(lane, cubes * WIDE, WIDE):
         x = load(mass, at)
         peak = pick(x, peak, x, peak)
+    if p >= 1:  # every candidate, however faint
+        for at in range(lane, cubes * WIDE, WIDE):
+            store_flags(kept, at, pick(load(mass, at), lowest, one, zero))
     sums, logs, faintest = zero, zero, splat(np.float32(-87))
     for at in range(lane, cubes * WIDE, WIDE):
         log = load(mass, at) - peak
@@ -81,6 +85,8 @@ def _choose(mass, kept, lane, cubes, p):
         store(mass, at, x)
         sums = sums + x
         logs = fma(x, pick(log, faintest, log, faintest), logs)
+    if p >= 1:
+        return sums, logs
     target = sums * splat(np.float32(p))
     # Entries below (1 - p) / C of the mass are too few to be needed.
     floor = sums * splat(np.float32(0.5 * (1 - p) / max(cubes, 1)))

@@ -8,17 +8,20 @@ once a chunk: to learn how much is to be gathered. Axes as in `attention.py`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
 from adaspark.kernels.gpu import block_selection, decode_attention, decode_selection, dispatch
+from adaspark.kernels.gpu.bits import WORD, pack
+from adaspark.kernels.gpu.decode_keys import StepKeys
 from adaspark.kernels.gpu.ffn import sparse_ffn
 from adaspark.kernels.gpu.plan import count_attending
 from adaspark.kernels.gpu.report import report, report_new_text, text_choices
 from adaspark.kernels.gpu.rows import Rows, chunks
-from adaspark.kernels.gpu.tables import NO_TOKEN, WORD, KeyBlocks, Source, pack
+from adaspark.kernels.gpu.tables import NO_TOKEN, KeyBlocks, Source
 from adaspark.kernels.gpu.tally import tally, write_entropies
 from adaspark.kernels.gpu.thresholds import MEASURED, Thresholds
 from adaspark.method.attention import Observer, cube_probs
@@ -60,13 +63,17 @@ def sparse_attention(
             t if t.stride(-1) == 1 else t.contiguous() for t in (queries, keys, values)
         )
         means = cube_means(keys, sequence) if means is None else means
-        if decode_selection.serves(queries, keys, sequence, rule):
+        of_text = rule.of_rows(is_text=True)
+        chooses = of_text.is_plain_nucleus and of_text.amount > 0
+        if chooses and _is_step(queries, len(keys), sequence):
             scores = decode_selection.score(queries, means, scale=scale)
-            selected = decode_selection.kept(scores, p=rule.amount)
+            selected = decode_selection.kept(scores, p=of_text.amount)
             if observe is not None:
                 report_new_text(observe, scores, selected, sequence, len(means))
-            given = (queries, keys, values, sequence, selected)
-            return decode_attention.attend(*given, scale=scale, splits=thresholds.splits)
+            known = StepKeys.of(keys, values, sequence)
+            return decode_attention.attend(
+                queries, known, selected, scale=scale, splits=thresholds.splits
+            )
         heads, count, width = queries.shape
         share = heads // keys.shape[0]
         grouped = count * share <= thresholds.grouped_rows
@@ -84,12 +91,18 @@ def sparse_attention(
                 row_queries, source, output, blocks, rows, selected, scale, thresholds
             )
             if observer is not None and entropies is not None:
-                words = text_choices(queries, means, start, rows, selected, scale)
+                words = text_choices(queries, means, rows, selected, scale)
                 executed = work.executed(blocks, rows)
                 observer.add(tally(selected, rows, sequence.layout, entropies, executed, words))
             elif observe is not None:
                 report(observe, queries, means, start, blocks, rows, work, scale)
         return output.reshape(queries.shape)
+
+
+def _is_step(queries: Tensor, groups: int, sequence: SequenceMap) -> bool:
+    """Whether these are a few new text tokens, which the kernels of decoding serve."""
+    cubes = sequence.layout.cubes
+    return decode_selection.fits(queries, groups, added=sequence.added, cubes=cubes)
 
 
 def cube_means(keys: Tensor, sequence: SequenceMap) -> Tensor:
@@ -142,6 +155,7 @@ def choose_cubes(
         return block_selection.choose(
             *(queries, terms, blocks, rows),
             p=rule.amount,
+            text_p=rule.text_amount,
             scale=scale,
             entropies=entropies,
             thresholds=thresholds,
@@ -153,11 +167,21 @@ def choose_cubes(
         candidates = (blocks.first_tokens[:cubes] < rows.video_before[part, None]) & ~own
         row_queries = queries.index_select(1, rows.places[part])
         mass = cube_probs(row_queries, means[:, :cubes], candidates, scale=scale)
-        kept = keep_cubes(mass, candidates, rule, positions=rows.positions[part])
+        kept = _kept(mass, candidates, rule, rows, part)
         if entropies is not None:
             entropies[:, part] = entropy(mass)
         found.append(pack(kept | own))
     return torch.cat(found, 1)
+
+
+def _kept(mass: Tensor, candidates: Tensor, rule: Rule, rows: Rows, part: slice) -> Tensor:
+    """bool [H, n, C]: what a part of the rows keeps by any rule."""
+    positions = rows.positions[part]
+    kept = keep_cubes(mass, candidates, rule.of_rows(is_text=False), positions=positions)
+    if rule.text_amount is None:
+        return kept
+    of_text = keep_cubes(mass, candidates, rule.of_rows(is_text=True), positions=positions)
+    return torch.where(rows.own_cube[part, None] < 0, of_text, kept)
 
 
 def report_dense(
@@ -174,7 +198,7 @@ def report_dense(
     """
     heads, count, _ = queries.shape
     with torch.cuda.device_of(queries):
-        if decode_selection.fits(queries, len(means), sequence):
+        if _is_step(queries, len(means), sequence):
             scores = decode_selection.score(queries, means, scale=scale)
             every = torch.ones_like(scores, dtype=torch.uint8)
             return report_new_text(observer, scores, every, sequence, len(means))
@@ -187,9 +211,12 @@ def report_dense(
             ):
                 write_entropies(scores, first, cubes, entropies)
             seen = blocks.first_tokens[: rows.end_cube] < rows.video_before[:, None]
-            words = text_choices(queries, means, start, rows, pack(seen[None]), scale)
-            executed = (rows.video_before + rows.text_before).long()
-            observer.add(tally(pack(seen[None]), rows, sequence.layout, entropies, executed, words))
+            every = pack(seen[None])
+            words = text_choices(queries, means, rows, every, scale)
+            visible = (rows.video_before + rows.text_before).long()
+            observer.add(
+                tally(every, rows, sequence.layout, entropies, partial(visible.view, -1), words)
+            )
 
 
 def try_one(device: torch.device) -> None:

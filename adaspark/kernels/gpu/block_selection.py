@@ -18,9 +18,10 @@ import triton.language as tl
 from torch import Tensor
 
 from adaspark.kernels.gpu.arguments import Strided
+from adaspark.kernels.gpu.bits import WORD
 from adaspark.kernels.gpu.nucleus import nucleus
 from adaspark.kernels.gpu.rows import Rows
-from adaspark.kernels.gpu.tables import WORD, KeyBlocks
+from adaspark.kernels.gpu.tables import KeyBlocks
 from adaspark.kernels.gpu.tally import write_entropies
 from adaspark.kernels.gpu.thresholds import MEASURED, Thresholds
 
@@ -79,7 +80,7 @@ def _scores_kernel(
 
 @triton.jit(do_not_specialize=["R", "W", "all_cubes", "first_row", "lowest"])
 def _choose_kernel(
-    scores, selected, p, first_row, R, line, W, all_cubes, lowest,
+    scores, selected, own_cube, seen_cubes, p, text_p, first_row, R, line, W, all_cubes, lowest,
     ROWS: tl.constexpr, BLOCK_R: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     """One head, ROWS rows from `first_row` on: the cubes that they select, but for their own.
@@ -89,6 +90,8 @@ def _choose_kernel(
     | scores | fp32 | [H, R, line], exponents of two, -inf for what is no candidate |
     | selected | int32 | [H, W, all_cubes], a bit a row, if ROWS is 32: written |
     |  | uint8 | [H, W, all_cubes, 4], if ROWS is 8 |
+    | own_cube, seen_cubes | int32 | [all rows]; an own cube of -1 tells rows of text |
+    | p, text_p | fp32 | scalars: 0 keeps nothing, 1 every cube that is seen |
     """
     head, group = tl.program_id(0), tl.program_id(1)
     cubes = tl.arange(0, BLOCK_C)
@@ -101,9 +104,15 @@ def _choose_kernel(
         inside = (row < R) & (bit < ROWS)
         at = scores + (head.to(tl.int64) * R + tl.where(inside, row, 0)[:, None]) * line
         known = tl.load(at + cubes[None, :], mask=cubes[None, :] < line, other=-float("inf"))
-        bits, threshold, near, pace = nucleus(known, near, pace, p, lowest)
-        mark = tl.where(inside, 1 << bit, 0)
+        own = tl.load(own_cube + first_row + row, mask=inside, other=0)
+        share = tl.where(own < 0, text_p, p)
+        between = tl.where((share > 0) & (share < 1), share, 0.5)
+        bits, threshold, near, pace = nucleus(known, near, pace, between, lowest)
+        mark = tl.where(inside & (share > 0), 1 << bit, 0)
         words |= tl.xor_sum((threshold[:, None] - 1 - bits) >> 31 & mark[:, None], 0)
+        if tl.max(share, 0) >= 1:
+            seen = tl.load(seen_cubes + first_row + row, mask=inside & (share >= 1), other=0)
+            words |= tl.xor_sum(tl.where(cubes[None, :] < seen[:, None], mark[:, None], 0), 0)
     group += first_row // ROWS
     PARTS: tl.constexpr = 32 // ROWS
     word = (head * W + group // PARTS).to(tl.int64) * all_cubes
@@ -134,23 +143,27 @@ def choose(
     *,
     p: float,
     scale: float,
+    text_p: float | None = None,
     entropies: Tensor | None = None,
     thresholds: Thresholds = MEASURED,
 ) -> Tensor:
     """int32 [H, W, C]: bit i of word w says whether row 32 w + i attends to a cube, its own too.
 
     `queries` [H, S, D] hold the rows at their places; `terms` [1 to 3, G, C_all, D] as from
-    `mean_terms`; 0 < p < 1; C is the rows' `end_cube`, MAX_CUBES at most. Scores and sums are
-    fp32. Writes `entropies` fp32 [H, R], if given, of the rows that may choose.
+    `mean_terms`; `p` is for rows of video, `text_p` for those of text (None: as `p`); C is the
+    rows' `end_cube`, MAX_CUBES at most. Scores and sums are fp32. Writes `entropies` fp32 [H, R],
+    if given, of the rows that may choose.
     """
     heads = queries.shape[0]
     selected = torch.zeros(
         heads, rows.words, rows.end_cube, dtype=torch.int32, device=queries.device
     )
+    ps = p, p if text_p is None else text_p
+    seen = seen_cubes(blocks, rows)
     for scores, start, cubes in scored(
         queries, terms, blocks, rows, scale=scale, thresholds=thresholds
     ):
-        _choose(scores, start, cubes, selected, p, thresholds)
+        _choose(scores, start, cubes, selected, rows, seen, ps, thresholds)
         if entropies is not None:
             write_entropies(scores, start, cubes, entropies)
     if rows.end_cube:
@@ -171,12 +184,18 @@ def scored(
     """Scores fp32 [H, n, line] of some rows at a time, as exponents of two, -inf for what is no
     candidate; the first of these rows, and how many cubes they are of.
     """
-    # Cubes are numbered in the order of their first tokens: a row's candidates are a prefix.
-    seen = torch.searchsorted(blocks.first_tokens, rows.video_before, out_int32=True)
+    seen = seen_cubes(blocks, rows)
     max_scores = thresholds.score_bytes // (4 * len(queries))
     for part, cubes in rows.parts(max_scores=max_scores, merged_cubes=thresholds.merged_cubes):
         if cubes:
             yield _scores(queries, terms, rows, seen, part, cubes, scale), part.start, cubes
+
+
+def seen_cubes(blocks: KeyBlocks, rows: Rows) -> Tensor:
+    """int32 [R]: how many cubes each row sees a token of: the first ones, for cubes are numbered in
+    the order of their first tokens.
+    """
+    return torch.searchsorted(blocks.first_tokens, rows.video_before, out_int32=True)
 
 
 def mean_terms(means: Tensor, dtype: torch.dtype) -> Tensor:
@@ -223,7 +242,14 @@ def _scores(
 
 
 def _choose(
-    scores: Tensor, start: int, cubes: int, selected: Tensor, p: float, thresholds: Thresholds
+    scores: Tensor,
+    start: int,
+    cubes: int,
+    selected: Tensor,
+    rows: Rows,
+    seen: Tensor,
+    ps: tuple[float, float],
+    thresholds: Thresholds,
 ) -> None:
     heads, count, line = scores.shape
     width = triton.next_power_of_2(cubes)
@@ -232,12 +258,14 @@ def _choose(
     _choose_kernel[heads, triton.cdiv(count, at_once)](
         scores,
         selected.view(torch.uint8) if few else selected,
-        p,
+        rows.own_cube,
+        seen,
+        *map(float, ps),
         start,
         count,
         line,
         *selected.shape[1:],
-        lowest_bits(p, width),
+        lowest_bits(max(p if 0 < p < 1 else 0.5 for p in ps), width),
         ROWS=at_once,
         BLOCK_R=min(BYTE, max(1, thresholds.short_scores // width)),
         BLOCK_C=width,

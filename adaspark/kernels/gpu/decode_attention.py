@@ -1,6 +1,7 @@
 """Attention of a few new text tokens: programs share the keys of a KV group, then combine.
 
-The rows of a group read together what any of them selected: a key is read once for all heads.
+The rows of a group read together what any of them selected: a key is read once for all heads. How
+many keys there are may be a number on the device, so that a CUDA graph serves every step.
 Axes: H heads, G KV heads, S new tokens, C cubes, M key slots of a cube, X text keys, D head
 dimension; the rows of a group are its query heads times its queries.
 """
@@ -17,9 +18,8 @@ import triton.language as tl
 from torch import Tensor
 
 from adaspark.kernels.gpu.arguments import Strided
+from adaspark.kernels.gpu.decode_keys import StepKeys
 from adaspark.kernels.gpu.device import NOTHING, load_block, online_softmax_update
-from adaspark.kernels.gpu.tables import KeyBlocks
-from adaspark.method.sequence import SequenceMap
 
 MIN_ROWS = 16
 """The fewest rows that matrix units multiply."""
@@ -27,29 +27,62 @@ PROGRAMS_PER_UNIT = 4
 """Programs that share the keys, for each multiprocessor: as many as its registers hold."""
 MAX_SPLITS = 128
 """The most programs that share the keys of one KV head."""
+LISTED_AT_ONCE = 1024
+"""Cubes that a program lists at a time."""
 
 
-@triton.jit(do_not_specialize=["C", "text_keys", "count"])
+@triton.jit(do_not_specialize=["C", "rows"])
+def _list_kernel(selected, slot, cubes, number, C, rows, BLOCK_C: tl.constexpr):
+    """One group: the cubes that any of its rows selected, in order.
+
+    | name | dtype | shape (strides in elements) |
+    | --- | --- | --- |
+    | selected | uint8 | [slots, H, S, C] |
+    | slot | int32 | [1], which of the slots is read; None: there is one |
+    | cubes | int32 | [G, C]: the first `number` of each group are written |
+    | number | int32 | [G]: written |
+    """
+    group, groups = tl.program_id(0), tl.num_programs(0)
+    line = selected + (group * rows).to(tl.int64) * C
+    if slot is not None:
+        line += tl.load(slot).to(tl.int64) * groups * rows * C
+    found = 0
+    for start in range(0, C, BLOCK_C):
+        cube = start + tl.arange(0, BLOCK_C)
+        taken = tl.zeros([BLOCK_C], tl.int32)
+        for row in range(rows):
+            taken |= tl.load(line + row * C + cube, mask=cube < C, other=0).to(tl.int32)
+        turn = found + tl.cumsum(taken, 0) - 1
+        tl.store(cubes + group * C + turn, cube, mask=taken > 0)
+        found += tl.sum(taken, 0)
+    tl.store(number + group, found)
+
+
+@triton.jit(do_not_specialize=["text_start", "C", "text_keys", "count"])
 def _attend_kernel(
     queries, query_head, query_row, keys, key_head, key_row, values, value_head, value_row,
     parts, log_sums,
-    selected, positions, tokens, text_positions, C, text_keys, count,
+    selected, slot, cubes, number, positions, tokens, text_positions,
+    text_start, C, text_keys, length, count,
     scale,
     SHARE: tl.constexpr, SLOTS: tl.constexpr, KEYS: tl.constexpr, ROWS: tl.constexpr,
-    D: tl.constexpr, BLOCK_C: tl.constexpr, RAGGED: tl.constexpr,
+    D: tl.constexpr, ALL: tl.constexpr, GATHER: tl.constexpr, RAGGED: tl.constexpr,
 ):  # fmt: skip
-    """One group, every n-th cube that a row of it selected, every n-th block of text.
+    """One group, every n-th block of the keys that a row of it attends to.
 
     | name | dtype | shape (strides in elements) |
     | --- | --- | --- |
     | queries | bf16, fp16 or fp32 | [H, S, D] (query_head, query_row, 1) |
     | keys, values | as queries | [G, rows, D] (key_head, key_row, 1), (value_head, value_row, 1) |
-    | selected | uint8 | [H, S, C] |
     | parts | fp32 | [splits, H, S, D]: written |
     | log_sums | fp32 | [splits, H, S], base 2: written |
-    | positions | int64 | [C * M], of each slot in the sequence |
+    | selected | uint8 | [slots, H, S, C]; not read if ALL: every row attends to every cube |
+    | slot | int32 | [1], which of the slots is read; None: there is one |
+    | cubes, number | int32 | [G, C], [G], as from `_list_kernel`; not read if ALL |
+    | positions | int64 | [C * M], of each slot in the sequence; read if GATHER |
     | tokens | int32 | [C * M], the video token of each slot |
-    | text_positions | int64 | [X] |
+    | text_positions | int64 | [X]; read if GATHER |
+    | length | int32 | [1], more text keys; or None |
     """
     group, part = tl.program_id(0), tl.program_id(1)
     splits = tl.num_programs(1)
@@ -66,30 +99,42 @@ def _attend_kernel(
     total = tl.zeros([ROWS], tl.float32)
     top = tl.full([ROWS], NOTHING, tl.float32)
 
-    line = selected + (group * rows + row).to(tl.int64) * C
-    cubes = part + tl.arange(0, BLOCK_C) * splits
-    within = inside[:, None] & (cubes[None, :] < C)
-    taken = tl.max(tl.load(line[:, None] + cubes[None, :], mask=within, other=0).to(tl.int32), 0)
-    turn = tl.where(taken > 0, tl.cumsum(taken, 0) - 1, -1)
     BLOCKS: tl.constexpr = SLOTS // KEYS
-    for i in range(tl.sum(taken, 0) * BLOCKS):
-        cube = tl.sum(tl.where(turn == i // BLOCKS, cubes, 0), 0)
-        slot = cube.to(tl.int64) * SLOTS + i % BLOCKS * KEYS
+    line = selected + (group * rows + row).to(tl.int64) * C
+    if ALL:
+        blocks = C * BLOCKS
+    else:
+        blocks = tl.load(number + group) * BLOCKS
+        if slot is not None:
+            line += tl.load(slot).to(tl.int64) * tl.num_programs(0) * rows * C
+    for i in range(part, blocks, splits):
+        if ALL:
+            cube = i // BLOCKS
+            attends = inside
+        else:
+            cube = tl.load(cubes + group * C + i // BLOCKS)
+            attends = tl.load(line + cube, mask=inside, other=0) > 0
+        first = cube.to(tl.int64) * SLOTS + i % BLOCKS * KEYS
         key, value = load_block(
-            keys, values, key_row, value_row, positions, slot, width, KEYS, True
+            keys, values, key_row, value_row, positions, first, width, KEYS, GATHER
         )
-        attends = tl.load(line + cube, mask=inside, other=0) > 0
         scores = tl.dot(query, key, input_precision="ieee")
         if RAGGED:
-            token = tl.load(tokens + slot + tl.arange(0, KEYS))
+            token = tl.load(tokens + first + tl.arange(0, KEYS))
             scores = tl.where((token < 0x7FFFFFFF)[None, :], scores, -float("inf"))
         acc, top, total = online_softmax_update(acc, top, total, scores, scale, value, attends)
 
+    if length is not None:
+        text_keys += tl.load(length)
     before = text_keys - count + row % count + 1
-    for start in range(part * KEYS, text_keys, splits * KEYS):
+    turn = (part + splits - blocks % splits) % splits  # goes on where the blocks of cubes ended
+    for start in range(turn * KEYS, text_keys, splits * KEYS):
         key_index = start + tl.arange(0, KEYS)
-        real = key_index < text_keys
-        at = tl.load(text_positions + key_index, mask=real, other=0)
+        at = tl.minimum(key_index, text_keys - 1).to(tl.int64)
+        if GATHER:
+            at = tl.load(text_positions + at)
+        else:
+            at += text_start
         key = tl.load(keys + at[None, :] * key_row + width[:, None])  # [D, KEYS]
         value = tl.load(values + at[:, None] * value_row + width[None, :])  # [KEYS, D]
         seen = inside[:, None] & (key_index[None, :] < before[:, None])
@@ -133,42 +178,51 @@ def _combine_kernel(
 
 def attend(
     queries: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    sequence: SequenceMap,
-    selected: Tensor,
+    known: StepKeys,
+    selected: Tensor | None,
     *,
     scale: float,
+    slot: Tensor | None = None,
     splits: int | None = None,
 ) -> Tensor:
     """Softmax attention [H, S, D] to all text, and to the cubes `selected`, uint8 [H, S, C].
 
+    None attends to every cube. With `slot` int32 [1] on the device, `selected` is [slots, H, S, C].
     `splits` programs share the keys of a group: as many as keep the device busy, if it is None.
     """
-    blocks = KeyBlocks.of_video(sequence)
+    blocks = known.blocks
     heads, count, width = queries.shape
-    groups, text = keys.shape[0], len(sequence.text_positions)
-    share = heads // groups
+    groups = known.keys.shape[0]
+    share, device = heads // groups, queries.device
     if splits is None:
-        keys_apart = max(blocks.cubes, triton.cdiv(text, blocks.block))
-        splits = _splits(groups, keys_apart, queries.device)
-    parts = torch.empty(splits, heads, count, width, device=queries.device)
-    log_sums = torch.empty(splits, heads, count, device=queries.device)
+        splits = _splits(groups, triton.cdiv(known.keys.shape[1], blocks.block), device)
+    parts = torch.empty(splits, heads, count, width, device=device)
+    log_sums = torch.empty(splits, heads, count, device=device)
     output = torch.empty_like(queries)
+    cubes = number = selected
+    if selected is not None:
+        cubes = torch.empty(groups, blocks.cubes, dtype=torch.int32, device=device)
+        number = torch.empty(groups, dtype=torch.int32, device=device)
+        _list_kernel[(groups,)](
+            *(selected, slot, cubes, number, blocks.cubes, share * count),
+            BLOCK_C=min(LISTED_AT_ONCE, triton.next_power_of_2(blocks.cubes)),
+        )
     _attend_kernel[groups, splits](
         *Strided.of(queries),
-        *Strided.of(keys),
-        *Strided.of(values),
+        *Strided.of(known.keys),
+        *Strided.of(known.values),
         *(parts, log_sums),
-        *(selected, blocks.positions, blocks.tokens, sequence.text_positions),
-        *(blocks.cubes, text, count),
+        *(parts if selected is None else selected, slot, cubes, number),
+        *(blocks.positions, blocks.tokens, known.text),
+        *(blocks.text_start, blocks.cubes, known.text_keys, known.length, count),
         scale * log2(EULER),
         SHARE=share,
         SLOTS=blocks.slots,
         KEYS=blocks.block,
         ROWS=max(MIN_ROWS, triton.next_power_of_2(share * count)),
         D=width,
-        BLOCK_C=triton.next_power_of_2(triton.cdiv(blocks.cubes, splits)),
+        ALL=selected is None,
+        GATHER=known.text is not None,
         RAGGED=blocks.ragged,
         num_stages=1 if queries.dtype == torch.float32 else 2,
     )
@@ -181,18 +235,6 @@ def attend(
         num_warps=8,
     )
     return output
-
-
-def pairs(selected: Tensor, groups: int, sequence: SequenceMap) -> Tensor:
-    """int64 [2]: (row, key) pairs of all heads, in cubes that are attended to, and multiplied: a
-    group's rows multiply what any of them selected, and all text.
-    """
-    blocks = KeyBlocks.of_video(sequence)
-    heads, count, cubes = selected.shape
-    chosen = (selected.sum((0, 1)) * sequence.layout.cube_sizes).sum()
-    multiplied = selected.view(groups, -1, cubes).amax(1).sum() * blocks.slots * (heads // groups)
-    text = triton.cdiv(len(sequence.text_positions), blocks.block) * blocks.block
-    return torch.stack([chosen, (multiplied + text * heads) * count])
 
 
 def _splits(groups: int, max_splits: int, device: torch.device) -> int:

@@ -5,7 +5,9 @@ Axes: H heads, R rows, T tiles, C cubes, D head dimension.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from typing import Any
 
@@ -48,7 +50,7 @@ def attend(
         tile_kernel.attend(
             *(queries, source, output, blocks, rows, work, tiles),
             scale=scale,
-            shape=shape_for(queries.dtype, rows.count, thresholds),
+            shape=shape_for(queries.dtype, rows.count, thresholds, width=queries.shape[2]),
             splits=thresholds.splits,
             pairs=pairs,
         )
@@ -85,7 +87,7 @@ def planned(
     """The plan of `rows`; Hopper's tiles are too fast for gathering to pay."""
     if hopper is not None:
         return plan(selected, blocks, rows, size=hopper.ROWS)
-    size = shape_for(queries.dtype, rows.count, thresholds).rows
+    size = shape_for(queries.dtype, rows.count, thresholds, width=queries.shape[2]).rows
     gather = thresholds if may_gather(rows, blocks, thresholds) else None
     return plan(selected, blocks, rows, size=size, gather=gather)
 
@@ -116,13 +118,22 @@ class Work:
     plan: TilePlan
     gathered: list[tuple[int, Tensor]]
 
-    def executed(self, blocks: KeyBlocks, rows: Rows) -> Tensor:
-        """int64 [H, R]: keys that were multiplied with each row."""
-        tile = torch.arange(rows.count, device=rows.places.device) // self.plan.size
-        _, text_seen = rows.tiles(self.plan.size)
-        text = (text_seen + blocks.block - 1) // blocks.block * blocks.block
-        found = (self.plan.counts[..., 1].long() * blocks.slots + text)[:, tile]
-        for first, pairs in self.gathered:
-            part = found[:, first : first + pairs.shape[1]]
-            part += pairs[:, : part.shape[1]] * blocks.slots
-        return found
+    def executed(self, blocks: KeyBlocks, rows: Rows) -> Callable[[], Tensor]:
+        """Finds int64 [H, R], the keys that were multiplied with each row, when it is called: the
+        plan need not be kept till then.
+        """
+        counts = self.plan.counts
+        return partial(_executed, counts, self.plan.size, self.gathered, blocks, rows)
+
+
+def _executed(
+    counts: Tensor, size: int, gathered: list[tuple[int, Tensor]], blocks: KeyBlocks, rows: Rows
+) -> Tensor:
+    tile = torch.arange(rows.count, device=rows.places.device) // size
+    _, text_seen = rows.tiles(size)
+    text = (text_seen + blocks.block - 1) // blocks.block * blocks.block
+    found = (counts[..., 1].long() * blocks.slots + text)[:, tile]
+    for first, pairs in gathered:
+        part = found[:, first : first + pairs.shape[1]]
+        part += pairs[:, : part.shape[1]] * blocks.slots
+    return found

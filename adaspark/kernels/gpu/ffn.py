@@ -1,14 +1,16 @@
-"""AdaS-FFN on a GPU: the same result as `backend.sparse_ffn`, from a fixed number of rows.
+"""AdaS-FFN on a GPU: the same result as `backend.sparse_ffn`, from whole buckets of rows.
 
-Rules that keep a share know the number beforehand and never wait for the device; top-p asks it
-once. Everything is summed in one order, so that a run can be repeated to the bit. Axes: N tokens,
-V video tokens, X text tokens, C cubes, M tokens of a full cube, h hidden size.
+Rules that keep a share know beforehand how many tokens pass. Top-p asks the device, which does not
+stand still meanwhile: it computes as many rows as passed in the layer before, less an eighth, and
+then the rest. Everything is summed in one order, so that a run can be repeated to the bit. Axes:
+N tokens, V video tokens, X text tokens, C cubes, M tokens of a full cube, h hidden size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from math import ceil
+from weakref import WeakKeyDictionary
 
 import torch
 import triton
@@ -18,12 +20,16 @@ from torch import Tensor
 from adaspark.method.layout import CubeLayout
 from adaspark.method.rules import Rule
 from adaspark.method.selection import keep_tokens
-from adaspark.method.sequence import SequenceMap
+from adaspark.method.token_positions import TokenPositions
 
 BUCKET = 128
 """The branch computes a multiple of as many rows, so that products of few shapes are asked for."""
 MAX_ROWS = 2**16
 """Rows that the branch computes at a time: what it holds between its products stays small."""
+MIN_FIRST = 2048
+"""Rows from which on it pays to compute most of them before the rest is known."""
+_passed: WeakKeyDictionary[TokenPositions, int] = WeakKeyDictionary()
+"""How many rows passed last."""
 
 
 @triton.jit(do_not_specialize=["M"])
@@ -75,7 +81,7 @@ def _spread_kernel(
 def sparse_ffn(
     hidden: Tensor,
     norms: Tensor,
-    sequence: SequenceMap,
+    sequence: TokenPositions,
     branch: Callable[[Tensor], Tensor],
     *,
     rule: Rule,
@@ -95,33 +101,67 @@ def sparse_ffn(
     kept = keep_tokens(weights, valid, rule) & valid
     slot = (kept.flatten().cumsum(0) - 1 + len(text)).view_as(table)
 
-    count = len(text) + _count(kept, layout, rule)
-    capacity = ceil(count / BUCKET) * BUCKET
-    index = text.new_zeros(capacity + 1)
+    most = _padded(len(text) + layout.tokens)
+    index = text.new_zeros(most + 1)
     index[: len(text)] = text
     # What is not kept goes to a last place of its own, which is cut off.
-    index.scatter_(0, slot.where(kept, capacity).flatten(), place.flatten())
-    computed = _in_parts(branch, hidden, index[:capacity].split(rows_at_once))
+    index.scatter_(0, slot.where(kept, most).flatten(), place.flatten())
+    if rule.name == "top_p":
+        passing = _asked(index, kept, sequence)
+    else:
+        passing = iter([index[: _padded(len(text) + _count_beforehand(layout, rule))]])
+    parts = (part for whole in passing for part in whole.split(rows_at_once))
+    computed = _in_parts(branch, hidden, parts)
     output = computed.new_zeros(hidden.shape).index_copy_(0, text, computed[: len(text)])
     _spread(computed, output, place.where(valid, -1), slot.where(kept, -1), mean=skipped == "mean")
     found = layout.slot_from_token
     return output, kept.flatten()[found], weights.flatten()[found]
 
 
+def _asked(index: Tensor, kept: Tensor, sequence: TokenPositions) -> Iterator[Tensor]:
+    """`index` as far as rows pass, in one part or two: the first before their number is known."""
+    passed = _number(kept)
+    first = _passed.get(sequence, 0) * 7 // 8 // BUCKET * BUCKET
+    if first >= MIN_FIRST:
+        yield index[:first]
+    else:
+        first = 0
+    _passed[sequence] = count = len(sequence.text_positions) + passed()
+    if _padded(count) > first:
+        yield index[first : _padded(count)]
+
+
+def _number(kept: Tensor) -> Callable[[], int]:
+    """Starts a count of `kept`, and returns what waits for it alone."""
+    number = kept.sum().to("cpu", non_blocking=True)
+    if not kept.is_cuda:
+        return lambda: int(number)
+    arrived = torch.cuda.Event()
+    arrived.record()
+
+    def read() -> int:
+        arrived.synchronize()
+        return int(number)
+
+    return read
+
+
+def _padded(count: int) -> int:
+    return ceil(count / BUCKET) * BUCKET
+
+
 def _in_parts(
-    branch: Callable[[Tensor], Tensor], hidden: Tensor, indices: Sequence[Tensor]
+    branch: Callable[[Tensor], Tensor], hidden: Tensor, indices: Iterable[Tensor]
 ) -> Tensor:
     """The branch of the rows at each part of `indices`, one after the other."""
     parts = [branch(hidden.index_select(0, index)) for index in indices]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def _count(kept: Tensor, layout: CubeLayout, rule: Rule) -> int:
-    """How many video tokens are kept; only top-p has to ask the device."""
-    if rule.name == "top_p":
-        return int(kept.sum())
-    sizes = layout.host_sizes
-    return int((sizes.double() * rule.amount - 1e-9).ceil().clamp_min(1).sum())
+def _count_beforehand(layout: CubeLayout, rule: Rule) -> int:
+    """How many video tokens a rule keeps that keeps a share."""
+    shares = layout.host_sizes.double() * rule.amount - 1e-9
+    return int(shares.ceil().clamp_min(1).sum())
 
 
 def _spread(computed: Tensor, output: Tensor, place: Tensor, slot: Tensor, *, mean: bool) -> None:

@@ -17,10 +17,11 @@ import triton.language as tl
 from torch import Tensor
 
 from adaspark.kernels.gpu.arguments import Strided
+from adaspark.kernels.gpu.bits import WORD
 from adaspark.kernels.gpu.device import NOTHING, load_block, online_softmax_update, popcount
 from adaspark.kernels.gpu.plan import TilePlan
 from adaspark.kernels.gpu.rows import Rows
-from adaspark.kernels.gpu.tables import WORD, KeyBlocks, Pairs, Source
+from adaspark.kernels.gpu.tables import KeyBlocks, Pairs, Source
 
 GATHERED_ROWS = 64
 """The most rows multiplied with a cube at a time."""
@@ -215,7 +216,7 @@ def gather(
         D=queries.shape[2],
         GATHER=source.gathered,
         num_warps=8 if queries.dtype == torch.float32 else 4,
-        num_stages=2,
+        num_stages=2 if queries.shape[2] <= 128 else 1,
     )
     return Pairs(results, log_sums, row_first.view(heads, -1), by_row)
 

@@ -23,6 +23,7 @@ from triton.experimental.gluon.language.nvidia.hopper import (
 from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
 
 from adaspark.kernels.gpu.arguments import RowGeometry, Selection, Strided
+from adaspark.kernels.gpu.bits import pack
 from adaspark.kernels.gpu.device import NOTHING
 from adaspark.kernels.gpu.hopper_device import (
     HALF,
@@ -37,7 +38,7 @@ from adaspark.kernels.gpu.hopper_device import (
 )
 from adaspark.kernels.gpu.plan import TilePlan, plan
 from adaspark.kernels.gpu.rows import Rows
-from adaspark.kernels.gpu.tables import KeyBlocks, Source, pack
+from adaspark.kernels.gpu.tables import KeyBlocks, Source
 from adaspark.method.sequence import SequenceMap
 
 ROWS, KEYS = 128, 64

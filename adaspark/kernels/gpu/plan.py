@@ -14,9 +14,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from adaspark.kernels.gpu.bits import WORD
 from adaspark.kernels.gpu.device import popcount
 from adaspark.kernels.gpu.rows import Rows
-from adaspark.kernels.gpu.tables import WORD, KeyBlocks
+from adaspark.kernels.gpu.tables import KeyBlocks
 from adaspark.kernels.gpu.thresholds import Thresholds
 
 

@@ -5,37 +5,78 @@ Probabilities are computed for this alone, from the scores or anew. Axes as in `
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from math import log
 
 import torch
 from torch import Tensor
 
-from adaspark.kernels.gpu import decode_attention
+from adaspark.kernels.gpu import decode_keys
 from adaspark.kernels.gpu import dispatch as gpu_dispatch
+from adaspark.kernels.gpu.bits import WORD, unpack
 from adaspark.kernels.gpu.rows import Rows
-from adaspark.kernels.gpu.tables import KeyBlocks, unpack
+from adaspark.kernels.gpu.tables import KeyBlocks
 from adaspark.method.attention import Choice, Observer, cube_probs
-from adaspark.method.sequence import Segment, SequenceMap
-from adaspark.method.tally import Tally, TallyObserver
+from adaspark.method.segment import Segment
+from adaspark.method.sequence import SequenceMap
+from adaspark.method.tally import Known, Tally, TallyObserver
+
+
+@dataclass(frozen=True, eq=False)
+class TextWords:
+    """What the text of a chunk chose, yet to be found: its queries [H, X, D], and from bit
+    `first_bit` on its `bits` int32 [H or 1, W, C] of the selected-block mask.
+    """
+
+    segments: Sequence[Segment]
+    queries: Tensor
+    bits: Tensor
+    first_bit: int
+    means: Tensor
+    scale: float
+
+    @property
+    def device(self) -> torch.device:
+        """Of its tensors."""
+        return self.means.device
+
+    def found(self, layers: Sequence[TextWords]) -> Iterator[tuple[Segment, Tensor, Tensor]]:
+        """Each segment with probabilities and choices [L, H, m, C] in these layers."""
+        if not self.segments:
+            return
+        queries, bits, means = (
+            torch.stack([getattr(of, name) for of in layers])
+            for name in ("queries", "bits", "means")
+        )
+        first = 0
+        for segment in self.segments:
+            end = first + len(segment.positions)
+            seen = means[..., : segment.end_cube, :]
+            probs = cube_probs(
+                queries[..., first:end, :], seen, segment.candidates, scale=self.scale
+            )
+            row = torch.arange(self.first_bit + first, self.first_bit + end, device=means.device)
+            kept = unpack(bits.flatten(0, 1), row).unflatten(0, bits.shape[:2])
+            yield segment, probs, kept[..., : segment.end_cube].expand_as(probs)
+            first = end
 
 
 def text_choices(
-    queries: Tensor, means: Tensor, start: int, rows: Rows, selected: Tensor, scale: float
-) -> list[tuple[Segment, Tensor, Tensor]]:
-    """What each segment of text chose, and the probabilities, computed for this: text is short."""
-    found, first = [], 0
-    for segment in rows.segments:
-        end = first + len(segment.positions)
-        if segment.is_text:
-            own = torch.arange(first, end, device=means.device)
-            kept = unpack(selected, own)[..., : segment.end_cube]
-            asked = queries.index_select(1, segment.positions - start)
-            seen = means[:, : segment.end_cube]
-            probs = cube_probs(asked, seen, segment.candidates, scale=scale)
-            found.append((segment, probs, kept.expand_as(probs)))
-        first = end
-    return found
+    queries: Tensor, means: Tensor, rows: Rows, selected: Tensor, scale: float
+) -> TextWords:
+    """Of the text in a chunk, which comes last in it."""
+    first = rows.video_count
+    word = first // WORD
+    return TextWords(
+        [segment for segment in rows.segments if segment.is_text],
+        queries.index_select(1, rows.places[first:]),
+        selected[:, word:].clone(),
+        first - word * WORD,
+        means,
+        scale,
+    )
 
 
 def report(
@@ -50,7 +91,7 @@ def report(
 ) -> None:
     """Report each segment's choice: what the kernels read, and probabilities computed for this."""
     heads = queries.shape[0]
-    executed = work.executed(blocks, rows).view(heads, -1)
+    executed = work.executed(blocks, rows)().view(heads, -1)
     share = heads // len(work.plan.selected)
     first_rows = torch.arange(share, device=means.device)[:, None] * executed.shape[1]
     first = 0
@@ -71,9 +112,10 @@ def report_new_text(
     """Report the choice of new text: one segment, whose candidates are all the cubes."""
     (segment,) = sequence.segments(sequence.length - scores.shape[1])
     probs, kept = (scores * log(2)).softmax(-1), selected.view(torch.bool)
-    pairs = partial(decode_attention.pairs, selected, groups, sequence)
+    pairs = partial(decode_keys.pairs, selected, groups, sequence)
     if isinstance(observe, TallyObserver):
         none = selected.new_zeros(0, selected.shape[2], dtype=torch.int32)
         nothing = scores.new_zeros(len(scores), 0)
-        return observe.add(Tally([segment], 0, none, nothing, pairs, [(segment, probs, kept)]))
+        words = Known([segment], probs, kept)
+        return observe.add(Tally([segment], 0, none, nothing, pairs, words))
     return observe(segment, Choice(probs, kept, int(pairs()[1])))

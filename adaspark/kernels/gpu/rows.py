@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from adaspark.kernels.gpu.tables import WORD
-from adaspark.method.sequence import Segment
+from adaspark.kernels.gpu.bits import WORD
+from adaspark.method.segment import Segment
+from adaspark.method.tally import video_queries
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +68,11 @@ class Rows:
     def count(self) -> int:
         """R."""
         return len(self.places)
+
+    @cached_property
+    def video_count(self) -> int:
+        """How many of the rows are video: they come first."""
+        return video_queries(self.segments)
 
     @property
     def words(self) -> int:
@@ -119,13 +125,13 @@ class Rows:
 
     @cached_property
     def partly_visible(self) -> Tensor:
-        """int32 [R, most]: tokens that each row sees of the cubes from its `whole_cubes` on."""
-        spans = [segment.end_cube - segment.partial_cube for segment in self.segments]
-        parts = [
-            pad(segment.partly_visible_tokens, (0, max(spans) - span))
-            for segment, span in zip(self.segments, spans, strict=True)
-        ]
-        return torch.cat(parts).int()
+        """int32 [R, most]: tokens that each row sees of the cubes from its `whole_cubes` on; of a
+        row of text 0, unless it stands between slices of a video.
+        """
+        layout = self.segments[0].layout
+        last = (self.video_before - 1).clamp_min(0)
+        begun = (layout.cube_from_token[last] >= self.whole_cubes) & (self.video_before > 0)
+        return layout.tokens_seen[last].masked_fill(~begun[:, None], 0)
 
     @cached_property
     def _tiled(self) -> dict[int, tuple[Tensor, Tensor]]:

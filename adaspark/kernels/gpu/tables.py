@@ -1,4 +1,4 @@
-"""What the GPU kernels read: keys cube by cube, and the selected-block mask as bits.
+"""What the GPU kernels read: keys cube by cube, and partial results of gathered pairs.
 
 Torch only, no kernel. Cubes are padded to the same number of key slots, a whole number of blocks,
 so that a block index says where its keys stand. Axes: H heads, W groups of 32 rows, C cubes, M
@@ -17,11 +17,9 @@ from torch.nn.functional import pad
 
 from adaspark.kernels.gpu.thresholds import MEASURED, Thresholds, TileShape
 from adaspark.method.layout import CubeLayout
-from adaspark.method.sequence import SequenceMap
+from adaspark.method.token_positions import TokenPositions
 
 BlockCosts = tuple[tuple[int, float], ...]
-WORD = 32
-"""Rows whose bits of the selected-block mask share one machine word."""
 NO_TOKEN = 2**31 - 1
 """Stands for the token of a padded slot: after every query."""
 
@@ -44,7 +42,7 @@ class KeyBlocks:
     ragged: bool
 
     @classmethod
-    def of(cls, sequence: SequenceMap, costs: BlockCosts = MEASURED.block_costs) -> KeyBlocks:
+    def of(cls, sequence: TokenPositions, costs: BlockCosts = MEASURED.block_costs) -> KeyBlocks:
         """Made once for a sequence, whatever the number of layers."""
         known = _known.setdefault(sequence, {})
         if costs not in known:
@@ -54,7 +52,9 @@ class KeyBlocks:
         return known[costs]
 
     @classmethod
-    def of_video(cls, sequence: SequenceMap, costs: BlockCosts = MEASURED.block_costs) -> KeyBlocks:
+    def of_video(
+        cls, sequence: TokenPositions, costs: BlockCosts = MEASURED.block_costs
+    ) -> KeyBlocks:
         """Without the text keys: made once for all continuations of a prompt."""
         known = _known_video.setdefault(sequence.layout, {})
         source, found = known.get(costs, (None, None))
@@ -64,7 +64,7 @@ class KeyBlocks:
         return found
 
     @classmethod
-    def _build(cls, sequence: SequenceMap, costs: BlockCosts) -> KeyBlocks:
+    def _build(cls, sequence: TokenPositions, costs: BlockCosts) -> KeyBlocks:
         layout = sequence.layout
         sizes = layout.host_sizes
         smallest, largest = (int(sizes.min()), int(sizes.max())) if layout.cubes else (1, 1)
@@ -90,7 +90,7 @@ class KeyBlocks:
         return self.cubes * self.slots
 
 
-_known: WeakKeyDictionary[SequenceMap, dict[BlockCosts, KeyBlocks]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[TokenPositions, dict[BlockCosts, KeyBlocks]] = WeakKeyDictionary()
 _known_video: WeakKeyDictionary[CubeLayout, dict[BlockCosts, tuple[Tensor, KeyBlocks]]] = (
     WeakKeyDictionary()
 )
@@ -99,18 +99,6 @@ _known_video: WeakKeyDictionary[CubeLayout, dict[BlockCosts, tuple[Tensor, KeyBl
 def _block_for(slots: int, costs: dict[int, float]) -> int:
     """The block size in which a cube of `slots` keys costs least."""
     return min(costs, key=lambda block: ceil(slots / block) * block * costs[block])
-
-
-def pack(selected: Tensor) -> Tensor:
-    """int32 [H, W, C]: bit i of word w is row 32 w + i of `selected`, bool [H, R, C]."""
-    selected = pad(selected, (0, 0, 0, -selected.shape[1] % WORD)).unflatten(1, (-1, WORD))
-    bit = torch.arange(WORD, dtype=torch.int32, device=selected.device)
-    return (selected.int() << bit[:, None]).sum(2, dtype=torch.int32)
-
-
-def unpack(words: Tensor, rows: Tensor) -> Tensor:
-    """bool [H, n, C]: the cubes that `rows`, int64 [n], selected, from `words` as from `pack`."""
-    return ((words[:, rows // WORD] >> (rows % WORD).int()[:, None]) & 1).bool()
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,16 +132,20 @@ class Source:
         return cls(keys.index_select(1, at), values.index_select(1, at), False)
 
 
-def shape_for(dtype: torch.dtype, rows: int, thresholds: Thresholds = MEASURED) -> TileShape:
+def shape_for(
+    dtype: torch.dtype, rows: int, thresholds: Thresholds = MEASURED, *, width: int = 128
+) -> TileShape:
     """Tiles of 128 rows, if there are as many and 16-bit numbers leave room for them.
 
     Heads of 128 and 16-bit numbers take 99 KB of shared memory, twice that on Hopper: every GPU
-    since compute capability 8.0 has it.
+    since compute capability 8.0 has it. Wider heads take smaller tiles, one stage at a time.
     """
     if thresholds.tile is not None:
         return thresholds.tile
     if dtype == torch.float32:  # multiplied without matrix units, to be as precise as PyTorch
         return TileShape(32, 8, 1, 1)
+    if width > 128:
+        return TileShape(32 if rows <= 32 else 64, 8, 1, 1)
     if rows <= 64:
         return TileShape(32 if rows <= 32 else 64, 4, 2, 1)
     return TileShape(128, 8, 2, 2)

@@ -5,7 +5,7 @@ Axes: H heads, R rows, W groups of 32 rows, C cubes, Q query cubes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import torch
 import triton
@@ -15,8 +15,7 @@ from torch import Tensor
 from adaspark.kernels.gpu.device import popcount
 from adaspark.kernels.gpu.rows import Rows
 from adaspark.method.layout import CubeLayout
-from adaspark.method.sequence import Segment
-from adaspark.method.tally import Tally, video_queries
+from adaspark.method.tally import Tally, Words
 
 LN_2 = tl.constexpr(0.6931471805599453)
 NO_CUBE = tl.constexpr(2**30)
@@ -155,21 +154,21 @@ def tally(
     rows: Rows,
     layout: CubeLayout,
     entropies: Tensor,
-    executed: Tensor,
-    words: Sequence[tuple[Segment, Tensor, Tensor]],
+    executed: Callable[[], Tensor],
+    words: Words,
 ) -> Tally:
     """The sums of a chunk whose heads are not grouped.
 
-    `selected` int32 [H, W, C] as `block_selection` has, `entropies` fp32 [H, R], `executed` int64
-    [H, R] keys multiplied with each row. Selections and keys of one head stand for those of all.
+    `selected` int32 [H, W, C] as `block_selection` has, `entropies` fp32 [H, R], `executed` finds
+    int64 [H, R], keys multiplied with each row. Selections and keys of one head stand for those of
+    all.
     """
     heads, groups, cubes = selected.shape
     video = [segment for segment in rows.segments if not segment.is_text]
     first = video[0].partial_cube if video else 0
     end = max((segment.end_cube for segment in video), default=0)
     attended = torch.zeros(end - first, cubes, dtype=torch.int32, device=selected.device)
-    pairs = torch.zeros(2, dtype=torch.int64, device=selected.device)
-    pairs[1] = executed.sum()
+    pairs = torch.zeros(1, dtype=torch.int64, device=selected.device)
     if cubes:
         block = min(256, triton.next_power_of_2(max(cubes, 16)))
         _whole_kernel[groups, triton.cdiv(cubes, block)](
@@ -193,6 +192,9 @@ def tally(
         )
     alike = len(entropies) // heads
     if alike > 1:
-        attended, pairs = attended * alike, pairs * alike
-    count = video_queries(rows.segments)
-    return Tally(rows.segments, first, attended, entropies[:, :count], lambda: pairs, words)
+        attended = attended * alike
+
+    def counted() -> Tensor:
+        return torch.cat([pairs, executed().sum().view(1)]) * alike
+
+    return Tally(rows.segments, first, attended, entropies[:, : rows.video_count], counted, words)

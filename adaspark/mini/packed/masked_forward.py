@@ -15,19 +15,17 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from adaspark.method.attention import cube_probs, mean_keys
 from adaspark.method.config import AdaSparkConfig
 from adaspark.method.ffn import choose_tokens, importance
-from adaspark.method.layout import kept_means
 from adaspark.method.rules import Rule
 from adaspark.method.selection import keep_cubes
 from adaspark.mini.packed.decisions import Decisions, LayerDecisions
 from adaspark.mini.packed.dense_forward import batch_positions, prefix_embeds
 from adaspark.mini.packed.geometry import Chunk, PackedGeometry
+from adaspark.mini.packed.masks import cube_mass, mixed_rows, read_pairs
 from adaspark.mini.packed.prefix import attend_prefix
 
 BY_CALL = "adaspark_mini_sparse"
@@ -95,8 +93,12 @@ class SparseForward:
                     position_embeddings=rotation,
                 )
                 hidden = hidden + mixed
-                branch = layer.mlp(layer.post_attention_layernorm(hidden))
-                hidden = hidden + self._skip(layer.self_attn.layer_idx, hidden, branch, start)
+                normed = layer.post_attention_layernorm(hidden)
+                weighed = hidden if self.config.ffn_importance == "residual" else normed
+                branch = self._skip(
+                    layer.self_attn.layer_idx, hidden, weighed, layer.mlp(normed), start
+                )
+                hidden = hidden + branch
         states: Tensor = language.norm(hidden)
         return states
 
@@ -122,7 +124,7 @@ class SparseForward:
             key = torch.cat([past[index].keys, key], dim=2)
             value = torch.cat([past[index].values, value], dim=2)
         means, recorded = past[index].means, None
-        rule = self.config.attention_in(index)
+        rule = self.config.attention_in(index).of_rows(is_text=start > 0)
         if self.decisions is not None:
             recorded = self.decisions.layer(index, self.geometry, clips, heads)
         share = heads // key.shape[1]
@@ -143,7 +145,7 @@ class SparseForward:
                 if recorded is not None:
                     self._record(recorded, rows, seen[0], probs, kept, chunk)
             chosen = None if rule.keeps_all else kept
-            parts.append(_mixed(rows, *seen, chosen, self.geometry, chunk))
+            parts.append(mixed_rows(rows, *seen, chosen, self.geometry, chunk))
         return torch.cat(parts, dim=2)
 
     def _choose(
@@ -153,7 +155,7 @@ class SparseForward:
         candidates = self.geometry.candidates(chunk)
         if self.oracle:
             visible = self.geometry.visible(chunk)
-            held = _cube_mass(rows, keys, self.geometry, chunk, visible) * candidates
+            held = cube_mass(rows, keys, self.geometry, chunk, visible) * candidates
             probs = held / held.sum(-1, keepdim=True).clamp_min(torch.finfo(held.dtype).tiny)
         else:
             scale = rows.shape[-1] ** -0.5
@@ -184,17 +186,21 @@ class SparseForward:
     ) -> None:
         """Write down a chunk's choices."""
         assert self.decisions is not None
-        recorded.pairs[:, chunk.start : chunk.end] = _pairs(kept, self.geometry, chunk)
+        recorded.pairs[:, chunk.start : chunk.end] = read_pairs(kept, self.geometry, chunk)
         places, local = self.decisions.places(chunk, rows.device)
         recorded.kept[:, :, places, : chunk.cubes] = kept[:, :, local]
         recorded.probs[:, :, places, : chunk.cubes] = probs[:, :, local]
         if recorded.mass is not None:
             visible = self.geometry.visible(chunk)[local]
-            mass = _cube_mass(rows[:, :, local], keys, self.geometry, chunk, visible)
+            mass = cube_mass(rows[:, :, local], keys, self.geometry, chunk, visible)
             recorded.mass[:, :, places, : chunk.cubes] = mass
 
-    def _skip(self, index: int, hidden: Tensor, branch: Tensor, start: int) -> Tensor:
-        """The FFN's output [B, rows, h], skipped video tokens moved by their cube's mean."""
+    def _skip(
+        self, index: int, hidden: Tensor, weighed: Tensor, branch: Tensor, start: int
+    ) -> Tensor:
+        """The FFN's output [B, rows, h], skipped video tokens moved by their cube's mean; the norms
+        of `weighed` [B, rows, h] choose them.
+        """
         layout, video, end = self.geometry.layout, self.geometry.video, start + hidden.shape[1]
         recorded = None if self.decisions is None else self.decisions.layers[index]
         if recorded is not None and recorded.ffn_in is not None and recorded.ffn_out is not None:
@@ -204,7 +210,7 @@ class SparseForward:
             return branch  # text always passes
         rule = self.config.ffn_in(index)
         with torch.no_grad(), torch.autocast(hidden.device.type, enabled=False):
-            weights = importance(hidden[:, video].float().norm(dim=-1), layout)
+            weights = importance(weighed[:, video].float().norm(dim=-1), layout)
             kept = choose_tokens(weights, layout, rule=rule)
         if recorded is not None:
             recorded.ffn_kept = kept
@@ -213,7 +219,7 @@ class SparseForward:
         values = branch[:, video].float()
         skipped = torch.zeros_like(values)
         if self.config.ffn_skipped == "mean":
-            skipped = kept_means(values, kept, layout)[:, layout.cube_from_token]
+            skipped = layout.kept_means(values, kept)[:, layout.cube_from_token]
         moved = torch.where(kept[..., None], values, skipped).to(branch.dtype)
         return torch.cat([branch[:, : video.start], moved], dim=1)
 
@@ -240,72 +246,3 @@ def _call(
     module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **_: Any
 ) -> tuple[Tensor, None]:
     return attention_mask(module.layer_idx, query, key, value).transpose(1, 2), None
-
-
-def _cube_mass(
-    rows: Tensor, keys: Tensor, geometry: PackedGeometry, chunk: Chunk, visible: Tensor
-) -> Tensor:
-    """Dense attention mass of each row on each cube: fp32 [B, H, n, C of the chunk]."""
-    scores = rows.float() * rows.shape[-1] ** -0.5 @ keys[:, :, : chunk.keys].float().mT
-    weights = scores.masked_fill(~visible, -torch.inf).softmax(-1)
-    sums: Tensor = weights.new_zeros(*weights.shape[:-1], chunk.cubes + 1)
-    return sums.index_add(-1, geometry.cube_from_key(chunk), weights)[..., : chunk.cubes]
-
-
-def _mixed(
-    rows: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    kept: Tensor | None,
-    geometry: PackedGeometry,
-    chunk: Chunk,
-) -> Tensor:
-    """Softmax attention over what a chunk's rows may read: [B, H, n, D]; None keeps all.
-
-    For gradients the mask is made again in the backward pass: those of all layers would not fit.
-    """
-    if not torch.is_grad_enabled():
-        return _mix(rows, keys, values, kept, geometry, chunk)
-    mixed: Tensor = checkpoint(
-        _mix,
-        rows,
-        keys,
-        values,
-        kept,
-        geometry,
-        chunk,
-        use_reentrant=False,
-        preserve_rng_state=False,
-    )
-    return mixed
-
-
-def _mix(
-    rows: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    kept: Tensor | None,
-    geometry: PackedGeometry,
-    chunk: Chunk,
-) -> Tensor:
-    mask = geometry.visible(chunk)
-    if kept is not None:
-        attended = F.pad(kept | geometry.own(chunk), (0, 1), value=True)  # text is always read
-        cubes = geometry.cube_from_key(chunk).expand(*attended.shape[:-1], -1)
-        # Added, because scaled_dot_product_attention turns truth values into summands, more slowly.
-        mask = _summand(attended, rows.dtype).gather(-1, cubes) + _summand(mask, rows.dtype)
-    return F.scaled_dot_product_attention(rows, keys, values, attn_mask=mask)
-
-
-def _summand(allowed: Tensor, dtype: torch.dtype) -> Tensor:
-    """0 if reading is allowed, minus infinity elsewhere."""
-    return torch.where(allowed, 0.0, -torch.inf).to(dtype)
-
-
-def _pairs(kept: Tensor, geometry: PackedGeometry, chunk: Chunk) -> Tensor:
-    """Keys that each row reads, summed over heads: int64 [B, n]."""
-    visible = geometry.visible(chunk).float()
-    in_cube = visible.new_zeros(len(visible), chunk.cubes + 1)
-    in_cube = in_cube.index_add(1, geometry.cube_from_key(chunk), visible)
-    attended = F.pad(kept | geometry.own(chunk), (0, 1), value=True).sum(1)
-    return (attended * in_cube).sum(-1).long()

@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adaspark.mini.questions.families import Question
+from adaspark.mini.questions.question import Question
 from adaspark.mini.training.model import POSITION_STEP
-from adaspark.model.prompt import TEXT, VIDEO, VIDEO_PAD, mrope_positions, template_ids
+from adaspark.model.mrope import TEXT, VIDEO, mrope_positions
+from adaspark.model.prompt import VIDEO_PAD, template_ids
 
 IGNORE = -100
 BLOCK_TOKENS = 28  # the longest wording, the template's end and the answer fit

@@ -14,7 +14,7 @@ from torch import Tensor
 from adaspark.kernels.backend import sparse_attention
 from adaspark.method.attention import Choice
 from adaspark.method.rules import Rule
-from adaspark.method.sequence import Segment
+from adaspark.method.segment import Segment
 from adaspark.mini.packed.geometry import PackedGeometry
 
 
@@ -46,7 +46,8 @@ def attend_prefix(
 
         def observe(segment: Segment, choice: Choice, clip: int = clip) -> None:
             assert pairs is not None
-            pairs[clip, segment.positions] = _pairs(segment, choice.kept)
+            attending = segment.heads_attending(choice.kept)
+            pairs[clip, segment.positions] = segment.computed_pairs(attending, heads)
 
         with torch.autocast(query.device.type, enabled=False):
             done = sparse_attention(
@@ -61,12 +62,3 @@ def attend_prefix(
             )
         mixed.append(done)
     return torch.stack(mixed)
-
-
-def _pairs(segment: Segment, kept: Tensor) -> Tensor:
-    """Keys that each query of a segment reads, summed over heads: int64 [n]."""
-    attending, partial = (kept | segment.own_mask).sum(0), segment.partial_cube
-    whole = attending[:, :partial] * segment.layout.cube_sizes[:partial]
-    partly = attending[:, partial:] * segment.partly_visible_tokens
-    pairs: Tensor = whole.sum(1) + partly.sum(1) + len(kept) * segment.text_before
-    return pairs

@@ -10,20 +10,9 @@ from dataclasses import replace
 from adaspark.errors import UserError
 from adaspark.mini.questions import look_questions, time_questions
 from adaspark.mini.questions.phrases import Style
-from adaspark.mini.questions.question import FRAME_SECS, NONE, Asker, Question
-from adaspark.mini.world.world import Scene, SceneSettings
-
-__all__ = [
-    "EXTRA",
-    "FAMILIES",
-    "NONE",
-    "Question",
-    "check_family",
-    "question_stream",
-    "questions",
-    "score",
-    "settings_for",
-]
+from adaspark.mini.questions.question import FRAME_SECS, Asker, Question
+from adaspark.mini.world.scene import Scene
+from adaspark.mini.world.settings import SceneSettings
 
 Maker = Callable[[Asker], Question | None]
 FAMILIES: dict[str, Maker] = {

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from adaspark.mini.questions.question import NONE, Asker, Question
-from adaspark.mini.world.world import COLORS, SHAPES
+from adaspark.mini.world.vocabulary import COLORS, SHAPES
 
 
 def needle(ask: Asker) -> Question | None:

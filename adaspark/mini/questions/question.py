@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from adaspark.mini.questions.phrases import Style, word
-from adaspark.mini.world.world import COLORS, FILLS, SHAPES, Event, Scene
+from adaspark.mini.world.event import Event
+from adaspark.mini.world.scene import Scene
+from adaspark.mini.world.vocabulary import COLORS, FILLS, SHAPES
 
 NONE = "none"
 FRAME_SECS = 0.25  # time between two frames at the model's rate

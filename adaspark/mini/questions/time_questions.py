@@ -6,7 +6,7 @@ import math
 from itertools import permutations
 
 from adaspark.mini.questions.question import Asker, Question
-from adaspark.mini.world.world import Event
+from adaspark.mini.world.event import Event
 
 _GROUNDED_SECS = 2.0  # shorter events have no span in whole seconds
 _PROBES = 7  # moments at which a relation must hold

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adaspark.mini.world.scene import COLORS, DIRECTIONS, FILLS, MAX_EVENTS, SHAPES
 from adaspark.mini.world.scene_tensors import COLUMN, Table
 from adaspark.mini.world.truth import object_states, token_truth
+from adaspark.mini.world.vocabulary import COLORS, DIRECTIONS, FILLS, MAX_EVENTS, SHAPES
 
 SECONDS = 64  # classes of `second`; later seconds count as the last
 NUMBERS = 100  # classes of a number in a question

@@ -12,13 +12,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from adaspark.mini.packed.packing import IGNORE, Packer
-from adaspark.mini.questions.families import EXTRA, FAMILIES, Question, questions
+from adaspark.mini.questions.families import EXTRA, FAMILIES, questions
+from adaspark.mini.questions.question import Question
 from adaspark.mini.training.model import FPS, POSITION_STEP
 from adaspark.mini.training.stages import Clips, Stage
+from adaspark.mini.world.scene import Scene
 from adaspark.mini.world.scene_tensors import tabulate
-from adaspark.mini.world.seeds import held_out_seed
+from adaspark.mini.world.seeds import HELD_OUT_SEED, held_out_seed
 from adaspark.mini.world.slow_motion import slowed
-from adaspark.mini.world.world import HELD_OUT_SEED, Scene, sample_scene
+from adaspark.mini.world.world import sample_scene
 
 FAMILY_NAMES = (*FAMILIES, *EXTRA)
 
@@ -79,7 +81,7 @@ def training_batch(packer: Packer, stage: Stage, spec: BatchSpec, step: int) -> 
     count = spec.clips_in(clips, packer.block_tokens)
     # Python hashes text seeds with SHA-512: no two steps share a scene in practice.
     seeds = [rng.randrange(HELD_OUT_SEED) for _ in range(count)]
-    pace = rng.choice(stage.position_steps)
+    pace = rng.choice(clips.position_steps or stage.position_steps)
     asked = spec.asked_of(clips)
     return make_batch(packer, clips, stage, seeds, asked=asked, position_step=pace)
 
@@ -116,7 +118,7 @@ def make_batch(
         scenes.append(scene)
         times.append([(phase + frame) * frame_secs for frame in range(clips.frames)])
         rows.append(
-            _ask(packer, scene, rng, stage, asked=asked, held_out=held_out, frame_secs=frame_secs)
+            _ask(packer, scene, rng, stage, clips, asked, held_out=held_out, frame_secs=frame_secs)
         )
     ids, labels, families = (torch.tensor(column) for column in zip(*rows, strict=True))
     return Batch(
@@ -129,8 +131,9 @@ def _ask(
     scene: Scene,
     rng: random.Random,
     stage: Stage,
-    *,
+    clips: Clips,
     asked: int,
+    *,
     held_out: bool,
     frame_secs: float,
 ) -> tuple[list[list[int]], list[list[int]], list[int]]:
@@ -140,7 +143,7 @@ def _ask(
         scene,
         rng,
         count=asked,
-        families=stage.families,
+        families=clips.families or stage.families,
         sentence_share=share,
         frame_secs=frame_secs,
     )

@@ -27,7 +27,9 @@ from adaspark.mini.training.model import FPS, POSITION_STEP
 from adaspark.mini.world.render import render
 from adaspark.mini.world.seeds import held_out_seed
 from adaspark.mini.world.world import sample_scene
-from adaspark.model.prompt import VIDEO, Prompt, build_prompt
+from adaspark.model.cache_names import cache_argument, cache_in
+from adaspark.model.mrope import VIDEO
+from adaspark.model.prompt import Prompt, build_prompt
 
 
 @torch.no_grad()
@@ -124,13 +126,14 @@ class Reader:
         return embeds
 
     def _step(self, embeds: Tensor, positions: Tensor) -> Tensor:
-        out = self.model.model.language_model(
+        text = self.model.model.language_model
+        out = text(
             inputs_embeds=embeds,
             position_ids=positions,
-            past_key_values=self._cache,
             use_cache=True,
+            **cache_argument(text, self._cache),
         )
-        self._cache = out.past_key_values
+        self._cache = cache_in(out)
         logits: Tensor = self.model.lm_head(out.last_hidden_state[:, -1])
         return logits.argmax(-1)
 

@@ -8,6 +8,7 @@ the bundle. Source: ours; the paper's training is not public.
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -75,7 +76,8 @@ class SparseTrainer(Trainer):
         rng = random.Random(f"{self.config.seed}-sparse-{self.step}")
         other = rng.random() < OTHER_CUBES_SHARE
         cube = rng.choice(OTHER_CUBES) if other else self.own.cube
-        return AdaSparkConfig(cube, _near(self.own.attn_top_p, rng), _near(self.own.ffn_top_p, rng))
+        attn, ffn = (_near(p, rng) for p in (self.own.attn_top_p, self.own.ffn_top_p))
+        return replace(self.own, cube=cube, attn_top_p=attn, ffn_top_p=ffn)
 
     def _packed_geometry(self, batch: Batch, cube: Cube) -> PackedGeometry:
         key = (shape_key(batch), cube)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, replace
 
-from adaspark.mini.world.world import SceneSettings
+from adaspark.mini.world.settings import SceneSettings
 
 Size = tuple[int, int]
 
@@ -27,7 +27,8 @@ class Clips:
     times as many questions as other clips of the run.
 
     `needles` is the share of scenes with a brief needle at a depth drawn evenly, and `brief_secs`
-    the range of a short event's length.
+    the range of a short event's length. `position_steps` and `families`, if given, take the place
+    of the stage's.
     """
 
     frames: int
@@ -37,6 +38,8 @@ class Clips:
     brief_secs: tuple[float, float] = (1.0, 3.0)
     needles: float = 0.0
     more: int = 1
+    position_steps: tuple[float, ...] = ()
+    families: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -279,3 +282,18 @@ STAGES = (
     ),
     replace(_LAST, name="settled", max_steps=1500),
 )
+
+_FOUND = ("needle", "needle", "lookalike", "lookalike", "order", "count", "absent", "aggregate")
+_SLOWER = (1.0, 2.0, 4.0, 4.0)  # 4: one frame a second
+_HOURS = tuple(
+    Clips(frames, _S, (2, 6), weight, _BRIEF, 0.5, 2, _SLOWER, _FOUND)
+    for frames, weight in ((512, 1.0), (1024, 1.5), (2048, 1.5), (3600, 2.0))
+)
+HOUR = replace(
+    _LAST,
+    name="hour",
+    clips=(*_LAST.clips, *_HOURS),
+    test=replace(_HOURS[1], position_steps=()),
+    max_steps=2500,
+)
+"""On from a bundle, to an hour at one frame a second; all clips of the last stage stay."""

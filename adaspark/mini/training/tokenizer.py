@@ -8,9 +8,9 @@ from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from adaspark.mini.questions.families import NONE
 from adaspark.mini.questions.phrases import SENTENCES, SHORT, loosen
-from adaspark.mini.world.world import COLORS, DIRECTIONS, FILLS, SHAPES
+from adaspark.mini.questions.question import NONE
+from adaspark.mini.world.vocabulary import COLORS, DIRECTIONS, FILLS, SHAPES
 
 SPECIAL_TOKENS = (
     "<|endoftext|>",

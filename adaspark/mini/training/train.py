@@ -13,11 +13,12 @@ from adaspark.assets import BUNDLED_MODEL
 from adaspark.errors import UserError
 from adaspark.mini.training.config import TrainConfig
 from adaspark.mini.training.sparse_tuning import SparseTrainer
-from adaspark.mini.training.stages import STAGES
+from adaspark.mini.training.stages import HOUR, STAGES
 from adaspark.mini.training.trainer import Trainer
 from adaspark.model.checkpoint import own_config
 
 GPU_TOKENS, GPU_WORKERS = 65536, 8
+HOUR_RATE = 3e-4
 TUNING_STEPS, TUNING_RATE, TUNING_WARMUP = 800, 3e-4, 50
 
 
@@ -55,14 +56,17 @@ def main(args: Any) -> int:
         train(sparse_trainer(config, source or BUNDLED_MODEL, steps=args.steps or TUNING_STEPS))
     else:
         first = STAGES[0 if source is None else -1].name if args.stage is None else args.stage
-        train(Trainer(replace(config, weights=source, first_stage=_stage_index(first))))
+        if first == HOUR.name:
+            config = replace(config, stages=(HOUR,), learning_rate=HOUR_RATE)
+        train(Trainer(replace(config, weights=source, first_stage=_stage_index(config, first))))
     return 0
 
 
-def _stage_index(name: str) -> int:
-    names = [stage.name for stage in STAGES]
+def _stage_index(config: TrainConfig, name: str) -> int:
+    names = [stage.name for stage in config.stages]
     if name not in names:
-        raise UserError(f"There is no stage {name!r}; choose one of {', '.join(names)}.")
+        known = ", ".join([*names, HOUR.name])
+        raise UserError(f"There is no stage {name!r}; choose one of {known}.")
     return names.index(name)
 
 

@@ -256,7 +256,7 @@ def shape_key(batch: Batch) -> tuple[float, ...]:
 
 
 def _progress(steps: Iterator[Batch], stage: Stage, span: range) -> Iterator[Batch]:
-    from tqdm import tqdm  # type: ignore[import-untyped]
+    from tqdm import tqdm
 
     bar = tqdm(
         steps,

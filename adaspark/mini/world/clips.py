@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from adaspark.errors import UserError
-from adaspark.mini.questions.families import (
-    FAMILIES,
-    Question,
-    question_stream,
-    questions,
-    settings_for,
-)
+from adaspark.mini.questions.families import FAMILIES, question_stream, questions, settings_for
+from adaspark.mini.questions.question import FRAME_SECS, Question
+from adaspark.mini.world.event import Event
 from adaspark.mini.world.render import render
+from adaspark.mini.world.scene import Scene
 from adaspark.mini.world.seeds import held_out_seed
-from adaspark.mini.world.world import Event, Scene, SceneSettings, sample_scene
+from adaspark.mini.world.settings import SceneSettings
+from adaspark.mini.world.slow_motion import slowed
+from adaspark.mini.world.world import sample_scene
 
+FPS = 1 / FRAME_SECS
 _CHUNK = 32  # pictures drawn at once
 # More threads, or x264's macroblock tree, give other bytes each time for the same pictures.
 _CODEC = {"crf": "20", "preset": "slow", "x264-params": "threads=1:mbtree=0"}
 _NEEDLE_SECS = 1.5
+_PICTURES = 6  # of the file for each of the model's frames
 _ATTEMPTS = 1000  # scenes tried for one that answers the family
 
 
@@ -56,25 +58,34 @@ def make_world(
     size: tuple[int, int] = (224, 224),
     objects: tuple[int, int] = (2, 4),
     depth: float | None = None,
+    fps: float = FPS,
+    pictures: int = _PICTURES,
+    others: Sequence[str] = tuple(FAMILIES),
 ) -> dict[str, Any]:
     """Write a held-out clip that answers a question of `family`, and a JSON file beside it.
 
-    `frames` counts the model's frames at 4 a second; the file has 24 pictures a second. With
-    `depth` the clip holds a brief needle whose middle lies at that share of it, and the first
-    question is about the needle. Returns what the JSON holds: `items` (family, question, answer;
-    the asked family first, then one of each family that the scene can answer), `events`, `scene`,
-    `fps`, `seed`.
+    `frames` counts the model's frames at `fps` a second (at another rate than 4 the scene is in
+    slow or fast motion); the file has so many `pictures` for each, drawn and written some at a
+    time. With `depth` the clip holds a brief needle whose middle lies at that share of it, and the
+    first question is about the needle. Returns what the JSON holds: `items` (family, question,
+    answer; the asked family first, then one of each of the `others` that the scene can answer),
+    `events`, `scene`, `fps`, `seed`.
     Raises `UserError` for an unknown family, fewer than 4 frames, a size that is no multiple of 28
-    pixels, or a depth with another family than "needle".
+    pixels, a depth with another family than "needle", or a rate that is not above 0 and at most 4.
     """
-    scene, items = draw_world(family, frames, seed, size=size, objects=objects, depth=depth)
-    fps = 24
-    write_mp4(scene, path, frames=round(scene.secs * fps), size=size, fps=fps)
+    if not 0 < fps <= FPS:
+        raise UserError(f"A rate is above 0 and at most {FPS:g} frames a second, got {fps:g}.")
+    scene, drawn = draw_world(
+        family, frames, seed, size=size, objects=objects, depth=depth, fps=fps
+    )
+    items = [question for question in drawn if question.family in (family, *others)]
+    rate = max(1, round(pictures * fps))
+    write_mp4(scene, path, frames=round(scene.secs * rate), size=size, fps=rate)
     content = {
         "items": [{"family": q.family, "question": q.text, "answer": q.answer} for q in items],
         "events": [_event(event) for event in scene.events],
         "scene": _scene(scene),
-        "fps": fps,
+        "fps": rate,
         "seed": seed,
     }
     text = json.dumps(content, indent=2) + "\n"
@@ -90,9 +101,10 @@ def draw_world(
     size: tuple[int, int] = (224, 224),
     objects: tuple[int, int] = (2, 4),
     depth: float | None = None,
+    fps: float = FPS,
 ) -> tuple[Scene, list[Question]]:
     """The scene and the questions of `make_world`, without writing them."""
-    return _scene_with(family, _settings(family, frames, size, objects, depth), seed)
+    return _scene_with(family, _settings(family, frames, size, objects, depth), seed, fps)
 
 
 def _settings(
@@ -112,15 +124,19 @@ def _settings(
     return settings_for(family, frames, size, objects=objects, needle=needle)
 
 
-def _scene_with(family: str, settings: SceneSettings, seed: int) -> tuple[Scene, list[Question]]:
+def _scene_with(
+    family: str, settings: SceneSettings, seed: int, fps: float
+) -> tuple[Scene, list[Question]]:
     """The first scene from `seed` on that answers the family, with one question of each family."""
     for attempt in range(_ATTEMPTS):
-        scene = sample_scene(held_out_seed("clips", seed * _ATTEMPTS + attempt), settings)
+        drawn = sample_scene(held_out_seed("clips", seed * _ATTEMPTS + attempt), settings)
+        scene = slowed(drawn, FPS / fps)
+        how: dict[str, Any] = {"count": 1, "loose": False, "frame_secs": 1 / fps}
         rng = question_stream(scene)
-        found = questions(scene, rng, count=1, families=[family], loose=False)
+        found = questions(scene, rng, families=[family], **how)
         if found:
             for name in (name for name in FAMILIES if name != family):
-                found += questions(scene, rng, count=1, families=[name], loose=False)
+                found += questions(scene, rng, families=[name], **how)
             return scene, found
     raise UserError(
         f"No clip of {settings.frames} frames answers a question of family {family!r}; "

@@ -7,18 +7,11 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
+from adaspark.mini.world.event import Event
 from adaspark.mini.world.placement import fit_distractor, fit_occluder, shade_of, shown_span
-from adaspark.mini.world.scene import (
-    COLORS,
-    MAX_DISTRACTORS,
-    STYLES,
-    Backdrop,
-    Camera,
-    Distractor,
-    Event,
-    Occluder,
-)
+from adaspark.mini.world.scene import Backdrop, Camera, Distractor, Occluder
 from adaspark.mini.world.settings import SceneSettings
+from adaspark.mini.world.vocabulary import COLORS, MAX_DISTRACTORS, STYLES
 
 TURN_SECS = 2.0  # an object that changes its colour is there for at least this long
 

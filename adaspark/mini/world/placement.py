@@ -6,18 +6,9 @@ import math
 import random
 from collections.abc import Sequence
 
-from adaspark.mini.world.scene import (
-    DIRECTIONS,
-    PALETTE,
-    PATTERNS,
-    RGB,
-    STEPS,
-    Camera,
-    Distractor,
-    Event,
-    Occluder,
-    free_share,
-)
+from adaspark.mini.world.event import Event
+from adaspark.mini.world.scene import Camera, Distractor, Occluder, free_share
+from adaspark.mini.world.vocabulary import DIRECTIONS, PALETTE, PATTERNS, RGB, STEPS
 
 Size = tuple[int, int]
 Span = tuple[float, float]

@@ -10,10 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from adaspark.mini.world.backdrops import backdrops
-from adaspark.mini.world.scene import MAX_DISTRACTORS, MAX_EVENTS, Scene
+from adaspark.mini.world.scene import Scene
 from adaspark.mini.world.scene_tensors import Table, tabulate
 from adaspark.mini.world.shapes import FIELD_REACH, shape_fields
 from adaspark.mini.world.truth import camera_shifts, object_states
+from adaspark.mini.world.vocabulary import MAX_DISTRACTORS, MAX_EVENTS
 
 _PALE_COVER = 0.55  # how much of a pale object is its own colour
 _STRIPE = 0.28  # width of a stripe, in radii

@@ -10,70 +10,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-SHAPES = ("circle", "square", "triangle", "star", "heart", "cross")
-PALETTE = {
-    "red": (214, 40, 40),
-    "green": (46, 160, 67),
-    "blue": (40, 90, 220),
-    "yellow": (245, 215, 60),
-    "purple": (145, 60, 190),
-    "orange": (245, 135, 30),
-}
-COLORS = tuple(PALETTE)
-FILLS = ("solid", "striped")
-STYLES = ("room", "plain", "tiles", "night")
-PATTERNS = ("checker", "rings")
-STEPS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1), "still": (0, 0)}
-DIRECTIONS = tuple(STEPS)
-MAX_EVENTS = 6
-MAX_DISTRACTORS = 3
+from adaspark.mini.world.event import Event
+
 FREE_SHARE = 0.5  # an object is in sight while at least this share of its disc is free
-
-RGB = tuple[int, int, int]
-
-
-@dataclass(frozen=True)
-class Event:
-    """One object from its appearing to its end.
-
-    `x` and `y` are the centre at `start_secs` and `path` the distance travelled until `end_secs`,
-    in shares of the frame's width and height; `radius` is in shares of the shorter side. `color`
-    holds until `turn_secs`, `turns` after it; both are None if the colour stays. A `pale`
-    object is blended into what lies behind it.
-    """
-
-    shape: str
-    color: str
-    rgb: RGB
-    start_secs: float
-    end_secs: float
-    x: float
-    y: float
-    direction: str
-    path: float
-    radius: float
-    angle: float
-    fill: str = "solid"
-    pale: bool = False
-    turns: str | None = None
-    turn_secs: float | None = None
-    turn_rgb: RGB | None = None
-
-    def place(self, secs: float) -> tuple[float, float]:
-        """Centre at `secs`, in scene coordinates."""
-        done = (secs - self.start_secs) / (self.end_secs - self.start_secs)
-        step = STEPS[self.direction]
-        return self.x + step[0] * self.path * done, self.y + step[1] * self.path * done
-
-    def visible(self, secs: float) -> bool:
-        """Whether the object is there at `secs`, hidden or not."""
-        return self.start_secs <= secs < self.end_secs
-
-    def color_at(self, secs: float) -> str:
-        """Colour at `secs`."""
-        if self.turns is None or self.turn_secs is None or secs < self.turn_secs:
-            return self.color
-        return self.turns
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from adaspark.mini.world.scene import (
+from adaspark.mini.world.event import Event
+from adaspark.mini.world.scene import Scene
+from adaspark.mini.world.vocabulary import (
     COLORS,
     DIRECTIONS,
     FILLS,
@@ -17,8 +19,6 @@ from adaspark.mini.world.scene import (
     SHAPES,
     STEPS,
     STYLES,
-    Event,
-    Scene,
 )
 
 Table = dict[str, Tensor]

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Literal
 
 from adaspark.errors import UserError
-from adaspark.mini.world.world import HELD_OUT_SEED
 
 Purpose = Literal["test", "calibration", "evaluation", "clips"]
 PURPOSES: tuple[Purpose, ...] = ("test", "calibration", "evaluation", "clips")
+HELD_OUT_SEED = 2**60  # seeds from here on are never drawn in training
 RANGE = 2**50  # seeds of one purpose
 
 

@@ -8,7 +8,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from adaspark.mini.world.scene import SHAPES
+from adaspark.mini.world.vocabulary import SHAPES
 
 FIELD_REACH = 1.3  # a field covers [-reach, reach] radii
 _FIELD_SIDE = 96

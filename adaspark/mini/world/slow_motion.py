@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from adaspark.mini.world.world import Event, Scene
+from adaspark.mini.world.event import Event
+from adaspark.mini.world.scene import Scene
 
 
 def slowed(scene: Scene, factor: float) -> Scene:

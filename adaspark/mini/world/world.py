@@ -11,36 +11,13 @@ import random
 from collections.abc import Sequence
 
 from adaspark.mini.world import effects
+from adaspark.mini.world.event import Event
 from adaspark.mini.world.placement import Look, Span, fit_event
-from adaspark.mini.world.scene import (
-    COLORS,
-    DIRECTIONS,
-    FILLS,
-    MAX_EVENTS,
-    SHAPES,
-    STYLES,
-    Event,
-    Scene,
-)
+from adaspark.mini.world.scene import Scene
 from adaspark.mini.world.settings import SceneSettings
-
-__all__ = [
-    "COLORS",
-    "DIRECTIONS",
-    "FILLS",
-    "HELD_OUT_SEED",
-    "MAX_EVENTS",
-    "SHAPES",
-    "SLICE_SECS",
-    "STYLES",
-    "Event",
-    "Scene",
-    "SceneSettings",
-    "sample_scene",
-]
+from adaspark.mini.world.vocabulary import COLORS, FILLS, MAX_EVENTS, SHAPES
 
 SLICE_SECS = 0.5
-HELD_OUT_SEED = 2**60  # seeds from here on are never drawn in training
 
 
 def sample_scene(seed: int, settings: SceneSettings) -> Scene:

@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from numpy.typing import NDArray
 
 from adaspark.eval.report.charts.style import (
+    KNOWN,
     SOLID,
     Look,
     Value,
@@ -23,7 +24,6 @@ from adaspark.eval.report.charts.style import (
     percent_axis,
     png,
 )
-from viz.palette import LIGHT
 
 Floats = Sequence[float] | NDArray[np.integer]
 
@@ -75,7 +75,7 @@ def concentration(
     `shares` goes from the mass, such as 0.95, to its line; the axis is logarithmic, because a
     few percent are what there is to see.
     """
-    ramp = LinearSegmentedColormap.from_list("mass", ["#3f93c4", LIGHT["video"], "#00263d"])
+    ramp = LinearSegmentedColormap.from_list("mass", ["#3f93c4", KNOWN["video"].colour, "#00263d"])
     masses = sorted(shares)
     names = {f"{100 * mass:g} % of mass": shares[mass] for mass in masses}
     look = {

@@ -1,7 +1,8 @@
 """One look for every chart: type, colours with a second channel, labels that do not collide, PNG.
 
 Colours come from `viz.palette`. Charts are drawn on light ground for a column of 830 CSS pixels
-at twice its resolution; no text is smaller than 9 points.
+at twice its resolution; no text is smaller than 9 points. They are matplotlib's, because plotly,
+which the page draws with, needs a browser to write a PNG; the offline report's own SVG is for size.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Several settings of the dials against dense, family by family."""

@@ -1,0 +1,1 @@
+"""Many questions about many videos: `adaspark inspect`, on one machine or on a Ray cluster."""

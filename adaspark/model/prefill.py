@@ -1,0 +1,133 @@
+"""The prompt into the cache: what an earlier question has not left there, slab by slab if long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from adaspark.model.cache_names import cache_argument
+from adaspark.model.checkpoint import Checkpoint
+from adaspark.model.deepstack import deepstack_given
+from adaspark.model.features import Features, Report
+from adaspark.model.freed_memory import give_back
+from adaspark.model.mrope import VIDEO
+from adaspark.model.patch import base_of, patch_of
+from adaspark.model.prompt import Prompt
+from adaspark.model.prompt_cache import PromptCache
+from adaspark.model.slabs import part_ends
+from adaspark.trace.listening import listening
+from adaspark.trace.recorder import Recorder
+
+
+def prefill(
+    checkpoint: Checkpoint,
+    prompt: Prompt,
+    features: Features,
+    into: PromptCache,
+    report: Report,
+    *,
+    is_kept: bool,
+) -> tuple[Tensor, int]:
+    """Logits [vocabulary] after the prompt, and how many of its tokens were in the cache before.
+
+    If the cache `is_kept` for other questions, what all of them share is read in a call of its own
+    and marked, and so is the end of this prompt. `report` may raise Stopped. A long prompt is read
+    in parts that cut no cube, so that what a layer computes at one time is bounded.
+    """
+    recorders = _recorders(checkpoint)
+    ids = prompt.input_ids[0].tolist()
+    known = at = into.back_to(ids, recorders)
+    marks = [prompt.fixed, prompt.tokens] if is_kept else []
+    ends = [end for end in sorted({*_parts(checkpoint, prompt, features), *marks}) if end > at]
+    counted = len(ends) - (is_kept and len(ends) > 1)  # text after the video is soon read
+    logits = torch.empty(0)
+    for number, end in enumerate(ends):
+        into.expect(prompt.tokens)
+        telling = _share(report, number, counted) if number < counted else None
+        logits = _read(checkpoint, prompt, slice(at, end), features, into.cache, telling)
+        if end in marks:
+            into.mark(ids[:end], recorders)
+        if len(ends) > 2:
+            give_back()
+        at = end
+    return logits, known
+
+
+def _parts(checkpoint: Checkpoint, prompt: Prompt, features: Features) -> list[int]:
+    """Where its parts end."""
+    patch = patch_of(base_of(checkpoint.model))
+    return part_ends(
+        prompt.token_types[0],
+        features.grid,
+        patch.config.cube[0] if patch is not None else 1,
+        checkpoint.device,
+        in_one=features.kept is not None or checkpoint.family.frames_apart,
+    )
+
+
+def _share(report: Report, number: int, parts: int) -> Report:
+    """Tells the layers of one part among those of all."""
+    return lambda name, done, total: report(name, number * total + done, parts * total)
+
+
+def _recorders(checkpoint: Checkpoint) -> list[Recorder]:
+    patch = patch_of(base_of(checkpoint.model))
+    return listening(patch.recorders) if patch is not None else []
+
+
+def _read(
+    checkpoint: Checkpoint,
+    prompt: Prompt,
+    part: slice,
+    features: Features,
+    cache: Any,
+    report: Report | None,
+) -> Tensor:
+    """Logits [vocabulary] after the tokens of `part`: of the video, or text alone."""
+    model, device = checkpoint.model, checkpoint.device
+    embeds = model.get_input_embeddings()(prompt.input_ids[:, part].to(device))
+    is_video = (prompt.token_types[:, part] == VIDEO).to(embeds.device)
+    first = int((prompt.token_types[:, : part.start] == VIDEO).sum())
+    video = slice(first, first + int(is_video.sum()))
+    levels, given = [], {}
+    if first < video.stop:
+        embeds[is_video] = features.embeddings[video].to(embeds)
+        levels = [level[video] for level in features.deepstack]
+    if part.start == 0:
+        merge = checkpoint.sampling.merge
+        slices, rows, columns = features.shown_grid
+        given["video_grid_thw"] = torch.tensor([[slices, rows * merge, columns * merge]])
+    text = getattr(model.model, checkpoint.family.text)
+    with (
+        _layers_reported(text.layers, report),
+        deepstack_given(text, is_video, levels if first < video.stop else ()),
+    ):
+        output = model(
+            inputs_embeds=embeds,
+            position_ids=prompt.position_ids[..., part].to(device),
+            mm_token_type_ids=prompt.token_types[:, part].to(device),
+            **given,
+            **cache_argument(model, cache),
+            logits_to_keep=1,
+        )
+    last: Tensor = output.logits[0, -1]
+    return last
+
+
+@contextmanager
+def _layers_reported(layers: Any, report: Report | None) -> Iterator[None]:
+    handles = []
+    if report is not None:
+        handles = [
+            layer.register_forward_hook(lambda *_, done=i: report("prefill", done, len(layers)))
+            for i, layer in enumerate(layers, start=1)
+        ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

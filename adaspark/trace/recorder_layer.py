@@ -1,0 +1,86 @@
+"""What a recorder holds of one layer until the prompt ends: sums, and what is yet to be summed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from adaspark.method.segment import Segment
+from adaspark.method.tally import Words
+
+
+class Summed(NamedTuple):
+    """What is left of a `Tally`: `attended` int32 [Q, C] belongs to `rows` of the layer's table.
+
+    `pairs()` is that of the tally.
+    """
+
+    rows: slice
+    attended: Tensor
+    pairs: Callable[[], Tensor]
+
+
+class Choices(NamedTuple):
+    """Of the video queries of some segments: how many cubes each may choose from, int64 [n], and on
+    the host its own cube. One for all layers.
+    """
+
+    counts: Tensor
+    own_cube: NDArray[np.int64]
+
+
+class Kept(NamedTuple):
+    """The FFN choice of one layer in one part of the prompt, whose tokens begin at `start`.
+
+    `kept` bool [V], `importance` fp32 [V], `ratios` fp32 [n].
+    """
+
+    start: int
+    kept: Tensor
+    importance: Tensor
+    ratios: Tensor
+
+
+@dataclass(eq=False)
+class Layer:
+    """One layer's sums. Cube sums run over the queries of a cube, word lists over text tokens."""
+
+    attended: NDArray[np.int32]  # [Q, C] (head, token) pairs that attend to a cube
+    cube_sums: NDArray[np.float64]  # [3, C]: entropy, effective cubes, and of how many queries
+    nats: list[tuple[Segment, Tensor]] = field(default_factory=list)  # not yet in `entropies`
+    entropies: list[tuple[Choices, Tensor]] = field(default_factory=list)  # fp32 [H, n]
+    figures: list[tuple[Choices, Tensor]] = field(default_factory=list)  # not yet in `cube_sums`
+    words: list[tuple[NDArray[Any], Tensor, Tensor]] = field(default_factory=list)  # as they came
+    later: list[Words] = field(default_factory=list)  # words that are yet to be found
+    ffn: list[Kept] = field(default_factory=list)
+    tallies: list[Summed] = field(default_factory=list)  # still on the device
+    computed_pairs: int = 0
+    executed_pairs: int = 0
+    causal_pairs: int = 0
+    weighed_pairs: int = 0
+
+    def forked(self) -> Layer:
+        """The same sums, to be added to apart from these; tables by cube, which only a call that
+        brings video changes, and then as a copy, are shared.
+        """
+        made = copy(self)
+        lists = {name: list(held) for name, held in vars(self).items() if isinstance(held, list)}
+        vars(made).update(lists)
+        return made
+
+    @property
+    def nbytes(self) -> int:
+        """Of the tables by cube and of what is kept of the FFN, which is most of it."""
+        tables = self.attended.nbytes + self.cube_sums.nbytes
+        return tables + sum(tensor.nbytes for part in self.ffn for tensor in part[1:])
+
+    @classmethod
+    def empty(cls) -> Layer:
+        """Of no cube yet."""
+        return cls(np.zeros((0, 0), np.int32), np.zeros((3, 0)))

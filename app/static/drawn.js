@@ -1,0 +1,28 @@
+/* What the viewer draws, for a film of it: each cube's share, whether it counts as kept, and what that is called. */
+
+import { isKept } from "../../viz/static/choices.js";
+import { percent } from "../../viz/static/format.js";
+import { unit } from "../../viz/static/texts.js";
+import { fullView, isDrawn } from "../../viz/static/view.js";
+
+/** @import { Viewer } from "../../viz/static/viewer.js" */
+
+/** @param {Viewer} viewer */
+export function drawnNow(viewer) {
+  const view = fullView(viewer);
+  if (!isDrawn(view)) throw new Error("Nothing is drawn yet; ask a question first.");
+  const { data, layer, mode, threshold } = view;
+  const row = data.choices.row(view.query, layer);
+  const shares = Array.from(row, (share) => Math.round(255 * Math.min(1, share)));
+  const kept = Array.from(row, (share) => Number(isKept(share, threshold)));
+  const settings = data.choices.settings ? ", preview" : "";
+  const what = mode === "ffn" ? "tokens that pass the FFN" : `kept by ${percent(threshold)} of ${unit(view)} or more`;
+  const caption = `Layer ${layer}, ${mode === "heat" ? `share of ${unit(view)}` : what}${settings}`;
+  return { shares: encoded(shares), kept: encoded(kept), caption };
+}
+
+/** @param {number[]} bytes */
+function encoded(bytes) {
+  const text = bytes.map((byte) => String.fromCharCode(byte)).join("");
+  return btoa(text).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+}

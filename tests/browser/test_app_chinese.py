@@ -1,0 +1,156 @@
+"""The page in Chinese, state by state: no sentence of it is English."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from app_page import PATIENCE_MILLIS, rev, wait_for_state
+from playwright.sync_api import Page, expect
+
+from tests.chinese import english
+
+pytestmark = pytest.mark.browser
+SEEN = """() => {
+  const names = ["aria-label", "title", "placeholder", "aria-valuetext", "alt"];
+  const given = [
+    "#answer, .word, .link, .question-chips, .card, .chips b, .beside-answers p, .history-card b",
+    "textarea, pre, code, kbd, script, style, template, .history-pair h3, [lang=en]:not(html)",
+  ].join();
+  const found = [];
+  const walker = document.createTreeWalker(document.body, 1 | 4); // elements and texts
+  for (let node = walker.currentNode; node; node = walker.nextNode()) {
+    const element = node instanceof Element ? node : node.parentElement;
+    const isSeen = element.checkVisibility({ visibilityProperty: true });
+    if (!isSeen || element.closest(given)) continue;
+    if (node !== element) found.push(node.nodeValue.trim());
+    else found.push(...names.map((name) => element.getAttribute(name) ?? ""));
+  }
+  return found;
+}"""
+"""Every text and name that is seen, but for what visitors, runs and commands say."""
+
+
+@pytest.fixture
+def chinese(open_page: Callable[..., Page], fake_url: str) -> Page:
+    page = open_page(fake_url, query="?lang=zh")
+    wait_for_state(page, "ready")
+    expect(page.get_by_role("button", name="提问", exact=True)).to_be_enabled()
+    return page
+
+
+def expect_chinese(page: Page, where: str) -> None:
+    """Wait until nothing that is seen is English; what is on its way may be for a moment."""
+    left: list[str] = []
+    for _ in range(40):
+        left = english(page.evaluate(SEEN))
+        if not left:
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f"{where}: {left}")
+
+
+def tab(page: Page, title: str) -> None:
+    page.locator(f'.figures [role=tab][data-title="{title}"]').click()
+
+
+def test_landing_and_every_way_to_look(chinese: Page) -> None:
+    viewer = chinese.locator("#viewer")
+    expect_chinese(chinese, "landing")
+    for value in ("outline", "heat", "ffn", "spotlight", "video", "question", "answer"):
+        viewer.locator(f'[data-value="{value}"]').first.click()
+        expect_chinese(chinese, value)
+    viewer.locator(".spatial").click()
+    viewer.get_by_label("注意力头", exact=True).select_option("1")
+    expect_chinese(chinese, "a head")
+    for word in (viewer.locator(".word").first, viewer.locator(".word").last):
+        word.click()
+        expect_chinese(chinese, "a word")
+    viewer.locator(".stage").hover()
+    expect_chinese(chinese, "a cube under the pointer")
+    viewer.locator(".stage").click()
+    expect_chinese(chinese, "a cube")
+    viewer.locator(".keys summary").click()
+    for menu in chinese.locator(".menu-button").all():
+        menu.click()
+        expect_chinese(chinese, "a menu")
+
+
+def test_every_tab(chinese: Page) -> None:
+    titles = [str(each.get_attribute("data-title")) for each in chinese.get_by_role("tab").all()]
+    assert len(titles) > 10
+    for title in titles:
+        tab(chinese, title)
+        panel = chinese.locator("[role=tabpanel]:not([hidden])")
+        panel.scroll_into_view_if_needed()
+        for plot in panel.locator(".plot").all():
+            expect(plot.locator(".main-svg").first).to_be_attached(timeout=PATIENCE_MILLIS)
+        for hidden in panel.locator("details:not(:has(pre)) > summary").all():
+            hidden.click()
+        expect_chinese(chinese, title)
+
+
+def test_errors_say_it_in_chinese(chinese: Page, tmp_path: Path) -> None:
+    box = chinese.get_by_role("textbox", name="问题", exact=True)
+    box.fill("")
+    chinese.locator("#ask").click()
+    expect(chinese.locator("[data-field=question]")).to_contain_text("问题为空")
+    expect_chinese(chinese, "no question")
+    (tmp_path / "notes.mp4").write_text("no video")
+    chinese.locator("input[type=file]").set_input_files(tmp_path / "notes.mp4")
+    expect(chinese.locator("[data-field=video]")).to_contain_text(
+        "notes.mp4 不是已知种类的视频", timeout=PATIENCE_MILLIS
+    )
+    expect_chinese(chinese, "no video")
+    box.fill("quick please")
+    chinese.get_by_role("spinbutton", name="立方块 t", exact=True).fill("0")
+    chinese.locator("#ask").click()
+    expect(chinese.locator("[data-field=dials]")).to_contain_text("立方块是三个")
+    expect_chinese(chinese, "no cube")
+
+
+def test_a_running_question_and_another_run_beside_it(chinese: Page) -> None:
+    box = chinese.get_by_role("textbox", name="问题", exact=True)
+    before = rev(chinese)
+    box.fill("slow please")
+    chinese.locator("#ask").click()
+    wait_for_state(chinese, "running")
+    expect_chinese(chinese, "running")
+    chinese.locator("#stop").click()
+    expect(chinese.locator("#stop")).to_be_disabled(timeout=PATIENCE_MILLIS)
+    expect_chinese(chinese, "stopped")
+    box.fill("quick please")
+    chinese.locator("#ask").click()
+    wait_for_state(chinese, "ready", after_rev=before)
+    for title, start in (("Compare", "比较"), ("Ablate", "强制关闭")):
+        tab(chinese, title)
+        if title == "Ablate":
+            chinese.locator("#viewer .stage").click()
+        panel = chinese.locator("[role=tabpanel]:not([hidden])")
+        panel.get_by_role("button", name=start, exact=True).click()
+        expect(panel.locator(".beside table")).to_be_visible(timeout=PATIENCE_MILLIS)
+        expect_chinese(chinese, title)
+
+
+def test_the_story_moves_the_controls_by_their_english_names(chinese: Page) -> None:
+    chinese.locator(".story-opener").click()
+    story = chinese.get_by_role("dialog")
+    for step in range(1, 6):
+        expect(story).to_contain_text(f"第 {step} 步")
+        if step == 3:
+            expect(story).to_contain_text("时仍答“the circle is red”", timeout=PATIENCE_MILLIS)
+        if step == 4:
+            expect(story).to_contain_text("此处两者都答", timeout=PATIENCE_MILLIS)
+        expect_chinese(chinese, f"step {step}")
+        chinese.keyboard.press("ArrowRight")
+
+
+def test_figures_are_drawn_again_in_the_language_that_is_chosen(chinese: Page) -> None:
+    tab(chinese, "Entropy")
+    title = chinese.locator(".plot[data-figure=entropy_by_layer] .gtitle")
+    title.scroll_into_view_if_needed()
+    expect(title).to_have_text("各层的熵", timeout=PATIENCE_MILLIS)
+    chinese.get_by_label("语言").select_option("en")
+    expect(title).to_have_text("Entropy by layer", timeout=PATIENCE_MILLIS)
+    expect(chinese.get_by_role("tab", name="Entropy", exact=True)).to_be_visible()

@@ -1,0 +1,126 @@
+"""Every figure follows the player: whose choices, which word, head, layer and slice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from app_page import PATIENCE_MILLIS, scene, slider, wait_for_state
+from playwright.sync_api import Locator, Page, expect
+
+pytestmark = pytest.mark.browser
+LINES = """plot => (plot.layout.shapes ?? [])
+    .filter(({ type }) => type === "line")
+    .map(({ x0, x1, y0, y1 }) => x0 === x1 ? ["x", x0] : ["y", y0])"""
+"""The marks of a plot: which way they stand, and where."""
+
+
+@pytest.fixture
+def studio(open_page: Callable[..., Page], fake_url: str) -> Page:
+    page = open_page(fake_url)
+    wait_for_state(page, "ready")
+    return page
+
+
+def shown(page: Page, tab: str, name: str) -> Locator:
+    """A figure of a tab, drawn."""
+    page.get_by_role("tab", name=tab, exact=True).click()
+    plot = page.locator(f".plot[data-figure={name}]")
+    plot.scroll_into_view_if_needed()
+    expect(plot.locator(".main-svg").first).to_be_visible(timeout=PATIENCE_MILLIS)
+    return plot
+
+
+def expect_sentence(plot: Locator, words: str) -> None:
+    """The sentence under a figure, once it is in sight again: the controls stand above it."""
+    plot.scroll_into_view_if_needed()
+    expect(plot.locator("xpath=../figcaption")).to_contain_text(words, timeout=PATIENCE_MILLIS)
+
+
+def kept_by(page: Page, kind: str) -> None:
+    page.get_by_role("group", name="Whose attention").get_by_role("button", name=kind).click()
+
+
+def choose_head(page: Page, head: str) -> None:
+    page.locator("#viewer").get_by_label("Head", exact=True).select_option(head)
+
+
+def expect_mark(page: Page, plot: Locator, mark: list[object]) -> None:
+    plot.scroll_into_view_if_needed()
+    page.wait_for_function(
+        f"([plot, mark]) => ({LINES})(plot).some((line) => String(line) === String(mark))",
+        arg=[plot.element_handle(), mark],
+        timeout=PATIENCE_MILLIS,
+    )
+
+
+@pytest.mark.parametrize(
+    ("tab", "name"),
+    [
+        ("Entropy", "entropy_by_layer"),
+        ("Entropy", "effective_cubes"),
+        ("Layer statistics", "layer_statistics"),
+        ("Concentration", "concentration"),
+        ("Layers and cubes", "selection_maps"),
+        ("Layers and cubes", "selection_map"),
+        ("Layers and cubes", "heads_by_layer"),
+    ],
+)
+def test_a_sentence_is_of_the_kind_or_the_word_that_is_looked_at(
+    studio: Page, tab: str, name: str
+) -> None:
+    plot = shown(studio, tab, name)
+    expect_sentence(plot, "What produced “the”")
+    kept_by(studio, "Question")
+    expect_sentence(plot, "uestion")
+    kept_by(studio, "Answer")
+    expect_sentence(plot, "nswer")
+    studio.locator("#viewer .words").get_by_text("circle", exact=True).click()
+    expect_sentence(plot, "“circle”")
+    if name not in ("entropy_by_layer", "effective_cubes", "heads_by_layer"):
+        choose_head(studio, "1")
+        expect_sentence(plot, "“circle”, head 1")
+
+
+def test_the_head_and_the_layer_are_marked_among_the_heads(studio: Page) -> None:
+    plot = shown(studio, "Layers and cubes", "heads_by_layer")
+    slider(studio, "Layer").fill("3")
+    expect_mark(studio, plot, ["x", 3])
+    choose_head(studio, "1")
+    expect_mark(studio, plot, ["y", 1])
+    choose_head(studio, "")
+    plot.scroll_into_view_if_needed()
+    studio.wait_for_function(
+        f"plot => !({LINES})(plot).some(([way]) => way === 'y')", arg=plot.element_handle()
+    )
+
+
+@pytest.mark.parametrize(
+    ("tab", "name"),
+    [
+        ("Entropy", "entropy_by_layer"),
+        ("Entropy", "effective_cubes"),
+        ("Layer statistics", "layer_statistics"),
+        ("Layer statistics", "layer_density"),
+        ("Concentration", "concentration"),
+        ("FFN tokens", "ffn_inertia"),
+    ],
+)
+def test_the_layer_in_view_is_marked(studio: Page, tab: str, name: str) -> None:
+    plot = shown(studio, tab, name)
+    for layer in (3, 1):
+        slider(studio, "Layer").fill(str(layer))
+        expect_mark(studio, plot, ["x", layer])
+
+
+def test_the_table_holds_the_word_that_is_looked_at(studio: Page) -> None:
+    studio.locator("#viewer .words").get_by_text("circle", exact=True).click()
+    studio.get_by_role("tab", name="Data", exact=True).click()
+    panel = studio.get_by_role("tabpanel", name="Data")
+    panel.get_by_label("Table").select_option("entropy_by_layer")
+    heads = panel.get_by_role("columnheader")
+    expect(heads.filter(has_text="“circle”")).to_have_count(1, timeout=PATIENCE_MILLIS)
+    kept_by(studio, "Question")
+    panel.scroll_into_view_if_needed()  # what is out of sight is drawn later
+    expect(heads.filter(has_text="“circle”")).to_have_count(0, timeout=PATIENCE_MILLIS)
+    assert scene(studio)["query"]["kind"] == "question"
