@@ -76,6 +76,7 @@ def build_dials(
                 preset_choices(config.cube),
                 value=_text(config.cube),
                 label="Cube preset",
+                filterable=False,  # nobody types in it: what it shows may be another language's
                 elem_classes="cube-preset",
                 interactive=runs,
                 min_width=150,
@@ -113,6 +114,7 @@ def _own_dials(config: AdaSparkConfig, runs: bool) -> tuple[Any, Any]:
             value=config.ffn_importance,
             label="FFN importance",
             info="By what a token's importance to the FFN is measured",
+            filterable=False,
             elem_classes="ffn-importance",
             interactive=runs,
             min_width=200,

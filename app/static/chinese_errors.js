@@ -4,6 +4,8 @@
 /** @type {[string, string][]} */
 // prettier-ignore
 export const ERRORS = [
+  ["Too many wrong logins; try again in {}.", "登录错误次数太多；请在 {} 后再试。"],
+  ["{#} minutes", "{} 分钟"],
   ["This server's disk is full, so it takes no video now; try again in a while, or choose one of the sample clips.", "服务器磁盘已满，暂时不能接收视频；请稍后再试，或选择示例片段。"],
   ["Other visitors' films are being drawn; try again in a minute.", "正在绘制其他访客的影片；请一分钟后再试。"],
   ["This server's disk is full; try again in a while.", "服务器磁盘已满；请稍后再试。"],

@@ -173,6 +173,13 @@ export const SENTENCES = [
   ["Token {#} passes the FFN", "词元 {} 经过 FFN"],
   ["Token {#} skips the FFN", "词元 {} 跳过 FFN"],
   ["Slice {#}, {#} s", "第 {} 片，{} 秒"],
+  ["Slice {slice}, {secs} s", "第 {slice} 片，{secs} 秒"],
+  ["Layer {#}, tokens that pass the FFN", "第 {} 层，经过 FFN 的词元"],
+  ["Layer {#}, tokens that pass the FFN, preview", "第 {} 层，经过 FFN 的词元，预览"],
+  ["Layer {#}, share of {}", "第 {} 层，{}的比例"],
+  ["Layer {#}, share of {}, preview", "第 {} 层，{}的比例，预览"],
+  ["Layer {#}, kept by {#} % of {} or more", "第 {} 层，至少 {} % 的{}保留"],
+  ["Layer {#}, kept by {#} % of {} or more, preview", "第 {} 层，至少 {} % 的{}保留，预览"],
   ["Slice {#}, time unknown", "第 {} 片，时间未知"],
   ["Row and column", "行与列"],
 ];

@@ -4,8 +4,12 @@ import { isKept } from "../../viz/static/choices.js";
 import { percent } from "../../viz/static/format.js";
 import { unit } from "../../viz/static/texts.js";
 import { fullView, isDrawn } from "../../viz/static/view.js";
+import { inLanguage } from "./language.js";
 
 /** @import { Viewer } from "../../viz/static/viewer.js" */
+
+/** The line of a film that changes, as `viz.video.captioned` fills it in. */
+const MOMENT = "Slice {slice}, {secs} s";
 
 /** @param {Viewer} viewer */
 export function drawnNow(viewer) {
@@ -18,7 +22,8 @@ export function drawnNow(viewer) {
   const settings = data.choices.settings ? ", preview" : "";
   const what = mode === "ffn" ? "tokens that pass the FFN" : `kept by ${percent(threshold)} of ${unit(view)} or more`;
   const caption = `Layer ${layer}, ${mode === "heat" ? `share of ${unit(view)}` : what}${settings}`;
-  return { shares: encoded(shares), kept: encoded(kept), caption };
+  const own = { own_caption: inLanguage(caption), own_moment: inLanguage(MOMENT) };
+  return { shares: encoded(shares), kept: encoded(kept), caption, ...own };
 }
 
 /** @param {number[]} bytes */

@@ -3,10 +3,11 @@
    The page's parts and the server write English; here their texts and names are replaced as they appear. Questions,
    answers, words of a run and what somebody typed are left alone, and so is what is marked as English. */
 
+import { writeInLanguage } from "./fields.js";
+import { keepLanguage, tableOf, wantedLanguage } from "./languages.js";
 import { emit } from "./signals.js";
 import { translator } from "./translate.js";
 
-const KEPT = "adaspark-language";
 const NAMES = [
   ...["aria-label", "title", "placeholder", "aria-valuetext", "aria-roledescription", "data-waiting"],
   ...["data-title", "alt"],
@@ -15,12 +16,12 @@ const LEFT_ALONE = [
   ...["#answer", ".word", ".link", ".question-chips", ".card", ".chips b", ".beside-answers p", "main [lang]"],
   ...["textarea", "pre", "code", "kbd", "script", "style", "svg", ".history-card b"],
 ].join();
-/** Loaded when they are asked for. @type {Record<string, () => Promise<import("./translate.js").Table>>} */
-const TABLES = { zh: async () => (await import("./chinese.js")).CHINESE };
 /** @type {Record<string, (text: string) => string>} */
 const translators = {};
 
 const ENGLISH = "data-english";
+/** Where Gradio writes which of a list is chosen. */
+const CHOSEN = "input[role=combobox]";
 
 /** What each text and name was in English. @type {WeakMap<Node, Map<string, { english: string, shown: string }>>} */
 const known = new WeakMap();
@@ -30,7 +31,7 @@ let chosen = "en";
 
 /** @param {HTMLSelectElement} choice of the language */
 export function mountLanguage(choice) {
-  choice.value = wanted();
+  choice.value = wantedLanguage();
   choice.addEventListener("change", () => use(choice.value));
   const watch = { subtree: true, childList: true, characterData: true, attributes: true, attributeFilter: NAMES };
   new MutationObserver((changes) => translate && changes.forEach(changed)).observe(document.body, watch);
@@ -58,27 +59,15 @@ export function named(english) {
   return `:is([aria-label="${english}"], [${ENGLISH}="${english}"])`;
 }
 
-/** The language of the address, or the one chosen before. */
-function wanted() {
-  const asked = new URLSearchParams(location.search).get("lang");
-  try {
-    return asked ?? localStorage.getItem(KEPT) ?? "en";
-  } catch {
-    return asked ?? "en";
-  }
-}
-
 /** @param {string} language */
 async function use(language) {
-  const next = language in TABLES ? language : "en";
+  chosen = language;
+  keepLanguage(language);
+  const table = await tableOf(language);
+  if (language !== chosen) return; // another one was chosen meanwhile
+  const next = table ? language : "en";
   chosen = next;
-  try {
-    localStorage.setItem(KEPT, language);
-  } catch {
-    // Without storage the address alone keeps it.
-  }
-  if (next !== "en") translators[next] ??= translator(await TABLES[next]());
-  if (next !== chosen) return; // another one was chosen meanwhile
+  if (table) translators[next] ??= translator(table);
   translate = translators[next] ?? null;
   document.documentElement.lang = next;
   visit(document.body);
@@ -97,6 +86,7 @@ function visit(node) {
   if (node.nodeType === Node.TEXT_NODE) text(node);
   if (!(node instanceof Element)) return;
   for (const each of NAMES) if (node.hasAttribute(each)) name(node, each);
+  if (node.matches(CHOSEN)) writeInLanguage(/** @type {HTMLInputElement} */ (node), inLanguage);
   node.childNodes.forEach(visit);
 }
 

@@ -1,5 +1,8 @@
 /* The login form of Gradio says nothing of a login that is refused for too many tries: this does. */
 
+import { tableOf, wantedLanguage } from "./languages.js";
+import { translator } from "./translate.js";
+
 const REFUSED = 429;
 const fetchOnce = window.fetch.bind(window);
 
@@ -8,8 +11,16 @@ Object.assign(window, { fetch: watched });
 /** @type {typeof fetch} */
 async function watched(...request) {
   const response = await fetchOnce(...request);
-  if (response.url.endsWith("/login")) tell(response.status === REFUSED ? (await response.clone().json()).detail : "");
+  if (response.url.endsWith("/login")) {
+    tell(response.status === REFUSED ? await inLanguage((await response.clone().json()).detail) : "");
+  }
   return response;
+}
+
+/** @param {string} english */
+async function inLanguage(english) {
+  const table = await tableOf(wantedLanguage());
+  return table ? translator(table)(english) : english;
 }
 
 /** @param {string} text empty: nothing any more */

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaspark.errors import UserError
-from viz.video.captioned import Shape
+from viz.video.captioned import MOMENT, Shape
+from viz.video.lettering import can_write
 from viz.video.overlay import Mode, write_captioned
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ FORMATS = ("mp4", "gif")
 class FilmOrder:
     """A film: layer, kind of query and overlay; `shares` and `kept` of each cube as they are on
     screen, one byte each in base64 (empty: the kind's own, by the usual threshold); its caption,
-    shape and format.
+    shape and format; caption and moment (`viz.video.captioned`) in the page's own language, used
+    where there are letters for both.
     """
 
     layer: int
@@ -38,6 +40,8 @@ class FilmOrder:
     format: str = "mp4"
     shares: str = ""
     kept: str = ""
+    own_caption: str = ""
+    own_moment: str = ""
 
     @property
     def name(self) -> str:
@@ -60,6 +64,7 @@ class FilmOrder:
 
     def write(self, trace: Trace, video_path: str, out: str) -> None:
         """Write the film of a run that was checked."""
+        caption, moment = self.words()
         write_captioned(
             trace,
             video_path,
@@ -68,10 +73,18 @@ class FilmOrder:
             kind=self.kind,
             mode=self.mode,
             drawn=self._drawn(),
-            caption=self.caption or f"Layer {self.layer}, {self.mode}, by the {self.kind}",
+            caption=caption,
+            moment=moment,
             shape=self.shape,
             as_gif=self.format == "gif",
         )
+
+    def words(self) -> tuple[str, str]:
+        """What is written: the caption, and the line that changes."""
+        own = self.own_caption, self.own_moment
+        if all(own) and can_write("".join(own)):
+            return own
+        return self.caption or f"Layer {self.layer}, {self.mode}, by the {self.kind}", MOMENT
 
     def _drawn(self) -> tuple[NDArray[np.floating], NDArray[np.bool_]] | None:
         if not self.shares:
@@ -95,6 +108,8 @@ def film_order(query: Mapping[str, str], layer: int) -> FilmOrder:
         form,
         query.get("shares", ""),
         query.get("kept", ""),
+        query.get("own_caption", "")[:MAX_CAPTION],
+        query.get("own_moment", "")[:MAX_CAPTION],
     )
 
 

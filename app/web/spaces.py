@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("adaspark", "app", "viz", "assets", "requirements.txt", "pyproject.toml", "LICENSE")
 ZERO_TORCH = "torch==2.11.0"
 """The newest that ZeroGPU lists."""
+CAPTION_FONT = "fonts-wqy-microhei"
+"""Debian's package of letters for films' captions, as the Dockerfile installs it."""
 _SHARED = {
     "title": "AdaSpark Studio",
     "short_description": "See what a video model reads, layer by layer",
@@ -54,6 +56,7 @@ def _zerogpu(out: Path) -> None:
     # The Gradio SDK brings its own gradio, by sdk_version.
     kept = [line for line in lines if not line.startswith(("torch>", "gradio>"))]
     (out / "requirements.txt").write_text("\n".join([*kept, ZERO_TORCH, "spaces", ""]), "utf-8")
+    (out / "packages.txt").write_text(f"{CAPTION_FONT}\n", "utf-8")
     facts = {
         "sdk": "gradio",
         "sdk_version": version("gradio"),

@@ -12,6 +12,7 @@ import pytest
 
 from adaspark.trace.trace import Trace
 from app.media.reader import pool
+from app.web import wrong_logins
 from tests.chinese import english
 from tests.js.check import node_version
 from tests.paths import ROOT
@@ -25,6 +26,7 @@ SAYING = [
     *("app/media/reader/pool.py", "app/page/handlers.py"),
     *(f"app/service/{path.name}" for path in sorted((ROOT / "app/service").glob("*.py"))),
     *(f"app/web/{name}.py" for name in ("answers", "exports", "films", "files", "routes", "guard")),
+    "app/web/wrong_logins.py",
     *(f"adaspark/video/{name}.py" for name in ("colour", "file", "header", "limits")),
     *("adaspark/model/request.py", "adaspark/model/shown.py", "adaspark/trace/meta.py"),
 ]
@@ -81,6 +83,11 @@ def test_each_sentence_of_an_error_has_a_chinese_one(path: str) -> None:
 def test_the_errors_are_found() -> None:
     assert sum(len([*sentences(path)]) for path in SAYING) > 80
     assert english(["第 2 层 “yellow”, a.mp4, FFN", "第 2 层 yellow"]) == ["第 2 层 yellow"]
+
+
+def test_how_long_a_login_has_to_wait_is_said_in_chinese() -> None:
+    said = [wrong_logins._sentence(secs) for secs in (20, 600)]
+    assert english(translated(said, [])["texts"]) == []
 
 
 def test_each_text_of_each_figure_is_chinese() -> None:

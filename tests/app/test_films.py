@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from clips import write_clip
 from fake_engine import FakeEngine
-from PIL import Image
+from PIL import Image, ImageFont
 
 from adaspark.errors import UserError
 from adaspark.model.events import Result
@@ -23,6 +23,9 @@ from app.service.results import Finished, Results
 from app.service.sessions import Video
 from app.web.exports import Exports
 from app.web.films import FilmOrder, film_order
+from viz.video import lettering
+from viz.video.captioned import MOMENT, Captioned
+from viz.video.encode import Pixels
 
 
 @pytest.fixture
@@ -80,6 +83,46 @@ def test_what_is_written_under_a_film_is_its_caption(exports: Exports, finished:
     height = one.shape[0]
     assert np.abs(one[: height // 2].astype(int) - other[: height // 2]).mean() < 1
     assert np.abs(one[-height // 8 :].astype(int) - other[-height // 8 :]).mean() > 1
+
+
+OWN = {"own_caption": "第 0 层 问题的词", "own_moment": "第 {slice} 片 {secs} 秒"}
+
+
+def test_a_caption_is_in_the_pages_language_where_there_are_letters_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    order = film_order({"caption": "Layer 0", **OWN}, 0)
+    monkeypatch.setattr(lettering, "_wide", lambda size: ImageFont.load_default(size))
+    assert order.words() == (OWN["own_caption"], OWN["own_moment"])
+    monkeypatch.setattr(lettering, "_wide", lambda size: None)
+    assert order.words() == ("Layer 0", MOMENT)
+
+
+@pytest.mark.skipif(not lettering.can_write("中"), reason="no font with Chinese letters is here")
+def test_chinese_letters_are_no_boxes() -> None:
+    font = lettering.font_for("中文", 32)
+    drawn = {letter: bytes(font.getmask(letter)) for letter in "中文第层"}
+    assert len(set(drawn.values())) == 4
+
+
+class Bare:
+    """A painter that draws nothing."""
+
+    def paint(self, frame: Pixels, slice_: int) -> Pixels:
+        return frame
+
+
+def test_slice_and_seconds_stand_where_the_line_has_its_places(finished: Finished) -> None:
+    frame = np.zeros((60, 80, 3), np.uint8)
+
+    def painted(moment: str) -> Pixels:
+        captioned = Captioned(Bare(), finished.view, "x", "black", "white", moment=moment)
+        return captioned.paint(frame, slice_=1)
+
+    begins = f"{finished.view.slice_starts[1]:.2f}"
+    one = painted("at {secs}, {slice}")
+    assert np.array_equal(one, painted(f"at {begins}, 1"))
+    assert not np.array_equal(one, painted(f"at {begins}, 0"))
 
 
 def test_the_gif_moves_and_lasts_as_long_as_the_clip(exports: Exports, finished: Finished) -> None:

@@ -42,6 +42,8 @@ def test_a_folder_with_a_server_has_all_that_it_runs(tmp_path: Path, kind: str) 
         assert (tmp_path / "out" / "Dockerfile").is_file()
         return
     assert (facts["sdk"], facts["python_version"]) == ("gradio", "3.12")
+    font = (tmp_path / "out" / "packages.txt").read_text().strip()
+    assert font in (ROOT / "Dockerfile").read_text("utf-8")
     assert (tmp_path / "out" / facts["app_file"]).is_file()
     assert {"torch==2.11.0", "spaces"} <= set(wanted)
     assert [line for line in wanted if line.startswith(("torch", "gradio"))] == ["torch==2.11.0"]

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from app_page import PATIENCE_MILLIS, rev, wait_for_state
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.chinese import english
 
 pytestmark = pytest.mark.browser
 SEEN = """() => {
+  const { get: valueOf } = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value");
   const names = ["aria-label", "title", "placeholder", "aria-valuetext", "alt"];
   const given = [
     "#answer, .word, .link, .question-chips, .card, .chips b, .beside-answers p, .history-card b",
     "textarea, pre, code, kbd, script, style, template, .history-pair h3, [lang=en]:not(html)",
+    ".menu-panel input",
   ].join();
   const found = [];
   const walker = document.createTreeWalker(document.body, 1 | 4); // elements and texts
@@ -26,10 +29,16 @@ SEEN = """() => {
     if (!isSeen || element.closest(given)) continue;
     if (node !== element) found.push(node.nodeValue.trim());
     else found.push(...names.map((name) => element.getAttribute(name) ?? ""));
+    if (node === element && element.matches("input:not([type=checkbox])")) {
+      found.push(valueOf.call(element)); // what is seen, whatever scripts read
+    }
+    if (node === element && element.matches("select")) {
+      found.push(...[...element.options].filter((each) => !each.lang).map((each) => each.text));
+    }
   }
   return found;
 }"""
-"""Every text and name that is seen, but for what visitors, runs and commands say."""
+"""Every text, name and chosen value that is seen, but for what visitors, runs and commands say."""
 
 
 @pytest.fixture
@@ -75,6 +84,43 @@ def test_landing_and_every_way_to_look(chinese: Page) -> None:
     for menu in chinese.locator(".menu-button").all():
         menu.click()
         expect_chinese(chinese, "a menu")
+
+
+def test_what_a_list_says_is_chosen(chinese: Page) -> None:
+    shown = f"name => ({SEEN})().some((text) => text.endsWith(name))"
+    cube = {axis: chinese.get_by_role("spinbutton", name=f"立方块 {axis}") for axis in "th"}
+    expect_chinese(chinese, "the model's own cube")
+    cube["t"].fill("9")
+    chinese.wait_for_function(shown, arg="自定义")
+    expect_chinese(chinese, "a cube by hand")
+    chinese.locator(".cube-preset input").click()
+    expect_chinese(chinese, "an open list")
+    chinese.get_by_role("option", name="扁平").click()
+    expect(cube["h"]).to_have_value("8")
+    chinese.wait_for_function(shown, arg="扁平")
+    chinese.get_by_label("语言").select_option("en")
+    chinese.wait_for_function(shown, arg="1 x 8 x 8, flat")
+
+
+def test_what_is_written_on_films(chinese: Page) -> None:
+    asked: list[dict[str, list[str]]] = []
+
+    def film(route: Route) -> None:
+        asked.append(parse_qs(urlsplit(route.request.url).query))
+        route.fulfill(body="a film")
+
+    chinese.route("**/overlay.mp4?*", film)
+    viewer = chinese.locator("#viewer")
+    for value in ("outline", "heat", "ffn", "video", "question", "answer"):
+        viewer.locator(f'[data-value="{value}"]').first.click()
+        chinese.locator("[aria-controls=export-menu]").click()
+        with chinese.expect_download():
+            chinese.get_by_role("button", name="带叠加的影片").first.click()
+        chinese.locator("[aria-controls=export-menu]").click()
+    texts = [query[part][0] for query in asked for part in ("own_caption", "own_moment")]
+    bare = [text.replace("{slice}", "7").replace("{secs}", "7") for text in texts]
+    assert len(bare) == 12 and english(bare) == []
+    assert all("{slice}" in text and "{secs}" in text for text in texts[1::2])
 
 
 def test_every_tab(chinese: Page) -> None:

@@ -41,6 +41,9 @@ def test_too_many_wrong_logins_are_told_with_the_wait(
         log_in(other, "ada", "right")
         told = other.get_by_role("alert").filter(has_text="Too many wrong logins; try again in 600")
         expect(told).to_be_visible()
+        other.goto(f"{url}?lang=zh")
+        log_in(other, "ada", "right")
+        expect(other.get_by_role("alert")).to_contain_text("请在 600 分钟 后再试")
         for each in (page, other):
             each.close()
             each.errors.clear()  # type: ignore[attr-defined]  # the refusals, and who is closed last

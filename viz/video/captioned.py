@@ -6,21 +6,24 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from viz.video.encode import Painter, Pixels
+from viz.video.lettering import font_for
 
 Shape = Literal["clip", "square", "wide"]
 CANVAS: dict[str, tuple[int, int]] = {"square": (1080, 1080), "wide": (1280, 720)}
 LEAST_SIDE = 720
 """Pixels of the shorter side of a film in the clip's own shape."""
 _LINE_SHARE, _MARGIN_SHARE = 0.036, 0.018
+MOMENT = "Slice {slice}, {secs} s"
+"""The line that changes; its two places are filled in for each slice."""
 
 
 @dataclass(frozen=True)
 class Captioned:
     """Paints with `painter` on frames enlarged to a shape, and writes under each what is seen:
-    the question and its answer, `caption`, and the slice with its time. `view` is a
+    the question and its answer, `caption`, and by `moment` the slice with its time. `view` is a
     TraceView, `ground` and `ink` are colours.
     """
 
@@ -30,6 +33,7 @@ class Captioned:
     ground: str
     ink: str
     shape: Shape = "clip"
+    moment: str = MOMENT
 
     def paint(self, frame: Pixels, slice_: int) -> Pixels:
         """uint8 [H', W', 3]: the same size for every frame of a video."""
@@ -60,16 +64,17 @@ class Captioned:
         texts = (said, self.caption, self._moment(slice_))
         for number, text in enumerate(texts):
             room, size = canvas.width - 2 * margin, line * 0.82
-            font = ImageFont.load_default(size)
+            font = font_for(text, size)
             if (needed := pen.textlength(text, font)) > room:
-                font = ImageFont.load_default(max(8.0, size * room / needed))
+                font = font_for(text, max(8.0, size * room / needed))
             place = (margin, top + margin + (number + 0.5) * line)
             pen.text(place, text, self.ink, font, anchor="lm")
 
     def _moment(self, slice_: int) -> str:
         starts = self.view.slice_starts
         known = slice_ < len(starts) and not np.isnan(starts[slice_])
-        return f"Slice {slice_}" + (f", {starts[slice_]:.2f} s" if known else "")
+        secs = f"{starts[slice_]:.2f}" if known else "?"
+        return self.moment.replace("{slice}", str(slice_)).replace("{secs}", secs)
 
 
 def _fitted(frame: Pixels, width: int, height: int) -> Pixels:

@@ -19,6 +19,7 @@ from viz.data import statistics
 from viz.data.statistics import TraceView
 from viz.palette import DRAWING, OVERLAY, rgb
 from viz.video.encode import Pixels, write_film
+from viz.video.lettering import font_for
 from viz.video.overlay import Box, box_of, hatch, outlined
 
 if TYPE_CHECKING:
@@ -205,9 +206,9 @@ def _legend(width: int, lines: list[tuple[str, int]]) -> Pixels:
         if side in _FILLS:
             pen.rectangle((left, top + 3, left + 12, top + 15), fill=_FILLS[side][1])
             left += 18
-        font = ImageFont.load_default(13)
+        font = font_for(text, 13)
         room = width - left - _MARGIN
         if (needed := pen.textlength(text, font)) > room:
-            font = ImageFont.load_default(max(6, 13 * room / needed))
+            font = font_for(text, max(6, 13 * room / needed))
         pen.text((left, top + _LINE / 2), text, OVERLAY["on_stage"], font, anchor="lm")
     return np.asarray(image)

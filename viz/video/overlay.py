@@ -85,16 +85,17 @@ def write_captioned(
     mode: str,
     drawn: tuple[NDArray[np.floating], NDArray[np.bool_]] | None,
     caption: str,
+    moment: str,
     shape: Shape,
     as_gif: bool,
 ) -> None:
     """Write the first video of the prompt with the selection burned in, enlarged and captioned;
-    `drawn` as for `OverlayPainter`.
+    `drawn` as for `OverlayPainter`, `moment` as for `Captioned`.
     """
     view = TraceView.of(trace)
     inner = OverlayPainter(view, layer, kind, mode, drawn)
     colours = OVERLAY["stage"], OVERLAY["on_stage"]
-    painter = Captioned(inner, view, caption, *colours, shape)
+    painter = Captioned(inner, view, caption, *colours, shape, moment)
     (write_gif if as_gif else write_film)(painter, _starts(view), video_path, out)
 
 
