@@ -93,3 +93,50 @@ def test_no_button_lies_on_the_lanes(open_page: Any, fake_url: str) -> None:
     button = page.locator(".lane-box > .full-screen").bounding_box()
     lanes = page.locator("#viewer .lanes").bounding_box()
     assert button and lanes and button["y"] + button["height"] <= lanes["y"]
+
+
+CUT = """() => {
+  const seen = (each) => each.checkVisibility({ visibilityProperty: true });
+  const all = (selector) => [...document.querySelectorAll(selector)].filter(seen);
+  const texts = all("#viewer p, .outcome p, #viewer select");
+  const cut = texts.filter((each) => {
+    if (!each.matches("select")) {
+      const { scrollWidth, clientWidth, scrollHeight, clientHeight } = each;
+      const hidden = Math.max(scrollWidth - clientWidth, scrollHeight - clientHeight);
+      return getComputedStyle(each).overflowX === "hidden" && hidden > 1;
+    }
+    const whole = each.cloneNode(true);
+    whole.style.cssText = "position: absolute; flex: none; width: max-content";
+    each.after(whole);
+    const wider = whole.offsetWidth > each.offsetWidth;
+    whole.remove();
+    return wider;
+  });
+  const written = texts.flatMap((each) => {
+    const range = document.createRange();
+    range.selectNodeContents(each);
+    return [...range.getClientRects()].map((box) => ({ each, box }));
+  });
+  const covered = all(".full-screen").flatMap((button) => {
+    const { left, right, top, bottom } = button.getBoundingClientRect();
+    const meets = (box) => box.right > left && box.left < right;
+    const lies = ({ box }) => meets(box) && box.bottom > top && box.top < bottom;
+    return written.filter(lies).map(({ each }) => each);
+  });
+  const found = [...cut, ...covered].filter((each) => !each.matches(".live"));
+  return found.map((each) => each.textContent);
+}"""
+"""Texts of the viewer and the answer that are cut off, or that a button lies on."""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 360, 390])
+def test_on_a_phone_no_line_is_cut_off(
+    open_page: Any, fake_url: str, width: int, theme: str
+) -> None:
+    page = open_page(fake_url, width=width, height=700, theme=theme)
+    wait_for_state(page, "ready")
+    page.locator("#viewer .spatial").click()
+    expect(page.locator("#viewer .stack-box p")).to_be_visible()
+    assert page.evaluate(CUT) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
