@@ -146,14 +146,25 @@ class Engine:
             self._conversations.add(conversation)
 
         def work(emit: Callable[[Event], None], gone: threading.Event) -> None:
+            def is_unwanted() -> bool:
+                return gone.is_set() or (stop is not None and stop.is_set())
+
             def report(name: str, done: int, total: int) -> None:
-                if gone.is_set() or (stop is not None and stop.is_set()):
+                if is_unwanted():
                     raise Stopped
                 emit(Phase(name, done, total))
 
             with self._lock, self._files.request(gone):
                 try:
-                    self._answer(estimate, question.strip(), options, conversation, emit, report)
+                    self._answer(
+                        estimate,
+                        question.strip(),
+                        options,
+                        conversation,
+                        emit,
+                        report,
+                        is_unwanted,
+                    )
                 except torch.cuda.OutOfMemoryError as error:
                     raise self._too_large(estimate, error) from None
 
@@ -167,6 +178,7 @@ class Engine:
         conversation: Conversation | None,
         emit: Callable[[Event], None],
         report: Report,
+        is_unwanted: Callable[[], bool],
     ) -> None:
         with self._known(estimate, options, conversation, report) as known:
             self._check_context(estimate, question, options, known.turns)
@@ -183,6 +195,7 @@ class Engine:
                 scored=options.scored,
                 turns=known.turns,
                 kept=known.cache,
+                is_unwanted=is_unwanted,
             )
         if conversation is not None:
             conversation.add(Turn(question, written.ids))

@@ -65,10 +65,12 @@ def generate(
     turns: Sequence[Turn] = (),
     kept: PromptCache | None = None,
     recording: Callable[[Any], AbstractContextManager[Trace]] = record,
+    is_unwanted: Callable[[], bool] = lambda: False,
 ) -> Written:
     """Answer `question`, greedily or as `drawing` says, then find the log-probability of the token
     ids `scored` as an answer. `report` may raise Stopped: then what there is is returned, or, in
-    the prefill, Stopped goes through. `recording` opens the trace of the run on the model.
+    the prefill, Stopped goes through, soon after the answer `is_unwanted`. `recording` opens the
+    trace of the run on the model.
 
     `turns` came before this question. `kept` is a cache for several questions about these features
     under one configuration: what it holds of the prompt is not read again.
@@ -90,7 +92,13 @@ def generate(
     with recording(model) as trace:
         start = time.perf_counter()
         logits, known = prefill(
-            checkpoint, prompt, features, into, report, is_kept=kept is not None
+            checkpoint,
+            prompt,
+            features,
+            into,
+            report,
+            is_kept=kept is not None,
+            is_unwanted=is_unwanted,
         )
         cache = into.cache
         after_prompt = copy.deepcopy(cache) if scored and checkpoint.family.mixer else cache

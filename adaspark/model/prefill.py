@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from adaspark.method.interruption import Interrupted, interruptible
 from adaspark.model.cache_names import cache_argument
 from adaspark.model.checkpoint import Checkpoint
 from adaspark.model.deepstack import deepstack_given
@@ -19,6 +20,7 @@ from adaspark.model.patch import base_of, patch_of
 from adaspark.model.prompt import Prompt
 from adaspark.model.prompt_cache import PromptCache
 from adaspark.model.slabs import part_ends
+from adaspark.model.streaming import Stopped
 from adaspark.trace.listening import listening
 from adaspark.trace.recorder import Recorder
 
@@ -31,12 +33,16 @@ def prefill(
     report: Report,
     *,
     is_kept: bool,
+    is_unwanted: Callable[[], bool] = lambda: False,
 ) -> tuple[Tensor, int]:
     """Logits [vocabulary] after the prompt, and how many of its tokens were in the cache before.
 
     If the cache `is_kept` for other questions, what all of them share is read in a call of its own
-    and marked, and so is the end of this prompt. `report` may raise Stopped. A long prompt is read
-    in parts that cut no cube, so that what a layer computes at one time is bounded.
+    and marked, and so is the end of this prompt. A long prompt is read in parts that cut no cube,
+    so that what a layer computes at one time is bounded.
+
+    `report` may raise Stopped. One layer of one part may take seconds: once the answer
+    `is_unwanted`, Stopped is raised between a layer's halves, and within compiled attention.
     """
     recorders = _recorders(checkpoint)
     ids = prompt.input_ids[0].tolist()
@@ -48,7 +54,8 @@ def prefill(
     for number, end in enumerate(ends):
         into.expect(prompt.tokens)
         telling = _share(report, number, counted) if number < counted else None
-        logits = _read(checkpoint, prompt, slice(at, end), features, into.cache, telling)
+        with _stopped_once(checkpoint, is_unwanted):
+            logits = _read(checkpoint, prompt, slice(at, end), features, into.cache, telling)
         if end in marks:
             into.mark(ids[:end], recorders)
         if len(ends) > 2:
@@ -116,6 +123,27 @@ def _read(
         )
     last: Tensor = output.logits[0, -1]
     return last
+
+
+@contextmanager
+def _stopped_once(checkpoint: Checkpoint, is_unwanted: Callable[[], bool]) -> Iterator[None]:
+    """Around a part: Stopped once it `is_unwanted`, within a layer too."""
+
+    def look(*_: Any) -> None:
+        if is_unwanted():
+            raise Stopped
+
+    layers = getattr(checkpoint.model.model, checkpoint.family.text).layers
+    halves = [half for layer in layers for half in layer.children()]
+    handles = [half.register_forward_pre_hook(look) for half in halves]
+    try:
+        with interruptible(is_unwanted):
+            yield
+    except Interrupted:
+        raise Stopped from None
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 import weakref
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ import torch
 from engine_asked import CLIP, QUESTION, options, result_of
 
 from adaspark.errors import UserError
+from adaspark.kernels.cpu import tile_attention
 from adaspark.method.config import AdaSparkConfig
+from adaspark.method.interruption import RUN_OUT
 from adaspark.model import engine as engine_module
 from adaspark.model.engine import Engine
 from adaspark.model.events import Phase, Result
@@ -41,6 +44,45 @@ def test_stopping_before_the_first_word_ends_with_nothing(engine: Engine, phase:
             stop.set()
     assert not any(isinstance(event, Result) for event in seen) or phase == "prefill"
     assert result_of(engine.ask(CLIP, QUESTION, options())).answer  # and the engine is free
+
+
+def test_stopping_within_attention_begins_no_further_tile(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop, begun = threading.Event(), []
+    whole = tile_attention.attend
+
+    def stopped(*given: Any) -> None:
+        *_, executed, counter = given
+        executed.fill(-1)
+        stop.set()
+        while counter[0] < RUN_OUT:
+            time.sleep(0.001)
+        whole(*given)
+        begun.append((executed >= 0).sum())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tile_attention, "attend", stopped)
+        events = [*engine.ask(CLIP, QUESTION, options(), stop=stop)]
+    assert begun == [0] * torch.get_num_threads()
+    assert not any(isinstance(event, Result) for event in events)
+    assert result_of(engine.ask(CLIP, QUESTION, options())).answer
+
+
+def test_stopping_in_a_layers_attention_begins_no_ffn(engine: Engine) -> None:
+    stop, begun = threading.Event(), []
+    layers = engine._checkpoint.model.model.language_model.layers
+    handles = [
+        layers[1].self_attn.register_forward_hook(lambda *_: stop.set()),
+        *(
+            layer.mlp.register_forward_hook(lambda *_, at=at: begun.append(at))
+            for at, layer in enumerate(layers)
+        ),
+    ]
+    events = [*engine.ask(CLIP, QUESTION, options(), stop=stop)]
+    for handle in handles:
+        handle.remove()
+    assert begun == [0] and not any(isinstance(event, Result) for event in events)
 
 
 def test_stopping_among_the_words_gives_what_there_is(

@@ -19,6 +19,7 @@ from adaspark.kernels.cpu.state import Choices, Floats, Ints, Layer, Tables
 from adaspark.kernels.cpu.tables import CpuPlan
 from adaspark.method import threads
 from adaspark.method.attention import Choice, Observer, cube_means, decide
+from adaspark.method.interruption import counted_by
 from adaspark.method.rules import Rule, top_p
 from adaspark.method.sequence import SequenceMap
 
@@ -96,7 +97,8 @@ def _attend(
     executed = np.empty((len(part.tables.tiles), len(layer.means)), np.int64)
     counter = np.zeros(1, np.int64)
     given = (part.tables, layer, choices, *map(float, (*rule.amounts, scale)), mode)
-    threads.together(lambda: tile_attention.attend(*given, executed, counter))
+    with counted_by(counter):
+        threads.together(lambda: tile_attention.attend(*given, executed, counter))
     return executed
 
 
