@@ -36,6 +36,7 @@ from app.service.deferred_engine import DeferredEngine
 from app.service.service import Service
 from app.web import measured
 from app.web.api import add_endpoints
+from app.web.assets import KeptAssets
 from app.web.disk import Disk, OwnFolder, UploadQuota
 from app.web.exports import Exports
 from app.web.files import PLOTLY_URL, ShownFiles
@@ -179,6 +180,7 @@ class Studio:
                         ),
                         Middleware(LoggedIn, is_in=partial(is_logged_in, self._page)),
                         Middleware(UploadQuota, disk=self._disk),
+                        Middleware(KeptAssets),
                         Middleware(scripts.Preload),
                     ],
                 },
