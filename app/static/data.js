@@ -1,7 +1,7 @@
 /* The Data tab: the table twin of each figure, in full as CSV. */
 
 import { el, scrollBox, table } from "../../viz/static/dom.js";
-import { fetched } from "./server.js";
+import { address, fetched, filePath } from "./server.js";
 import { messageOf } from "./status.js";
 
 /** @import { Result } from "./types.js" */
@@ -11,6 +11,7 @@ import { messageOf } from "./status.js";
 
 const MOST_ROWS = 200;
 const choice = el("select", { "aria-label": "Table", on: { change: () => show() } });
+const file = el("a", { class: "table-file", text: "As CSV", hidden: true });
 const note = el("p", { class: "table-note", role: "status" });
 const place = scrollBox("Rows", "table-scroll");
 /** What is asked for, and what is shown: key, name and layer. */
@@ -22,7 +23,7 @@ const data = { key: "", layer: 0, query: /** @type {Asked} */ ({}), shown: "" };
  */
 export function mountData(body, names) {
   choice.append(...names.map((name) => el("option", { value: name, text: titleOf(name) })));
-  body.append(el("label", { class: "table-choice" }, "The numbers of ", choice), note, place);
+  body.append(el("label", { class: "table-choice" }, "The numbers of ", choice, file), note, place);
   choice.value = "layer_density";
 }
 
@@ -49,8 +50,11 @@ async function show() {
   const asked = JSON.stringify([data.key, name, data.layer, data.query]);
   if (!data.key || asked === data.shown) return;
   data.shown = asked;
+  const query = { name, layer: data.layer, ...data.query };
+  const href = address(filePath(data.key, "table.csv", query));
+  Object.assign(file, { href, download: `${name}.csv`, hidden: false });
   try {
-    const rows = await (await fetched(data.key, "table.json", { name, layer: data.layer, ...data.query })).json();
+    const rows = await (await fetched(data.key, "table.json", query)).json();
     if (asked === data.shown) fill(titleOf(name), rows);
   } catch (error) {
     clear(messageOf(error));
@@ -60,6 +64,7 @@ async function show() {
 /** @param {string} text */
 function clear(text) {
   data.shown = "";
+  file.hidden = true;
   note.textContent = text;
   place.replaceChildren();
 }
@@ -70,7 +75,7 @@ function clear(text) {
  */
 function fill(title, rows) {
   const columns = Object.keys(rows[0] ?? {});
-  const more = `The first ${MOST_ROWS} of ${rows.length} rows; Export has them all as CSV.`;
+  const more = `The first ${MOST_ROWS} of ${rows.length} rows; the CSV has them all.`;
   if (rows.length) note.textContent = rows.length > MOST_ROWS ? more : "";
   else note.textContent = "This run has no such numbers.";
   const cells = rows.slice(0, MOST_ROWS).map((row) => columns.map((column) => cellText(row[column])));

@@ -227,7 +227,18 @@ function mark(name) {
   for (const item of parts.list.querySelectorAll("button")) {
     item.setAttribute("aria-pressed", String(item.dataset.name === name));
     item.tabIndex = item.dataset.name === name ? 0 : -1;
+    if (item.dataset.name === name) bringIntoView(item);
   }
+}
+
+/**
+ * The list alone is scrolled, and only where the card is not whole: the page itself stays where it is.
+ * @param {HTMLElement} item
+ */
+function bringIntoView(item) {
+  const [list, its] = [parts.list.getBoundingClientRect(), item.getBoundingClientRect()];
+  if (its.left < list.left) parts.list.scrollLeft -= list.left - its.left;
+  else if (its.right > list.right) parts.list.scrollLeft += its.right - list.right;
 }
 
 /**

@@ -24,17 +24,28 @@ export function address(path) {
   return `${root.replace(/\/$/, "")}/${path}`;
 }
 
+/** What a file is asked for with. @typedef {Record<string, string | number>} Query */
+
+/**
+ * The path of a file of a finished run on the server.
+ * @param {string} key
+ * @param {string} name
+ * @param {Query} [query]
+ */
+export function filePath(key, name, query = {}) {
+  const given = Object.entries(query).map(([each, value]) => [each, String(value)]);
+  const asked = new URLSearchParams(given).toString();
+  return `studio/${key}/${name}${asked ? `?${asked}` : ""}`;
+}
+
 /**
  * A file of a finished run; throws the server's sentence where it has none.
  * @param {string} key
  * @param {string} name
- * @param {Record<string, string | number>} [query]
+ * @param {Query} [query]
  */
 export async function fetched(key, name, query = {}) {
-  const given = Object.entries(query).map(([each, value]) => [each, String(value)]);
-  const asked = new URLSearchParams(given).toString();
-  const lost = "The server did not answer; check the connection and try again.";
-  return answered(`studio/${key}/${name}${asked ? `?${asked}` : ""}`, lost);
+  return answered(filePath(key, name, query), "The server did not answer; check the connection and try again.");
 }
 
 /**

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from app_page import PATIENCE_MILLIS, scene, slider, wait_for_state
@@ -124,3 +126,17 @@ def test_the_table_holds_the_word_that_is_looked_at(studio: Page) -> None:
     panel.scroll_into_view_if_needed()  # what is out of sight is drawn later
     expect(heads.filter(has_text="“circle”")).to_have_count(0, timeout=PATIENCE_MILLIS)
     assert scene(studio)["query"]["kind"] == "question"
+
+
+def test_the_data_tab_gives_the_table_in_view_as_csv(studio: Page) -> None:
+    studio.get_by_role("tab", name="Data", exact=True).click()
+    panel = studio.get_by_role("tabpanel", name="Data")
+    panel.get_by_label("Table").select_option("entropy_by_layer")
+    expect(panel.get_by_role("table", name="Entropy by layer")).to_be_visible()
+    with studio.expect_download() as begun:
+        panel.get_by_role("link", name="As CSV").click()
+    assert begun.value.suggested_filename == "entropy_by_layer.csv"
+    header, *rows = csv.reader(Path(begun.value.path()).read_text("utf-8").splitlines())
+    columns = panel.get_by_role("columnheader").all_inner_texts()
+    assert header == columns
+    assert len(rows) == len(scene(studio)["kept"])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
-from app_page import question, scene, wait_for_state
+from app_page import PATIENCE_MILLIS, question, scene, upload, wait_for_state
+from clips import write_clip
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
@@ -140,3 +142,17 @@ def test_on_a_phone_no_line_is_cut_off(
     expect(page.locator("#viewer .stack-box p")).to_be_visible()
     assert page.evaluate(CUT) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_the_card_that_is_chosen_is_seen_and_the_page_stays(
+    open_page: Any, fake_url: str, tmp_path: Path, width: int
+) -> None:
+    page = opened(open_page, fake_url, width, 700)
+    upload(page, write_clip(tmp_path / "mine.mp4"))
+    card = page.locator(".card[aria-pressed=true]")
+    expect(card).to_contain_text("mine.mp4", timeout=PATIENCE_MILLIS)
+    box, row = card.bounding_box(), page.locator(".cards").bounding_box()
+    assert box and row
+    assert row["x"] <= box["x"] + 1 and box["x"] + box["width"] <= row["x"] + row["width"] + 1
+    assert page.evaluate("scrollY") == 0
