@@ -96,7 +96,8 @@ def write_clip(
         stream = output.add_stream(codec, rate=fps, options={**QUIET.get(codec, {}), **options})
         stream.height, stream.width = stored[0].shape[:2]
         stream.pix_fmt = pixel_format
-        stream.codec_context.thread_count = 1  # libvpx's threads spin: on busy cores, for minutes
+        if codec.startswith("libvpx"):
+            stream.codec_context.thread_count = 1  # its own spin: on busy cores, for minutes
         stream.codec_context.time_base = tick
         if pixel_aspect is not None:
             stream.codec_context.sample_aspect_ratio = pixel_aspect

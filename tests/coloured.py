@@ -112,7 +112,8 @@ def write_planes(
         stream = output.add_stream(codec, rate=12, options={**QUIET.get(codec, {}), **options})
         stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
         context = stream.codec_context
-        context.thread_count = 1  # libvpx's threads spin: on busy cores, for minutes
+        if codec.startswith("libvpx"):
+            context.thread_count = 1  # its own spin: on busy cores, for minutes
         context.colorspace, context.color_range = matrix, colour_range
         context.color_primaries, context.color_trc = primaries, transfer
         for number in range(frames):
