@@ -17,6 +17,7 @@ from typing import Any
 
 import av
 import numpy as np
+from encoder_apart import apart
 
 os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder is talkative
 
@@ -68,6 +69,7 @@ def is_upright(shown: Any) -> bool:
     return bool(left[0] > 150 > 80 > left[2] and right[2] > 150 > 80 > right[0])
 
 
+@apart
 def write_clip(
     path: Path,
     *,
