@@ -67,8 +67,11 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compile",
         type=Path,
+        nargs="?",
+        const=True,
         metavar="VIDEO",
-        help="compile a model's kernels ahead of any question, on a clip like those to come",
+        help="compile a model's kernels ahead of any question: on a clip like those to come, or on "
+        "noise of usual sizes",
     )
     parser.add_argument("--model", default="mini", metavar="M", help="whose, with --compile")
     parser.add_argument("--device", default="auto", metavar="D", help="where, with --compile")
@@ -167,7 +170,8 @@ def _doctor(arguments: argparse.Namespace) -> int:
         _quiet()
         from adaspark.ask.ahead import run as compile_for
 
-        return compile_for(arguments.model, arguments.device, arguments.compile)
+        video = None if arguments.compile is True else arguments.compile
+        return compile_for(arguments.model, arguments.device, video)
     from adaspark.doctor import run
 
     return run()

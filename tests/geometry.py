@@ -34,9 +34,10 @@ class Scene:
             ]
         return torch.cat(parts)
 
-    def build(self) -> SequenceMap:
-        is_real = torch.arange(len(self.is_video)) >= self.padding
-        return SequenceMap.build(self.is_video, self.grids, self.cube, is_real=is_real)
+    def build(self, device: str = "cpu") -> SequenceMap:
+        is_real = torch.arange(len(self.is_video), device=device) >= self.padding
+        is_video = self.is_video.to(device)
+        return SequenceMap.build(is_video, self.grids, self.cube, is_real=is_real)
 
 
 ODD = {

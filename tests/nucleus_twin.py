@@ -31,10 +31,17 @@ def nucleus(
     """
     top = scores.max()
     weights = np.exp2(scores - (0 if np.isneginf(top) else top)).astype(np.float32)
+    return of_weights(weights, p, lowest, look)
+
+
+def of_weights(
+    weights: NDArray[np.float32], p: float, lowest: int, look: Look = middle
+) -> tuple[NDArray[np.bool_], int]:
+    """As `nucleus`, from weights fp32 [C] in [0, 1], which a device may round otherwise."""
     bits = weights.view(np.int32)
     whole = weights.sum()
     if not whole:
-        return np.zeros(len(scores), bool), 0
+        return np.zeros(len(weights), bool), 0
     goal = np.float32(p) * whole
     low, high, heavy, light = lowest, ABOVE_ONE, whole, np.float32(0)
     looks = 0

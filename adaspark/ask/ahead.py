@@ -1,8 +1,8 @@
-"""`adaspark doctor --compile`: questions asked so that the kernels they take are compiled and kept.
+"""`adaspark doctor --compile`: kernels compiled before a question needs them, and kept.
 
-Kernels are compiled for a cube shape and a threshold when they are first needed, and cached on
-disk (numba beside its sources or in its cache folder, Triton in ~/.triton). What is asked here goes
-the way of a visitor's question, so that nothing is left to be compiled on it.
+Kernels are compiled for a cube shape and a kind of size when they are first needed, and cached on
+disk (numba beside its sources or in its cache folder, Triton in ~/.triton). What is rehearsed here
+goes the way of a visitor's question, so that nothing is left to be compiled on it.
 """
 
 from __future__ import annotations
@@ -10,23 +10,27 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from adaspark.method.config import AdaSparkConfig, Cube
+from adaspark.method.config import AdaSparkConfig, Cube, Grid
 from adaspark.model.engine import Engine
+from adaspark.model.rehearsal import QUESTION, WORDS
 
-QUESTION = "What is in the video?"
 CUBES: tuple[Cube, ...] = (
     *((1, 2, 2), (1, 4, 4), (2, 2, 2), (2, 4, 4), (2, 8, 8)),
     *((4, 4, 4), (4, 8, 8)),
 )
 """Shapes from the finest to the coarsest that the page's dials are usually moved to."""
-WORDS = 4
+GRIDS: tuple[Grid, ...] = ((384, 6, 11), (62, 6, 11), (400, 8, 8))
+"""Of noise, the longest first: cubes that are cut off at an edge, a short clip, and whole cubes."""
+CPU_GRIDS: tuple[Grid, ...] = ((8, 6, 11),)
+"""A processor's kernels are compiled once for all sizes."""
 
 
 class Compiled(NamedTuple):
-    """Seconds of prefill and words in one setting: the first time, and again."""
+    """Seconds of one setting: the first time, and again."""
 
     name: str
     first_secs: float
@@ -44,13 +48,27 @@ def settings(default: AdaSparkConfig) -> dict[str, AdaSparkConfig]:
     }
 
 
-def compile_ahead(engine: Engine, video: Path) -> Iterator[Compiled]:
-    """Ask about `video` twice in every setting. Raises UserError if it cannot be asked about."""
+def rehearsals(engine: Engine) -> Iterator[tuple[AdaSparkConfig, Grid]]:
+    """Every setting with noise of every size that the model holds: the likeliest first."""
+    grids = GRIDS if engine.device.startswith("cuda") else CPU_GRIDS
+    for grid in grids:
+        if 2 * grid[0] * grid[1] * grid[2] <= engine.max_video_tokens:
+            for config in settings(engine.default_config).values():
+                yield config, grid
+
+
+def compile_ahead(engine: Engine, video: Path | None) -> Iterator[Compiled]:
+    """Ask about `video`, or about noise, twice in every setting. Raises UserError if the video
+    cannot be asked about.
+    """
     for name, config in settings(engine.default_config).items():
-        yield Compiled(name, *(_seconds(engine, video, config) for _ in range(2)))
+        work = partial(_rehearsed, engine, config)
+        if video is not None:
+            work = partial(_asked, engine, config, video)
+        yield Compiled(name, work(), work())
 
 
-def run(model: str, device: str, video: Path) -> int:
+def run(model: str, device: str, video: Path | None) -> int:
     """Compile for a model, a line a setting. Raises UserError."""
     engine = Engine(model, device)
     start = time.perf_counter()
@@ -61,10 +79,20 @@ def run(model: str, device: str, video: Path) -> int:
     return 0
 
 
-def _seconds(engine: Engine, video: Path, config: AdaSparkConfig) -> float:
+def _asked(engine: Engine, config: AdaSparkConfig, video: Path) -> float:
+    """Seconds of prefill and words."""
     *_, result = engine.ask(video, QUESTION, engine.options(config, max_new_tokens=WORDS))
     found: dict[str, float] = result.seconds  # type: ignore[union-attr]
     return found["prefill"] + found["generate"]
+
+
+def _rehearsed(engine: Engine, config: AdaSparkConfig) -> float:
+    """Seconds of noise of every size."""
+    start = time.perf_counter()
+    for other, grid in rehearsals(engine):
+        if other == config:
+            engine.rehearse(config, grid)
+    return time.perf_counter() - start
 
 
 def _named(cube: Sequence[int]) -> str:

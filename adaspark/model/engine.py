@@ -15,7 +15,7 @@ import torch
 
 from adaspark.errors import UserError
 from adaspark.kernels.backend import backend
-from adaspark.method.config import AdaSparkConfig
+from adaspark.method.config import AdaSparkConfig, Grid
 from adaspark.model import checkpoint
 from adaspark.model.conversation import Conversation, Known
 from adaspark.model.events import Phase, Result, Word
@@ -27,6 +27,7 @@ from adaspark.model.out_of_memory import free_bytes, token_bytes
 from adaspark.model.prompt import Turn, text_tokens
 from adaspark.model.prompt_cache import PromptCache
 from adaspark.model.qwen import sparsify
+from adaspark.model.rehearsal import rehearse
 from adaspark.model.request import Estimate, Event, Options
 from adaspark.model.shown import chosen_sampling, estimate, preset_sampling
 from adaspark.model.streaming import Stopped, streamed
@@ -158,6 +159,11 @@ class Engine:
                     raise self._too_large(estimate, error) from None
 
         return streamed(work)
+
+    def rehearse(self, config: AdaSparkConfig, grid: Grid) -> None:
+        """Answer about noise of a (T, H, W) grid, so that what it takes is compiled and kept."""
+        with self._lock:
+            rehearse(self._checkpoint, config, grid)
 
     def _answer(
         self,

@@ -17,6 +17,7 @@ from adaspark.video.content import content_hash
 from adaspark.video.file import damage_warning
 from adaspark.video.images import Source
 from adaspark.video.limits import DEFAULT_LIMITS, Limits
+from adaspark.video.parts import in_parts, part_length, readers_here
 from adaspark.video.preprocess import smart_resize
 from adaspark.video.probe import VideoInfo, probe, scan
 from adaspark.video.rgb import SampledPicture
@@ -225,9 +226,17 @@ def _resized_frames(
     opened: OpenedVideo, sampling: Sampling, on_progress: OnProgress | None, first: int = 0
 ) -> Iterator[tuple[Tensor, float, bool]]:
     times = sample_times(opened.info, sampling)
-    size = _frame_size(opened.info, sampling)
-    for done, picture in enumerate(opened.pictures(times[first:]), start=first + 1):
-        frame = torch.from_numpy(picture.rgb).permute(2, 0, 1).unsqueeze(0)
-        yield preprocess.resize(frame, size), picture.time_secs, picture.is_whole
+    height, width = size = _frame_size(opened.info, sampling)
+
+    def read(times_secs: Sequence[float]) -> Iterator[tuple[Tensor, float, bool]]:
+        for picture in opened.pictures(times_secs):
+            frame = torch.from_numpy(picture.rgb).permute(2, 0, 1).unsqueeze(0)
+            yield preprocess.resize(frame, size), picture.time_secs, picture.is_whole
+
+    readers = readers_here() if opened.info.decoder == "pyav" else 1
+    length = part_length(len(times) - first, 3 * height * width, readers)
+    shown = in_parts(read, times[first:], length=length, readers=readers)
+    for done, item in enumerate(shown, start=first + 1):
+        yield item
         if on_progress is not None:
             on_progress(done, len(times))

@@ -92,7 +92,7 @@ class Handlers:
         """Wait until the model is loaded, or has failed to load; then what is known of it."""
         while self.service.engine.state in ("waiting", "loading"):
             await asyncio.sleep(LOOK_AGAIN_SECS)
-        return self.service.engine.facts()
+        return self.service.engine_facts()
 
     def sample(self, event: gr.EventData, request: gr.Request, *values: Any) -> PickMessage:
         """Choose a sample clip."""

@@ -71,7 +71,14 @@ class AdmissionQueue:
         """Take no more runs, and wait for those inside; returns whether all have ended in time."""
         with self._lock:
             self.is_closed = True
+            self._lock.notify_all()
             return self._lock.wait_for(lambda: not self._inside, grace_secs)
+
+    def wait_until_idle(self) -> bool:
+        """Wait until no run is inside; whether runs are still taken."""
+        with self._lock:
+            self._lock.wait_for(lambda: not self._inside or self.is_closed)
+            return not self.is_closed
 
     def _places(self, own: object, stop: threading.Event, begun: list[float]) -> Iterator[Waiting]:
         told: int | None = None

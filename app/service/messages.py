@@ -8,7 +8,13 @@ from typing import Any, Literal, NotRequired, TypedDict
 EngineState = Literal["waiting", "loading", "ready", "failed", "replay"]
 
 
-class EngineFacts(TypedDict):
+class CompilingFacts(TypedDict):
+    """How many settings' kernels are compiled, of how many, while they are."""
+
+    compiling: NotRequired[str]
+
+
+class EngineFacts(CompilingFacts):
     """What is running; `device`, `dtype` and `backend` are known once the model is loaded."""
 
     model: str

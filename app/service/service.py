@@ -23,9 +23,10 @@ from app.service.admission import Waiting
 from app.service.belongings import Belongings
 from app.service.deferred_engine import DeferredEngine
 from app.service.live_runs import LiveRuns
-from app.service.messages import Field, RunMessage, Running
+from app.service.messages import EngineFacts, Field, RunMessage, Running
 from app.service.openings import Openings
 from app.service.queue import RateLimit, Run, sentence
+from app.service.rehearsals import Rehearsals
 from app.service.results import Finished, Results
 from app.service.runner import Runner
 from app.service.sessions import BRIEF_WORDS, Asked, Keep, Sessions, Video
@@ -78,6 +79,7 @@ class Service:
         self.limits = limits
         self.runner = Runner(limits, at_once=engine.at_once)
         self.admission = self.runner.admission
+        self._rehearsals = Rehearsals(self.admission)
         self._rate = RateLimit(limits.visitor_runs)
         self.live_runs: LiveRuns[RunMessage] = LiveRuns()
         self.openings = Openings(
@@ -185,10 +187,18 @@ class Service:
         self.sessions.forget_all()
         return self.runner.close(STOPPING_SECS)
 
+    def engine_facts(self) -> EngineFacts:
+        """What is known of the engine, and how far it has compiled ahead."""
+        return {**self.engine.facts(), **self._rehearsals.facts()}
+
     def warm_up(self) -> None:
         """Answer the first sample's question, to measure how fast this machine is; stopped
-        by any other run, and a failure is only logged.
+        by any other run, and a failure is only logged. Then compile ahead.
         """
+        self._measure()
+        self._rehearsals.run(self.engine.engine())
+
+    def _measure(self) -> None:
         sample = next(iter(self.videos.samples.values()), None)
         if sample is None:
             return

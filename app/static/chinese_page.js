@@ -22,6 +22,7 @@ export const PAGE = [
   ["runs on", "运行于"],
   ["model", "模型"],
   ["backend", "后端"],
+  ["compiling kernels", "正在编译内核"],
   ["Replay: model loading", "回放：模型加载中"],
   ["Replay: recorded runs only", "回放：仅有录制的运行"],
   ["Replay: model failed", "回放：模型加载失败"],

@@ -64,12 +64,13 @@ export function mountHeader(element, { props, trigger, watch }) {
  * Where answers come from: this machine's processor, or recorded runs; then what computes.
  * @param {EngineFacts} facts
  */
-function chips({ model, state, device, dtype, backend }) {
+function chips({ model, state, device, dtype, backend, compiling }) {
   const source = REPLAYS[state] ?? `${device?.startsWith("cpu") ? "CPU" : "GPU"}, ${dtype}`;
   return [
     ...chip("runs on", source, { "data-state": state, class: "status-chip" }),
     ...chip("model", model),
     ...chip("backend", backend),
+    ...chip("compiling kernels", compiling),
   ];
 }
 

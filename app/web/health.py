@@ -17,7 +17,7 @@ def health(service: Service) -> list[Route]:
     """
 
     def healthz(request: Request) -> Response:
-        facts = {"status": "ok", **service.engine.facts(), "limits": service.limits.facts()}
+        facts = {"status": "ok", **service.engine_facts(), "limits": service.limits.facts()}
         return JSONResponse(facts, headers=_FRESH)
 
     def readyz(request: Request) -> Response:

@@ -27,7 +27,7 @@ WIDTH = 16
 
 
 def attended() -> Tensor:
-    sequence = ODD["ragged"].build()
+    sequence = ODD["ragged"].build(interpreted.DEVICE)
     qkv = tuple(t.to(interpreted.DEVICE) for t in tensors(sequence, heads=4, groups=2, width=WIDTH))
     return sparse_attention(*qkv, sequence, rule=top_p(0.6), scale=WIDTH**-0.5)
 

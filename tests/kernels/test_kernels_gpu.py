@@ -133,9 +133,7 @@ def run(
 
 
 def on_device(scene: Scene) -> SequenceMap:
-    is_video = scene.is_video.to(DEVICE)
-    is_real = torch.arange(len(is_video), device=DEVICE) >= scene.padding
-    return SequenceMap.build(is_video, scene.grids, scene.cube, is_real=is_real)
+    return scene.build(DEVICE)
 
 
 @pytest.mark.usefixtures("poison")

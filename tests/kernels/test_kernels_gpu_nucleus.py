@@ -9,6 +9,8 @@ import nucleus_twin
 import numpy as np
 import pytest
 import torch
+import triton
+import triton.language as tl
 from long import some_of
 from numpy.typing import NDArray
 from test_kernels_gpu_parts import _kept_kernel
@@ -50,6 +52,24 @@ def by_kernel(scores: NDArray[np.float32], p: float, near: float, pace: float) -
     return found
 
 
+def weights_of(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """fp32 [ROWS, CUBES] as the kernel weighs: the power of two of a device is rounded its way."""
+    given = torch.from_numpy(scores).to(interpreted.DEVICE)
+    weights = torch.empty_like(given)
+    _weights_kernel[(1,)](given, weights, R=ROWS, C=CUBES)
+    found: NDArray[np.float32] = weights.cpu().numpy()
+    return found
+
+
+@triton.jit
+def _weights_kernel(scores, weights, R: tl.constexpr, C: tl.constexpr):
+    at = tl.arange(0, R)[:, None] * C + tl.arange(0, C)[None, :]
+    exponents = tl.load(scores + at)
+    top = tl.max(exponents, 1)
+    top = tl.where(top == -float("inf"), 0.0, top)
+    tl.store(weights + at, tl.exp2(exponents - top[:, None]))
+
+
 def undecided(scores: NDArray[np.float32], p: float) -> NDArray[np.bool_]:
     """Rows whose mass comes within the rounding of fp32 sums of the goal, bool [ROWS]."""
     weights = np.sort(np.exp2(scores.astype(float) - scores.max(-1, keepdims=True)))[:, ::-1]
@@ -65,7 +85,7 @@ KINDS = ["random", "tied", "flat", "two levels", "one candidate", "some candidat
 def test_the_kernel_finds_what_its_twin_finds(kind: str, p: float) -> None:
     scores = rows(kind)
     lowest = block_selection.lowest_bits(p, CUBES)
-    twin = np.stack([nucleus_twin.nucleus(row, p, lowest)[0] for row in scores])
+    twin = np.stack([nucleus_twin.of_weights(row, p, lowest)[0] for row in weights_of(scores)])
     exact = kind not in ("random", "neighbours")  # powers of two: their sums are not rounded
     decided = np.full(ROWS, True) if exact else ~undecided(scores, p)
     assert decided.any()

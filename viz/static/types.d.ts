@@ -393,11 +393,13 @@ export interface Preview {
   duration_secs: number;
 }
 
-/** app/service/deferred_engine.py: what is running, as far as it is known. */
+/** app/service/messages.py: what is running, as far as it is known. */
 export interface EngineFacts {
   model: string;
   state: "waiting" | "loading" | "ready" | "failed" | "replay";
   device?: string;
   dtype?: string;
   backend?: string;
+  /** Settings whose kernels are compiled, of how many, while they are. */
+  compiling?: string;
 }

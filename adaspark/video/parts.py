@@ -1,0 +1,98 @@
+"""A long clip read in parts, several at a time: one reader of frames keeps a processor waiting."""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from math import ceil
+from queue import SimpleQueue
+from typing import TypeVar
+
+from adaspark.errors import UserError
+
+Item = TypeVar("Item")
+MOST_READERS, CORES_A_READER = 4, 4
+"""A decoder has threads of its own, so that more readers than this gain nothing."""
+LEAST_FRAMES = 48
+"""Of a part: to open and to seek costs as much as some frames."""
+PART_BYTES = 2**26
+"""Bounds what a part holds before it is asked for."""
+
+
+def readers_here() -> int:
+    """How many parts this machine reads at a time; 1 where cores are few."""
+    return max(1, min(MOST_READERS, (os.cpu_count() or 1) // CORES_A_READER))
+
+
+def part_length(frames: int, frame_bytes: int, readers: int) -> int:
+    """Frames of a part, of a clip of so many: all of them where parts would be too short."""
+    length = min(ceil(frames / readers), PART_BYTES // frame_bytes)
+    return length if length >= LEAST_FRAMES else max(frames, 1)
+
+
+def in_parts(
+    read: Callable[[Sequence[float]], Iterator[Item]],
+    times_secs: Sequence[float],
+    *,
+    length: int,
+    readers: int,
+) -> Iterator[Item]:
+    """What `read(times_secs)` yields, in order; parts of `length` times are read by threads.
+
+    `readers` parts are begun, the next one when the first of them has been taken. Where a part
+    cannot be read, all is read as one: only that knows how much damage is too much.
+    """
+    if length >= len(times_secs):
+        yield from read(times_secs)
+        return
+    gone, taken = threading.Event(), 0
+    starts = deque(range(0, len(times_secs), length))
+    with ThreadPoolExecutor(readers, thread_name_prefix="part") as pool:
+
+        def begin() -> SimpleQueue[tuple[Item] | BaseException | None]:
+            made: SimpleQueue[tuple[Item] | BaseException | None] = SimpleQueue()
+            start = starts.popleft()
+            part = times_secs[start : start + length]
+            pool.submit(contextvars.copy_context().run, _run, read, part, made, gone)
+            return made
+
+        begun = deque(begin() for _ in range(min(readers, len(starts))))
+        try:
+            while begun:
+                made = begun.popleft()
+                while (item := made.get()) is not None:
+                    if isinstance(item, UserError):
+                        gone.set()
+                        yield from islice(read(times_secs), taken, None)
+                        return
+                    if isinstance(item, BaseException):
+                        raise item
+                    yield item[0]
+                    taken += 1
+                if starts:
+                    begun.append(begin())
+        finally:
+            gone.set()
+
+
+def _run(
+    read: Callable[[Sequence[float]], Iterator[Item]],
+    part: Sequence[float],
+    made: SimpleQueue[tuple[Item] | BaseException | None],
+    gone: threading.Event,
+) -> None:
+    """Read one part to its end, or until nobody wants it."""
+    try:
+        for item in read(part):
+            made.put((item,))
+            if gone.is_set():
+                return
+    except BaseException as error:
+        made.put(error)
+    else:
+        made.put(None)
