@@ -17,6 +17,7 @@ from typing import Any
 
 import av
 import numpy as np
+from encoder_apart import apart
 
 os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder is talkative
 
@@ -68,6 +69,7 @@ def is_upright(shown: Any) -> bool:
     return bool(left[0] > 150 > 80 > left[2] and right[2] > 150 > 80 > right[0])
 
 
+@apart
 def write_clip(
     path: Path,
     *,
@@ -96,7 +98,8 @@ def write_clip(
         stream = output.add_stream(codec, rate=fps, options={**QUIET.get(codec, {}), **options})
         stream.height, stream.width = stored[0].shape[:2]
         stream.pix_fmt = pixel_format
-        stream.codec_context.thread_count = 1  # libvpx's threads spin: on busy cores, for minutes
+        if codec.startswith("libvpx"):
+            stream.codec_context.thread_count = 1  # its own spin: on busy cores, for minutes
         stream.codec_context.time_base = tick
         if pixel_aspect is not None:
             stream.codec_context.sample_aspect_ratio = pixel_aspect

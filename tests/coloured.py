@@ -13,6 +13,7 @@ from typing import Any
 
 import av
 import numpy as np
+from encoder_apart import apart
 
 PATCHES = np.array(
     [(220, 30, 30), (30, 160, 60), (40, 60, 220), (235, 235, 235), (16, 16, 16), (230, 180, 150)]
@@ -90,6 +91,7 @@ def rgb_of(planes: np.ndarray, matrix: int, *, full_range: bool) -> np.ndarray:
     return 255 * np.clip(np.stack([r, g, b], axis=-1), 0, 1)
 
 
+@apart
 def write_planes(
     path: Path,
     planes: np.ndarray,
@@ -112,7 +114,8 @@ def write_planes(
         stream = output.add_stream(codec, rate=12, options={**QUIET.get(codec, {}), **options})
         stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
         context = stream.codec_context
-        context.thread_count = 1  # libvpx's threads spin: on busy cores, for minutes
+        if codec.startswith("libvpx"):
+            context.thread_count = 1  # its own spin: on busy cores, for minutes
         context.colorspace, context.color_range = matrix, colour_range
         context.color_primaries, context.color_trc = primaries, transfer
         for number in range(frames):

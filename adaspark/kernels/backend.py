@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from adaspark.errors import UserError
+from adaspark.kernels import flash
 from adaspark.kernels.cpu import loading as cpu_loading
 from adaspark.kernels.gpu import loading as gpu_loading
 from adaspark.method import attention, ffn, reference
@@ -26,7 +27,6 @@ from adaspark.method.sequence import SequenceMap
 from adaspark.method.token_positions import TokenPositions
 
 TILES = "query tiles (PyTorch)"
-DENSE = "p = 1 uses the stock scaled_dot_product_attention"
 
 
 @dataclass(frozen=True)
@@ -184,8 +184,8 @@ def backend(device: torch.device | str) -> Backend:
     device = torch.device(device)
     if device.type == "cpu":
         cpu = cpu_loading.load()
-        return Backend("CPU kernels (numba)" if cpu.cpu else TILES, f"{cpu.why}; {DENSE}")
+        return Backend("CPU kernels (numba)" if cpu.cpu else TILES, f"{cpu.why}; {flash.said()}")
     if device.type == "cuda":
         gpu = gpu_loading.load(device)
-        return Backend("GPU kernels (Triton)" if gpu.gpu else TILES, f"{gpu.why}; {DENSE}")
-    return Backend(TILES, f"no kernels are made for {device.type}; {DENSE}")
+        return Backend("GPU kernels (Triton)" if gpu.gpu else TILES, f"{gpu.why}; {flash.said()}")
+    return Backend(TILES, f"no kernels are made for {device.type}; {flash.said()}")

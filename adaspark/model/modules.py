@@ -7,6 +7,7 @@ registry. A module that is called outside a call of its model does what it alway
 
 from __future__ import annotations
 
+from functools import partial
 from threading import local
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import eager_attention_forward
 
+from adaspark.kernels import flash
 from adaspark.method import ffn
 from adaspark.model import calls
 from adaspark.model.families import Family
@@ -215,7 +217,10 @@ def _attention(
         return mixed, None
     own = module.config._attn_implementation
     stock = ALL_ATTENTION_FUNCTIONS.get_interface(own, eager_attention_forward)
-    return stock(module, query, key, value, attention_mask, **kwargs)  # type: ignore[no-any-return]
+    compute = partial(stock, module, query, key, value, attention_mask, **kwargs)
+    if own != "sdpa" or attention_mask is not None or kwargs.get("dropout"):
+        return compute()  # type: ignore[no-any-return]
+    return flash.dense(query, key, value, scale=scale, stock=lambda: compute()[0]), None
 
 
 AttentionInterface.register(IMPLEMENTATION, _attention)

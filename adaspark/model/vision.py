@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 from transformers.vision_utils import get_vision_position_ids
 
+from adaspark.kernels import flash
 from adaspark.method.config import Grid
 
 PACKED = "adaspark_flash_windows"
@@ -82,18 +83,33 @@ def _attention(
 
     `cu_seq_lens_q` int32 [windows + 1] says where each window begins.
     """
-    packed = [t[0].transpose(0, 1) for t in (query, key, value)]  # [P, H, D]
-    batches = _batches(tuple(cu_seq_lens_q.tolist()), query.device)
+    packed = query[0].transpose(0, 1), key[0].transpose(0, 1), value[0].transpose(0, 1)  # [P, H, D]
+    starts = tuple(cu_seq_lens_q.tolist())
+    by_length = partial(_by_length, packed, starts, scaling, dropout)
+    if dropout:
+        return by_length()[None], None
+    longest = int(np.diff(starts).max())
+    given = cu_seq_lens_q.int(), longest
+    return flash.windows(packed, *given, scale=scaling, stock=by_length)[None], None
+
+
+def _by_length(
+    packed: tuple[Tensor, Tensor, Tensor], starts: tuple[int, ...], scaling: float, dropout: float
+) -> Tensor:
+    """[P, H, D]: windows of equal length as a batch."""
+    batches = _batches(starts, packed[0].device)
     if len(batches) == 1:  # every window is as long: nothing is to be gathered
-        return _attend(packed, batches[0][0], scaling, dropout)[None], None
+        return _attend(packed, batches[0][0], scaling, dropout)
     output = torch.empty_like(packed[0])
     for length, rows in batches:
-        part = [t.index_select(0, rows) for t in packed]
-        output.index_copy_(0, rows, _attend(part, length, scaling, dropout))
-    return output[None], None
+        query, key, value = (t.index_select(0, rows) for t in packed)
+        output.index_copy_(0, rows, _attend((query, key, value), length, scaling, dropout))
+    return output
 
 
-def _attend(packed: list[Tensor], length: int, scaling: float, dropout: float) -> Tensor:
+def _attend(
+    packed: tuple[Tensor, Tensor, Tensor], length: int, scaling: float, dropout: float
+) -> Tensor:
     """[B * L, H, D] from queries, keys and values of that shape."""
     query, key, value = (t.view(-1, length, *t.shape[1:]).transpose(1, 2) for t in packed)
     mixed = scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=scaling)

@@ -52,12 +52,15 @@ def _finish_attention(
 ) -> None:
     trace, layers, rows = recorder.trace, recorder.layers, shown[recorder.query_cubes]
     asking = recorder.query_cubes[rows]
-    pairs = torch.from_numpy(trace.meta.shape["heads"] * sizes[asking])
+    pairs = torch.from_numpy(trace.meta.shape["heads"] * sizes[asking])[:, None]
     trace.kept_share = np.zeros((len(layers), len(asking), shown.sum()), np.uint8)
+    counted = torch.zeros(
+        trace.kept_share.shape[1:], dtype=torch.float64
+    )  # the same memory for all
     for share, layer in zip(trace.kept_share, layers, strict=True):
         attended = layer.attended if shown.all() else layer.attended[rows][:, shown]
-        counted = torch.from_numpy(attended).double()  # torch has all cores for it
-        share[:] = counted.mul_(255).div_(pairs[:, None]).round_().byte().numpy()
+        counted.copy_(torch.from_numpy(attended)).mul_(255).div_(pairs).round_()
+        torch.from_numpy(share).copy_(counted)
     trace.query_cubes = (shown.cumsum() - 1)[asking].astype(np.int32)
     sums = np.stack([layer.cube_sums for layer in layers], 1)  # [3, L, C]
     with np.errstate(invalid="ignore"):  # 0 / 0 where a cube's queries had no choice: undefined

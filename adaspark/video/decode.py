@@ -67,12 +67,15 @@ class Decoding:
         return next(self._frames)
 
     def _decoded(self, packets: Iterator[Any], decoder: Any) -> Iterator[Any]:
+        told = None
         while True:
             try:
                 packet = next(packets)
             except (StopIteration, av.error.FFmpegError):
                 return
-            decoder.skip_frame = "NONREF" if self._is_passed_by(packet) else "DEFAULT"
+            left_out = "NONREF" if self._is_passed_by(packet) else "DEFAULT"
+            if left_out != told:
+                decoder.skip_frame = told = left_out
             try:
                 frames = decoder.decode(packet)
             except MemoryError:

@@ -69,11 +69,11 @@ class FrameIndex:
         """
         if not self.has_pts or pts is None:
             return decoded_before
-        return int(np.searchsorted(self.pts, pts, side="right")) - 1
+        return int(self.pts.searchsorted(pts, side="right")) - 1
 
     def keys_before(self, frame: int) -> int:
         """Return how many of `key_frames` are at or before `frame`."""
-        return int(np.searchsorted(self.key_frames, frame, side="right"))
+        return int(self.key_frames.searchsorted(frame, side="right"))
 
     def starting_at(self, pts: int) -> "FrameIndex":
         """Return the index without the frames before `pts`, which cannot be decoded."""

@@ -18,6 +18,7 @@ from adaspark.model.checkpoint import BUNDLED, Checkpoint
 from adaspark.video.clip import probe, token_grid
 from adaspark.video.sampling import Sampling
 
+MODELS = {"cuda": ("7B", "3B"), "cpu": (BUNDLED,)}
 QUESTION = "what color is the circle ?"
 CLIP_SIZE, CLIP_FPS, CLIP_SECS = (320, 180), 4, 3600
 SHARPER = 6

@@ -18,16 +18,14 @@ from typing import Any
 import torch
 
 from adaspark.bench.serve.conditions import PHASES, Ran, Request, first_logits
-from adaspark.bench.serve.models import CLIP_SECS, load, write_clip
+from adaspark.bench.serve.models import CLIP_SECS, MODELS, load, write_clip
 from adaspark.environment import setting
 from adaspark.errors import UserError
 from adaspark.kernels.cpu import loading as cpu_loading
 from adaspark.kernels.gpu import loading as gpu_loading
 from adaspark.method.config import DENSE, Cube
-from adaspark.model.checkpoint import BUNDLED
 
 TOKENS = {"cuda": (4096, 16384, 25344, 65536, 131072), "cpu": (1024, 4096)}
-MODELS = {"cuda": ("7B", "3B"), "cpu": (BUNDLED,)}
 WORDS = 64
 OTHER_CUBES: tuple[Cube, ...] = ((4, 8, 8), (2, 4, 4))
 OTHER_P = 0.35
@@ -75,7 +73,7 @@ def run(
 
 def parity(path: Path, device: torch.device) -> Iterator[tuple[str, float, float]]:
     """(what, error, limit) of the bundled model: its tower, p = 1, and answers when recorded."""
-    request = Request(load(BUNDLED, device), path, 512, 8)
+    request = Request(load(*MODELS["cpu"], device), path, 512, 8)
     dense = request.ours(recorded=True, config=DENSE)
     assert dense.features is not None
     known = dense.features
