@@ -73,7 +73,7 @@ def run(
 
 def parity(path: Path, device: torch.device) -> Iterator[tuple[str, float, float]]:
     """(what, error, limit) of the bundled model: its tower, p = 1, and answers when recorded."""
-    request = Request(load(*MODELS["cpu"], device), path, 512, 8)
+    request = Request(load(MODELS["cpu"][0], device), path, 512, 8)
     dense = request.ours(recorded=True, config=DENSE)
     assert dense.features is not None
     known = dense.features
