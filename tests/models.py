@@ -21,6 +21,7 @@ def tiny_model(
     kv_heads: int = 1,
     layers: int = 3,
     head_dim: int = 8,
+    ffn_width: int | None = None,
     dtype: torch.dtype = torch.float32,
     seed: int = 0,
 ) -> Any:
@@ -31,7 +32,7 @@ def tiny_model(
     text = {
         "vocab_size": VOCAB,
         "hidden_size": hidden,
-        "intermediate_size": 5 * hidden,
+        "intermediate_size": ffn_width or 5 * hidden,
         "num_hidden_layers": layers,
         "num_attention_heads": heads,
         "num_key_value_heads": kv_heads,

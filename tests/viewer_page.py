@@ -36,13 +36,26 @@ def open_viewer(browser: Browser, *, width: int = 900, height: int = 900, **cont
     page.on("dialog", lambda dialog: page.errors.append("dialog"))  # type: ignore[attr-defined]
     page.traces = {}  # type: ignore[attr-defined]
     page.expose_function("answerOf", lambda rev, name, of: _answer(page.traces[rev], name, of))  # type: ignore[attr-defined]
+    _fill(page)
+    return page
+
+
+def renew(page: Page) -> None:
+    """An empty viewer in a new document, which no script of the last one reaches."""
+    page.mouse.move(0, 0)  # in the old document: moved in an empty one, the first leave is not told
+    page.goto("about:blank")
+    for noted in (page.errors, page.traces):  # type: ignore[attr-defined]
+        noted.clear()
+    _fill(page)
+
+
+def _fill(page: Page) -> None:
     body = "body{margin:0;padding:12px;background:#fff} body.dark{background:#0e131b}"
     page.set_content(
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Viewer</title>'
         f"<style>{body}{css_variables()}{viewer_css()}</style></head>"
         f'<body><main id="host"></main>{embedded(MOUNTED)[0]}</body></html>'
     )
-    return page
 
 
 def show(

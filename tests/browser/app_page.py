@@ -70,6 +70,13 @@ def evaluate_in(page: Page, module: str, expression: str) -> Any:
     )
 
 
+def resize(page: Page, width: int) -> None:
+    """Give the window another width, and the page two frames to follow it."""
+    page.set_viewport_size({"width": width, "height": 800})
+    frames = "new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))"
+    page.evaluate(f"() => {frames}")
+
+
 def question(page: Page) -> Locator:
     return page.get_by_role("textbox", name="Question")
 

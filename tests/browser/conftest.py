@@ -17,7 +17,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 from serving import ARGUMENTS, CHROMIUM, ROOT, free_port, served
-from viewer_page import open_viewer
+from viewer_page import open_viewer, renew
 
 OpenPage = Callable[..., Page]
 expect.set_options(timeout=30_000)  # pages are slow where many are open
@@ -66,19 +66,27 @@ def fake_url(fake_folder: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def context(chromium: Browser) -> Iterator[BrowserContext]:
-    """The context of each test's first page: scripts that it has cached need no loading anew."""
+    """The context of each test's first page: scripts that it has cached need no loading anew, nor
+    compiling, while a page of their site is open (`_hold`)."""
     shared = chromium.new_context(reduced_motion="reduce")
     yield shared
     shared.close()
 
 
+@pytest.fixture(scope="session")
+def viewers_page(chromium: Browser) -> Iterator[Page]:
+    """The page that `page` renews: a page, and a process for it, take longer than a document."""
+    opened = open_viewer(chromium)
+    yield opened
+    opened.close()
+
+
 @pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    """A bare page with one viewer on it, on which no script fails."""
-    page = open_viewer(chromium)
-    yield page
-    assert page.errors == []  # type: ignore[attr-defined]
-    page.close()
+def page(viewers_page: Page) -> Iterator[Page]:
+    """A bare page with one new viewer on it, on which no script fails."""
+    renew(viewers_page)
+    yield viewers_page
+    assert viewers_page.errors == []  # type: ignore[attr-defined]
 
 
 @pytest.fixture
@@ -103,6 +111,7 @@ def open_page(chromium: Browser, context: BrowserContext) -> Iterator[OpenPage]:
     ) -> Page:
         if opened:
             others.append(chromium.new_context(reduced_motion="reduce"))
+        _hold(context, url)
         page = (others[-1] if opened else context).new_page()
         page.set_viewport_size({"width": width, "height": height})
         _forget(page, url)
@@ -119,6 +128,14 @@ def open_page(chromium: Browser, context: BrowserContext) -> Iterator[OpenPage]:
     for other in others:
         other.close()
     assert [errors for _, errors in opened if errors] == []
+
+
+def _hold(context: BrowserContext, url: str) -> None:
+    """Keep one empty page of the site: with it stays the process that all pages of the site share
+    (`--process-per-site`), and what that has compiled."""
+    parts = urlsplit(url)
+    if not context.pages and parts.scheme in ("http", "https"):
+        context.new_page().goto(f"{parts.scheme}://{parts.netloc}/healthz")
 
 
 def _forget(page: Page, url: str) -> None:

@@ -13,7 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-ARGUMENTS = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+ARGUMENTS = [
+    "--no-sandbox",
+    "--autoplay-policy=no-user-gesture-required",
+    "--process-per-site",  # pages of one site share what has been compiled
+]
 CHROMIUM = shutil.which("chromium")
 """The system's where there is one; None is the one that Playwright installed."""
 

@@ -16,7 +16,10 @@ TOPS = """() => Object.fromEntries(
   .map((part) => [part, document.querySelector(part)?.getBoundingClientRect().top + scrollY]))"""
 
 
-@pytest.fixture(params=[390, 1024, 1366, 1920])
+FURTHER = [pytest.param(width, marks=pytest.mark.long) for width in (1024, 1920)]
+
+
+@pytest.fixture(params=[390, 1366, *FURTHER])
 def studio(request: Any, open_page: Any, fake_url: str) -> Page:
     page: Page = open_page(fake_url, width=request.param, height=900)
     wait_for_state(page, "ready")

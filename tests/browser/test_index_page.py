@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from long import some_of
 from playwright.sync_api import Page, expect
 
 from adaspark.inspect.rows import LAYERS, ROWS
@@ -62,7 +63,7 @@ def test_it_sorts_searches_turns_and_leads_to_reports(
     expect(page.get_by_role("heading", name="Report 0")).to_be_visible()
 
 
-@pytest.mark.parametrize("width", [390, 1440])
+@some_of("width", [390, 1440])
 def test_it_is_accessible_and_fits(
     open_page: Callable[..., Page], written: str, width: int
 ) -> None:

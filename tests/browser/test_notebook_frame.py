@@ -6,13 +6,14 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from long import some_of
 from paths import ASSETS
 from playwright.sync_api import Browser, expect
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.mark.parametrize(("light", "theme"), [("true", "light"), ("false", "dark")])
+@some_of("light, theme", [("true", "light"), ("false", "dark")])
 def test_the_viewer_is_drawn_in_the_notebook_s_theme(
     chromium: Browser, tmp_path: Path, light: str, theme: str
 ) -> None:

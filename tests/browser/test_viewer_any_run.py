@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from long import some_of
 from playwright.sync_api import Browser, Page, expect
 from trace_factory import make_trace
 from viewer_page import compare, open_viewer, press, show, snapshot
@@ -96,8 +97,8 @@ def test_looking_around_asks_no_server(page: Page, trace: Trace) -> None:
     assert requests == []
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [360, 390, 1440])
+@some_of("dark", [False, True], ids=["light", "dark"])
+@some_of("width", [360, 1440, 390], always=2)
 def test_fits_any_width_in_both_themes(
     chromium: Browser, tmp_path: Path, width: int, dark: bool
 ) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 from trace_factory import REAL, REAL_CUBES, asking, make_trace, nucleus
-from viewer_page import open_viewer, show, snapshot
+from viewer_page import show, snapshot
 
 from adaspark.trace.trace import Trace
 
@@ -23,13 +21,10 @@ def trace() -> Trace:
 
 
 @pytest.fixture
-def page(chromium: Browser, trace: Trace) -> Iterator[Page]:
-    opened = open_viewer(chromium)
-    show(opened, trace)
-    opened.evaluate(f"viewer.goTo(50, {{layer: {LAYER}}})")
-    yield opened
-    assert opened.errors == []  # type: ignore[attr-defined]
-    opened.close()
+def page(page: Page, trace: Trace) -> Page:
+    show(page, trace)
+    page.evaluate(f"viewer.goTo(50, {{layer: {LAYER}}})")
+    return page
 
 
 def test_every_head_draws_its_own_choices_in_every_layer(page: Page, trace: Trace) -> None:

@@ -13,7 +13,7 @@ from test_kernels_gpu import BIG, Ran, on_device, poison, run  # noqa: F401
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from adaspark.kernels.gpu import attention as gpu_attention
-from adaspark.kernels.gpu import decode_attention, decode_selection
+from adaspark.kernels.gpu import decode_attention, decode_layer, decode_selection
 from adaspark.kernels.gpu.thresholds import Thresholds
 from adaspark.method import attention
 from adaspark.method.rules import Rule, top_p
@@ -115,6 +115,18 @@ def test_ties_go_to_the_lower_cube(p: float) -> None:
     means = torch.eye(cubes, 64, device=DEVICE).expand(2, -1, -1)
     kept = decode_selection.choose(queries, means, p=p, scale=1.0).bool()
     assert torch.equal(kept, nucleus((levels * 200.0 - 100.0).softmax(-1), p))
+
+
+@some_of("rows, width", [(7, 48), (1030, 530), (8200, 40)], always=2)
+def test_products_are_those_of_torch(rows: int, width: int) -> None:
+    """Where a program makes one output, four and eight; the last program has fewer to make."""
+    generator = torch.Generator().manual_seed(6)
+    shapes = ((1, 1, width), (rows, width), (rows,))
+    source, weight, bias = (torch.randn(s, generator=generator).to(DEVICE) for s in shapes)
+    for added in (None, bias):
+        found = decode_layer.product(source, weight, added)
+        expected = torch.nn.functional.linear(source, weight, added)
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
 class AsksNothing(TorchDispatchMode):

@@ -22,7 +22,7 @@ from adaspark.method.tally import Tally, TallyObserver
 
 DEVICE = interpreted.DEVICE
 UNGROUPED = Thresholds(grouped_rows=0)
-NAMES = ("ragged", "padded", "smaller than a cube", "two videos, text between", "no video")
+NAMES = ("ragged", "smaller than a cube", "no video", "padded", "two videos, text between")
 SCENES = {name: ODD[name] for name in NAMES} | {
     "big cubes": BIG,
     "slivers": Scene(((2, 4, 6),), (2, 7), (1, 1, 3)),
@@ -59,9 +59,12 @@ class Both:
         return chosen, sum(choice.executed_pairs for _, choice in self.recorded)
 
 
-def reported(scene: Scene, rule: Rule, thresholds: Thresholds = UNGROUPED) -> Both:
+def reported(
+    scene: Scene, rule: Rule, thresholds: Thresholds = UNGROUPED, *, groups: int = 1
+) -> Both:
+    """By two query heads for each KV head."""
     sequence = on_device(scene)
-    qkv = [t.to(DEVICE) for t in tensors(sequence, heads=4, groups=2, width=16)]
+    qkv = [t.to(DEVICE) for t in tensors(sequence, heads=2 * groups, groups=groups, width=16)]
     both = Both(sequence, [], [])
     ways = (
         lambda *one: both.recorded.append(one),
@@ -98,6 +101,11 @@ def check(both: Both) -> None:
 @some_of("name", SCENES, always=3)
 def test_sums_are_those_of_the_segments(name: str) -> None:
     check(reported(SCENES[name], top_p(0.6)))
+
+
+@pytest.mark.usefixtures("poison")
+def test_sums_of_several_groups_of_heads() -> None:
+    check(reported(SCENES["padded"], top_p(0.6), groups=2))
 
 
 @pytest.mark.usefixtures("poison")

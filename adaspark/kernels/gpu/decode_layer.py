@@ -129,12 +129,19 @@ def _product_kernel(
     tl.store(output + row, found.to(output.dtype.element_ty), mask=row < N)
 
 
+def tile_of(rows: int) -> tuple[int, int]:
+    """How many of `rows` outputs a program makes, of how many inputs at a time.
+
+    As many programs as keep the memory busy, as few as share the row.
+    """
+    return (1, 2048) if rows < 1024 else (4 if rows < 8192 else 8, 512)
+
+
 def product(source: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """One row `source` [1, 1, K] times `weight` [N, K], plus `bias` [N]: [1, 1, N]."""
     rows, width = weight.shape
     output = source.new_empty(1, 1, rows)
-    # As many programs as keep the memory busy, as few as share the row.
-    at_once, block = (1, 2048) if rows < 1024 else (4 if rows < 8192 else 8, 512)
+    at_once, block = tile_of(rows)
     _product_kernel[(triton.cdiv(rows, at_once),)](
         *(source, weight, bias, output, rows, width),
         BLOCK_N=at_once,
