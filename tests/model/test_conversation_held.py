@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -124,16 +126,16 @@ def test_what_is_held_is_one_cache_however_long_one_talks(mini: Case) -> None:
     assert max(sizes) < 1.1 * sizes[0]
 
 
-class StopsAtLayer(threading.Event):
-    """Set when the second layer of a prefill is reported."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked = 0
-
-    def is_set(self) -> bool:
-        self.asked += 1
-        return self.asked >= 2
+@contextmanager
+def stopped_in_second_layer(engine: Engine) -> Iterator[threading.Event]:
+    """Set when the second layer of a prefill begins, after the first was reported."""
+    stop, loaded = threading.Event(), engine._checkpoint
+    layers = getattr(loaded.model.model, loaded.family.text).layers
+    handle = layers[1].register_forward_pre_hook(lambda *_: stop.set())
+    try:
+        yield stop
+    finally:
+        handle.remove()
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -144,11 +146,12 @@ def test_a_question_stopped_in_its_prefill_spoils_nothing(case: Case, number: in
     for question in QUESTIONS[:number]:
         asked(case, question, conversation)
     turns = list(conversation.turns)
-    events = list(
-        case.engine.ask(
-            case.clip, QUESTIONS[1], options(), stop=StopsAtLayer(), conversation=conversation
+    with stopped_in_second_layer(case.engine) as stop:
+        events = list(
+            case.engine.ask(
+                case.clip, QUESTIONS[1], options(), stop=stop, conversation=conversation
+            )
         )
-    )
     assert events == [Phase("prefill", 1, case.engine.layers)] and conversation.turns == turns
     result = asked(case, QUESTIONS[2], conversation)
     assert bool(result.trace.meta.cached_tokens) == bool(number)
