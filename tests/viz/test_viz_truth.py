@@ -46,7 +46,9 @@ class Runs:
         self.results = Results(2**30)
         no_films: Any = None  # nothing here reads a video
         app = Starlette(routes=routes(self.results, Exports(folder, no_films)))
-        self._server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+        # The viewer computes for seconds between two requests of one connection: it is not closed.
+        config = uvicorn.Config(app, port=0, log_level="error", timeout_keep_alive=600)
+        self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
 
     def __enter__(self) -> Runs:
