@@ -6,7 +6,7 @@ import argparse
 
 from adaspark.arguments import whole
 
-MODELS = ("mini", "3B", "7B")
+MODELS = ("mini", "3B", "7B", "Qwen3-VL-8B", "Qwen3.5-9B")
 PARTS = ("attention", "ffn", "decode", "captured", "flex", "model", "long")
 CODECS = ("h264", "hevc", "vp9")
 WHERE = ("cpu", "gpu", "serve", "hour")
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokens", type=whole, nargs="+", metavar="N", help="video tokens")
     parser.add_argument("--quick", action="store_true", help="fewer settings")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS[:3], help="on a GPU")
-    parser.add_argument("--models", nargs="+", choices=MODELS, help="for serve")
+    parser.add_argument("--models", nargs="+", choices=MODELS, help="for serve and hour")
     parser.add_argument("--repeats", type=whole, default=9, metavar="N")
     parser.add_argument("--codecs", nargs="+", choices=CODECS, default=CODECS, help="for hour")
     parser.add_argument("--minutes", type=whole, default=60, metavar="N", help="for hour")
@@ -34,7 +34,8 @@ def _run(arguments: argparse.Namespace) -> int:
         from adaspark.bench.hour import run as hour
 
         length = {"minutes": arguments.minutes, "frames": arguments.frames}
-        return hour.run(codecs=arguments.codecs, json_path=arguments.json, **length)
+        given = {"codecs": arguments.codecs, "models": arguments.models}
+        return hour.run(json_path=arguments.json, **given, **length)
     given = {"repeats": arguments.repeats, "json_path": arguments.json}
     given |= {"tokens": arguments.tokens, "quick": arguments.quick}
     if arguments.where == "gpu":

@@ -17,6 +17,7 @@ from adaspark.errors import UserError
 from adaspark.kernels.backend import backend
 from adaspark.method.config import AdaSparkConfig, Grid
 from adaspark.model import checkpoint
+from adaspark.model.checkpoint import Checkpoint
 from adaspark.model.conversation import Conversation, Known
 from adaspark.model.events import Phase, Result, Word
 from adaspark.model.families import layers_note
@@ -41,16 +42,16 @@ from adaspark.video.probe import scan
 class Engine:
     """A loaded model that answers one request at a time; others wait their turn.
 
-    `adapter` is a LoRA folder to be put on the model. A video of `max_video_tokens` or more is
-    refused: the model's context, or less if so given. `preset` is how videos are shown at first
-    (`PRESETS`), not to the bundled models, which have their own; `yarn` stretches the context.
-    Vision features of long videos are put into `features_folder` as they are made, so that a killed
-    run is taken up; None: into memory.
+    `model` is a name, or a checkpoint that is loaded. `adapter` is a LoRA folder to be put on the
+    named one. A video of `max_video_tokens` or more is refused: the model's context, or less if so
+    given. `preset` is how videos are shown at first (`PRESETS`), not to the bundled models, which
+    have their own; `yarn` stretches the context. Vision features of long videos are put into
+    `features_folder` as they are made, so that a killed run is taken up; None: into memory.
     """
 
     def __init__(
         self,
-        model: str = checkpoint.BUNDLED,
+        model: str | Checkpoint = checkpoint.BUNDLED,
         device: str = "auto",
         *,
         adapter: str | None = None,
@@ -59,8 +60,10 @@ class Engine:
         yarn: float | None = None,
         features_folder: Path | None = None,
     ) -> None:
-        self._checkpoint = checkpoint.load(model, device=device, adapter=adapter, yarn=yarn)
-        if preset is not None and model not in checkpoint.BUNDLES:
+        if isinstance(model, str):
+            model = checkpoint.load(model, device=device, adapter=adapter, yarn=yarn)
+        self._checkpoint, self.name = model, model.name
+        if preset is not None and self.name not in checkpoint.BUNDLES:
             shown = chosen_sampling(self._checkpoint.sampling, **preset_sampling(preset))
             self._checkpoint = replace(self._checkpoint, sampling=shown)
         self._cache = FeatureCache()
@@ -69,11 +72,10 @@ class Engine:
         self._identity = object()
         self._lock = threading.Lock()
         sparsify(self._checkpoint.model, self._checkpoint.config)
-        self.name = model
         self.device = str(self._checkpoint.device)
         self.dtype = str(self._checkpoint.model.dtype).removeprefix("torch.")
         self.backend = backend(self._checkpoint.device).name  # compiled here, not in an answer
-        self.is_bundled = model in checkpoint.BUNDLES
+        self.is_bundled = self.name in checkpoint.BUNDLES
         self.default_config = self._checkpoint.config
         text = self._checkpoint.model.config.text_config
         self._context: int = text.max_position_embeddings

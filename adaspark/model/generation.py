@@ -18,10 +18,11 @@ from adaspark.model.checkpoint import Checkpoint
 from adaspark.model.decode_step import step_for
 from adaspark.model.decoding import Decoding
 from adaspark.model.drawing import Drawing
+from adaspark.model.family_prompt import family_prompt
 from adaspark.model.features import Features, Report
 from adaspark.model.mrope import TEXT
 from adaspark.model.prefill import prefill
-from adaspark.model.prompt import Prompt, Turn, build_prompt, pruned
+from adaspark.model.prompt import Prompt, Turn
 from adaspark.model.prompt_cache import PromptCache
 from adaspark.model.qwen import record
 from adaspark.model.streaming import Stopped
@@ -76,7 +77,14 @@ def generate(
     under one configuration: what it holds of the prompt is not read again.
     """
     model = checkpoint.model
-    prompt = _prompt(checkpoint, features, question, turns, seconds_per_slice)
+    prompt = family_prompt(
+        model,
+        checkpoint.tokenizer,
+        features,
+        question,
+        turns=turns,
+        seconds_per_slice=seconds_per_slice,
+    )
     decoding = Decoding(
         model,
         prompt.input_ids.to(checkpoint.device),
@@ -128,30 +136,6 @@ def generate(
     score = _scored(checkpoint, prompt, after_prompt, logits, scored) if scored else None
     text = _text(checkpoint, ids).strip()
     return Written(text, tuple(ids), trace, seconds, stopped, known, score)
-
-
-def _prompt(
-    checkpoint: Checkpoint,
-    features: Features,
-    question: str,
-    turns: Sequence[Turn],
-    seconds_per_slice: float,
-) -> Prompt:
-    """The question about what is shown, as the model's family writes it."""
-    step, times = 1.0, None
-    if checkpoint.family.counts_seconds:
-        step = checkpoint.model.config.vision_config.tokens_per_second * seconds_per_slice
-    if checkpoint.family.frames_apart:
-        times = features.slice_times
-    prompt = build_prompt(
-        checkpoint.tokenizer,
-        question,
-        features.grid,
-        turns=turns,
-        position_step=step,
-        slice_times=times,
-    )
-    return prompt if features.kept is None else pruned(prompt, features.kept)
 
 
 def _step(checkpoint: Checkpoint, prompt: Prompt, cache: Any) -> Step:

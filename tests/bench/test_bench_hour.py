@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from adaspark.bench.hour import footage
+from adaspark.bench.hour import asked, footage
 from adaspark.bench.hour import run as hour
 from adaspark.bench.hour import table as hour_table
 from adaspark.bench.hour.footage import CODECS, FPS, write_footage
+from adaspark.bench.serve import models as serve_models
 from adaspark.errors import UserError
 from adaspark.model.events import Phase, Word
 from adaspark.model.request import Event
@@ -50,6 +52,7 @@ def test_a_minute_is_asked_and_its_figures_are_written(
     assert found["peak_megabytes_until"].keys() == {"decode", "vision", "prefill", "generate"}
     assert 0 < found["peak_megabytes"] < 1000 and found["seconds"]["whole"] > 0
     assert min(row["few"].values()) > 0 and min(row["few_of_longer"].values()) > 0
+    assert found["model"] == "mini" and found["page_megabytes"] > 0.1
     assert "80 frames, 600 tokens" in capsys.readouterr().out
 
 
@@ -101,10 +104,10 @@ def test_a_file_is_told_each_phase_once_in_a_while() -> None:
 
 
 def test_the_table_shows_every_run(tmp_path: Path) -> None:
-    asked: dict[str, Any] = {"frames": 3600, "video_tokens": 27000, "peak_megabytes": 812.4}
-    asked["seconds"] = {"decode": 61.2, "vision": 30.0, "prefill": 99.9, "whole": 192.0}
+    found: dict[str, Any] = {"frames": 3600, "video_tokens": 27000, "peak_megabytes": 812.4}
+    found["seconds"] = {"decode": 61.2, "vision": 30.0, "prefill": 99.9, "whole": 192.0}
     used = {"processor": "a processor", "torch": "2", "transformers": "5", "commit": "abc"}
-    row = {"codec": "vp9", "few": {"scan": 0.8, "frames": 3.14}, "asked": [asked]}
+    row = {"codec": "vp9", "few": {"scan": 0.8, "frames": 3.14}, "asked": [found]}
     text = json.dumps({"setting": used, "minutes": 60, "rows": [row]})
     (tmp_path / "vp9.json").write_text(text, encoding="utf-8")
     shown = hour_table.written(tmp_path)
@@ -114,12 +117,46 @@ def test_the_table_shows_every_run(tmp_path: Path) -> None:
 
 def test_the_table_names_the_machine_of_each_run(tmp_path: Path) -> None:
     """Runs of one machine and commit are named together."""
-    asked: dict[str, Any] = {"frames": 3600, "video_tokens": 27000, "peak_megabytes": 812.4}
-    asked["seconds"] = {"decode": 61.2, "vision": 30.0, "prefill": 99.9, "whole": 192.0}
+    found: dict[str, Any] = {"frames": 3600, "video_tokens": 27000, "peak_megabytes": 812.4}
+    found["seconds"] = {"decode": 61.2, "vision": 30.0, "prefill": 99.9, "whole": 192.0}
     for codec, processor in (("h264", "one"), ("hevc", "another"), ("vp9", "another")):
         used = {"processor": processor, "torch": "2", "transformers": "5", "commit": "abc"}
-        row = {"codec": codec, "few": {"scan": 0.8, "frames": 3.14}, "asked": [asked]}
+        row = {"codec": codec, "few": {"scan": 0.8, "frames": 3.14}, "asked": [found]}
         text = json.dumps({"setting": used, "minutes": 60, "rows": [row]})
         (tmp_path / f"{codec}.json").write_text(text, encoding="utf-8")
     shown = hour_table.written(tmp_path).splitlines()[-1]
     assert "h264: one, torch 2" in shown and "hevc and vp9: another, torch 2" in shown
+
+
+def test_a_full_size_model_has_a_table_of_its_own(tmp_path: Path) -> None:
+    bundled: dict[str, Any] = {"frames": 3600, "video_tokens": 27000, "peak_megabytes": 812.4}
+    bundled["seconds"] = {"decode": 61.2, "vision": 30.0, "prefill": 99.9, "whole": 192.0}
+    full = bundled | {"model": "7B", "video_tokens": 108000, "device_peak_gigabytes": 43.21}
+    full["seconds"] = bundled["seconds"] | {"generate": 0.25, "page": 4.44}
+    used = {"processor": "one", "torch": "2", "transformers": "5", "commit": "abc"}
+    for name, found, accelerator in (("h264", bundled, "none"), ("h200", full, "a card")):
+        row = {"codec": "h264", "few": {"scan": 0.8, "frames": 3.14}, "asked": [found]}
+        setting = used | {"accelerator": accelerator, "threads": 14}
+        text = json.dumps({"setting": setting, "minutes": 60, "rows": [row]})
+        (tmp_path / f"{name}.json").write_text(text, encoding="utf-8")
+    first, second = hour_table.written(tmp_path).split("The same 60 minutes")
+    assert "| h264 | 3,600 | 27,000 |" in first and "108,000" not in first
+    seconds = "61.2 s | 30.0 s | 99.9 s | 0.2 s | 192.0 s | 4.4 s"
+    assert f"| 7B | h264 | 3,600 | 108,000 | {seconds} | 43.2 GB | 812 MB |" in second
+    assert "--models 7B" in second and "a card and 14 threads" in second
+
+
+def test_an_engine_is_given_a_model_of_random_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = serve_models.load("mini", torch.device("cpu"))
+    loaded = []
+
+    def load(name: str, device: torch.device) -> Any:
+        loaded.append((name, device.type))
+        return served
+
+    monkeypatch.setattr(serve_models, "load", load)
+    engine = asked._engine("7B", tmp_path)
+    assert loaded == [("7B", "cuda" if torch.cuda.is_available() else "cpu")]
+    assert engine.name == "mini" and engine.default_config == served.checkpoint.config

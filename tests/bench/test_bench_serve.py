@@ -70,7 +70,7 @@ class Canned:
 
     def __init__(self) -> None:
         self.count = 0
-        self.served = type("Served", (), {"config": models.CONFIGS["7B"]})()
+        self.served = type("Served", (), {"config": models.CONFIG})()
 
     def stock(self) -> Ran:
         self.count += 1

@@ -15,15 +15,19 @@ from typing import Any
 from adaspark.bench.memory import peak_kilobytes, reset_peak, resident_kilobytes
 
 QUESTION = "what color is the square ?"
+BUNDLED = "mini"
 MAX_PIXELS = 112 * 112
-"""Of a frame, so that 3,600 of 720p take 27,000 tokens of the 32,768 that the model holds."""
+"""Of a frame, so that 3,600 of 720p take 27,000 tokens of the 32,768 that the bundled model holds;
+full-size ones are shown frames as they want them."""
 FEW = 64
 
 
-def asked(path: Path, frames: int, seconds: int, features: Path) -> dict[str, Any]:
-    """Ask about `frames` frames, evenly out of `seconds` of a file; what it took."""
+def asked(path: Path, frames: int, seconds: int, features: Path, model: str) -> dict[str, Any]:
+    """Ask `model`, the bundled one or one of `SHAPES`, about `frames` frames, evenly out of
+    `seconds` of a file; what it took.
+    """
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(_asked, path, frames, seconds, features).result()
+        return pool.submit(_asked, path, frames, seconds, features, model).result()
 
 
 def few_frames(path: Path) -> dict[str, float]:
@@ -34,33 +38,59 @@ def few_frames(path: Path) -> dict[str, float]:
         return pool.submit(_few_frames, path).result()
 
 
-def _asked(path: Path, frames: int, seconds: int, features: Path) -> dict[str, Any]:
-    from adaspark.model.engine import Engine
-    from adaspark.progress import with_time_left
+def _engine(model: str, features: Path) -> Any:
+    """The bundled model on a CPU; a full-size one of random weights on a GPU, if there is one."""
+    import torch
 
-    engine = Engine(device="cpu", features_folder=features)
+    from adaspark.bench.serve.models import load
+    from adaspark.model.engine import Engine
+
+    if model == BUNDLED:
+        return Engine(device="cpu", features_folder=features)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return Engine(load(model, device).checkpoint, features_folder=features)
+
+
+def _asked(path: Path, frames: int, seconds: int, features: Path, model: str) -> dict[str, Any]:
+    import torch
+
+    from adaspark.progress import with_time_left
+    from viz.report.page import report
+
+    engine = _engine(model, features)
     before = resident_kilobytes()
     reset_peak()
     start, used = time.perf_counter(), time.process_time()
     options = engine.options(
-        fps=frames / seconds, max_frames=frames, max_pixels=MAX_PIXELS, max_new_tokens=8
+        fps=frames / seconds,
+        max_frames=frames,
+        max_pixels=MAX_PIXELS if model == BUNDLED else None,
+        max_new_tokens=8,
     )
     peaks: dict[str, float] = {}
     last: Any = None
     for last in with_time_left(engine.ask(path, QUESTION, options)):
         if (name := getattr(last, "name", None)) is not None:
             peaks[name] = (peak_kilobytes() - before) / 2**10
-    trace = last.trace
+    trace, answered = last.trace, time.perf_counter()
+    whole, processor = answered - start, time.process_time() - used
+    peak = (peak_kilobytes() - before) / 2**10
+    page = report(trace)
     return {
+        "model": model,
         "frames": trace.frame_times.size,
         "video_tokens": len(trace.cube_from_token),
         "cubes": len(trace.bounds),
         "attention_density": trace.attention_density,
-        "seconds": {**last.seconds, "whole": time.perf_counter() - start},
-        "processor_seconds": time.process_time() - used,
-        "peak_megabytes": (peak_kilobytes() - before) / 2**10,
+        "ffn_density": trace.ffn_density,
+        "seconds": {**last.seconds, "whole": whole, "page": time.perf_counter() - answered},
+        "processor_seconds": processor,
+        "peak_megabytes": peak,
         "peak_megabytes_until": peaks,
         "model_megabytes": before / 2**10,
+        "device": engine.device,
+        "device_peak_gigabytes": torch.cuda.max_memory_allocated() / 1e9,
+        "page_megabytes": len(page.encode()) / 2**20,
         "answer": last.answer,
         "warnings": trace.meta.warnings,
     }

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from adaspark.bench.hour.asked import asked, few_frames
+import torch
+
+from adaspark.bench.hour.asked import BUNDLED, asked, few_frames
 from adaspark.bench.hour.footage import write_footage
 from adaspark.environment import setting
 from adaspark.errors import UserError
@@ -18,23 +21,33 @@ LONG = 3
 
 
 def run(
-    *, codecs: Sequence[str], minutes: int, frames: Sequence[int], json_path: str | None
+    *,
+    codecs: Sequence[str],
+    minutes: int,
+    frames: Sequence[int],
+    json_path: str | None,
+    models: Sequence[str] | None = None,
 ) -> int:
     """Print the figures as they come, write the JSON."""
     if minutes < 1 or min(frames) < 2:
         raise UserError("Give at least 1 minute and 2 frames.")
-    result: dict[str, Any] = {"setting": setting("cpu"), "minutes": minutes, "rows": []}
+    asking = models or [BUNDLED]
+    is_alone = asking == [BUNDLED] or not torch.cuda.is_available()
+    used = setting("cpu" if is_alone else "cuda")
+    result: dict[str, Any] = {"setting": used, "minutes": minutes, "rows": []}
     print(json.dumps(result["setting"]))
     for codec in codecs:
         with tempfile.TemporaryDirectory() as folder:
-            row = {"codec": codec, **_measured(Path(folder), codec, 60 * minutes, frames)}
+            row = {"codec": codec, **_measured(Path(folder), codec, 60 * minutes, frames, asking)}
         result["rows"].append(row)
         if json_path:  # as it grows: a run that is cut short is not lost
             Path(json_path).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
-def _measured(folder: Path, codec: str, seconds: int, frames: Sequence[int]) -> dict[str, Any]:
+def _measured(
+    folder: Path, codec: str, seconds: int, frames: Sequence[int], models: Sequence[str]
+) -> dict[str, Any]:
     path = write_footage(folder, codec, seconds=seconds)
     longer = write_footage(folder, codec, seconds=LONG * seconds)
     row: dict[str, Any] = {
@@ -45,8 +58,8 @@ def _measured(folder: Path, codec: str, seconds: int, frames: Sequence[int]) -> 
     }
     _tell_few(codec, row)
     longer.unlink()
-    for count in frames:
-        row["asked"].append(asked(path, count, seconds, folder / "features"))
+    for model, count in product(models, frames):
+        row["asked"].append(asked(path, count, seconds, folder / "features", model))
         _tell(codec, row["asked"][-1])
     return row
 
@@ -65,8 +78,10 @@ def _tell_few(codec: str, row: dict[str, Any]) -> None:
 def _tell(codec: str, found: dict[str, Any]) -> None:
     seconds = "  ".join(f"{name} {spent:.1f} s" for name, spent in found["seconds"].items())
     print(
-        f"{codec}: {found['frames']:,} frames, {found['video_tokens']:,} tokens: {seconds}  "
+        f"{codec}, {found['model']}: {found['frames']:,} frames, "
+        f"{found['video_tokens']:,} tokens: {seconds}  "
         f"processors {found['processor_seconds']:.0f} s  "
-        f"peak {found['peak_megabytes']:.0f} MB above the model",
+        f"peak {found['peak_megabytes']:.0f} MB above the model, "
+        f"{found['device_peak_gigabytes']:.1f} GB on a GPU",
         flush=True,
     )

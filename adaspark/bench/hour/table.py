@@ -8,13 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from adaspark.bench.gpu.table import row as _row
+from adaspark.bench.hour.asked import BUNDLED
 
 PHASES = ("decode", "vision", "prefill", "whole")
+FULL_PHASES = ("decode", "vision", "prefill", "generate", "whole", "page")
 
 
 def written(folder: Path) -> str:
-    """One table of all runs."""
+    """A table of the bundled model's runs, and one of those by full-size models."""
     runs = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
+    full = [run for run in runs if _full(run)]
+    bundled = _bundled_table([run for run in runs if run not in full])
+    return "\n\n".join([bundled, *map(_full_table, full)])
+
+
+def _bundled_table(runs: Sequence[dict[str, Any]]) -> str:
     titles = ["codec", "frames", "video tokens", *PHASES, "memory", "index, 64 frames"]
     lines = [_row(*titles), _row("---", *["---:"] * (len(titles) - 1))]
     lines += [line for run in runs for row in run["rows"] for line in _lines(row)]
@@ -29,6 +37,38 @@ def written(folder: Path) -> str:
             *lines,
             "",
             f"`adaspark bench hour`, one run each. {_settings(runs)}.",
+        ]
+    )
+
+
+def _full(run: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """What full-size models were asked: codec, and what it took."""
+    asked = [(row["codec"], found) for row in run["rows"] for found in row["asked"]]
+    return [(codec, found) for codec, found in asked if found.get("model", BUNDLED) != BUNDLED]
+
+
+def _full_table(run: dict[str, Any]) -> str:
+    titles = ["model", "codec", "frames", "video tokens", *FULL_PHASES, "GPU memory", "host memory"]
+    lines = [_row(*titles), _row("---", "---", *["---:"] * (len(titles) - 2))]
+    for codec, found in _full(run):
+        shown = [found["model"], codec, f"{found['frames']:,}", f"{found['video_tokens']:,}"]
+        times = [f"{found['seconds'][name]:.1f} s" for name in FULL_PHASES]
+        memory = f"{found['device_peak_gigabytes']:.1f} GB", f"{found['peak_megabytes']:.0f} MB"
+        lines.append(_row(*shown, *times, *memory))
+    used = run["setting"]
+    models = dict.fromkeys(found["model"] for _, found in _full(run))
+    return "\n".join(
+        [
+            f"The same {run['minutes']} minutes by a full-size model of random weights, recorded: "
+            "`whole` is until the trace is complete, `page` what the offline page took after it. "
+            "GPU memory includes the model; kernels were compiled on the way, if they were not "
+            "there.",
+            "",
+            *lines,
+            "",
+            f"`adaspark bench hour --models {' '.join(models)}`, one run; {used['accelerator']} "
+            f"and {used['threads']} threads, torch {used['torch']}, transformers "
+            f"{used['transformers']}, commit {used['commit']}.",
         ]
     )
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from adaspark.bench.serve.models import QUESTION, Served
 from adaspark.method.config import AdaSparkConfig
 from adaspark.model import features, generation
+from adaspark.model.family_prompt import family_prompt
 from adaspark.model.features import Features
 from adaspark.model.mrope import VIDEO
 from adaspark.model.prompt import build_prompt
@@ -34,13 +35,18 @@ PHASES = ("decode", "vision", "prefill", "words", "trace", "scene")
 
 @dataclass
 class Ran:
-    """What one request took: seconds by phase; and what came of it."""
+    """What one request took: seconds by phase; and what came of it.
+
+    `logits` fp32 [words, vocabulary] are of stock's requests alone, if asked for.
+    """
 
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PHASES, 0.0))
     text: str = ""
     features: Features | None = None
     trace: Trace | None = None
     peak_bytes: int = 0
+    ids: list[int] = field(default_factory=list)
+    logits: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class Request:
     tokens: int
     words: int
 
-    def stock(self) -> Ran:
+    def stock(self, *, with_logits: bool = False) -> Ran:
         """transformers' model and `generate`, SDPA, all patches of the clip in one call."""
         loaded, ran = self.served.checkpoint, Ran()
         model = restore(loaded.model)
@@ -60,10 +66,12 @@ class Request:
             with _spent(ran, "decode", loaded.device):
                 clip = read_clip(self.path, self.served.sampling(self.path, self.tokens))
                 pixels = patchify(clip.frames, loaded.sampling, loaded.mean, loaded.std)
-            rate = model.config.vision_config.tokens_per_second
-            prompt = build_prompt(
-                loaded.tokenizer, QUESTION, clip.grid, position_step=rate * clip.seconds_per_slice
+            shown = Features(torch.empty(0), clip.grid, clip.times_secs)
+            seconds = clip.seconds_per_slice
+            prompt = family_prompt(
+                model, loaded.tokenizer, shown, QUESTION, seconds_per_slice=seconds
             )
+            timed = {"second_per_grid_ts": [seconds]} if loaded.family.counts_seconds else {}
             merge = loaded.sampling.merge
             shape = [[clip.grid[0], clip.grid[1] * merge, clip.grid[2] * merge]]
             stamps, start = _Stamps(), _now(loaded.device)
@@ -73,17 +81,20 @@ class Request:
                     mm_token_type_ids=prompt.token_types.to(loaded.device),
                     pixel_values_videos=pixels.to(loaded.device, model.dtype),
                     video_grid_thw=torch.tensor(shape, device=loaded.device),
-                    second_per_grid_ts=[clip.seconds_per_slice],
+                    **timed,
                     do_sample=False,
                     eos_token_id=-1,  # no token: every answer is as long
                     max_new_tokens=self.words,
+                    return_dict_in_generate=True,
+                    output_logits=with_logits,
                     streamer=stamps,
                 )
         first, last = stamps.times[1], stamps.times[-1]  # the first of all is the prompt's
         ran.seconds["prefill"] = first - start - ran.seconds["vision"]
         ran.seconds["words"] = last - first
-        written = found[0, prompt.input_ids.shape[1] :]
-        ran.text = loaded.tokenizer.decode(written, skip_special_tokens=True).strip()
+        ran.logits = torch.cat(found.logits) if with_logits else None
+        ran.ids = found.sequences[0, prompt.input_ids.shape[1] :].tolist()
+        ran.text = loaded.tokenizer.decode(ran.ids, skip_special_tokens=True).strip()
         return ran
 
     def ours(
@@ -121,7 +132,7 @@ class Request:
             ran.seconds["trace"] = end - stamps[-1]
             if recorded:
                 _draw(ran, written.trace, known)
-        ran.features, ran.text = known, written.text
+        ran.features, ran.text, ran.ids = known, written.text, list(written.ids)
         return ran
 
 

@@ -17,8 +17,10 @@ from typing import Any
 
 import torch
 
+from adaspark.bench.serve.agreement import agreement, sentence
 from adaspark.bench.serve.conditions import PHASES, Ran, Request, first_logits
 from adaspark.bench.serve.models import CLIP_SECS, MODELS, load, write_clip
+from adaspark.bench.serve.table import nearest_to_hour
 from adaspark.environment import setting
 from adaspark.errors import UserError
 from adaspark.kernels.cpu import loading as cpu_loading
@@ -103,8 +105,11 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     for name in names:
         served = load(name, device)
+        usual = nearest_to_hour(sizes)
         for size in sizes:
-            yield _printed({"model": name, **measured(Request(served, path, size, WORDS), repeats)})
+            request = Request(served, path, size, WORDS)
+            row = {"model": name, **measured(request, repeats)}
+            yield _printed(row | ({"agreement": agreement(request)} if size == usual else {}))
         del served
         if device.type == "cuda":
             torch.cuda.empty_cache()
@@ -176,5 +181,7 @@ def _printed(row: dict[str, Any]) -> dict[str, Any]:
     shapes = "  ".join(
         f"{cube} {a:.2f} > {b:.2f}" for cube, (a, b) in row["new_cube_shape"].items()
     )
+    if "agreement" in row:
+        print(f"  {sentence(row['agreement'])}  {row['agreement']}")
     print(f"  slider {row['slider_move']:.3f}  shapes {shapes}  first {row['first']}", flush=True)
     return row

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from adaspark.bench.gpu.table import row as _row
+from adaspark.bench.serve.agreement import sentence
 from adaspark.bench.serve.conditions import PHASES
+from adaspark.bench.serve.models import MODELS
 
 CONDITIONS = {"stock": "stock", "ours": "ours", "recorded": "ours, recorded"}
 
@@ -39,7 +42,7 @@ def _table(run: dict[str, Any]) -> str:
             "",
             *lines,
             "",
-            f"{_afterwards(run)} `adaspark bench serve`, {_repeats(run)} after a first "
+            f"{_afterwards(run)} `{_command(run)}`, {_repeats(run)} after a first "
             f"request of each kind, parity checked first; {device}, torch {used['torch']}, "
             f"transformers {used['transformers']}, {run['kernels'].split(',')[0]}, commit "
             f"{used['commit']}.",
@@ -49,6 +52,13 @@ def _table(run: dict[str, Any]) -> str:
 
 HOUR_TOKENS = 25_344
 """An hour shown in 768 frames."""
+
+
+def nearest_to_hour(tokens: Sequence[int]) -> int:
+    """The length that is asked about most, of those there are."""
+    return min(tokens, key=lambda count: abs(count - HOUR_TOKENS))
+
+
 _ENDS = ("first_word", "last_word", "whole")
 
 
@@ -67,17 +77,26 @@ def _densities(run: dict[str, Any]) -> str:
 
 def _afterwards(run: dict[str, Any]) -> str:
     """Of the length that is asked about most: the one nearest to an hour's."""
-    last = min(run["rows"], key=lambda row: abs(row["video_tokens"] - HOUR_TOKENS))
+    usual = nearest_to_hour([row["video_tokens"] for row in run["rows"]])
+    last = next(row for row in run["rows"] if row["video_tokens"] == usual)
     shapes = ", ".join(
         f"cubes of {cube.replace('x', ' x ')} take {first:.1f} s the first time and {again:.1f} s "
         "again"
         for cube, (first, again) in last["new_cube_shape"].items()
     )
+    agreed = f" {sentence(last['agreement'])}" if "agreement" in last else ""
     return (
         f"At {last['video_tokens']:,} tokens, with the features known, a moved slider gives its "
         f"answer and pictures in {last['slider_move']:.1f} s; {shapes} (kernels that "
-        "sizes asked before had compiled were there)."
+        f"sizes asked before had compiled were there).{agreed}"
     )
+
+
+def _command(run: dict[str, Any]) -> str:
+    """Those that a plain call asks too are not named."""
+    names = dict.fromkeys(row["model"] for row in run["rows"])
+    more = [name for name in names if not any(name in usual for usual in MODELS.values())]
+    return " ".join(["adaspark bench serve", *(["--models", *more] if more else [])])
 
 
 def _repeats(run: dict[str, Any]) -> str:
