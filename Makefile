@@ -8,7 +8,7 @@ FILES ?=
 APART := not cluster and not lmms and not wheel and not files
 
 .PHONY: demo test test-all test-files fuzz load audit test-oldest test-newest test-ray test-wheel test-eval check format clean
-.PHONY: space-zerogpu space-static space-docker
+.PHONY: space-zerogpu space-static space-docker badges
 
 demo: $(VENV)/.app
 	$(BIN)/python -m app --port $(PORT)
@@ -94,6 +94,10 @@ $(VENV)/.test: $(VENV)/.app tests/tools.py
 space-zerogpu space-static space-docker: $(VENV)/.app
 	rm -rf build/$@
 	$(BIN)/python -m app.web.spaces $(@:space-%=%) --out build/$@
+
+# Links to Colab in the notebooks, which need to know whose repository this is: OWNER=name.
+badges:
+	$(PYTHON) tests/badges.py "$(OWNER)"
 
 clean:
 	rm -rf $(VENV) tests/js/node_modules build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

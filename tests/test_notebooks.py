@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
+import badges
 import pytest
 from long import some_of
 from paths import ASSETS, ROOT
@@ -47,17 +49,43 @@ def read_outputs(notebook: Any) -> list[list[tuple[str, tuple[str, ...]]]]:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_a_notebook_is_small_and_opens_in_colab(path: Path) -> None:
+def test_a_notebook_is_small_and_without_errors(path: Path) -> None:
     assert path.stat().st_size < SMALL_BYTES
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
-    address = (
-        f"colab.research.google.com/github/USER/adaspark-studio/blob/main/{path.relative_to(ROOT)}"
-    )
-    assert address in notebook.cells[0].source
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     said = {output.get("name", output.output_type) for output in outputs}
     assert outputs and not said & {"stderr", "error"}
+
+
+def test_an_owner_s_name_links_every_notebook_to_colab(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in EXAMPLES:
+        shutil.copy(path, tmp_path)
+    monkeypatch.setattr(badges, "EXAMPLES", tmp_path)
+    for owner in ("somebody", "ada-lovelace"):  # the second replaces the first
+        badges.main(owner)
+        for path in EXAMPLES:
+            linked = nbformat.read(tmp_path / path.name, as_version=4)
+            nbformat.validate(linked)
+            before = nbformat.read(path, as_version=4)
+            heading, install = (cell.source for cell in linked.cells[:2])
+            title, *_ = heading.split("\n")
+            address = f"{owner}/adaspark-studio/blob/main/{path.relative_to(ROOT)}"
+            assert f"](https://colab.research.google.com/github/{address})\n" in heading
+            assert heading.count("colab-badge") == 1
+            assert title == before.cells[0].source.split("\n")[0]
+            assert f"git+https://github.com/{owner}/adaspark-studio" in install
+            assert linked.cells[2:] == before.cells[2:]
+
+
+def test_no_link_leads_to_nobody_s_repository() -> None:
+    for path in EXAMPLES:
+        assert "USER/" not in path.read_text("utf-8")
+    for name in ("", "USER/", "a b", "-ada"):
+        with pytest.raises(SystemExit, match="OWNER="):
+            badges.main(name)
 
 
 def test_there_are_four() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +71,9 @@ def evaluate_in(page: Page, module: str, expression: str) -> Any:
     )
 
 
-def resize(page: Page, width: int) -> None:
-    """Give the window another width, and the page two frames to follow it."""
-    page.set_viewport_size({"width": width, "height": 800})
+def resize(page: Page, width: int, height: int = 800) -> None:
+    """Give the window another size, and the page two frames to follow it."""
+    page.set_viewport_size({"width": width, "height": height})
     frames = "new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))"
     page.evaluate(f"() => {frames}")
 
@@ -113,3 +114,81 @@ def expect_phase(page: Page, words: str) -> None:
         arg=words,
         timeout=PATIENCE_MILLIS,
     )
+
+
+DIALS = ("Top-p attention", "Top-p FFN", "Cube t", "Cube h", "Cube w")
+"""What a test may turn on a page that others use after it, by itself or by budget and preset."""
+_CLOSED = """() => {
+  document.body.classList.remove("dark");
+  document.querySelectorAll(".menu-button[aria-expanded=true]").forEach((menu) => menu.click());
+  document.querySelector(".figures [role=tab]").click();
+  document.activeElement.blur();
+  scrollTo(0, 0);
+}"""
+
+
+class SharedPage:
+    """A page that many tests have one after the other: to load one takes seconds."""
+
+    def __init__(self, page: Page) -> None:
+        """`page` shows the first sample's recorded run, or is about to."""
+        self.page = page
+        wait_for_state(page, "ready")
+        self._asked = question(page).input_value()
+        self._view = evaluate_in(page, "run.js", "structuredClone(page.viewer().view)")
+        self._dials = {name: self._dial(name).input_value() for name in DIALS}
+        self._key = self._run_in_view()
+
+    def look_anew(self) -> None:
+        """Size, theme, language, menus, tab and view are as they were when it opened."""
+        page = self.page
+        page.unroute_all()
+        page.errors.clear()  # type: ignore[attr-defined]
+        page.set_viewport_size({"width": 1440, "height": 900})
+        page.locator("select.language").select_option("en")
+        page.wait_for_function("document.documentElement.lang === 'en'")
+        page.evaluate(_CLOSED)
+        page.mouse.move(0, 0)
+        question(page).fill(self._asked)
+        back = f"""(viewer => {{
+          viewer.clock.pause();
+          Object.assign(viewer.view, {json.dumps(self._view)});
+          viewer.lookFirst();
+          viewer.layOut();
+        }})(page.viewer())"""
+        evaluate_in(page, "run.js", back)
+        wait_for_state(page, "ready")
+
+    def start_anew(self) -> None:
+        """What runs is stopped, the dials are put back, and the first sample is chosen again."""
+        page = self.page
+        stop = page.get_by_role("button", name="Stop", exact=True)
+        if stop.is_enabled():
+            stop.click()
+            expect(stop).to_be_disabled(timeout=PATIENCE_MILLIS)
+        pinned = page.get_by_role("button", name="Let the pinned run go", include_hidden=True)
+        for each in pinned.all():
+            each.dispatch_event("click")
+        for name, value in self._dials.items():
+            if self._dial(name).input_value() != value:
+                self._dial(name).fill(value)
+                expect(self._dial(name)).to_have_value(value)
+        cards = page.locator(".picker .card")
+        for card in (cards.nth(1), cards.nth(0)):
+            before = rev(page)
+            card.click()
+            wait_for_state(page, "ready", after_rev=before)
+        page.wait_for_function(
+            "key => import(document.querySelector('link[href$=\"/app/static/run.js\"]').href)"
+            ".then((run) => run.runInView().key === key)",
+            arg=self._key,
+            timeout=PATIENCE_MILLIS,
+        )
+        self.look_anew()
+
+    def _dial(self, name: str) -> Locator:
+        return (number if name.startswith("Cube") else slider)(self.page, name)
+
+    def _run_in_view(self) -> str:
+        key: str = evaluate_in(self.page, "run.js", "page.runInView().key")
+        return key

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from app_page import SharedPage
 from playwright.sync_api import (
     Browser,
     BrowserContext,
@@ -87,6 +88,53 @@ def page(viewers_page: Page) -> Iterator[Page]:
     renew(viewers_page)
     yield viewers_page
     assert viewers_page.errors == []  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="session")
+def share_page(chromium: Browser) -> Iterator[Callable[[str], SharedPage]]:
+    """A page of an address that stays open, in a context of its own."""
+    contexts: list[BrowserContext] = []
+
+    def share(url: str) -> SharedPage:
+        contexts.append(chromium.new_context(reduced_motion="reduce"))
+        page = contexts[-1].new_page()
+        page.errors = _watch(page)  # type: ignore[attr-defined]
+        page.goto(f"{url}?__theme=light")
+        return SharedPage(page)
+
+    yield share
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="session")
+def fake_shared(share_page: Callable[[str], SharedPage], fake_url: str) -> SharedPage:
+    """The page over an engine without a model that `look` hands out."""
+    return share_page(fake_url)
+
+
+@pytest.fixture(scope="session")
+def used_page(share_page: Callable[[str], SharedPage], fake_url: str) -> SharedPage:
+    """The page that `use` hands out; a module of another server has one of its own."""
+    return share_page(fake_url)
+
+
+@pytest.fixture
+def look(fake_shared: SharedPage) -> Iterator[Page]:
+    """The page over an engine without a model, as it opens, for tests that only look around: they
+    run nothing, send nothing and turn no dial."""
+    fake_shared.look_anew()
+    yield fake_shared.page
+    assert fake_shared.page.errors == []  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def use(used_page: SharedPage) -> Iterator[Page]:
+    """The page with the first sample's recorded run, for tests that ask and turn `DIALS`, and send
+    nothing; its revisions and its history go on from test to test."""
+    used_page.start_anew()
+    yield used_page.page
+    assert used_page.page.errors == []  # type: ignore[attr-defined]
 
 
 @pytest.fixture

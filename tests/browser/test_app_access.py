@@ -17,12 +17,10 @@ GRADIOS_OWN = {("image-redundant-alt", "footer")}
 """What axe finds in elements that Gradio draws; the test fails where it grows or shrinks."""
 
 
-def test_nothing_is_wider_than_the_window(open_page: Callable[..., Page], fake_url: str) -> None:
-    page = open_page(fake_url, width=360, height=800)
-    wait_for_state(page, "ready")
+def test_nothing_is_wider_than_the_window(look: Page) -> None:
     for width in (360, 390, 768, 1100, 1440, 1920):
-        resize(page, width)
-        too_wide = page.evaluate(
+        resize(look, width)
+        too_wide = look.evaluate(
             """() => [...document.querySelectorAll("main *")]
               .filter((n) => !n.closest("[role=tablist], .table-scroll, .plot, .word-row"))
               .filter((n) => !n.closest(".cards, .question-chips"))
@@ -31,26 +29,22 @@ def test_nothing_is_wider_than_the_window(open_page: Callable[..., Page], fake_u
               .map((n) => n.outerHTML.slice(0, 120))"""
         )
         assert too_wide == [], width
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert look.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_the_first_screen_holds_the_video_its_lanes_the_answer_and_the_dials(
-    open_page: Callable[..., Page], fake_url: str
-) -> None:
-    page = open_page(fake_url, width=1440, height=900)
-    wait_for_state(page, "ready")
+def test_the_first_screen_holds_the_video_its_lanes_the_answer_and_the_dials(look: Page) -> None:
     for part in (".stage", ".lanes", "#answer", "#cards", "[aria-label='Top-p FFN']"):
-        box = page.locator(part).last.bounding_box()
+        box = look.locator(part).last.bounding_box()
         assert box and box["y"] + box["height"] <= 900, part
 
 
 def test_on_a_phone_the_charts_of_a_figure_stand_under_each_other(
-    open_page: Callable[..., Page], fake_url: str
+    look: Page, open_page: Callable[..., Page], fake_url: str
 ) -> None:
     tops = {}
-    for width in (390, 1440):
-        page = open_page(fake_url, width=width, height=800)
-        wait_for_state(page, "ready")
+    narrow = open_page(fake_url, width=390, height=800)
+    wait_for_state(narrow, "ready")
+    for width, page in ((390, narrow), (1440, look)):
         page.get_by_role("tab", name="FLOPs and time").click()
         plots = page.locator("[role=tabpanel]:not([hidden]) .plot .subplot")
         expect(plots).to_have_count(2)
@@ -62,13 +56,10 @@ def test_on_a_phone_the_charts_of_a_figure_stand_under_each_other(
     assert tops[390] > 150 and abs(tops[1440]) < 5
 
 
-def test_what_is_touched_on_a_phone_is_large_enough(
-    open_page: Callable[..., Page], fake_url: str
-) -> None:
-    page = open_page(fake_url, width=390, height=800)
-    wait_for_state(page, "ready")
-    page.get_by_role("button", name="Export", exact=True).click()
-    too_low = page.evaluate(
+def test_what_is_touched_on_a_phone_is_large_enough(look: Page) -> None:
+    resize(look, 390)
+    look.get_by_role("button", name="Export", exact=True).click()
+    too_low = look.evaluate(
         """() => [...document.querySelectorAll(
             "main :is(button, select, summary, [role=tab], input[type=range])")]
           .filter((n) => n.getClientRects().length && n.dataset.testid !== "reset-button")
@@ -79,14 +70,11 @@ def test_what_is_touched_on_a_phone_is_large_enough(
 
 
 @some_of("theme", ["light", "dark"])
-def test_axe_finds_nothing_in_our_own_elements(
-    open_page: Callable[..., Page], fake_url: str, theme: str
-) -> None:
-    page = open_page(fake_url, theme=theme)
-    wait_for_state(page, "ready")
-    page.get_by_role("tab", name="Data").click()
-    page.get_by_role("button", name="Export", exact=True).click()
-    assert violations(page) == GRADIOS_OWN
+def test_axe_finds_nothing_in_our_own_elements(look: Page, theme: str) -> None:
+    look.evaluate("dark => document.body.classList.toggle('dark', dark)", theme == "dark")
+    look.get_by_role("tab", name="Data").click()
+    look.get_by_role("button", name="Export", exact=True).click()
+    assert violations(look) == GRADIOS_OWN
 
 
 @some_of("theme", ["light", "dark"])
@@ -142,31 +130,25 @@ def test_a_question_is_asked_with_the_keyboard_alone(
     wait_for_state(page, "ready", after_rev=1)
 
 
-def test_every_control_has_its_name(open_page: Callable[..., Page], fake_url: str) -> None:
-    page = open_page(fake_url)
-    wait_for_state(page, "ready")
+def test_every_control_has_its_name(look: Page) -> None:
     for name in ("Top-p attention", "Top-p FFN", "Layer"):
-        expect(slider(page, name)).to_have_count(1)
+        expect(slider(look, name)).to_have_count(1)
     for name in ("Cube t", "Cube h", "Cube w"):
-        expect(page.get_by_role("spinbutton", name=name, exact=True)).to_have_count(1)
+        expect(look.get_by_role("spinbutton", name=name, exact=True)).to_have_count(1)
     for name in ("Ask", "Stop"):
-        expect(page.get_by_role("button", name=name, exact=True)).to_have_count(1)
-    expect(page.get_by_label("Video", exact=True)).to_have_attribute("type", "file")
-    expect(question(page)).to_have_count(1)
-    expect(page.locator("#answer")).to_have_count(1)
+        expect(look.get_by_role("button", name=name, exact=True)).to_have_count(1)
+    expect(look.get_by_label("Video", exact=True)).to_have_attribute("type", "file")
+    expect(question(look)).to_have_count(1)
+    expect(look.locator("#answer")).to_have_count(1)
 
 
-def test_the_theme_can_change_while_the_page_is_open(
-    open_page: Callable[..., Page], fake_url: str
-) -> None:
-    page = open_page(fake_url)
-    wait_for_state(page, "ready")
-    page.get_by_role("tab", name="Entropy").click()
+def test_the_theme_can_change_while_the_page_is_open(look: Page) -> None:
+    look.get_by_role("tab", name="Entropy").click()
     ink = "[role=tabpanel]:not([hidden]) .plot .xtick text"
-    page.locator(ink).first.wait_for()
-    light = page.locator(ink).first.evaluate("node => node.style.fill")
-    page.evaluate("document.body.classList.add('dark')")
-    page.wait_for_function(
+    look.locator(ink).first.wait_for()
+    light = look.locator(ink).first.evaluate("node => node.style.fill")
+    look.evaluate("document.body.classList.add('dark')")
+    look.wait_for_function(
         "([ink, old]) => document.querySelector(ink)?.style.fill !== old", arg=[ink, light]
     )
 

@@ -49,6 +49,14 @@ def chinese(open_page: Callable[..., Page], fake_url: str) -> Page:
     return page
 
 
+@pytest.fixture
+def look(look: Page) -> Page:
+    """The page that many tests look at, after its language was chosen there."""
+    look.get_by_label("Language", exact=True).select_option("zh")
+    expect(look.get_by_role("button", name="提问", exact=True)).to_be_enabled()
+    return look
+
+
 def expect_chinese(page: Page, where: str) -> None:
     """Wait until nothing that is seen is English; what is on its way may be for a moment."""
     left: list[str] = []
@@ -64,26 +72,26 @@ def tab(page: Page, title: str) -> None:
     page.locator(f'.figures [role=tab][data-title="{title}"]').click()
 
 
-def test_landing_and_every_way_to_look(chinese: Page) -> None:
-    viewer = chinese.locator("#viewer")
-    expect_chinese(chinese, "landing")
+def test_landing_and_every_way_to_look(look: Page) -> None:
+    viewer = look.locator("#viewer")
+    expect_chinese(look, "landing")
     for value in ("outline", "heat", "ffn", "spotlight", "video", "question", "answer"):
         viewer.locator(f'[data-value="{value}"]').first.click()
-        expect_chinese(chinese, value)
+        expect_chinese(look, value)
     viewer.locator(".spatial").click()
     viewer.get_by_label("注意力头", exact=True).select_option("1")
-    expect_chinese(chinese, "a head")
+    expect_chinese(look, "a head")
     for word in (viewer.locator(".word").first, viewer.locator(".word").last):
         word.click()
-        expect_chinese(chinese, "a word")
+        expect_chinese(look, "a word")
     viewer.locator(".stage").hover()
-    expect_chinese(chinese, "a cube under the pointer")
+    expect_chinese(look, "a cube under the pointer")
     viewer.locator(".stage").click()
-    expect_chinese(chinese, "a cube")
+    expect_chinese(look, "a cube")
     viewer.locator(".keys summary").click()
-    for menu in chinese.locator(".menu-button").all():
+    for menu in look.locator(".menu-button").all():
         menu.click()
-        expect_chinese(chinese, "a menu")
+        expect_chinese(look, "a menu")
 
 
 def test_what_a_list_says_is_chosen(chinese: Page) -> None:
@@ -102,39 +110,39 @@ def test_what_a_list_says_is_chosen(chinese: Page) -> None:
     chinese.wait_for_function(shown, arg="1 x 8 x 8, flat")
 
 
-def test_what_is_written_on_films(chinese: Page) -> None:
+def test_what_is_written_on_films(look: Page) -> None:
     asked: list[dict[str, list[str]]] = []
 
     def film(route: Route) -> None:
         asked.append(parse_qs(urlsplit(route.request.url).query))
         route.fulfill(body="a film")
 
-    chinese.route("**/overlay.mp4?*", film)
-    viewer = chinese.locator("#viewer")
+    look.route("**/overlay.mp4?*", film)
+    viewer = look.locator("#viewer")
     for value in ("outline", "heat", "ffn", "video", "question", "answer"):
         viewer.locator(f'[data-value="{value}"]').first.click()
-        chinese.locator("[aria-controls=export-menu]").click()
-        with chinese.expect_download():
-            chinese.get_by_role("button", name="带叠加的影片").first.click()
-        chinese.locator("[aria-controls=export-menu]").click()
+        look.locator("[aria-controls=export-menu]").click()
+        with look.expect_download():
+            look.get_by_role("button", name="带叠加的影片").first.click()
+        look.locator("[aria-controls=export-menu]").click()
     texts = [query[part][0] for query in asked for part in ("own_caption", "own_moment")]
     bare = [text.replace("{slice}", "7").replace("{secs}", "7") for text in texts]
     assert len(bare) == 12 and english(bare) == []
     assert all("{slice}" in text and "{secs}" in text for text in texts[1::2])
 
 
-def test_every_tab(chinese: Page) -> None:
-    titles = [str(each.get_attribute("data-title")) for each in chinese.get_by_role("tab").all()]
+def test_every_tab(look: Page) -> None:
+    titles = [str(each.get_attribute("data-title")) for each in look.get_by_role("tab").all()]
     assert len(titles) > 10
     for title in titles:
-        tab(chinese, title)
-        panel = chinese.locator("[role=tabpanel]:not([hidden])")
+        tab(look, title)
+        panel = look.locator("[role=tabpanel]:not([hidden])")
         panel.scroll_into_view_if_needed()
         for plot in panel.locator(".plot").all():
             expect(plot.locator(".main-svg").first).to_be_attached(timeout=PATIENCE_MILLIS)
         for hidden in panel.locator("details:not(:has(pre)) > summary").all():
             hidden.click()
-        expect_chinese(chinese, title)
+        expect_chinese(look, title)
 
 
 def test_errors_say_it_in_chinese(chinese: Page, tmp_path: Path) -> None:
@@ -192,11 +200,11 @@ def test_the_story_moves_the_controls_by_their_english_names(chinese: Page) -> N
         chinese.keyboard.press("ArrowRight")
 
 
-def test_figures_are_drawn_again_in_the_language_that_is_chosen(chinese: Page) -> None:
-    tab(chinese, "Entropy")
-    title = chinese.locator(".plot[data-figure=entropy_by_layer] .gtitle")
+def test_figures_are_drawn_again_in_the_language_that_is_chosen(look: Page) -> None:
+    tab(look, "Entropy")
+    title = look.locator(".plot[data-figure=entropy_by_layer] .gtitle")
     title.scroll_into_view_if_needed()
     expect(title).to_have_text("各层的熵", timeout=PATIENCE_MILLIS)
-    chinese.get_by_label("语言").select_option("en")
+    look.get_by_label("语言").select_option("en")
     expect(title).to_have_text("Entropy by layer", timeout=PATIENCE_MILLIS)
-    expect(chinese.get_by_role("tab", name="Entropy", exact=True)).to_be_visible()
+    expect(look.get_by_role("tab", name="Entropy", exact=True)).to_be_visible()

@@ -13,10 +13,8 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def studio(open_page, fake_url: str) -> Page:  # type: ignore[no-untyped-def]
-    opened: Page = open_page(fake_url)
-    wait_for_state(opened, "ready")
-    return opened
+def studio(use: Page) -> Page:
+    return use
 
 
 def panel(page: Page, name: str) -> Locator:
@@ -89,12 +87,13 @@ def test_pruned_tokens_are_counted_named_and_drawn_where_they_stood(studio: Page
 
 
 def test_a_pinned_run_is_compared_with_each_run_that_follows(studio: Page) -> None:
+    first = rev(studio)
     place = panel(studio, "Compare")
     place.get_by_role("button", name="Pin this run").click()
     expect(place.get_by_text("Pinned: Top-p 0.9 and 0.7, cubes 2 x 2 x 2")).to_be_visible()
     for step, top_p in enumerate(("0.89", "0.88"), start=1):
         slider(studio, "Top-p attention").press("ArrowLeft")
-        wait_for_state(studio, "ready", after_rev=step)
+        wait_for_state(studio, "ready", after_rev=first + step - 1)
         label = f"Answer, p {top_p} and 0.7, cubes 2 x 2 x 2"
         expect(place.get_by_role("region", name=label)).to_be_visible(timeout=PATIENCE_MILLIS)
         studio.wait_for_function("adaspark.scene().mode === 'difference'")  # the scene is fetched
@@ -102,16 +101,17 @@ def test_a_pinned_run_is_compared_with_each_run_that_follows(studio: Page) -> No
     place.get_by_role("button", name="Let the pinned run go").click()
     expect(studio.get_by_role("button", name="Difference")).to_be_hidden()
     slider(studio, "Top-p attention").press("ArrowLeft")
-    wait_for_state(studio, "ready", after_rev=3)
+    wait_for_state(studio, "ready", after_rev=first + 2)
     expect(place.get_by_role("table")).to_have_count(0)
 
 
 def test_another_video_lets_the_pinned_run_go(studio: Page) -> None:
+    first = rev(studio)
     place = panel(studio, "Compare")
     place.get_by_role("button", name="Pin this run").click()
     studio.get_by_role("button", name="Tall").click()
     expect(place.get_by_role("button", name="Pin this run")).to_be_visible()
-    wait_for_state(studio, "ready", after_rev=1)
+    wait_for_state(studio, "ready", after_rev=first)
     expect(place.locator(".beside-note")).to_be_empty()
 
 
@@ -131,11 +131,12 @@ def test_the_film_of_a_difference_is_saved(studio: Page, tmp_path: Path) -> None
 
 
 def test_a_new_answer_clears_the_comparison(studio: Page) -> None:
+    first = rev(studio)
     place = panel(studio, "Compare")
     place.get_by_role("button", name="Compare").click()
     expect_note(place, "Both answers are the same.")
     ask(studio, "what now?")
-    wait_for_state(studio, "ready", after_rev=1)
+    wait_for_state(studio, "ready", after_rev=first)
     expect(place.locator(".beside-note")).to_be_empty()
     expect(place.get_by_role("table")).to_have_count(0)
     expect(studio.get_by_role("button", name="Difference")).to_be_hidden()

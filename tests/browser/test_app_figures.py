@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from app_page import PATIENCE_MILLIS, scene, slider, wait_for_state
+from app_page import PATIENCE_MILLIS, scene, slider
 from long import some_of
 from playwright.sync_api import Locator, Page, expect
 
@@ -16,13 +15,6 @@ LINES = """plot => (plot.layout.shapes ?? [])
     .filter(({ type }) => type === "line")
     .map(({ x0, x1, y0, y1 }) => x0 === x1 ? ["x", x0] : ["y", y0])"""
 """The marks of a plot: which way they stand, and where."""
-
-
-@pytest.fixture
-def studio(open_page: Callable[..., Page], fake_url: str) -> Page:
-    page = open_page(fake_url)
-    wait_for_state(page, "ready")
-    return page
 
 
 def shown(page: Page, tab: str, name: str) -> Locator:
@@ -71,30 +63,30 @@ def expect_mark(page: Page, plot: Locator, mark: list[object]) -> None:
     always=3,
 )
 def test_a_sentence_is_of_the_kind_or_the_word_that_is_looked_at(
-    studio: Page, tab: str, name: str
+    look: Page, tab: str, name: str
 ) -> None:
-    plot = shown(studio, tab, name)
+    plot = shown(look, tab, name)
     expect_sentence(plot, "What produced “the”")
-    kept_by(studio, "Question")
+    kept_by(look, "Question")
     expect_sentence(plot, "uestion")
-    kept_by(studio, "Answer")
+    kept_by(look, "Answer")
     expect_sentence(plot, "nswer")
-    studio.locator("#viewer .words").get_by_text("circle", exact=True).click()
+    look.locator("#viewer .words").get_by_text("circle", exact=True).click()
     expect_sentence(plot, "“circle”")
     if name not in ("entropy_by_layer", "effective_cubes", "heads_by_layer"):
-        choose_head(studio, "1")
+        choose_head(look, "1")
         expect_sentence(plot, "“circle”, head 1")
 
 
-def test_the_head_and_the_layer_are_marked_among_the_heads(studio: Page) -> None:
-    plot = shown(studio, "Layers and cubes", "heads_by_layer")
-    slider(studio, "Layer").fill("3")
-    expect_mark(studio, plot, ["x", 3])
-    choose_head(studio, "1")
-    expect_mark(studio, plot, ["y", 1])
-    choose_head(studio, "")
+def test_the_head_and_the_layer_are_marked_among_the_heads(look: Page) -> None:
+    plot = shown(look, "Layers and cubes", "heads_by_layer")
+    slider(look, "Layer").fill("3")
+    expect_mark(look, plot, ["x", 3])
+    choose_head(look, "1")
+    expect_mark(look, plot, ["y", 1])
+    choose_head(look, "")
     plot.scroll_into_view_if_needed()
-    studio.wait_for_function(
+    look.wait_for_function(
         f"plot => !({LINES})(plot).some(([way]) => way === 'y')", arg=plot.element_handle()
     )
 
@@ -111,35 +103,35 @@ def test_the_head_and_the_layer_are_marked_among_the_heads(studio: Page) -> None
     ],
     always=2,
 )
-def test_the_layer_in_view_is_marked(studio: Page, tab: str, name: str) -> None:
-    plot = shown(studio, tab, name)
+def test_the_layer_in_view_is_marked(look: Page, tab: str, name: str) -> None:
+    plot = shown(look, tab, name)
     for layer in (3, 1):
-        slider(studio, "Layer").fill(str(layer))
-        expect_mark(studio, plot, ["x", layer])
+        slider(look, "Layer").fill(str(layer))
+        expect_mark(look, plot, ["x", layer])
 
 
-def test_the_table_holds_the_word_that_is_looked_at(studio: Page) -> None:
-    studio.locator("#viewer .words").get_by_text("circle", exact=True).click()
-    studio.get_by_role("tab", name="Data", exact=True).click()
-    panel = studio.get_by_role("tabpanel", name="Data")
+def test_the_table_holds_the_word_that_is_looked_at(look: Page) -> None:
+    look.locator("#viewer .words").get_by_text("circle", exact=True).click()
+    look.get_by_role("tab", name="Data", exact=True).click()
+    panel = look.get_by_role("tabpanel", name="Data")
     panel.get_by_label("Table").select_option("entropy_by_layer")
     heads = panel.get_by_role("columnheader")
     expect(heads.filter(has_text="“circle”")).to_have_count(1, timeout=PATIENCE_MILLIS)
-    kept_by(studio, "Question")
+    kept_by(look, "Question")
     panel.scroll_into_view_if_needed()  # what is out of sight is drawn later
     expect(heads.filter(has_text="“circle”")).to_have_count(0, timeout=PATIENCE_MILLIS)
-    assert scene(studio)["query"]["kind"] == "question"
+    assert scene(look)["query"]["kind"] == "question"
 
 
-def test_the_data_tab_gives_the_table_in_view_as_csv(studio: Page) -> None:
-    studio.get_by_role("tab", name="Data", exact=True).click()
-    panel = studio.get_by_role("tabpanel", name="Data")
+def test_the_data_tab_gives_the_table_in_view_as_csv(look: Page) -> None:
+    look.get_by_role("tab", name="Data", exact=True).click()
+    panel = look.get_by_role("tabpanel", name="Data")
     panel.get_by_label("Table").select_option("entropy_by_layer")
     expect(panel.get_by_role("table", name="Entropy by layer")).to_be_visible()
-    with studio.expect_download() as begun:
+    with look.expect_download() as begun:
         panel.get_by_role("link", name="As CSV").click()
     assert begun.value.suggested_filename == "entropy_by_layer.csv"
     header, *rows = csv.reader(Path(begun.value.path()).read_text("utf-8").splitlines())
     columns = panel.get_by_role("columnheader").all_inner_texts()
     assert header == columns
-    assert len(rows) == len(scene(studio)["kept"])
+    assert len(rows) == len(scene(look)["kept"])

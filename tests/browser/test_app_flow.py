@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from app_page import (
     PATIENCE_MILLIS,
+    SharedPage,
     ask,
     expect_error,
     number,
@@ -33,8 +34,18 @@ pytestmark = pytest.mark.browser
 NASTY = "<img src=x onerror=alert(1)>${alert(1)}`{{alert(1)}}"
 
 
+@pytest.fixture(scope="module")
+def used_page(share_page: Callable[[str], SharedPage], studio_url: str) -> SharedPage:
+    return share_page(studio_url)
+
+
 @pytest.fixture
-def studio(open_page: Callable[..., Page], studio_url: str) -> Page:
+def studio(use: Page) -> Page:
+    return use
+
+
+@pytest.fixture
+def fresh(open_page: Callable[..., Page], studio_url: str) -> Page:
     page = open_page(studio_url)
     wait_for_state(page, "ready")
     return page
@@ -128,52 +139,52 @@ def test_cube_numbers_bring_new_cubes(studio: Page) -> None:
     assert len(scene(studio)["cubes"]) == len(old["cubes"]) // 2
 
 
-def test_fewer_frames_are_described_before_and_shown_after_the_run(studio: Page) -> None:
-    before, facts = rev(studio), studio.locator(".picker .facts")
-    studio.get_by_role("button", name="Sampling and length").click()
-    number(studio, "Frames at most").fill("8")
+def test_fewer_frames_are_described_before_and_shown_after_the_run(fresh: Page) -> None:
+    before, facts = rev(fresh), fresh.locator(".picker .facts")
+    fresh.get_by_role("button", name="Sampling and length").click()
+    number(fresh, "Frames at most").fill("8")
     expect(facts).to_contain_text("8 frames", timeout=PATIENCE_MILLIS)
-    wait_for_state(studio, "ready", after_rev=before)
-    assert scene(studio)["grid"][0] == 4
-    number(studio, "Frames at most").fill("-3")
-    expect_error(studio, "Frames at most must be a whole number from 1")
+    wait_for_state(fresh, "ready", after_rev=before)
+    assert scene(fresh)["grid"][0] == 4
+    number(fresh, "Frames at most").fill("-3")
+    expect_error(fresh, "Frames at most must be a whole number from 1")
     expect(facts).to_contain_text("8 frames")
 
 
-def test_an_upload_is_described_asked_about_and_drawn(studio: Page, tmp_path: Path) -> None:
-    path, before = tmp_path / "phone clip.mp4", rev(studio)
+def test_an_upload_is_described_asked_about_and_drawn(fresh: Page, tmp_path: Path) -> None:
+    path, before = tmp_path / "phone clip.mp4", rev(fresh)
     write_clip(path, frames=24, size=(96, 128), turn=90)
-    upload(studio, path)
-    expect(studio.get_by_text("96 x 128, 2.0 s, H.264")).to_be_visible()
-    expect(studio.locator("#viewer")).to_have_attribute("data-state", "empty")
-    assert scene(studio) is None
-    expect(studio.locator("#answer")).to_be_empty()
-    ask(studio, "What color is the circle?")
-    wait_for_state(studio, "ready", after_rev=before)
-    slices, rows, columns = scene(studio)["grid"]
+    upload(fresh, path)
+    expect(fresh.get_by_text("96 x 128, 2.0 s, H.264")).to_be_visible()
+    expect(fresh.locator("#viewer")).to_have_attribute("data-state", "empty")
+    assert scene(fresh) is None
+    expect(fresh.locator("#answer")).to_be_empty()
+    ask(fresh, "What color is the circle?")
+    wait_for_state(fresh, "ready", after_rev=before)
+    slices, rows, columns = scene(fresh)["grid"]
     assert rows > columns and slices >= 2
-    assert studio.locator("#viewer video").evaluate("v => v.videoHeight > v.videoWidth")
+    assert fresh.locator("#viewer video").evaluate("v => v.videoHeight > v.videoWidth")
 
 
-def test_text_of_visitors_stays_text(studio: Page, tmp_path: Path) -> None:
-    path, before = tmp_path / NASTY.replace("/", ""), rev(studio)
+def test_text_of_visitors_stays_text(fresh: Page, tmp_path: Path) -> None:
+    path, before = tmp_path / NASTY.replace("/", ""), rev(fresh)
     path = path.with_name(path.name + ".mp4")
     write_clip(path, frames=8)
-    upload(studio, path)
-    expect(studio.get_by_role("button", name="<img src=x")).to_be_visible()
-    ask(studio, NASTY)
-    wait_for_state(studio, "ready", after_rev=before)
-    assert scene(studio)["question"] == NASTY
-    expect(question(studio)).to_have_value(NASTY)
-    assert studio.locator("img[src=x]").count() == 0
+    upload(fresh, path)
+    expect(fresh.get_by_role("button", name="<img src=x")).to_be_visible()
+    ask(fresh, NASTY)
+    wait_for_state(fresh, "ready", after_rev=before)
+    assert scene(fresh)["question"] == NASTY
+    expect(question(fresh)).to_have_value(NASTY)
+    assert fresh.locator("img[src=x]").count() == 0
 
 
-def test_the_sample_can_be_taken_again_after_an_upload(studio: Page, tmp_path: Path) -> None:
+def test_the_sample_can_be_taken_again_after_an_upload(fresh: Page, tmp_path: Path) -> None:
     write_clip(tmp_path / "mine.mp4", frames=8)
-    upload(studio, tmp_path / "mine.mp4")
-    mine = studio.get_by_role("button", name="mine.mp4")
+    upload(fresh, tmp_path / "mine.mp4")
+    mine = fresh.get_by_role("button", name="mine.mp4")
     expect(mine).to_have_attribute("aria-pressed", "true")
-    studio.get_by_role("button", name=read_samples()[0].title, exact=True).click()
+    fresh.get_by_role("button", name=read_samples()[0].title, exact=True).click()
     expect(mine).to_have_attribute("aria-pressed", "false")
     mine.click()
     expect(mine).to_have_attribute("aria-pressed", "true")
@@ -192,21 +203,21 @@ def refused_files(folder: Path) -> dict[str, Path]:
 
 @some_of("kind", ["cut", "text", "empty"])
 def test_a_file_that_is_no_video_is_refused_in_one_sentence(
-    studio: Page, tmp_path: Path, kind: str
+    fresh: Page, tmp_path: Path, kind: str
 ) -> None:
-    path, before = refused_files(tmp_path)[kind], rev(studio)
-    question(studio).fill("What color is the circle?")
-    upload(studio, path)
-    told = expect_error(studio, path.name)
+    path, before = refused_files(tmp_path)[kind], rev(fresh)
+    question(fresh).fill("What color is the circle?")
+    upload(fresh, path)
+    told = expect_error(fresh, path.name)
     assert "\n" not in told.strip() and "Traceback" not in told
-    expect(studio.locator("[data-field=video]")).to_contain_text(path.name)
-    expect(question(studio)).to_have_value("What color is the circle?")
-    chosen = studio.get_by_role("button", name=read_samples()[0].title, exact=True)
+    expect(fresh.locator("[data-field=video]")).to_contain_text(path.name)
+    expect(question(fresh)).to_have_value("What color is the circle?")
+    chosen = fresh.get_by_role("button", name=read_samples()[0].title, exact=True)
     expect(chosen).to_have_attribute("aria-pressed", "true")
-    assert rev(studio) == before
-    ask(studio)
-    wait_for_state(studio, "ready", after_rev=before)
-    expect(studio.locator(".field-error").filter(has_text=path.name)).to_have_count(0)
+    assert rev(fresh) == before
+    ask(fresh)
+    wait_for_state(fresh, "ready", after_rev=before)
+    expect(fresh.locator(".field-error").filter(has_text=path.name)).to_have_count(0)
 
 
 def test_a_blank_question_is_refused_and_the_pictures_stay(studio: Page) -> None:

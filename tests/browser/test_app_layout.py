@@ -14,28 +14,22 @@ from playwright.sync_api import Page, expect
 pytestmark = pytest.mark.browser
 
 
-def opened(open_page: Any, url: str, width: int, height: int) -> Page:
-    page: Page = open_page(url, width=width, height=height)
-    wait_for_state(page, "ready")
-    return page
-
-
-def test_question_picture_and_dials_fit_a_laptop(open_page: Any, fake_url: str) -> None:
-    page = opened(open_page, fake_url, 1366, 768)
+def test_question_picture_and_dials_fit_a_laptop(look: Page) -> None:
+    resize(look, 1366, 768)
     parts = ("#question", ".stage", ".transport", ".words", "#answer", "[aria-label='Layer']")
     for part in (*parts, "[aria-label='Top-p attention']", "[aria-label='Top-p FFN']"):
-        box = page.locator(part).last.bounding_box()
+        box = look.locator(part).last.bounding_box()
         assert box and box["y"] + box["height"] <= 768, part
 
 
 @some_of("width, height", [(390, 844), (683, 384), (1024, 768)])
 def test_on_a_narrow_page_the_question_stands_under_the_player(
-    open_page: Any, fake_url: str, width: int, height: int
+    look: Page, width: int, height: int
 ) -> None:
-    page = opened(open_page, fake_url, width, height)
-    transport = page.locator(".transport").bounding_box()
-    asked = question(page).bounding_box()
-    lanes = page.locator(".lane-box").bounding_box()
+    resize(look, width, height)
+    transport = look.locator(".transport").bounding_box()
+    asked = question(look).bounding_box()
+    lanes = look.locator(".lane-box").bounding_box()
     assert transport and asked and lanes
     end = transport["y"] + transport["height"]
     assert end <= asked["y"] <= end + 80 and asked["y"] < lanes["y"]
@@ -44,7 +38,8 @@ def test_on_a_narrow_page_the_question_stands_under_the_player(
 def test_the_panel_moves_with_the_width_and_keeps_what_was_typed(
     open_page: Any, fake_url: str
 ) -> None:
-    page = opened(open_page, fake_url, 1366, 768)
+    page = open_page(fake_url, width=1366, height=768)
+    wait_for_state(page, "ready")
     question(page).fill("quick please, how many?")
     page.set_viewport_size({"width": 900, "height": 768})
     expect(page.locator("#viewer #question")).to_have_count(1)
@@ -55,31 +50,30 @@ def test_the_panel_moves_with_the_width_and_keeps_what_was_typed(
     expect(page.locator("#viewer #question")).to_have_count(0)
 
 
-def test_letters_typed_under_the_player_are_no_shortcuts(open_page: Any, fake_url: str) -> None:
-    page = opened(open_page, fake_url, 900, 768)
-    mode = scene(page)["mode"]
-    question(page).press_sequentially("ooo hhh")
-    assert scene(page)["mode"] == mode and scene(page)["head"] is None
+def test_letters_typed_under_the_player_are_no_shortcuts(look: Page) -> None:
+    resize(look, 900, 768)
+    mode = scene(look)["mode"]
+    question(look).press_sequentially("ooo hhh")
+    assert scene(look)["mode"] == mode and scene(look)["head"] is None
 
 
-def test_a_click_on_a_word_of_the_answer_shows_its_cubes(open_page: Any, fake_url: str) -> None:
-    page = opened(open_page, fake_url, 1366, 768)
-    answer = page.locator("#answer")
+def test_a_click_on_a_word_of_the_answer_shows_its_cubes(look: Page) -> None:
+    resize(look, 1366, 768)
+    answer = look.locator("#answer")
     said = answer.inner_text().strip()
     word = answer.get_by_role("button", name="circle", exact=True)
     word.click()
     expect(word).to_have_attribute("aria-pressed", "true")
-    drawn = scene(page)
+    drawn = scene(look)
     assert drawn["words"][drawn["query"]["word"]]["text"].strip() == "circle"
     assert answer.inner_text().strip() == said
 
 
-def test_the_title_of_the_lanes_is_read_whole_at_any_width(open_page: Any, fake_url: str) -> None:
-    page = opened(open_page, fake_url, 360, 800)
+def test_the_title_of_the_lanes_is_read_whole_at_any_width(look: Page) -> None:
     long = "Share of the heads after “purple” was said that keep a cube, as recorded"
     for width in (360, 600, 768, 1024, 1366, 1440, 1920):
-        resize(page, width)
-        cut = page.locator("#viewer .lane-title").evaluate(
+        resize(look, width)
+        cut = look.locator("#viewer .lane-title").evaluate(
             """(title, long) => {
             const text = title.textContent;
             title.textContent = long;
@@ -92,10 +86,10 @@ def test_the_title_of_the_lanes_is_read_whole_at_any_width(open_page: Any, fake_
         assert max(cut) <= 1, width
 
 
-def test_no_button_lies_on_the_lanes(open_page: Any, fake_url: str) -> None:
-    page = opened(open_page, fake_url, 390, 844)
-    button = page.locator(".lane-box > .full-screen").bounding_box()
-    lanes = page.locator("#viewer .lanes").bounding_box()
+def test_no_button_lies_on_the_lanes(look: Page) -> None:
+    resize(look, 390, 844)
+    button = look.locator(".lane-box > .full-screen").bounding_box()
+    lanes = look.locator("#viewer .lanes").bounding_box()
     assert button and lanes and button["y"] + button["height"] <= lanes["y"]
 
 
@@ -135,22 +129,20 @@ CUT = """() => {
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 360, 390])
-def test_on_a_phone_no_line_is_cut_off(
-    open_page: Any, fake_url: str, width: int, theme: str
-) -> None:
-    page = open_page(fake_url, width=width, height=700, theme=theme)
-    wait_for_state(page, "ready")
-    page.locator("#viewer .spatial").click()
-    expect(page.locator("#viewer .stack-box p")).to_be_visible()
-    assert page.evaluate(CUT) == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+def test_on_a_phone_no_line_is_cut_off(look: Page, width: int, theme: str) -> None:
+    resize(look, width, 700)
+    look.evaluate("dark => document.body.classList.toggle('dark', dark)", theme == "dark")
+    expect(look.locator("#viewer .stack-box p")).to_be_visible()
+    assert look.evaluate(CUT) == []
+    assert look.evaluate("document.documentElement.scrollWidth") <= width
 
 
-@pytest.mark.parametrize("width", [320, 390])
+@some_of("width", [320, 390])
 def test_the_card_that_is_chosen_is_seen_and_the_page_stays(
     open_page: Any, fake_url: str, tmp_path: Path, width: int
 ) -> None:
-    page = opened(open_page, fake_url, width, 700)
+    page = open_page(fake_url, width=width, height=700)
+    wait_for_state(page, "ready")
     upload(page, write_clip(tmp_path / "mine.mp4"))
     card = page.locator(".card[aria-pressed=true]")
     expect(card).to_contain_text("mine.mp4", timeout=PATIENCE_MILLIS)

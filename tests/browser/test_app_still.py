@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from app_page import ask, expect_error, number, question, upload, wait_for_state
+from app_page import ask, expect_error, number, question, resize, upload, wait_for_state
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
@@ -19,7 +19,7 @@ TOPS = """() => Object.fromEntries(
 FURTHER = [pytest.param(width, marks=pytest.mark.long) for width in (1024, 1920)]
 
 
-@pytest.fixture(params=[390, 1366, *FURTHER])
+@pytest.fixture(params=[1366, pytest.param(390, marks=pytest.mark.long), *FURTHER])
 def studio(request: Any, open_page: Any, fake_url: str) -> Page:
     page: Page = open_page(fake_url, width=request.param, height=900)
     wait_for_state(page, "ready")
@@ -27,22 +27,29 @@ def studio(request: Any, open_page: Any, fake_url: str) -> Page:
     return page
 
 
-def test_pointing_at_words_and_cubes_moves_nothing(studio: Page) -> None:
-    before = studio.evaluate(TOPS)
-    for word in studio.locator(".word, .answer-word").all():
+@pytest.fixture(params=[390, 1366, *FURTHER])
+def looked_at(request: Any, look: Page) -> Page:
+    resize(look, request.param, 900)
+    look.wait_for_selector(".status-chip[data-state=ready]")
+    return look
+
+
+def test_pointing_at_words_and_cubes_moves_nothing(looked_at: Page) -> None:
+    before = looked_at.evaluate(TOPS)
+    for word in looked_at.locator(".word, .answer-word").all():
         word.dispatch_event("pointerenter", {"pointerType": "mouse"})
-        assert studio.evaluate(TOPS) == before
+        assert looked_at.evaluate(TOPS) == before
         word.dispatch_event("pointerleave", {"pointerType": "mouse"})
-    studio.locator(".stage").hover(position={"x": 60, "y": 60})
-    assert studio.evaluate(TOPS) == before
+    looked_at.locator(".stage").hover(position={"x": 60, "y": 60})
+    assert looked_at.evaluate(TOPS) == before
 
 
-def test_overlays_and_kinds_change_in_place(studio: Page) -> None:
-    studio.get_by_role("button", name="Question", exact=True).click()  # no word is held
-    before = studio.evaluate(TOPS)
+def test_overlays_and_kinds_change_in_place(looked_at: Page) -> None:
+    looked_at.get_by_role("button", name="Question", exact=True).click()  # no word is held
+    before = looked_at.evaluate(TOPS)
     for name in ("Outline", "Heat", "FFN", "Spotlight", "Answer", "Question"):
-        studio.get_by_role("button", name=name, exact=True).click()
-        assert studio.evaluate(TOPS) == before, name
+        looked_at.get_by_role("button", name=name, exact=True).click()
+        assert looked_at.evaluate(TOPS) == before, name
 
 
 def test_an_error_stands_at_its_field_and_moves_none(studio: Page) -> None:

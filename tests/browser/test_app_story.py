@@ -46,9 +46,9 @@ def test_the_story_moves_the_real_controls_and_puts_them_back(studio: Page) -> N
     expect(story).to_be_hidden()
 
 
-def test_the_paper_s_figures_stand_beside_what_was_measured(studio: Page) -> None:
-    studio.get_by_role("tab", name="Paper and results").click()
-    panel = studio.get_by_role("tabpanel", name="Paper and results")
+def test_the_paper_s_figures_stand_beside_what_was_measured(look: Page) -> None:
+    look.get_by_role("tab", name="Paper and results").click()
+    panel = look.get_by_role("tabpanel", name="Paper and results")
     expect(panel.get_by_role("link", name="arXiv 2604.08077")).to_be_visible()
     expect(panel.get_by_text("synthetic video")).to_be_visible()
     for figure in (1, 3, 4, 5):
@@ -111,10 +111,10 @@ def test_the_page_is_chinese_on_demand_and_english_again(
     expect(slider(page, "Top-p attention")).to_have_count(1)
 
 
-def test_a_term_is_explained_to_pointer_and_keyboard(studio: Page) -> None:
-    slider(studio, "Layer").focus()
-    expect(studio.get_by_role("tooltip")).to_contain_text("model's steps")
-    studio.keyboard.press("Escape")
-    expect(studio.get_by_role("tooltip")).to_be_hidden()
-    studio.get_by_role("button", name="Heat", exact=True).hover()
-    expect(studio.get_by_role("tooltip")).to_contain_text("share of words")
+def test_a_term_is_explained_to_pointer_and_keyboard(look: Page) -> None:
+    slider(look, "Layer").focus()
+    expect(look.get_by_role("tooltip")).to_contain_text("model's steps")
+    look.keyboard.press("Escape")
+    expect(look.get_by_role("tooltip")).to_be_hidden()
+    look.get_by_role("button", name="Heat", exact=True).hover()
+    expect(look.get_by_role("tooltip")).to_contain_text("share of words")

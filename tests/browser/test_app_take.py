@@ -55,50 +55,49 @@ def content(download: Download) -> bytes:
     return Path(download.path()).read_bytes()
 
 
-def test_each_part_of_the_viewer_is_saved_as_png_and_svg(studio: Page) -> None:
+def test_each_part_of_the_viewer_is_saved_as_png_and_svg(look: Page) -> None:
     for panel in ("overlay", "lanes", "stack"):
-        png = saved(studio, "PNG", picture_of=panel)
+        png = saved(look, "PNG", picture_of=panel)
         assert content(png).startswith(b"\x89PNG")
         name = rf"adaspark-numbers-{panel}-layer-\d-slice-\d\.png"
         assert re.fullmatch(name, png.suggested_filename)
-        assert b"<svg" in content(saved(studio, "SVG", picture_of=panel))[:200]
+        assert b"<svg" in content(saved(look, "SVG", picture_of=panel))[:200]
 
 
-def test_the_film_shows_what_the_viewer_shows(studio: Page, tmp_path: Path) -> None:
-    studio.get_by_role("button", name="Heat", exact=True).click()
-    film = saved(studio, "Film with the overlay (MP4)")
+def test_the_film_shows_what_the_viewer_shows(look: Page, tmp_path: Path) -> None:
+    look.get_by_role("button", name="Heat", exact=True).click()
+    film = saved(look, "Film with the overlay (MP4)")
     assert "heat" in film.suggested_filename
     film.save_as(tmp_path / "film.mp4")
     with av.open(str(tmp_path / "film.mp4")) as opened:
         assert sum(1 for _ in opened.decode(video=0)) == 24
 
 
-def test_figures_and_tables_of_the_open_tab_are_saved(studio: Page) -> None:
-    studio.get_by_role("tab", name="Layer statistics").click()
-    assert content(saved(studio, "PNG", picture_of="figures")).startswith(b"\x89PNG")
-    assert b"<svg" in content(saved(studio, "SVG", picture_of="figures"))[:200]
-    table = content(saved(studio, "Tables of the open tab (CSV)")).decode()
+def test_figures_and_tables_of_the_open_tab_are_saved(look: Page) -> None:
+    look.get_by_role("tab", name="Layer statistics").click()
+    assert content(saved(look, "PNG", picture_of="figures")).startswith(b"\x89PNG")
+    assert b"<svg" in content(saved(look, "SVG", picture_of="figures"))[:200]
+    table = content(saved(look, "Tables of the open tab (CSV)")).decode()
     rows = list(csv.reader(table.splitlines()))
-    assert len(rows) == 1 + len(scene(studio)["kept"])
+    assert len(rows) == 1 + len(scene(look)["kept"])
 
 
-def test_the_trace_is_the_one_that_is_drawn(studio: Page, tmp_path: Path) -> None:
-    saved(studio, "Trace (NPZ)").save_as(tmp_path / "run.npz")
-    trace, drawn = Trace.load(tmp_path / "run.npz"), scene(studio)
+def test_the_trace_is_the_one_that_is_drawn(look: Page, tmp_path: Path) -> None:
+    saved(look, "Trace (NPZ)").save_as(tmp_path / "run.npz")
+    trace, drawn = Trace.load(tmp_path / "run.npz"), scene(look)
     assert (
         trace.meta.config.to_dict() == drawn["config"] and trace.meta.question == drawn["question"]
     )
     assert len(trace.bounds) == len(drawn["cubes"])
 
 
-def test_the_report_opens_offline_and_draws(
-    studio: Page, open_page: OpenPage, tmp_path: Path
-) -> None:
-    saved(studio, "Report that opens offline (HTML)").save_as(tmp_path / "run.html")
-    page = studio.context.new_page()
+def test_the_report_opens_offline_and_draws(look: Page, tmp_path: Path) -> None:
+    saved(look, "Report that opens offline (HTML)").save_as(tmp_path / "run.html")
+    page = look.context.new_page()
     page.goto((tmp_path / "run.html").as_uri())
     wait_for_state(page, "ready")
-    assert scene(page)["cubes"] == scene(studio)["cubes"]
+    assert scene(page)["cubes"] == scene(look)["cubes"]
+    page.close()
 
 
 def test_nothing_can_be_saved_before_there_is_a_run(studio: Page, tmp_path: Path) -> None:
@@ -110,12 +109,12 @@ def test_nothing_can_be_saved_before_there_is_a_run(studio: Page, tmp_path: Path
         expect(button).to_be_disabled()
 
 
-def test_a_result_that_is_gone_is_a_sentence(studio: Page) -> None:
-    studio.route("**/trace.npz*", lambda route: route.fulfill(status=404, body="It is gone."))
-    studio.get_by_role("button", name="Export", exact=True).click()
-    studio.get_by_role("button", name="Trace (NPZ)").click()
-    expect(studio.get_by_text("It is gone.")).to_be_visible()
-    errors: list[str] = studio.errors  # type: ignore[attr-defined]
+def test_a_result_that_is_gone_is_a_sentence(look: Page) -> None:
+    look.route("**/trace.npz*", lambda route: route.fulfill(status=404, body="It is gone."))
+    look.get_by_role("button", name="Export", exact=True).click()
+    look.get_by_role("button", name="Trace (NPZ)").click()
+    expect(look.get_by_text("It is gone.")).to_be_visible()
+    errors: list[str] = look.errors  # type: ignore[attr-defined]
     errors.clear()  # Chromium notes the refused request
 
 
@@ -149,8 +148,8 @@ def test_a_link_brings_the_same_run_to_somebody_else(
     assert scene(other)["question"] == scene(studio)["question"]
 
 
-def test_a_link_of_the_recorded_run_needs_no_new_one(studio: Page, open_page: OpenPage) -> None:
-    other = open_page(link_of(studio), query="")
+def test_a_link_of_the_recorded_run_needs_no_new_one(look: Page, open_page: OpenPage) -> None:
+    other = open_page(link_of(look), query="")
     wait_for_state(other, "ready")
     other.wait_for_timeout(500)
     assert rev(other) == 1
@@ -174,17 +173,14 @@ def test_an_upload_is_never_in_a_link(studio: Page, tmp_path: Path) -> None:
     expect(studio.get_by_text("an uploaded video is never in a link")).to_be_visible()
 
 
-def test_a_link_can_be_copied_by_hand_where_the_browser_refuses(
-    open_page: OpenPage, fake_url: str
-) -> None:
-    page = open_page(fake_url)
-    wait_for_state(page, "ready")
+def test_a_link_can_be_copied_by_hand_where_the_browser_refuses(look: Page) -> None:
     refuse = "navigator.clipboard.writeText = () => Promise.reject(new Error('no'))"
-    page.evaluate(f"() => {{ {refuse} }}")
-    page.get_by_role("button", name="Share link", exact=True).click()
-    expect(page.get_by_text("Copy it from the box")).to_be_visible()
-    selected = page.evaluate("getSelection().toString() || document.activeElement.value")
+    look.evaluate(f"() => {{ {refuse} }}")
+    look.get_by_role("button", name="Share link", exact=True).click()
+    expect(look.get_by_text("Copy it from the box")).to_be_visible()
+    selected = look.evaluate("getSelection().toString() || document.activeElement.value")
     assert selected.startswith("http")
+    look.evaluate("() => { delete navigator.clipboard.writeText; }")  # the browser's own is back
 
 
 def test_from_upload_to_export_with_the_keyboard_alone(studio: Page, tmp_path: Path) -> None:
