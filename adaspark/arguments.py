@@ -93,6 +93,15 @@ def typed_dials(arguments: argparse.Namespace) -> dict[str, object]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Which model answers, and where it runs."""
+    parser.add_argument(
+        "--model", default="mini", metavar="NAME", help="mini, folder, hub name[@revision] or URL"
+    )
+    parser.add_argument("--adapter", metavar="FOLDER", help="a LoRA adapter for the model")
+    parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
+
+
 def add_shown(parser: argparse.ArgumentParser) -> None:
     """Which frames of the video are shown, and how large; what was typed is `typed_shown`."""
     parser.add_argument(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 from adaspark.arguments import (
     add_dials,
     add_limits,
+    add_model,
     add_shown,
     add_words,
     number,
@@ -37,11 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that say how a video is shown to which model, and what it may say."""
     add_dials(parser)
     parser.add_argument("--dense", action="store_true", help="drop nothing (both p = 1)")
-    parser.add_argument(
-        "--model", default="mini", metavar="NAME", help="mini, folder, hub name[@revision] or URL"
-    )
-    parser.add_argument("--adapter", metavar="FOLDER", help="a LoRA adapter for the model")
-    parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
+    add_model(parser)
     parser.add_argument(
         "--yarn", type=number, metavar="F", help="stretch the context F times (a trained one blurs)"
     )

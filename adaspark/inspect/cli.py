@@ -10,6 +10,7 @@ from adaspark.arguments import (
     Parser,
     add_dials,
     add_limits,
+    add_model,
     add_shown,
     add_words,
     number,
@@ -76,11 +77,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--grid", nargs="+", default=[], metavar="p=P,P", help="ask under each of these settings"
     )
-    parser.add_argument(
-        "--model", default="mini", metavar="NAME", help="mini, folder, hub name[@revision] or URL"
-    )
-    parser.add_argument("--adapter", metavar="FOLDER", help="a LoRA adapter for the model")
-    parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
+    add_model(parser)
     add_shown(parser)
     add_words(parser)
     add_limits(parser)

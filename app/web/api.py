@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ from app.web.answers import GONE, returned
 from app.web.exports import Exports
 from app.web.mcp import add_tools
 
+Take = Callable[[gr.Request, Any], Video]
+"""The playable copy of what a client has sent. Raises UserError."""
+
 
 def add_endpoints(
     service: Service, exports: Exports, uploads_folder: Path, *, mcp: bool = False
@@ -29,8 +32,23 @@ def add_endpoints(
     `uploads_folder` is where Gradio puts what a client sends. With `mcp` there are also the tools
     of `app.web.mcp`; `/trace`, whose answer is a file, is then not listed among them.
     """
-    default = service.engine.default_config
     folder = uploads_folder.resolve()
+
+    def take(request: gr.Request, sent: Any) -> Video:
+        return _video(service, request, sent, folder)
+
+    gr.api(_asking(service, exports, take), api_name="ask", concurrency_limit=None)
+    gr.api(_inspecting(service, take), api_name="inspect", concurrency_limit=4)
+    listed: Any = "undocumented" if mcp else "public"
+    trace = _tracing(service, exports)
+    gr.api(trace, api_name="trace", concurrency_limit=4, api_visibility=listed)
+    if mcp:
+        add_tools(service, take)
+
+
+def _asking(service: Service, exports: Exports, take: Take) -> Callable[..., Any]:
+    """`/ask`, with the model's own settings as defaults."""
+    default = service.engine.default_config
 
     def ask(
         request: gr.Request,
@@ -72,13 +90,19 @@ def add_endpoints(
             options = settings.options(service.limits)
             options = replace(options, forced=checked_forced(forced))
             asked_for = checked_question(question, service.limits)
-            asked = Asked(_video(service, request, video, folder), asked_for)
+            asked = Asked(take(request, video), asked_for)
             kept = _keep(request, keep)
             finished = service.answer(str(request.session_hash), asked, options, keep=kept)
             summary = {**finished.result.summary(), "key": finished.key}
             return finished.result.answer, summary, _file(exports, finished)
 
         return returned(work)
+
+    return ask
+
+
+def _inspecting(service: Service, take: Take) -> Callable[..., Any]:
+    """`/inspect`."""
 
     def inspect(
         request: gr.Request,
@@ -96,9 +120,15 @@ def add_endpoints(
         """
         shown = (fps, max_frames, 1, max_pixels, max_video_tokens)
         settings = Settings(0, 0, 1, 1, 1, *shown)
-        sent = returned(lambda: _video(service, request, video, folder))
+        sent = returned(lambda: take(request, video))
         facts = returned(lambda: service.videos.facts(sent, settings))
         return dict(facts)
+
+    return inspect
+
+
+def _tracing(service: Service, exports: Exports) -> Callable[..., Any]:
+    """`/trace`."""
 
     def trace(key: str) -> FileData:
         """The trace (NPZ) of a finished run by its key, as long as the server keeps it."""
@@ -111,12 +141,7 @@ def add_endpoints(
 
         return returned(work)
 
-    gr.api(ask, api_name="ask", concurrency_limit=None)
-    gr.api(inspect, api_name="inspect", concurrency_limit=4)
-    listed: Any = "undocumented" if mcp else "public"
-    gr.api(trace, api_name="trace", concurrency_limit=4, api_visibility=listed)
-    if mcp:
-        add_tools(service, lambda request, sent: _video(service, request, sent, folder))
+    return trace
 
 
 def _video(service: Service, request: gr.Request, sent: Any, folder: Path) -> Video:

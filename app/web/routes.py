@@ -56,37 +56,10 @@ def routes(results: Results, exports: Exports) -> list[Route]:
             raise UserError(GONE)
         return other
 
-    def scene(finished: Finished, request: Request) -> Response:
-        return Response(finished.scene_json, media_type="application/json", headers=_UNCHANGING)
-
-    def layer(finished: Finished, request: Request) -> Response:
-        at = _below(request, "layer", len(finished.result.trace.computed_pairs))
-        return JSONResponse(layer_detail(finished.view, at), headers=_UNCHANGING)
-
-    def query(finished: Finished, request: Request) -> Response:
-        asked = _query(finished, request)
-        return JSONResponse(query_table(finished.view, asked), headers=_UNCHANGING)
-
-    def preview(finished: Finished, request: Request) -> Response:
-        layer = _below(request, "layer", len(finished.result.trace.computed_pairs))
-        made = query_preview(finished.view, layer, _query(finished, request))
-        return JSONResponse(made, headers=_UNCHANGING)
-
-    def cube(finished: Finished, request: Request) -> Response:
-        at = _below(request, "cube", len(finished.result.trace.bounds))
-        return JSONResponse(cube_table(finished.view, at), headers=_UNCHANGING)
-
-    def importance(finished: Finished, request: Request) -> Response:
-        layer = _below(request, "layer", len(finished.result.trace.computed_pairs))
-        return JSONResponse(importance_table(finished.view.trace, layer), headers=_UNCHANGING)
-
     def dropped(finished: Finished, request: Request) -> Response:
         dense = other_run(request, "dense")
         looked = Looked(finished.view, query=_query(finished, request))
         return JSONResponse(dropped_table(looked, dense.result.trace), headers=_UNCHANGING)
-
-    def budget(finished: Finished, request: Request) -> Response:
-        return JSONResponse(cost_curves(finished.view), headers=_UNCHANGING)
 
     def trace(finished: Finished, request: Request) -> Response:
         return _download(exports.trace(finished), finished)
@@ -105,32 +78,18 @@ def routes(results: Results, exports: Exports) -> list[Route]:
         path = exports.difference(finished, other, layer=layer, kind=kind, compared=compared)
         return _download(path, finished, f"-difference-layer-{layer}")
 
-    def figure(finished: Finished, request: Request) -> Response:
-        theme: Theme = "dark" if request.query_params.get("theme") == "dark" else "light"
-        view, name = finished.view, _name(request, figures.FIGURES)
-        asked = _looked(finished, request)
-        drawn = figures.draw(name, view, layer=_layer(request), query=asked, theme=theme)
-        return Response(drawn.to_json(), media_type="application/json", headers=_UNCHANGING)
-
-    def table(finished: Finished, request: Request) -> Response:
-        return JSONResponse(_rows(finished, request), headers=_UNCHANGING)
-
-    def table_csv(finished: Finished, request: Request) -> Response:
-        text = figures.csv_text(_rows(finished, request))
-        return Response(text, media_type="text/csv", headers=_UNCHANGING)
-
     files = {
-        "scene.json": scene,
-        "layer.json": layer,
-        "query.json": query,
-        "preview.json": preview,
-        "cube.json": cube,
-        "importance.json": importance,
+        "scene.json": _scene_file,
+        "layer.json": _layer_file,
+        "query.json": _query_file,
+        "preview.json": _preview_file,
+        "cube.json": _cube_file,
+        "importance.json": _importance_file,
         "dropped.json": dropped,
-        "budget.json": budget,
-        "figure.json": figure,
-        "table.json": table,
-        "table.csv": table_csv,
+        "budget.json": _budget_file,
+        "figure.json": _figure_file,
+        "table.json": _table_file,
+        "table.csv": _table_csv_file,
         "trace.npz": trace,
         "report.html": report,
         "overlay.mp4": video,
@@ -216,6 +175,57 @@ def _of(results: Results, serve: Serve) -> Callable[[Request], Response]:
             return PlainTextResponse(sentence(error), 400)
 
     return answer
+
+
+def _scene_file(finished: Finished, request: Request) -> Response:
+    return Response(finished.scene_json, media_type="application/json", headers=_UNCHANGING)
+
+
+def _layer_file(finished: Finished, request: Request) -> Response:
+    at = _below(request, "layer", len(finished.result.trace.computed_pairs))
+    return JSONResponse(layer_detail(finished.view, at), headers=_UNCHANGING)
+
+
+def _query_file(finished: Finished, request: Request) -> Response:
+    asked = _query(finished, request)
+    return JSONResponse(query_table(finished.view, asked), headers=_UNCHANGING)
+
+
+def _preview_file(finished: Finished, request: Request) -> Response:
+    layer = _below(request, "layer", len(finished.result.trace.computed_pairs))
+    made = query_preview(finished.view, layer, _query(finished, request))
+    return JSONResponse(made, headers=_UNCHANGING)
+
+
+def _cube_file(finished: Finished, request: Request) -> Response:
+    at = _below(request, "cube", len(finished.result.trace.bounds))
+    return JSONResponse(cube_table(finished.view, at), headers=_UNCHANGING)
+
+
+def _importance_file(finished: Finished, request: Request) -> Response:
+    layer = _below(request, "layer", len(finished.result.trace.computed_pairs))
+    return JSONResponse(importance_table(finished.view.trace, layer), headers=_UNCHANGING)
+
+
+def _budget_file(finished: Finished, request: Request) -> Response:
+    return JSONResponse(cost_curves(finished.view), headers=_UNCHANGING)
+
+
+def _figure_file(finished: Finished, request: Request) -> Response:
+    theme: Theme = "dark" if request.query_params.get("theme") == "dark" else "light"
+    view, name = finished.view, _name(request, figures.FIGURES)
+    asked = _looked(finished, request)
+    drawn = figures.draw(name, view, layer=_layer(request), query=asked, theme=theme)
+    return Response(drawn.to_json(), media_type="application/json", headers=_UNCHANGING)
+
+
+def _table_file(finished: Finished, request: Request) -> Response:
+    return JSONResponse(_rows(finished, request), headers=_UNCHANGING)
+
+
+def _table_csv_file(finished: Finished, request: Request) -> Response:
+    text = figures.csv_text(_rows(finished, request))
+    return Response(text, media_type="text/csv", headers=_UNCHANGING)
 
 
 def _rows(finished: Finished, request: Request) -> list[dict[str, Any]]:
