@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from app_page import (
     PATIENCE_MILLIS,
+    SharedPage,
     ask,
     expect_error,
     expect_phase,
@@ -76,11 +77,14 @@ def replay_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def used_page(share_page: Callable[[str], SharedPage], replay_url: str) -> SharedPage:
+    return share_page(replay_url)
+
+
 @pytest.fixture
-def replay(open_page: Callable[..., Page], replay_url: str) -> Page:
-    page = open_page(replay_url)
-    wait_for_state(page, "ready")
-    return page
+def replay(use: Page) -> Page:
+    return use
 
 
 def test_without_a_model_asking_is_off_and_says_why(replay: Page) -> None:
