@@ -9,12 +9,18 @@ from collections.abc import Iterator
 import pytest
 import torch
 from hypothesis import settings
+from long import mark_further
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # must precede the first import of Triton, by anybody
 
 settings.register_profile("project", derandomize=True, deadline=None, max_examples=40)
 settings.load_profile("project")
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` leaves them out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    mark_further(items)
 
 
 @pytest.fixture

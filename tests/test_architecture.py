@@ -233,14 +233,12 @@ def test_evaluations_are_computed_without_decoder_and_plots() -> None:
     assert not loaded_by(f"import adaspark.eval.cli, {modules}") & {"av", "matplotlib", "gradio"}
 
 
-def test_torchvision_is_never_loaded_at_run_time() -> None:
-    loaded = loaded_by("import adaspark.model.engine, adaspark.model.qwen, app.service.service")
+def test_every_public_name_is_there_and_torchvision_is_never_loaded_at_run_time() -> None:
+    names = "import adaspark\nfor name in adaspark.__all__: getattr(adaspark, name)"
+    rooms = "import adaspark.model.engine, adaspark.model.qwen, app.service.service"
+    loaded = loaded_by(f"{names}\n{rooms}")
+    assert "transformers" in loaded
     assert not {name for name in loaded if name.split(".")[0] == "torchvision"}
-
-
-def test_every_public_name_is_there() -> None:
-    code = "import adaspark\nfor name in adaspark.__all__: getattr(adaspark, name)"
-    assert "transformers" in loaded_by(code)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

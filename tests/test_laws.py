@@ -73,6 +73,7 @@ def traced(model: Any, inputs: Inputs) -> Trace:
     return trace
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_law_1_one_is_the_stock_model(stock: Any, shape: str) -> None:
     inputs = prompt(stock, SHAPES[shape])
@@ -102,6 +103,7 @@ def test_law_1_holds_for_the_sparse_path_itself(
         assert (logits(model, inputs) - logits(stock, inputs)).abs().max() <= 1e-4
 
 
+@pytest.mark.few(4)
 def test_law_2_restore_is_bit_identical(stock: Any) -> None:
     inputs = prompt(stock, TWO_VIDEOS)
     model = copy.deepcopy(stock)
@@ -120,6 +122,7 @@ def test_law_2_restore_is_bit_identical(stock: Any) -> None:
     assert model.config.text_config._attn_implementation == "sdpa"
 
 
+@pytest.mark.few(3)
 def test_law_2_twice_is_once(stock: Any) -> None:
     inputs = prompt(stock, TWO_VIDEOS)
     once = sparsify(copy.deepcopy(stock), SPARSE)
@@ -128,6 +131,7 @@ def test_law_2_twice_is_once(stock: Any) -> None:
     assert torch.equal(logits(restore(twice), inputs), logits(stock, inputs))
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("config", [SPARSE, AdaSparkConfig(CUBE, 1.0, 1.0)])
 def test_law_3_recording_changes_no_bit(stock: Any, config: AdaSparkConfig) -> None:
     inputs = prompt(stock, TWO_VIDEOS)
@@ -140,6 +144,7 @@ def test_law_3_recording_changes_no_bit(stock: Any, config: AdaSparkConfig) -> N
     assert torch.equal(recorded, alone) and recorded_words == words
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("p", [0.2, 0.6, 0.9])
 def test_law_4_every_kept_set_is_minimal(
     family: str, p: float, monkeypatch: pytest.MonkeyPatch
@@ -166,6 +171,7 @@ def test_law_4_every_kept_set_is_minimal(
             assert chosen.sum() - chosen.min() < p + 2e-3
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("shape", ["ragged", "two videos"])
 def test_law_5_the_model_equals_the_slow_reference(family: str, shape: str) -> None:
     model = sparsify(family_model(family, shape=Shape(layers=2)), SPARSE)
@@ -176,6 +182,7 @@ def test_law_5_the_model_equals_the_slow_reference(family: str, shape: str) -> N
     torch.testing.assert_close(fast, slow, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.few(3)
 def test_law_6_density_never_rises_when_p_falls(family: str) -> None:
     """In the first layer, whose inputs no earlier choice has touched."""
     model = family_model(family, shape=Shape(layers=1))
@@ -241,6 +248,7 @@ def test_law_7_holds_for_a_second_question_too(family: str) -> None:
     torch.testing.assert_close(more.logits, whole, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_law_8_odd_videos_work(stock: Any, shape: str) -> None:
     inputs = prompt(stock, SHAPES[shape])

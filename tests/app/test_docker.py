@@ -56,6 +56,7 @@ def test_hadolint_finds_nothing() -> None:
     assert (found.returncode, found.stdout) == (0, "")
 
 
+@pytest.mark.long
 def test_its_steps_run_and_its_health_check_passes(image: Path) -> None:
     given = environment(image)
     for step in steps("RUN"):

@@ -53,6 +53,7 @@ def first_frame(path: Path) -> np.ndarray[Any, Any]:
         return next(opened.decode(video=0)).to_ndarray(format="rgb24")
 
 
+@pytest.mark.few
 @pytest.mark.parametrize(
     ("shape", "size"), [("square", (1080, 1080)), ("wide", (1280, 720)), ("clip", None)]
 )

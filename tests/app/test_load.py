@@ -23,7 +23,7 @@ def test_visitors_at_once_see_what_is_theirs_and_leave_nothing(tmp_path: Path) -
     with served(str(FAKE_APP), str(folder), str(free_port()), **switches) as url:
         samples, memory = read_samples(folder), Memory(url)
         with memory.watched():
-            found = load(url, samples, visitors=6, secs=8, pause_secs=0.2)
+            found = load(url, samples, visitors=6, secs=5, pause_secs=0.2)
         ask_again(url, found, 10)
         assert found.wrong == []
         assert found.acts.total() > 20 and found.secs["ask"] and found.secs["upload"]

@@ -73,6 +73,7 @@ def service(engine: Engine, tmp_path: Path) -> Iterator[Service]:
     built.close()
 
 
+@pytest.mark.few
 @pytest.mark.parametrize("clip", [{}, {"turn": 90}], ids=["copied", "encoded"])
 def test_an_upload_a_question_and_five_moves_of_a_slider_take_two_readers(
     service: Service,

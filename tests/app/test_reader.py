@@ -48,6 +48,7 @@ def kept(tmp_path: Path) -> list[str]:
     return [path.suffix for path in (tmp_path / "kept").iterdir()]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("name", "options"),
     [

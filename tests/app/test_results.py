@@ -57,6 +57,7 @@ def test_results_hold_what_is_counted_of_them_and_no_more(results: Results) -> N
     assert held > results.held_bytes / 2
 
 
+@pytest.mark.few
 @pytest.mark.parametrize("permanent", [False, True])
 def test_only_the_views_that_were_read_last_are_kept(results: Results, permanent: bool) -> None:
     made = [added(results, permanent=permanent) for _ in range(RUNS)]

@@ -30,6 +30,7 @@ def front_matter(folder: Path) -> dict[str, Any]:
     return facts
 
 
+@pytest.mark.few
 @pytest.mark.parametrize("kind", ["zerogpu", "docker"])
 def test_a_folder_with_a_server_has_all_that_it_runs(tmp_path: Path, kind: str) -> None:
     assert main([kind, "--out", str(tmp_path / "out")]) == 0
@@ -49,6 +50,7 @@ def test_a_folder_with_a_server_has_all_that_it_runs(tmp_path: Path, kind: str) 
     assert [line for line in wanted if line.startswith(("torch", "gradio"))] == ["torch==2.11.0"]
 
 
+@pytest.mark.long
 def test_a_static_folder_is_the_gallery(tmp_path: Path) -> None:
     assert main(["static", "--out", str(tmp_path / "out")]) == 0
     facts = front_matter(tmp_path / "out")

@@ -60,6 +60,7 @@ def assert_plays_everywhere(path: Path) -> None:
     assert min(info.width, info.height) <= 720
 
 
+@pytest.mark.few(10)
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -233,6 +234,7 @@ PAGE = """async (source) => {
 }"""
 
 
+@pytest.mark.few(2)
 @pytest.mark.browser
 @pytest.mark.parametrize(
     ("name", "options"),

@@ -56,6 +56,7 @@ def test_a_small_bench_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert ours["selection"] > 0 and row["ideal"] > 1
 
 
+@pytest.mark.long
 def test_sparse_takes_no_more_memory_than_stock() -> None:
     config = AdaSparkConfig((4, 4, 4), 0.3, 0.5)
     stock, ours = (memory.peak_megabytes("bundled", 1024, c) for c in (None, config))

@@ -38,6 +38,7 @@ def test_footage_goes_on_by_the_clock_and_looks_alike_in_each_turn(
         assert np.array_equal(picture.rgb, first.rgb)
 
 
+@pytest.mark.long
 def test_a_minute_is_asked_and_its_figures_are_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

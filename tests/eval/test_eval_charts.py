@@ -103,6 +103,7 @@ def test_a_chart_shows_its_numbers_and_is_small(draw: Callable[[float], bytes]) 
     assert other != drawn
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("draw", KINDS)
 def test_no_text_is_cut_too_small_or_on_other_text(
     draw: Callable[[float], bytes], monkeypatch: pytest.MonkeyPatch

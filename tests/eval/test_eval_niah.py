@@ -117,6 +117,7 @@ def test_other_seeds_are_other_clips() -> None:
     assert not first & other
 
 
+@pytest.mark.few
 @pytest.mark.parametrize("rule", ["top_k", "uniform", "random"])
 def test_a_matched_rule_is_as_dense(rule: str) -> None:
     density = mean(o.density["attention"] for o in outcomes(as_dense(rule)))

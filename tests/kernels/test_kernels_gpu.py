@@ -136,18 +136,21 @@ def on_device(scene: Scene) -> SequenceMap:
     return scene.build(DEVICE)
 
 
+@pytest.mark.few
 @pytest.mark.usefixtures("poison")
 @some_of("name", ODD, always=3)
 def test_odd_shapes(name: str) -> None:
     run(ODD[name]).check()
 
 
+@pytest.mark.few
 @pytest.mark.usefixtures("poison")
 @some_of("p", [0.0, 0.3, 0.95, 1.0], always=2)
 def test_thresholds(p: float) -> None:
     run(SMALL, heads=2, rule=p).check()
 
 
+@pytest.mark.few
 @pytest.mark.usefixtures("poison")
 @some_of("name", ["two videos, text between", "padded", "no text before"])
 @some_of("p, text_p", [(0.5, 1.0), (0.9, 0.2), (0.3, 0.0), (1.0, 0.4), (0.0, 1.0)], always=2)
@@ -184,6 +187,7 @@ def test_other_rules_choose_as_everywhere(name: str) -> None:
         assert torch.equal(choice.kept, expected.kept)
 
 
+@pytest.mark.few
 @pytest.mark.usefixtures("poison")
 @some_of("dtype", [torch.bfloat16, torch.float16, torch.float32])
 @some_of("width, groups", [(64, 1), (128, 2), (256, 1)], always=2)
@@ -211,6 +215,7 @@ def test_decoding_continues_what_was_prefilled() -> None:
     run(sequence.continued(sequence.length, 1), last=1).check()
 
 
+@pytest.mark.few
 @pytest.mark.usefixtures("poison")
 @pytest.mark.parametrize("scene", [BIG, ODD["ragged"]], ids=["big cubes", "ragged"])
 def test_keys_that_are_copied_cube_by_cube(scene: Scene) -> None:
@@ -274,6 +279,7 @@ def test_recording_changes_no_bit() -> None:
     assert torch.equal(silent, ran.output)
 
 
+@pytest.mark.few
 @pytest.mark.parametrize("gathers", [False, True])
 def test_executed_pairs_count_what_the_tiles_multiply(gathers: bool) -> None:
     """Every row of a tile multiplies the union of its cubes, padded, and text to its last row."""

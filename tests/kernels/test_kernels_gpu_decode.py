@@ -41,6 +41,7 @@ def decoded(sequence: TokenPositions, count: int, **named: Any) -> Ran:
     return run(sequence, last=count, **named)
 
 
+@pytest.mark.few(3)
 @pytest.mark.usefixtures("poison")
 @pytest.mark.parametrize("name", VIDEOS)
 @some_of("count", [1, 3])
@@ -83,6 +84,7 @@ def test_the_error_is_at_most_twice_that_of_plain_attention(dtype: torch.dtype) 
     assert ran.wrong_choices() == 0
 
 
+@pytest.mark.few
 @pytest.mark.parametrize("name", ["ragged", "padded", "cubes of one token"])
 def test_decoding_is_what_the_general_kernels_compute(
     monkeypatch: pytest.MonkeyPatch, name: str

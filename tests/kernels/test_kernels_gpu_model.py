@@ -35,6 +35,7 @@ def answered(model: Any, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor,
     return torch.stack(written.logits), trace
 
 
+@pytest.mark.few
 @pytest.mark.parametrize("grids", [[(3, 3, 2)], [(2, 2, 3), (2, 2, 1)]], ids=["one", "two videos"])
 def test_prefill_decode_and_trace_are_those_of_the_pytorch_path(
     grids: list[tuple[int, int, int]],
@@ -53,6 +54,7 @@ def test_prefill_decode_and_trace_are_those_of_the_pytorch_path(
     assert (trace.executed_pairs >= trace.computed_pairs).all()
 
 
+@pytest.mark.few
 @pytest.mark.parametrize("p", [0.6, 1.0])
 def test_a_layer_reported_at_once_gives_the_trace_of_its_segments(
     monkeypatch: pytest.MonkeyPatch, p: float

@@ -80,6 +80,7 @@ def undecided(scores: NDArray[np.float32], p: float) -> NDArray[np.bool_]:
 KINDS = ["random", "tied", "flat", "two levels", "one candidate", "some candidates", "neighbours"]
 
 
+@pytest.mark.few(4)
 @some_of("p", P, always=2)
 @pytest.mark.parametrize("kind", [*KINDS, "no candidate"])
 def test_the_kernel_finds_what_its_twin_finds(kind: str, p: float) -> None:

@@ -44,6 +44,7 @@ def chosen(sequence: SequenceMap, scores: torch.Tensor, p: float) -> list[torch.
     return list(mask.split([len(s.positions) for s in rows.segments]))
 
 
+@pytest.mark.few
 @some_of("p", [0.5, 0.999, 0.05, 0.75], always=2)
 def test_ties_go_to_the_lower_cube(p: float) -> None:
     """Few levels that sum exactly: the kept set must be that of a stable sort, member by member."""
@@ -81,6 +82,7 @@ def test_the_search_starts_below_every_weight_that_may_cross(p: float, cubes: in
     assert float(lowest) > 0 and float(lowest) * cubes < 1 - p
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("spread", [0.0, 1e-6, 0.05, 1.0, 8.0])
 @some_of("p", [0.9, 1e-6, 0.3, 0.9999])
 def test_the_search_ends_at_the_nucleus_however_even_the_weights(p: float, spread: float) -> None:
@@ -107,6 +109,7 @@ def test_the_search_ends_at_the_nucleus_however_even_the_weights(p: float, sprea
         assert not (differs & ~near & ~alike).any()
 
 
+@pytest.mark.few(6)
 @some_of("p", [0.4, 0.9999, 1e-6, 0.9], always=2)
 @pytest.mark.parametrize("kind", ["flat", "levels", "steep", "one", "hidden", "far"])
 @pytest.mark.parametrize("near, pace", [(1e-9, 0.0), (0.05, 1.0), (0.05, 1e7), (1.0, 1e30)])

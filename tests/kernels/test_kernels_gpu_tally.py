@@ -97,6 +97,7 @@ def check(both: Both) -> None:
         torch.testing.assert_close(probs[0], choice.probs)
 
 
+@pytest.mark.few
 @pytest.mark.usefixtures("poison")
 @some_of("name", SCENES, always=3)
 def test_sums_are_those_of_the_segments(name: str) -> None:

@@ -72,6 +72,7 @@ USUAL = [ASSETS / "samples" / f"{s.name}.mp4" for s in SAMPLES if not s.sampling
 """What the model says of the others is in their recorded runs: to ask takes minutes."""
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("clip", USUAL, ids=lambda p: p.stem)
 def test_sample_clips_are_answered_through_their_files(clip: Path) -> None:
     items = json.loads(clip.with_suffix(".json").read_text())["items"]

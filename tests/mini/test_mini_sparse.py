@@ -19,6 +19,7 @@ from adaspark.method.config import DENSE, AdaSparkConfig
 from adaspark.mini.packed.dense_forward import packed_states, use_packed_attention
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=list(CONFIGS))
 @pytest.mark.parametrize("name", MODELS)
 def test_it_is_the_product_s_path(name: str, config: AdaSparkConfig) -> None:
@@ -44,6 +45,7 @@ def test_it_is_the_product_s_path(name: str, config: AdaSparkConfig) -> None:
             assert prefix + int(shown.sum()) == trace.computed_pairs[number]
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("runs", [None, 8])
 @pytest.mark.parametrize("config", [*CONFIGS.values(), DENSE], ids=[*CONFIGS, "dense"])
 def test_a_prefix_without_masks_is_that_with_masks(

@@ -127,6 +127,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("name", SETTINGS)
 def test_every_setting_of_the_generation_config_counts(
     case: Case, monkeypatch: pytest.MonkeyPatch, name: str
@@ -151,6 +152,7 @@ def test_an_answer_ends_where_the_config_says(case: Case, monkeypatch: pytest.Mo
     assert longer == stock(case) and len(longer) >= 20
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("seed", [0, 7])
 @pytest.mark.parametrize("settings", [{}, {"top_k": 5}, {"top_p": 0.6}, {"min_p": 0.2}])
 def test_drawn_words_are_those_of_generate(

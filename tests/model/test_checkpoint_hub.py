@@ -86,6 +86,7 @@ def test_weights_are_those_of_the_commit_that_was_read(
     assert load(REPO, device="cpu").name == REPO
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "file, content",
     [

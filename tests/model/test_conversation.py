@@ -28,6 +28,7 @@ from adaspark.model.shown import chosen_sampling
 from adaspark.video.clip import patchify, read_clip
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("config", [SPARSE, DENSE], ids=["sparse", "dense"])
 def test_another_question_is_answered_as_if_asked_afresh(case: Case, config: Any) -> None:
     conversation = Conversation()
@@ -41,6 +42,7 @@ def test_another_question_is_answered_as_if_asked_afresh(case: Case, config: Any
         assert fresh.trace.meta.cached_tokens is None
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("config", [SPARSE, DENSE], ids=["sparse", "dense"])
 def test_turns_in_the_cache_are_those_of_one_long_prompt(case: Case, config: Any) -> None:
     conversation = Conversation(keeps_turns=True)
@@ -56,6 +58,7 @@ def test_turns_in_the_cache_are_those_of_one_long_prompt(case: Case, config: Any
         held = cached
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("config", [SPARSE, DENSE], ids=["sparse", "dense"])
 def test_nothing_depends_on_being_recorded(case: Case, config: Any) -> None:
     kept = PromptCache(case.engine._checkpoint.model.config.text_config)

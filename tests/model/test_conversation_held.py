@@ -60,6 +60,7 @@ OTHERS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", OTHERS)
 def test_under_other_settings_the_clip_is_read_again(mini: Case, name: str) -> None:
     conversation = Conversation()
@@ -138,6 +139,7 @@ def stopped_in_second_layer(engine: Engine) -> Iterator[threading.Event]:
         handle.remove()
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("number", [0, 1])
 def test_a_question_stopped_in_its_prefill_spoils_nothing(case: Case, number: int) -> None:
     """The layers that it has reached are taken back; of a first one nothing is held."""

@@ -109,6 +109,7 @@ def same(mine: Answer, other: Answer) -> None:
     np.testing.assert_allclose(a.word_probs, b.word_probs, atol=1e-3)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "config",
     [
@@ -154,6 +155,7 @@ def test_tables_that_are_full_are_drained(
     same(parts, usual)
 
 
+@pytest.mark.few
 @some_of("ahead", [0, 1, 3], always=2)
 def test_an_end_that_is_read_late_leaves_nothing_behind(model: Any, ahead: int) -> None:
     """Tokens that were computed after the end are neither words nor recorded."""

@@ -79,6 +79,7 @@ def stock(request: pytest.FixtureRequest) -> Any:
     return family_model(request.param, shape=Shape(layers=2))
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("case", CASES)
 def test_greedy_words_are_the_stock_model_s(stock: Any, case: str) -> None:
     inputs, count = CASES[case](stock.config.model_type), TOKENS if case == "video" else 24

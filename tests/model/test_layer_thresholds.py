@@ -30,6 +30,7 @@ def states(model: Any, inputs: dict[str, Tensor]) -> list[Tensor]:
     return list(found)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("ps", [(0.6, 0.5), (1.0, 0.5), (0.6, 1.0), (0.0, 0.0)])
 def test_equal_thresholds_are_one_for_all_to_the_bit(
@@ -65,6 +66,7 @@ def test_what_one_layer_drops_changes_nothing_before_it(sparse: int) -> None:
         assert same == [layer <= sparse for layer in range(LAYERS + 1)]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_each_layer_equals_the_slow_reference(shape: str) -> None:
     inputs, model = prompt(SHAPES[shape]), sparsify(tiny_model(), MIXED)

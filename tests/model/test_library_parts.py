@@ -85,6 +85,7 @@ def test_parts_that_cut_no_cube_are_one_prefill(
     )
 
 
+@pytest.mark.few(2)
 @prefills_in_chunks
 @pytest.mark.parametrize("size", [1, 5, 7, 32, 100])
 def test_one_in_parts_of_any_size_is_the_stock_model(stock: Any, inputs: Inputs, size: int) -> None:
@@ -96,6 +97,7 @@ def test_one_in_parts_of_any_size_is_the_stock_model(stock: Any, inputs: Inputs,
     assert len(trace.cube_from_token) == 137 and len(trace.layers) == 3
 
 
+@pytest.mark.few(2)
 @prefills_in_chunks
 @pytest.mark.parametrize("cache", [{}, {"cache_implementation": "static"}])
 @pytest.mark.parametrize("size", [7, 32, 100])

@@ -37,6 +37,7 @@ def step(model: Any, inputs: Inputs) -> dict[str, Tensor]:
     return {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("config", [SPARSE, DENSE], ids=["sparse", "one"])
 @pytest.mark.parametrize("checkpointing", [None, False, True], ids=["none", "new", "reentrant"])
 def test_a_training_step_is_recorded_without_a_change(
@@ -81,6 +82,7 @@ def test_outputs_with_gradients_are_recorded(inputs: Inputs) -> None:
     assert found.requires_grad and trace.ffn_density < 1 and len(trace.layers) == 3
 
 
+@pytest.mark.few
 @pytest.mark.parametrize("first", ["compile", "sparsify"])
 def test_a_compiled_model_answers_as_an_uncompiled_one(first: str) -> None:
     """Of an odd number of slices; nothing of ours is traced, whatever the backend."""

@@ -49,6 +49,7 @@ def asked(loaded: Any, features: Features, told: list[tuple[str, int, int]]) -> 
     )
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("cube", [(1, 2, 2), (2, 2, 2), (4, 4, 4)])
 @pytest.mark.parametrize("sampled", [False, True], ids=["whole-table", "sampled-table"])
 def test_slabs_are_one_prefill_in_words_and_in_the_trace(

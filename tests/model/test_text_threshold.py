@@ -92,6 +92,7 @@ def test_law_4_words_keep_the_fewest_that_reach_their_own(words: float) -> None:
     assert (held[asked] - least[asked] < words + 2e-3).all()
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("words", [0.0, 1.0])
 def test_law_5_the_model_equals_the_slow_reference(shape: str, words: float) -> None:

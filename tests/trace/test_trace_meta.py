@@ -49,6 +49,7 @@ def test_what_is_written_is_read_again(meta: Meta) -> None:
     assert Meta.from_dict(json.loads(json.dumps(meta.to_dict()))) == meta
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("path", PUBLISHED, ids=[path.stem for path in PUBLISHED])
 def test_every_published_trace_keeps_its_header(path: Any) -> None:
     with np.load(path) as file:

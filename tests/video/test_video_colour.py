@@ -26,6 +26,7 @@ from adaspark.video.colour import ColourTags, read_colour
 from adaspark.video.probe import scan
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("tags", [BT601, {**BT601, "matrix": 5, "primaries": 5}, BT709, BT2020])
 @pytest.mark.parametrize("full_range", [False, True])
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ def engine() -> Engine:
     return Engine(device="cpu")
 
 
+@pytest.mark.few
 @pytest.mark.parametrize("tops", [(0.58, 0.25), (0.72, 0.38), (0.9, 0.7)])
 def test_other_thresholds_cost_what_was_told(engine: Engine, tops: tuple[float, float]) -> None:
     trace = Trace.load(TRACES / "1_needle.npz")

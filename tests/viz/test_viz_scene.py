@@ -123,6 +123,7 @@ def test_entropies_by_layer_keep_the_kinds_apart() -> None:
     assert by_layer["video"] == pytest.approx(np.nanmean(trace.cube_entropy, 1), abs=1e-5)
 
 
+@pytest.mark.few(3)
 @some_of(
     "shape",
     [
