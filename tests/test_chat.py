@@ -118,6 +118,7 @@ def test_ctrl_c_stops_an_answer_and_not_the_chat(
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.long
 def test_it_works_in_a_pipe() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "adaspark", "chat", CLIP, *QUICK],

@@ -119,6 +119,7 @@ def test_a_video_is_inspected_without_the_model(client: Client, clip: Path) -> N
     assert found["video_tokens"] > 0 and found["too_long"] is None
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -84,6 +84,7 @@ def strike(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     monkeypatch.setattr(Reader, "begin", struck)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("number", "words"),
     [
@@ -212,6 +213,7 @@ def test_a_reader_ends_with_its_server() -> None:
 LONG = "a" * 300 + ".mp4"
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     "name",
     ["a\nb.mp4", "\u202egpj.mp4", "\x00.mp4", LONG, "../../etc/passwd", "-i.mp4", "a|b:c.mp4"],

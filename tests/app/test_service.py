@@ -162,6 +162,7 @@ def test_a_page_that_closes_stops_its_run(service: Service) -> None:
     assert last(run) == {"state": "stopped"}
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize(
     ("question", "dials", "words"),
     [

@@ -208,6 +208,7 @@ def folder() -> Path:
     return place
 
 
+@pytest.mark.long
 def test_the_bundled_model_gets_one_threshold_a_layer_within_its_budget() -> None:
     calibration = json.loads((folder() / calibrate.FILE).read_text("utf-8"))
     (pair,), (point,) = calibration["points"], calibration["points_by_layer"]

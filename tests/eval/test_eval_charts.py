@@ -93,6 +93,7 @@ KINDS: list[Callable[[float], bytes]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("draw", KINDS)
 def test_a_chart_shows_its_numbers_and_is_small(draw: Callable[[float], bytes]) -> None:
     drawn, other = draw(0.25), draw(0.5)

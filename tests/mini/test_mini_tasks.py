@@ -52,6 +52,7 @@ def scene_for(family: str, seed: int, frames: int = 48) -> Scene:
     return sample_scene(seed, settings_for(name, frames, SIZE))
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("family", [*FAMILIES, *EXTRA])
 @given(seed=SEEDS, phase=st.sampled_from([0.0, 0.1, 0.2]))
 @settings(max_examples=150, deadline=None)
@@ -63,6 +64,7 @@ def test_the_answer_is_what_the_frames_show(family: str, seed: int, phase: float
         assert shown_world.answer(question, frames) == question.answer, question
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_is_asked_of_many_scenes_and_its_answers_are_balanced(family: str) -> None:
     asked = [ask(family, scene_for(family, seed)) for seed in range(700)]

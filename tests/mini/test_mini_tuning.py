@@ -86,6 +86,7 @@ def test_the_log_has_the_tested_families_and_their_transitions(
     assert line["step"] == 2 and "answer_loss" in line and isinstance(line["learnt"], dict)
 
 
+@pytest.mark.long
 def test_a_tuning_cut_in_two_gives_the_same_weights(
     tuned: tuple[Path, SparseTrainer], fresh: Path, tmp_path: Path
 ) -> None:

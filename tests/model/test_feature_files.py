@@ -155,6 +155,7 @@ def test_what_an_earlier_run_has_made_outlives_a_stop(
     assert seen[0].name == "prefill"
 
 
+@pytest.mark.long
 def test_ctrl_c_on_the_command_line_leaves_nothing(clip: Path, tmp_path: Path) -> None:
     folder = tmp_path / "features"
     code = (

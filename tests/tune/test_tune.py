@@ -70,6 +70,7 @@ def test_the_language_model_alone_is_adapted(tuned: Path) -> None:
     assert any(value.abs().max() > 0 for name, value in weights.items() if "lora_B" in name)
 
 
+@pytest.mark.long
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(folder: Path, tuned: Path) -> None:
     shutil.copytree(tuned, folder / "half")
     (folder / "half" / "adapter_model.safetensors").unlink()

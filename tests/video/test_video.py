@@ -37,6 +37,7 @@ KINDS = {
 }
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("name", KINDS)
 def test_every_codec_and_container_shows_the_right_frames(name: str, tmp_path: Path) -> None:
     codec, container, codec_name = KINDS[name]

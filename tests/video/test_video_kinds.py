@@ -95,6 +95,7 @@ def test_kinds_that_know_only_television_rates(
     assert np.array(numbers) / FPS == pytest.approx(clip.times_secs, abs=1 / FPS + 1 / 25)
 
 
+@pytest.mark.few(4)
 @needs_ffmpeg
 @pytest.mark.parametrize(
     ("name", "arguments"),

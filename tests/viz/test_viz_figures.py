@@ -36,6 +36,7 @@ def test_figures_are_transparent_themed_and_valid_json(trace: Trace, name: str, 
     assert json.loads(figure.to_json())["data"]
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize("name", figures.FIGURES)
 @pytest.mark.parametrize(
     "shape",
