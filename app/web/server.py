@@ -155,6 +155,7 @@ class Studio:
                 quiet=True,
                 share=False,
                 auth=self._login,
+                auth_message="AdaSpark Studio",
                 root_path=self._root_path or None,
                 show_error=False,
                 ssr_mode=False,

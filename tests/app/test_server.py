@@ -225,13 +225,15 @@ def test_an_unknown_model_is_one_line_and_status_2(capsys: pytest.CaptureFixture
 
 
 def test_a_port_in_use_is_a_sentence_and_status_2(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ADASPARK_REPLAY_ONLY", "1")
-    monkeypatch.setenv("ADASPARK_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("ADASPARK_REPLAY_ONLY", "1")  # so that nothing is loaded meanwhile
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        assert main(["--no-browser", "--port", port]) == 2
-    assert f"adaspark: Port {port} on 127.0.0.1 cannot be used" in capsys.readouterr().err
+        arguments = ("-m", "app", "--no-browser", "--port", port)
+        with started(*arguments, folder=tmp_path) as process:
+            _, told = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert f"Port {port} on 127.0.0.1 cannot be used" in told and "Traceback" not in told

@@ -72,26 +72,26 @@ def tab(page: Page, title: str) -> None:
     page.locator(f'.figures [role=tab][data-title="{title}"]').click()
 
 
-def test_landing_and_every_way_to_look(look: Page) -> None:
-    viewer = look.locator("#viewer")
-    expect_chinese(look, "landing")
+def test_landing_and_every_way_to_look(chinese: Page) -> None:
+    viewer = chinese.locator("#viewer")
+    expect_chinese(chinese, "landing")
     for value in ("outline", "heat", "ffn", "spotlight", "video", "question", "answer"):
         viewer.locator(f'[data-value="{value}"]').first.click()
-        expect_chinese(look, value)
+        expect_chinese(chinese, value)
     viewer.locator(".spatial").click()
     viewer.get_by_label("注意力头", exact=True).select_option("1")
-    expect_chinese(look, "a head")
+    expect_chinese(chinese, "a head")
     for word in (viewer.locator(".word").first, viewer.locator(".word").last):
         word.click()
-        expect_chinese(look, "a word")
+        expect_chinese(chinese, "a word")
     viewer.locator(".stage").hover()
-    expect_chinese(look, "a cube under the pointer")
+    expect_chinese(chinese, "a cube under the pointer")
     viewer.locator(".stage").click()
-    expect_chinese(look, "a cube")
+    expect_chinese(chinese, "a cube")
     viewer.locator(".keys summary").click()
-    for menu in look.locator(".menu-button").all():
+    for menu in chinese.locator(".menu-button").all():
         menu.click()
-        expect_chinese(look, "a menu")
+        expect_chinese(chinese, "a menu")
 
 
 def test_what_a_list_says_is_chosen(chinese: Page) -> None:
@@ -131,18 +131,18 @@ def test_what_is_written_on_films(look: Page) -> None:
     assert all("{slice}" in text and "{secs}" in text for text in texts[1::2])
 
 
-def test_every_tab(look: Page) -> None:
-    titles = [str(each.get_attribute("data-title")) for each in look.get_by_role("tab").all()]
+def test_every_tab(chinese: Page) -> None:
+    titles = [str(each.get_attribute("data-title")) for each in chinese.get_by_role("tab").all()]
     assert len(titles) > 10
     for title in titles:
-        tab(look, title)
-        panel = look.locator("[role=tabpanel]:not([hidden])")
+        tab(chinese, title)
+        panel = chinese.locator("[role=tabpanel]:not([hidden])")
         panel.scroll_into_view_if_needed()
         for plot in panel.locator(".plot").all():
             expect(plot.locator(".main-svg").first).to_be_attached(timeout=PATIENCE_MILLIS)
         for hidden in panel.locator("details:not(:has(pre)) > summary").all():
             hidden.click()
-        expect_chinese(look, title)
+        expect_chinese(chinese, title)
 
 
 def test_errors_say_it_in_chinese(chinese: Page, tmp_path: Path) -> None:

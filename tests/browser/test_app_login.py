@@ -31,6 +31,7 @@ def test_too_many_wrong_logins_are_told_with_the_wait(
     asked = {"ADASPARK_LOGIN": str(allowed), **switches}
     with served(str(script), str(tmp_path), str(free_port()), **asked) as url:
         page = open_page(url, ready="text=Login")
+        expect(page.get_by_text("AdaSpark Studio")).to_be_visible()  # whose password is asked for
         log_in(page, "ada", "wrong")
         expect(page.get_by_text("Incorrect credentials")).to_be_visible()
         log_in(page, "bob", "other")
