@@ -45,6 +45,8 @@ def encode(visual: Any, pixels: Tensor, grid: Grid) -> tuple[Tensor, ...]:
     merge = visual.spatial_merge_size
     shape = torch.tensor([[grid[0], grid[1] * merge, grid[2] * merge]])  # the host reads it
     positions = get_vision_position_ids(shape, merge).to(pixels.device)
+    if hasattr(visual, "pos_embed"):  # of learned positions, found where the grid is
+        shape = shape.to(pixels.device)
     with windows_together(visual):
         output = visual(pixels, grid_thw=shape, position_ids=positions)
     return output.pooler_output, *(getattr(output, "deepstack_features", None) or ())

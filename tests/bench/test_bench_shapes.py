@@ -100,11 +100,21 @@ def test_every_family_is_asked_both_ways(name: str, clip: Path, tokenizer: Any) 
     """At p = 1 it writes stock's words, and it is sparse and recorded otherwise."""
     request = small_request(name, clip, tokenizer)
     found = agreement(request)
-    assert found["ours"] == {"words": 6, "equal": 6}
+    assert found == {"ours": {"words": 6, "equal": 6}}
     assert sentence(found) == "All 6 greedy words at p = 1 are stock's."
     recorded = request.ours(recorded=True)
     assert recorded.trace is not None and recorded.trace.attention_density < 1
     assert recorded.seconds["scene"] > 0
+
+
+def test_stock_is_compared_with_itself_where_words_differ(
+    clip: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = small_request("7B", clip, tokenizer, words=2)
+    monkeypatch.setattr(Request, "ours", lambda *_, **__: Ran(ids=[700, 701]))
+    found = agreement(request)
+    assert found["ours"]["equal"] == 0 and found["ours"]["gap"] > 0
+    assert found["kernels"] == {"words": 2, "equal": 2}
 
 
 def test_a_word_that_differs_is_explained() -> None:

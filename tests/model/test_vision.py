@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -164,3 +165,24 @@ def test_a_clip_in_any_chunks_has_the_features_of_the_stock_tower(
     step = at_once * sampling.temporal_patch
     ends = [*range(step, frames, step), frames]
     assert [done for name, done, _ in heard if name == "vision"] == ends
+
+
+class Looking(torch.nn.Module):
+    """A tower that keeps where its arguments were."""
+
+    spatial_merge_size = 2
+    config = SimpleNamespace(_attn_implementation="eager")
+
+    def forward(self, pixels: torch.Tensor, **given: torch.Tensor) -> Any:
+        self.places = {name: value.device.type for name, value in given.items()}
+        return SimpleNamespace(pooler_output=pixels)
+
+
+@pytest.mark.parametrize(("learned", "place"), [(True, "meta"), (False, "cpu")])
+def test_the_grid_is_where_learned_positions_are_looked_up(learned: bool, place: str) -> None:
+    """Qwen3-VL's tower finds them on the grid's device; the others' grid is read by the host."""
+    visual = Looking()
+    if learned:
+        visual.pos_embed = torch.nn.Embedding(4, 2, device="meta")
+    vision.encode(visual, torch.zeros(8, 4, device="meta"), (1, 1, 2))
+    assert visual.places == {"grid_thw": place, "position_ids": "meta"}
