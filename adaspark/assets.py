@@ -1,7 +1,7 @@
 """Where the bundled files lie: asked here by everybody.
 
 In a clone they are `assets/`, beside the packages; a wheel carries the model, the clips and their
-recorded runs inside `adaspark`, where a clone has a link to them.
+recorded runs inside `adaspark` (`packaging.py`).
 """
 
 from pathlib import Path

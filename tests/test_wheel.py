@@ -12,6 +12,7 @@ import sys
 import tarfile
 import tomllib
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,6 +90,16 @@ def test_it_answers_and_serves_from_any_folder_offline(
         page = urlopen(address, timeout=60).read().decode()
         assert "AdaSpark" in page
         assert json.loads(urlopen(f"{address}/healthz", timeout=60).read())
+
+
+def test_what_a_wheel_carries_is_in_the_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files, not links: those are not kept wherever a tree is copied to."""
+    packaging = pytest.importorskip("adaspark.packaging", reason="setuptools is not installed")
+    monkeypatch.chdir(ROOT)
+    found = Counter(path.parts[1] for path in packaging._carried() if not path.is_symlink())
+    assert found == CARRIED
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    assert project["tool"]["setuptools"]["cmdclass"]["build_py"] == "adaspark.packaging.BuildPy"
 
 
 def test_extras_and_versions_are_those_that_are_promised() -> None:
