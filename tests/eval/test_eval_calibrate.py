@@ -15,18 +15,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adaspark.errors import UserError
+from adaspark.eval.calibrate import candidates, frontier
 from adaspark.eval.calibrate import run as calibrate
 from adaspark.eval.calibrate.report import failures
 from adaspark.eval.calibrate.settings import best, chosen_points, settings
 from adaspark.eval.report.results import load
-from adaspark.method.config import AdaSparkConfig
+from adaspark.method.config import AdaSparkConfig, TopP
 from adaspark.mini.world.seeds import held_out_seed
 from adaspark.model.qwen import language_shape
 from adaspark.trace.cost import flops
 from app.page.calibration import read_calibration
 
 PLAN = calibrate.Plan(
-    budget=(0.5, 0.8), frames=16, size=112, ffn_ps=(0.25, 0.5, 0.75), clips=3, questions=2
+    budget=(0.5, 0.8), frames=16, size=112, ffn_ps=("0.25", "0.5", "0.75"), clips=3, questions=2
 )
 
 
@@ -44,20 +45,42 @@ def items() -> list[dict[str, Any]]:
     return load(folder()).items
 
 
-@pytest.mark.parametrize("ffn_ps", [(0.5,), (0.25, 0.5, 0.75), tuple(n / 10 for n in range(1, 10))])
-def test_a_survey_tries_every_value_of_both_thresholds(ffn_ps: tuple[float, ...]) -> None:
-    surveyed = list(calibrate._survey(replace(PLAN, ffn_ps=ffn_ps), AdaSparkConfig()))
+THIRDS = (0.5, 0.5, 0.25, 0.25, 0.125, 0.125)
+
+
+@pytest.mark.parametrize("ffn_ps", [(0.5,), (0.25, THIRDS), tuple(n / 10 for n in range(1, 10))])
+def test_a_survey_tries_every_value_of_both_thresholds(ffn_ps: tuple[TopP, ...]) -> None:
+    surveyed = list(candidates.survey(AdaSparkConfig(), ffn_ps))
     assert {condition.config.ffn_top_p for condition in surveyed} == set(ffn_ps)
-    assert {condition.config.attn_top_p for condition in surveyed} == set(calibrate.SURVEY_PS)
-    assert len(surveyed) == max(len(ffn_ps), len(calibrate.SURVEY_PS))
+    assert {condition.config.attn_top_p for condition in surveyed} == set(candidates.SURVEY_PS)
+    assert len(surveyed) == max(len(ffn_ps), len(candidates.SURVEY_PS))
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3, 6, 7, 28])
+def test_thirds_fill_the_layers_in_order(layers: int) -> None:
+    by_layer = candidates.ffn_top_p("0.5/0.25/0.125", layers)
+    assert isinstance(by_layer, tuple) and len(by_layer) == layers
+    assert list(by_layer) == sorted(by_layer, reverse=True) and by_layer[0] == 0.5
+    counts = [by_layer.count(p) for p in (0.5, 0.25, 0.125)]
+    assert max(counts) - min(counts) <= 1
+    assert candidates.ffn_top_p("0.5", layers) == 0.5
+
+
+def test_all_dials_are_combined() -> None:
+    dials = candidates.Dials(("own", "1,4,4"), ("0.5",), ("own", "1"), ("residual", "input"))
+    own = AdaSparkConfig((1, 2, 2), 0.7, 0.5)
+    bases = list(dials.bases(own))
+    assert len(set(bases)) == 8 and own in bases
+    assert replace(own, cube=(1, 4, 4), text_top_p=1.0, ffn_importance="input") in bases
 
 
 @given(budget=st.floats(0.3, 1.0), ffn=st.floats(0.1, 0.9))
 def test_what_the_ffn_leaves_spends_the_budget(budget: float, ffn: float) -> None:
     """FLOPs by arithmetic at the density that is found."""
     running = context(folder(), PLAN)
-    density = calibrate.attention_left(PLAN, running, (2, 2, 2), budget=budget, ffn=ffn)
     shape = language_shape(running.runner.model.config.text_config)
+    length = PLAN.length
+    density = candidates.attention_left(shape, length, (2, 2, 2), budget=budget, ffn=ffn)
     spent = flops(
         shape,
         video_tokens=128,
@@ -129,6 +152,53 @@ def test_the_score_goes_before_the_loss_and_the_budget_before_both() -> None:
     assert not list(failures(found, 0.5))
 
 
+def test_the_frontier_is_beaten_by_nobody_and_the_default_keeps_every_family() -> None:
+    tried = made(
+        {
+            "0.1 0.1": (0.2, 0.4, 0.9),
+            "0.2 0.2": (0.3, 0.5, 1.0),  # dearer than the first, and loses more
+            "0.3 0.3": (0.4, 0.1, 1.0),
+            "0.4 0.4": (0.5, 0.1, 1.0),
+        }
+    )
+    found = settings(tried)
+    assert [setting.name for setting in frontier.frontier(found)] == ["0.1 0.1", "0.3 0.3"]
+    default = frontier.cheapest(found)
+    assert default is not None and default.name == "0.2 0.2"
+    assert frontier.cheapest([setting for setting in found if setting.name == "0.1 0.1"]) is None
+    points = frontier.frontier_points(tried)
+    assert [point["reduction"] for point in points] == [0.8, 0.6]
+    assert points[0]["worst_family"] == "count" and points[0]["worst_change"][0] == -0.1
+    assert all(low <= value <= high for value, low, high in (p["loss"] for p in points))
+    assert all(AdaSparkConfig.from_dict({k: p[k] for k in DIALS}) for p in points)
+
+
+DIALS = ("cube", "attn_top_p", "ffn_top_p")
+
+
+def test_thirds_and_importances_are_tried_and_no_point_of_the_dial() -> None:
+    plan = replace(
+        PLAN, budget=(0.85,), ffn_ps=("0.5/0.5/0.25", "0.5"), text_ps=("1",), clips=2,
+        importances=("residual", "input"),
+    )  # fmt: skip
+    running = context(Path(mkdtemp()), plan)
+    calibrate.run(plan, running)
+    found = settings(running.results.items)
+    assert {setting.config.ffn_importance for setting in found} == {"residual", "input"}
+    assert {setting.is_pair for setting in found} == {True, False}
+    assert not any(setting.is_searched for setting in found)
+    calibration = json.loads((running.results.folder / calibrate.FILE).read_text("utf-8"))
+    assert [type(point["ffn_top_p"]) for point in calibration["points"]] == [float]
+    assert len(calibration["frontier"]) == len(frontier.frontier(found))
+    calibrate.draw(running.results)
+    titles = [table["title"] for table in running.results.data["tables"]]
+    assert titles == [
+        "The frontier",
+        "Settings that were tried",
+        "Thresholds by thirds of the layers that were tried",
+    ]
+
+
 def test_a_loss_that_cannot_be_avoided_is_written_down() -> None:
     said = list(failures(settings(made({"0.5 0.5": (0.4, 0.1, 0.9)})), 0.5))
     assert any("no setting keeps the score" in each for each in said)
@@ -154,7 +224,16 @@ def test_the_page_is_drawn_from_saved_items() -> None:
     assert (folder() / "index.html").read_text("utf-8") == page
 
 
-WRONG = [{"budget": (1.0,)}, {"clips": 1}, {"frames": 15}, {"cubes": ("2,2",)}, {"ffn_ps": (2.0,)}]
+WRONG = [
+    {"budget": (1.0,)},
+    {"clips": 1},
+    {"frames": 15},
+    {"cubes": ("2,2",)},
+    {"ffn_ps": ("2",)},
+    {"ffn_ps": ("0.5/0.5",)},
+    {"importances": ("size",)},
+    {"text_ps": ("all",)},
+]
 
 
 @pytest.mark.parametrize("wrong", WRONG)

@@ -194,7 +194,7 @@ def test_a_gain_is_looked_for_on_clips_that_nothing_was_chosen_on(carries: bool)
 
 
 PLAN = calibrate.Plan(
-    budget=(0.5,), frames=16, size=112, ffn_ps=(0.25, 0.5), clips=2, questions=1,
+    budget=(0.5,), frames=16, size=112, ffn_ps=("0.25", "0.5"), clips=2, questions=1,
     per_layer=True, rounds=1,
 )  # fmt: skip
 

@@ -64,8 +64,9 @@ def condition_of(config: AdaSparkConfig) -> Condition:
     """Named by its dials."""
     sides = "x".join(map(str, config.cube))
     words = "" if config.text_top_p is None else f" text {as_typed(config.text_top_p)}"
+    by = "" if config.ffn_importance == "residual" else f" {config.ffn_importance}"
     ps = f"{as_typed(config.attn_top_p)} {as_typed(config.ffn_top_p)}"
-    return Condition(f"{sides} {ps}{words}", config)
+    return Condition(f"{sides} {ps}{words}{by}", config)
 
 
 def ladders(pair: AdaSparkConfig, ffn_ps: Sequence[float]) -> dict[str, list[float]]:

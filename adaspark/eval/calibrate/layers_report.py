@@ -15,7 +15,7 @@ from adaspark.eval.calibrate.settings import (
 from adaspark.eval.harness.by_condition import Conditions, Items
 from adaspark.eval.report.cells import written
 from adaspark.eval.report.figure import Figure
-from adaspark.method.config import AdaSparkConfig, as_typed
+from adaspark.method.config import as_typed
 
 Chosen = tuple[float, Setting, Setting]
 """A budget, its pair, and what is best by layer: the pair again if nothing improves on it."""
@@ -23,9 +23,9 @@ Chosen = tuple[float, Setting, Setting]
 
 def chosen(items: Items, budgets: Sequence[float]) -> list[Chosen]:
     """The result for each budget that a pair meets; empty if no thresholds by layer were tried."""
-    if not any(AdaSparkConfig.from_dict(item["config"]).layers for item in items):
-        return []
     found = settings(items)
+    if not any(setting.is_searched for setting in found):
+        return []
     pairs = chosen_pairs(found, budgets)
     return [(budget, pair, best_by_layer(found, pair, budget)) for budget, pair in pairs.items()]
 

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from adaspark.eval.calibrate import frontier
 from adaspark.eval.calibrate import layers_report as by_layer
 from adaspark.eval.calibrate.settings import Setting, best, settings
 from adaspark.eval.harness.by_condition import Items
@@ -23,9 +24,14 @@ def summarise(items: Items) -> list[Table]:
     """Every setting that answered all clips: the pairs, then thresholds by layer."""
     found = settings(items)
     pairs = [setting for setting in found if setting.is_pair]
-    layered = [setting for setting in found if not setting.is_pair]
-    tables = [_table("Settings that were tried", pairs, "number")]
-    tables.append(_table("Thresholds by layer that were tried", layered, "text"))
+    layered = [setting for setting in found if setting.is_searched]
+    thirds = [s for s in found if not s.is_pair and not s.is_searched]
+    tables = [
+        frontier.table(found),
+        _table("Settings that were tried", pairs, "number"),
+        _table("Thresholds by thirds of the layers that were tried", thirds, "text"),
+        _table("Thresholds by layer that were tried", layered, "text"),
+    ]
     return [table for table in tables if table.rows]
 
 
@@ -36,6 +42,7 @@ def _table(title: str, found: Sequence[Setting], thresholds: Kind) -> Table:
         "cube": "text",
         "attn_top_p": thresholds,
         "ffn_top_p": thresholds,
+        "importance": "text",
         **({"text_top_p": thresholds} if apart else {}),
         "FLOPs, share of dense": "percent",
         "attention density": "share",
@@ -52,6 +59,7 @@ def _table(title: str, found: Sequence[Setting], thresholds: Kind) -> Table:
         conditions, name, config = setting.conditions, setting.name, setting.config
         comparison = setting.comparison
         dials: Row = [setting.sides, shown(config.attn_top_p), shown(config.ffn_top_p)]
+        dials = [*dials, config.ffn_importance]
         if apart:
             dials = [*dials, None if config.text_top_p is None else shown(config.text_top_p)]
         shares = [conditions.mean(name, figure) for figure in ("flops", "attention", "ffn")]
@@ -76,6 +84,7 @@ def draw(results: Results) -> None:
         title="Thresholds for a budget of FLOPs",
         seen=[
             *(sentence for budget in budgets for sentence in findings(found, budget)),
+            *frontier.findings(settings(items)),
             *by_layer.findings(items, budgets),
         ],
         failed=[
@@ -92,8 +101,9 @@ def findings(found: Sequence[Setting], budget: float) -> Iterator[str]:
     if setting is None:
         return
     config, comparison = setting.config, setting.comparison
-    own = config.text_top_p
+    own, by = config.text_top_p, config.ffn_importance
     words = "" if own is None else f", text_top_p {as_typed(own)}"
+    words += "" if by == "residual" else f", importance by the FFN's {by}"
     yield (
         f"Within {written(budget, 'percent')} of the dense FLOPs: cube {setting.sides}, "
         f"attn_top_p {as_typed(config.attn_top_p)}, ffn_top_p {as_typed(config.ffn_top_p)}"

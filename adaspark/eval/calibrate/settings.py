@@ -9,7 +9,7 @@ from typing import Any
 
 from adaspark.eval.harness.by_condition import BASELINE, CORRECT, Conditions, Items
 from adaspark.eval.report.stats import MARGIN, Comparison
-from adaspark.method.config import THRESHOLDS, AdaSparkConfig
+from adaspark.method.config import THRESHOLDS, AdaSparkConfig, Cube
 
 UNSEEN = "unseen"
 """First part of the key of items on clips that nothing was chosen on."""
@@ -34,6 +34,11 @@ class Setting:
         return self.config.layers is None
 
     @property
+    def is_searched(self) -> bool:
+        """Whether it comes from the search by layer, which moves both thresholds of every layer."""
+        return isinstance(self.config.attn_top_p, tuple)
+
+    @property
     def sides(self) -> str:
         """Its cube, such as `2x2x2`."""
         return "x".join(map(str, self.config.cube))
@@ -52,6 +57,16 @@ class Setting:
     def loss(self) -> float:
         """Nats of logprob of the right answer that are lost, mean over questions."""
         return self.conditions.lost(self.name).value
+
+    @cached_property
+    def families(self) -> dict[str, Comparison]:
+        """Scores against dense by family."""
+        return self.conditions.compared_by_family(self.name)
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether no family's score falls by more than a point."""
+        return min(self.changes.values()) >= -MARGIN
 
     @cached_property
     def comparison(self) -> Comparison:
@@ -88,17 +103,23 @@ def best(found: Sequence[Setting], budget: float) -> Setting | None:
 
 
 def chosen_pairs(found: Sequence[Setting], budgets: Sequence[float]) -> dict[float, Setting]:
-    """The best pair of each budget that one meets, all in the cube that is best for the first."""
+    """The best pair of each budget that one meets, all in the cube, and by the importance, that is
+    best for the first.
+    """
     found = [setting for setting in found if setting.is_pair]
     chosen: dict[float, Setting] = {}
     for budget in budgets:
         if chosen:
-            cube = next(iter(chosen.values())).config.cube
-            found = [setting for setting in found if setting.config.cube == cube]
+            first = _kind(next(iter(chosen.values())))
+            found = [setting for setting in found if _kind(setting) == first]
         setting = best(found, budget)
         if setting is not None:
             chosen[budget] = setting
     return chosen
+
+
+def _kind(setting: Setting) -> tuple[Cube, str]:
+    return setting.config.cube, setting.config.ffn_importance
 
 
 def improves(new: Setting, old: Setting, budget: float) -> bool:
@@ -108,7 +129,7 @@ def improves(new: Setting, old: Setting, budget: float) -> bool:
 
 def best_by_layer(found: Sequence[Setting], pair: Setting, budget: float) -> Setting:
     """The best of the settings by layer that improve on a budget's pair; the pair if none does."""
-    better = [s for s in found if not s.is_pair and improves(s, pair, budget)]
+    better = [s for s in found if s.is_searched and improves(s, pair, budget)]
     return best(better, budget) or pair
 
 
@@ -143,7 +164,7 @@ def _point(setting: Setting, config: AdaSparkConfig, budget: float) -> dict[str,
     dials = config.to_dict()
     return {
         "budget": budget,
-        **{name: dials[name] for name in ("cube", *THRESHOLDS) if name in dials},
+        **{name: dials[name] for name in ("cube", *THRESHOLDS, "ffn_importance") if name in dials},
         "reduction": round(1 - setting.flops, 4),
         "loss": round(setting.loss, 5),
         "accuracy": round(comparison.treated, 4),

@@ -1,0 +1,86 @@
+"""The settings that no other beats in both cost and loss, and the cheapest that keeps every family.
+
+Intervals are 95 %, bootstrapped by clip, on the clips that the settings were chosen on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from adaspark.eval.calibrate.settings import Setting, settings
+from adaspark.eval.harness.by_condition import Items
+from adaspark.eval.report.cells import written
+from adaspark.eval.report.stats import Estimate
+from adaspark.eval.report.tables import Columns, Row, Table
+
+
+def frontier(found: Sequence[Setting]) -> list[Setting]:
+    """Of settings, cheapest first, those that lose less than every cheaper one."""
+    kept: list[Setting] = []
+    for setting in sorted(found, key=lambda s: (s.flops, s.loss)):
+        if not kept or setting.loss < kept[-1].loss:
+            kept.append(setting)
+    return kept
+
+
+def cheapest(found: Sequence[Setting]) -> Setting | None:
+    """The cheapest setting at which no family's score falls by more than a point."""
+    keeping = [setting for setting in found if setting.keeps_all]
+    return min(keeping, key=lambda setting: setting.flops, default=None)
+
+
+def frontier_points(items: Items) -> list[dict[str, Any]]:
+    """JSON-ready: dials, cost and what is lost, with intervals [value, low, high] in shares."""
+    return [_point(setting) for setting in frontier(settings(items))]
+
+
+def table(found: Sequence[Setting]) -> Table:
+    """The frontier, cheapest first."""
+    columns: Columns = {
+        "setting": "text",
+        "FLOPs, share of dense": "percent",
+        "loss, nats": "number",
+        "change, points": "points",
+        "worst family": "text",
+        "its change, points": "points",
+    }
+    rows: list[Row] = [
+        [s.name, s.flops, s.conditions.lost(s.name), s.comparison.difference, s.worst, _worst(s)]
+        for s in frontier(found)
+    ]
+    note = "No other setting that was tried is both cheaper and loses less. 95 % intervals."
+    return Table("The frontier", columns, rows, note)
+
+
+def findings(found: Sequence[Setting]) -> Iterator[str]:
+    """What could be the default."""
+    setting = cheapest(found)
+    if setting is None:
+        yield "At no setting that was tried is every family within a point of dense."
+        return
+    yield (
+        f"Cheapest with every family within a point of dense: {setting.name}, "
+        f"{written(setting.flops, 'percent')} of the dense FLOPs; {setting.worst} changes worst, "
+        f"{written(_worst(setting), 'points')} points."
+    )
+
+
+def _worst(setting: Setting) -> Estimate:
+    return setting.families[setting.worst].difference
+
+
+def _point(setting: Setting) -> dict[str, Any]:
+    return {
+        **setting.config.to_dict(),
+        "reduction": round(1 - setting.flops, 4),
+        "loss": _rounded(setting.conditions.lost(setting.name)),
+        "change": _rounded(setting.comparison.difference),
+        "worst_family": setting.worst,
+        "worst_change": _rounded(_worst(setting)),
+        "questions": setting.comparison.items,
+    }
+
+
+def _rounded(estimate: Estimate) -> list[float]:
+    return [round(number, 5) for number in estimate]
