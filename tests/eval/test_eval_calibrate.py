@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from adaspark.errors import UserError
 from adaspark.eval.calibrate import candidates, frontier
 from adaspark.eval.calibrate import run as calibrate
-from adaspark.eval.calibrate.report import failures
+from adaspark.eval.calibrate.report import failures, summarise
 from adaspark.eval.calibrate.settings import best, chosen_points, settings
 from adaspark.eval.report.results import load
 from adaspark.method.config import AdaSparkConfig, TopP
@@ -191,8 +191,7 @@ def test_thirds_and_importances_are_tried_and_no_point_of_the_dial() -> None:
     assert [type(point["ffn_top_p"]) for point in calibration["points"]] == [float]
     assert len(calibration["frontier"]) == len(frontier.frontier(found))
     calibrate.draw(running.results)
-    titles = [table["title"] for table in running.results.data["tables"]]
-    assert titles == [
+    assert [table.title for table in summarise(running.results.items)] == [
         "The frontier",
         "Settings that were tried",
         "Thresholds by thirds of the layers that were tried",
