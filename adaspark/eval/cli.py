@@ -137,6 +137,7 @@ def _computed(
 
     named = plan_dict(plan, given.model)
     loaded = checkpoint.load(given.model, device=given.device)
+    loaded.model.float()  # as the bundled models are: a folder's may be half precision
     config = AdaSparkConfig.from_dict({**loaded.config.to_dict(), **dials})
     config.check_layers(loaded.model.config.text_config.num_hidden_layers)
     results = Results(
