@@ -198,6 +198,27 @@ def test_thirds_and_importances_are_tried_and_no_point_of_the_dial() -> None:
     ]
 
 
+def test_more_lines_than_can_be_told_apart_are_not_drawn() -> None:
+    budgets = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+    running = context(Path(mkdtemp()), PLAN)
+    running.results.data["budgets"] = budgets
+    tried = made({f"0.5 {ffn}": (ffn + 0.05, 1 - ffn, 1.0) for ffn in budgets})
+    for side, text in ((1, None), (2, None), (4, None), (2, 1.0)):
+        for item in tried:
+            length, name, seed = item["key"]
+            config = {**item["config"], "cube": [side] * 3}
+            if name == "dense":
+                config["cube"] = [2, 2, 2]
+            elif text is not None:
+                config["text_top_p"] = text
+            key = (length, name if name == "dense" else f"{side} {text} {name}", seed)
+            if not running.results.has(*key):
+                figures = {k: v for k, v in item.items() if k not in ("key", "config")}
+                running.results.add(*key, config=config, **figures)
+    calibrate.draw(running.results)
+    assert (running.results.folder / "calibrate.png").is_file()
+
+
 def test_a_loss_that_cannot_be_avoided_is_written_down() -> None:
     said = list(failures(settings(made({"0.5 0.5": (0.4, 0.1, 0.9)})), 0.5))
     assert any("no setting keeps the score" in each for each in said)

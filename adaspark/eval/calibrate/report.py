@@ -17,7 +17,7 @@ from adaspark.eval.report.page import write_page
 from adaspark.eval.report.results import Results
 from adaspark.eval.report.stats import MARGIN
 from adaspark.eval.report.tables import Columns, Row, Table
-from adaspark.method.config import as_typed, one_number
+from adaspark.method.config import TopP, as_typed, one_number
 
 
 def summarise(items: Items) -> list[Table]:
@@ -136,10 +136,15 @@ def failures(found: Sequence[Setting], budget: float) -> Iterator[str]:
 
 def _figure(found: Sequence[Setting], budgets: Sequence[float]) -> Figure:
     """Loss by `ffn_top_p`, a line for each budget and cube; a setting belongs to the least budget
-    that it meets.
+    that it meets. Of several importances or text_top_p those of the first budget's best are drawn,
+    and its cube alone where there are more lines than can be told apart.
     """
     from adaspark.eval.report import charts
 
+    first = (best(found, budgets[0]) if budgets else None) or found[0]
+    found = [setting for setting in found if _besides(setting) == _besides(first)]
+    if len({setting.sides for setting in found}) * (len(budgets) + 1) > charts.MAX_SERIES:
+        found = [setting for setting in found if setting.sides == first.sides]
     title = "How to spend a budget: what the FFN does not use, attention does"
     ps = sorted({one_number(setting.config.ffn_top_p) for setting in found})
     series: dict[str, list[tuple[float, ...]]] = {}
@@ -151,7 +156,7 @@ def _figure(found: Sequence[Setting], budgets: Sequence[float]) -> Figure:
         line[ps.index(one_number(setting.config.ffn_top_p))] = setting.conditions.lost(setting.name)
     picture = charts.lines(
         ps,
-        series,
+        dict(list(series.items())[: charts.MAX_SERIES]),
         title=title,
         xlabel="ffn_top_p",
         ylabel="nats lost against dense",
@@ -163,3 +168,8 @@ def _figure(found: Sequence[Setting], budgets: Sequence[float]) -> Figure:
         for setting in found
     )
     return Figure("calibrate", picture, title, f"Settings (cube, both p): {said}.")
+
+
+def _besides(setting: Setting) -> tuple[TopP | None, str]:
+    """Its dials besides cube and both p of the paper."""
+    return setting.config.text_top_p, setting.config.ffn_importance

@@ -5,8 +5,10 @@ from adaspark.eval.report.charts.frames import Case, case_frames
 from adaspark.eval.report.charts.fronts import pareto
 from adaspark.eval.report.charts.heatmaps import heatmap_panels
 from adaspark.eval.report.charts.lines import concentration, layer_grid, lines
+from adaspark.eval.report.charts.style import MAX_SERIES
 
 __all__ = [
+    "MAX_SERIES",
     "Case",
     "bars_with_intervals",
     "case_frames",

@@ -60,6 +60,8 @@ LOOKS = (
     Look("#2b7fb8", "P", MIXED, "||||"),
     Look("#3c3c3c", "X", DOTTED, "++++"),
 )
+MAX_SERIES = len(LOOKS)
+"""As many as can be told apart."""
 DENSE = Look(LIGHT["dense"], "h", SOLID, "")
 KNOWN = {
     "dense": DENSE,
@@ -82,7 +84,7 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
         found[name] = own if own not in found.values() else None
     free = [look for look in LOOKS if look not in found.values()]
     if list(found.values()).count(None) > len(free):
-        raise ValueError(f"At most {len(LOOKS)} series can be told apart, got {len(found)}.")
+        raise ValueError(f"At most {MAX_SERIES} series can be told apart, got {len(found)}.")
     return {name: look or free.pop(0) for name, look in found.items()}
 
 
