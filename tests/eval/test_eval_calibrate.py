@@ -51,8 +51,8 @@ THIRDS = (0.5, 0.5, 0.25, 0.25, 0.125, 0.125)
 @pytest.mark.parametrize("ffn_ps", [(0.5,), (0.25, THIRDS), tuple(n / 10 for n in range(1, 10))])
 def test_a_survey_tries_every_value_of_both_thresholds(ffn_ps: tuple[TopP, ...]) -> None:
     surveyed = list(candidates.survey(AdaSparkConfig(), ffn_ps))
-    assert {condition.config.ffn_top_p for condition in surveyed} == set(ffn_ps)
-    assert {condition.config.attn_top_p for condition in surveyed} == set(candidates.SURVEY_PS)
+    assert {config.ffn_top_p for config in surveyed} == set(ffn_ps)
+    assert {config.attn_top_p for config in surveyed} == set(candidates.SURVEY_PS)
     assert len(surveyed) == max(len(ffn_ps), len(candidates.SURVEY_PS))
 
 

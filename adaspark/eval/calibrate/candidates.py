@@ -15,10 +15,7 @@ from typing import Any
 import numpy as np
 
 from adaspark.errors import UserError
-from adaspark.eval.calibrate.layers import condition_of
-from adaspark.eval.harness.by_condition import Conditions
 from adaspark.eval.harness.clips import Length
-from adaspark.eval.harness.conditions import Condition
 from adaspark.method.config import AdaSparkConfig, Cube, TopP, one_number
 from adaspark.method.layout import CubeLayout
 from adaspark.method.rules import IMPORTANCES
@@ -71,13 +68,13 @@ def ffn_top_p(text: str, layers: int) -> TopP:
     return AdaSparkConfig(ffn_top_p=parts[0] if len(parts) == 1 else by_layer).ffn_top_p
 
 
-def survey(base: AdaSparkConfig, ffn_ps: Sequence[TopP]) -> Iterator[Condition]:
+def survey(base: AdaSparkConfig, ffn_ps: Sequence[TopP]) -> Iterator[AdaSparkConfig]:
     """Every `ffn_top_p` and every `attn_top_p` of the survey at least once, in the fewest settings:
     the more one half drops, the less the other does. `ffn_ps` rise.
     """
     count = max(len(ffn_ps), len(SURVEY_PS))
     for ffn, attention in zip(_spread(ffn_ps, count), _spread(SURVEY_PS, count), strict=True):
-        yield condition_of(replace(base, attn_top_p=attention, ffn_top_p=ffn))
+        yield replace(base, attn_top_p=attention, ffn_top_p=ffn)
 
 
 def _spread(values: Sequence[Any], count: int) -> list[Any]:
@@ -87,32 +84,24 @@ def _spread(values: Sequence[Any], count: int) -> list[Any]:
 
 def spending(
     budgets: Iterable[float],
-    surveyed: Sequence[Condition],
-    found: Conditions,
+    surveyed: Mapping[AdaSparkConfig, tuple[float, float]],
     shape: Mapping[str, int],
     length: Length,
-) -> list[Condition]:
+) -> list[AdaSparkConfig]:
     """For each budget and surveyed `ffn_top_p`, the `attn_top_p` that spends it, if there is one,
-    interpolated from what the survey `found`; none if that is not complete.
+    interpolated from what was `surveyed`: the densities of attention and FFN of each setting.
     """
-    if any(condition.name not in found.by_condition for condition in surveyed):
-        return []
-    known = sorted(
-        (found.mean(condition.name, "attention"), condition.config.attn_top_p)
-        for condition in surveyed
-    )
+    known = sorted((density, config.attn_top_p) for config, (density, _) in surveyed.items())
     densities, ps = zip(*known, strict=True)
-    settings: dict[str, Condition] = {}
-    by_ffn = {condition.config.ffn_top_p: condition for condition in surveyed}
+    settings: dict[AdaSparkConfig, None] = {}
+    by_ffn = {config.ffn_top_p: (config, ffn) for config, (_, ffn) in surveyed.items()}
     for budget in budgets:
-        for condition in by_ffn.values():
-            ffn, cube = found.mean(condition.name, "ffn"), condition.config.cube
-            density = attention_left(shape, length, cube, budget=budget - AIM, ffn=ffn)
+        for config, ffn in by_ffn.values():
+            density = attention_left(shape, length, config.cube, budget=budget - AIM, ffn=ffn)
             if density >= densities[0]:
                 p = float(np.interp(density, [*densities, 1.0], [*ps, 1.0]))
-                setting = condition_of(replace(condition.config, attn_top_p=round(p, 3)))
-                settings[setting.name] = setting
-    return list(settings.values())
+                settings[replace(config, attn_top_p=round(p, 3))] = None
+    return list(settings)
 
 
 def attention_left(

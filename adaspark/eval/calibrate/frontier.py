@@ -5,12 +5,11 @@ Intervals are 95 %, bootstrapped by clip, on the clips that the settings were ch
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from adaspark.eval.calibrate.settings import Setting, settings
 from adaspark.eval.harness.by_condition import Items
-from adaspark.eval.report.cells import written
 from adaspark.eval.report.stats import Estimate
 from adaspark.eval.report.tables import Columns, Row, Table
 
@@ -46,27 +45,22 @@ def table(found: Sequence[Setting]) -> Table:
         "its change, points": "points",
     }
     rows: list[Row] = [
-        [s.name, s.flops, s.conditions.lost(s.name), s.comparison.difference, s.worst, _worst(s)]
+        [
+            s.name,
+            s.flops,
+            s.conditions.lost(s.name),
+            s.comparison.difference,
+            s.worst,
+            worst_change(s),
+        ]
         for s in frontier(found)
     ]
     note = "No other setting that was tried is both cheaper and loses less. 95 % intervals."
     return Table("The frontier", columns, rows, note)
 
 
-def findings(found: Sequence[Setting]) -> Iterator[str]:
-    """What could be the default."""
-    setting = cheapest(found)
-    if setting is None:
-        yield "At no setting that was tried is every family within a point of dense."
-        return
-    yield (
-        f"Cheapest with every family within a point of dense: {setting.name}, "
-        f"{written(setting.flops, 'percent')} of the dense FLOPs; {setting.worst} changes worst, "
-        f"{written(_worst(setting), 'points')} points."
-    )
-
-
-def _worst(setting: Setting) -> Estimate:
+def worst_change(setting: Setting) -> Estimate:
+    """How much the score of the family that changes worst falls."""
     return setting.families[setting.worst].difference
 
 
@@ -77,7 +71,7 @@ def _point(setting: Setting) -> dict[str, Any]:
         "loss": _rounded(setting.conditions.lost(setting.name)),
         "change": _rounded(setting.comparison.difference),
         "worst_family": setting.worst,
-        "worst_change": _rounded(_worst(setting)),
+        "worst_change": _rounded(worst_change(setting)),
         "questions": setting.comparison.items,
     }
 

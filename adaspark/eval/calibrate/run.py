@@ -139,12 +139,18 @@ def _search_pairs(plan: Plan, context: Context, clips: list[Clip]) -> None:
     conditions, few = [DENSE_CONDITION], clips[:SURVEY_CLIPS]
     text_config = context.runner.model.config.text_config
     ffn_ps = plan.dials.ffn_top_ps(text_config.num_hidden_layers)
+    shape = language_shape(text_config)
     for base in plan.dials.bases(context.config):
-        surveyed = list(survey(base, ffn_ps))
-        answer_all(context, str(plan.length), few, surveyed)
+        surveyed = {config: condition_of(config) for config in survey(base, ffn_ps)}
+        answer_all(context, str(plan.length), few, list(surveyed.values()))
         found = Conditions(_items_on(context, few))
-        shape = language_shape(text_config)
-        conditions += spending(plan.budget, surveyed, found, shape, plan.length)
+        if all(condition.name in found.by_condition for condition in surveyed.values()):
+            densities = {
+                config: (found.mean(each.name, "attention"), found.mean(each.name, "ffn"))
+                for config, each in surveyed.items()
+            }
+            spent = spending(plan.budget, densities, shape, plan.length)
+            conditions += map(condition_of, spent)
     answer_all(context, str(plan.length), clips, conditions)
 
 
