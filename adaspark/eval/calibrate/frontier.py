@@ -10,7 +10,6 @@ from typing import Any
 
 from adaspark.eval.calibrate.settings import Setting, settings
 from adaspark.eval.harness.by_condition import Items
-from adaspark.eval.report.stats import Estimate
 from adaspark.eval.report.tables import Columns, Row, Table
 
 
@@ -51,17 +50,12 @@ def table(found: Sequence[Setting]) -> Table:
             s.conditions.lost(s.name),
             s.comparison.difference,
             s.worst,
-            worst_change(s),
+            s.worst_change,
         ]
         for s in frontier(found)
     ]
     note = "No other setting that was tried is both cheaper and loses less. 95 % intervals."
     return Table("The frontier", columns, rows, note)
-
-
-def worst_change(setting: Setting) -> Estimate:
-    """How much the score of the family that changes worst falls."""
-    return setting.families[setting.worst].difference
 
 
 def _point(setting: Setting) -> dict[str, Any]:
@@ -71,10 +65,10 @@ def _point(setting: Setting) -> dict[str, Any]:
         "loss": _rounded(setting.conditions.lost(setting.name)),
         "change": _rounded(setting.comparison.difference),
         "worst_family": setting.worst,
-        "worst_change": _rounded(worst_change(setting)),
+        "worst_change": _rounded(setting.worst_change),
         "questions": setting.comparison.items,
     }
 
 
-def _rounded(estimate: Estimate) -> list[float]:
+def _rounded(estimate: Sequence[float]) -> list[float]:
     return [round(number, 5) for number in estimate]

@@ -124,7 +124,7 @@ def _said_cheapest(found: Sequence[Setting]) -> str:
     return (
         f"Cheapest with every family within a point of dense: {setting.name}, "
         f"{written(setting.flops, 'percent')} of the dense FLOPs; {setting.worst} changes worst, "
-        f"{written(frontier.worst_change(setting), 'points')} points."
+        f"{written(setting.worst_change, 'points')} points."
     )
 
 

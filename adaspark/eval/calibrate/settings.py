@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from adaspark.eval.harness.by_condition import BASELINE, CORRECT, Conditions, Items
-from adaspark.eval.report.stats import MARGIN, Comparison
+from adaspark.eval.report.stats import MARGIN, Comparison, Estimate
 from adaspark.method.config import THRESHOLDS, AdaSparkConfig, Cube
 
 UNSEEN = "unseen"
@@ -77,6 +77,11 @@ class Setting:
     def worst(self) -> str:
         """The family whose score falls most."""
         return min(self.changes, key=self.changes.__getitem__)
+
+    @property
+    def worst_change(self) -> Estimate:
+        """How that family's score changes, with its interval."""
+        return self.families[self.worst].difference
 
     @property
     def keeps(self) -> bool:
