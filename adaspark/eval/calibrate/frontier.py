@@ -10,7 +10,6 @@ from typing import Any
 
 from adaspark.eval.calibrate.settings import Setting, settings
 from adaspark.eval.harness.by_condition import Items
-from adaspark.eval.report.tables import Columns, Row, Table
 
 
 def frontier(found: Sequence[Setting]) -> list[Setting]:
@@ -31,31 +30,6 @@ def cheapest(found: Sequence[Setting]) -> Setting | None:
 def frontier_points(items: Items) -> list[dict[str, Any]]:
     """JSON-ready: dials, cost and what is lost, with intervals [value, low, high] in shares."""
     return [_point(setting) for setting in frontier(settings(items))]
-
-
-def table(found: Sequence[Setting]) -> Table:
-    """The frontier, cheapest first."""
-    columns: Columns = {
-        "setting": "text",
-        "FLOPs, share of dense": "percent",
-        "loss, nats": "number",
-        "change, points": "points",
-        "worst family": "text",
-        "its change, points": "points",
-    }
-    rows: list[Row] = [
-        [
-            s.name,
-            s.flops,
-            s.conditions.lost(s.name),
-            s.comparison.difference,
-            s.worst,
-            s.worst_change,
-        ]
-        for s in frontier(found)
-    ]
-    note = "No other setting that was tried is both cheaper and loses less. 95 % intervals."
-    return Table("The frontier", columns, rows, note)
 
 
 def _point(setting: Setting) -> dict[str, Any]:

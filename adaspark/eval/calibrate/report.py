@@ -6,8 +6,8 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from adaspark.eval.calibrate import frontier
 from adaspark.eval.calibrate import layers_report as by_layer
+from adaspark.eval.calibrate.frontier import cheapest, frontier
 from adaspark.eval.calibrate.settings import Setting, best, settings
 from adaspark.eval.harness.by_condition import Items
 from adaspark.eval.harness.by_layer import said_left_out
@@ -27,7 +27,7 @@ def summarise(items: Items) -> list[Table]:
     layered = [setting for setting in found if setting.is_searched]
     thirds = [s for s in found if not s.is_pair and not s.is_searched]
     tables = [
-        frontier.table(found),
+        _frontier(found),
         _table("Settings that were tried", pairs, "number"),
         _table("Thresholds by thirds of the layers that were tried", thirds, "text"),
         _table("Thresholds by layer that were tried", layered, "text"),
@@ -71,6 +71,31 @@ def _table(title: str, found: Sequence[Setting], thresholds: Kind) -> Table:
         "bootstrapped by clip. Calibration scenes; few clips, many questions a clip."
     )
     return Table(title, columns, rows, note)
+
+
+def _frontier(found: Sequence[Setting]) -> Table:
+    """The frontier, cheapest first."""
+    columns: Columns = {
+        "setting": "text",
+        "FLOPs, share of dense": "percent",
+        "loss, nats": "number",
+        "change, points": "points",
+        "worst family": "text",
+        "its change, points": "points",
+    }
+    rows: list[Row] = [
+        [
+            s.name,
+            s.flops,
+            s.conditions.lost(s.name),
+            s.comparison.difference,
+            s.worst,
+            s.worst_change,
+        ]
+        for s in frontier(found)
+    ]
+    note = "No other setting that was tried is both cheaper and loses less. 95 % intervals."
+    return Table("The frontier", columns, rows, note)
 
 
 def draw(results: Results) -> None:
@@ -118,7 +143,7 @@ def findings(found: Sequence[Setting], budget: float) -> Iterator[str]:
 
 def _said_cheapest(found: Sequence[Setting]) -> str:
     """What could be the default."""
-    setting = frontier.cheapest(found)
+    setting = cheapest(found)
     if setting is None:
         return "At no setting that was tried is every family within a point of dense."
     return (
