@@ -18,7 +18,6 @@ from adaspark.errors import UserError
 from adaspark.eval.harness.clips import Length
 from adaspark.method.config import AdaSparkConfig, Cube, TopP, one_number
 from adaspark.method.layout import CubeLayout
-from adaspark.method.rules import IMPORTANCES
 from adaspark.trace.cost import flops
 
 OWN = "own"
@@ -48,7 +47,7 @@ class Dials:
                 own,
                 cube=_cube(cube, own),
                 text_top_p=_text_top_p(text, own),
-                ffn_importance=_importance(importance, own),
+                ffn_importance=own.ffn_importance if importance == OWN else importance,
             )
 
     def ffn_top_ps(self, layers: int) -> list[TopP]:
@@ -125,12 +124,6 @@ def _text_top_p(text: str, own: AdaSparkConfig) -> TopP | None:
         return AdaSparkConfig(text_top_p=float(text)).text_top_p
     except ValueError as error:
         raise UserError(f"text_ps are numbers from 0 to 1, or {OWN}; got {text!r}.") from error
-
-
-def _importance(text: str, own: AdaSparkConfig) -> str:
-    if text not in (OWN, *IMPORTANCES):
-        raise UserError(f"importances are {', '.join(IMPORTANCES)}, or {OWN}; got {text!r}.")
-    return own.ffn_importance if text == OWN else text
 
 
 def _cube(text: str, own: AdaSparkConfig) -> Cube:
