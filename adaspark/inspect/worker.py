@@ -17,6 +17,7 @@ from adaspark.inspect.store import Store
 from adaspark.method.config import AdaSparkConfig
 from adaspark.model.engine import Engine
 from adaspark.model.events import Result
+from adaspark.model.feature_files import default_folder
 from adaspark.trace.trace import Trace
 from adaspark.video.clip import content_hash, stream_frames
 from adaspark.video.sampling import Sampling
@@ -26,13 +27,23 @@ _THUMBNAIL = Sampling(max_frames=2, min_frames=2, min_pixels=4 * 28**2, max_pixe
 
 
 class Worker:
-    """Loads the plan's model. Raises UserError if it, or a setting on it, cannot be used."""
+    """Loads the plan's model. Raises UserError if it, or a setting on it, cannot be used.
+
+    Features of a video are in memory for all its questions and settings, up to the engine's limit;
+    those of long ones lie on this machine's disk, mapped, where a run that goes on finds them.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._store = Store(plan.out)
         self._limits: dict[str, Any] = {} if plan.limits is None else {"limits": plan.limits}
-        self._engine = Engine(plan.model, plan.device, adapter=plan.adapter, preset=plan.preset)
+        self._engine = Engine(
+            plan.model,
+            plan.device,
+            adapter=plan.adapter,
+            preset=plan.preset,
+            features_folder=default_folder(),
+        )
         base = self._engine.default_config.to_dict()
         self._configs = {
             setting.name: AdaSparkConfig.from_dict({**base, **setting.changes})

@@ -13,6 +13,7 @@ from paths import ASSETS
 
 from adaspark import Trace, cli
 from adaspark.inspect import worker
+from adaspark.model import feature_files, vision
 
 SAMPLES = ("1_needle", "2_order")
 QUESTIONS = ("Which color comes first?", "How many objects are there?")
@@ -70,6 +71,29 @@ def test_a_video_is_encoded_once_for_all_its_questions(folder: Path) -> None:
     for name in SAMPLES:
         rows = [r for r in table(folder / "out" / "rows.parquet") if name in r["video"]]
         assert len(rows) == 4 and sum(row["seconds_vision"] > 0 for row in rows) == 1
+
+
+def test_features_of_long_videos_are_mapped_from_files_that_the_next_run_finds(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feature_files, "SPILLED_BYTES", {"cpu": 0})
+    monkeypatch.setenv("ADASPARK_FEATURES", str(tmp_path / "features"))
+    encoded = []
+    usual = vision.encode
+
+    def encode(*given: Any) -> Any:
+        encoded.append(given)
+        return usual(*given)
+
+    monkeypatch.setattr(vision, "encode", encode)
+    rows = []
+    for out in ("first", "second"):
+        assert inspect(folder, "--dense", out=str(tmp_path / out)) == 0
+        assert len(encoded) == len(SAMPLES) == len(list((tmp_path / "features").glob("*/level-0*")))
+        rows.append(table(tmp_path / out / "rows.parquet"))
+    answers = [[row["answer"] for row in each] for each in rows]
+    expected = [row["answer"] for row in table(folder / "out" / "rows.parquet")]
+    assert answers[0] == answers[1] == expected
 
 
 def test_rows_say_what_their_traces_say(folder: Path) -> None:
