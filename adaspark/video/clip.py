@@ -233,8 +233,9 @@ def _resized_frames(
             frame = torch.from_numpy(picture.rgb).permute(2, 0, 1).unsqueeze(0)
             yield preprocess.resize(frame, size), picture.time_secs, picture.is_whole
 
-    readers = readers_here() if opened.info.decoder == "pyav" else 1
-    length = part_length(len(times) - first, 3 * height * width, readers)
+    apart = opened.info.frames / len(times)
+    readers = readers_here(apart) if opened.info.decoder == "pyav" else 1
+    length = part_length(len(times) - first, 3 * height * width, readers, apart)
     shown = in_parts(read, times[first:], length=length, readers=readers)
     for done, item in enumerate(shown, start=first + 1):
         yield item

@@ -21,19 +21,27 @@ MOST_READERS, CORES_A_READER = 2, 4
 1.6 with two, 1.9 with three, 2.2 with four, which keep Python from feeding the GPU."""
 LEAST_FRAMES = 48
 """Of a part: to open and to seek costs as much as some frames."""
+FAR_FRAMES = 32
+"""Frames so far apart are sought one by one, and at every seek a decoder's threads run dry: a
+second reader keeps the processors at work, be they two, and a few frames are worth a part."""
+LEAST_FAR_FRAMES = 8
 PART_BYTES = 2**26
 """Bounds what a part holds before it is asked for."""
 
 
-def readers_here() -> int:
-    """How many parts this machine reads at a time; 1 where cores are few."""
-    return max(1, min(MOST_READERS, (os.cpu_count() or 1) // CORES_A_READER))
+def readers_here(apart: float = 1.0) -> int:
+    """How many parts this machine reads at a time, of frames so many `apart` in their file; 1 where
+    cores are few.
+    """
+    cores = os.cpu_count() or 1
+    return max(1, min(MOST_READERS, cores if apart >= FAR_FRAMES else cores // CORES_A_READER))
 
 
-def part_length(frames: int, frame_bytes: int, readers: int) -> int:
+def part_length(frames: int, frame_bytes: int, readers: int, apart: float = 1.0) -> int:
     """Frames of a part, of a clip of so many: all of them where parts would be too short."""
     length = min(ceil(frames / readers), PART_BYTES // frame_bytes)
-    return length if length >= LEAST_FRAMES else max(frames, 1)
+    least = LEAST_FAR_FRAMES if apart >= FAR_FRAMES else LEAST_FRAMES
+    return length if length >= least else max(frames, 1)
 
 
 def in_parts(

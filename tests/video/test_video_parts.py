@@ -88,6 +88,38 @@ def test_short_clips_and_large_frames_are_read_as_one() -> None:
     assert part_length(0, 1, readers=4) == 1
 
 
+@pytest.mark.parametrize(("cores", "near", "far"), [(1, 1, 1), (2, 1, 2), (8, 2, 2), (64, 2, 2)])
+def test_frames_far_apart_have_two_readers_on_two_cores(
+    cores: int, near: int, far: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts.os, "cpu_count", lambda: cores)
+    assert parts.readers_here(parts.FAR_FRAMES - 1) == near
+    assert parts.readers_here(parts.FAR_FRAMES) == far
+
+
+def test_a_few_frames_far_apart_are_parts() -> None:
+    assert part_length(64, 1, 2, parts.FAR_FRAMES) == 32
+    assert part_length(64, 1, 2, parts.FAR_FRAMES - 1) == 64
+    assert part_length(14, 1, 2, parts.FAR_FRAMES) == 14
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "libvpx-vp9"])
+def test_far_frames_by_two_readers_are_those_of_one(
+    codec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pixels and times of a long clip, where each frame is sought."""
+    options = {"g": "50"} | ({"bf": "2"} if codec == "libx264" else {})
+    path = write_clip(tmp_path / "clip.mkv", frames=700, codec=codec, **options)
+    sampling = video.Sampling(max_frames=20, min_pixels=56 * 56, max_pixels=112 * 112)
+    found = []
+    for cores in (1, 2):
+        monkeypatch.setattr(parts.os, "cpu_count", lambda cores=cores: cores)
+        found.append(video.read_clip(path, sampling))
+    one, two = found
+    assert len(one.frames) == 20 and one.info.frames / 20 >= parts.FAR_FRAMES
+    assert torch.equal(one.frames, two.frames) and one.times_secs == two.times_secs
+
+
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -105,7 +137,7 @@ def test_a_file_in_parts_is_the_file_as_one(
     sampling = video.Sampling(fps=8, max_frames=60, min_pixels=56 * 56, max_pixels=112 * 112)
     as_one = video.read_clip(path, sampling)
     monkeypatch.setattr(parts, "LEAST_FRAMES", 5)
-    monkeypatch.setattr(video, "readers_here", lambda: 3)
+    monkeypatch.setattr(video, "readers_here", lambda _: 3)
     done: list[int] = []
     in_several = video.read_clip(path, sampling, on_progress=lambda n, _: done.append(n))
     assert torch.equal(as_one.frames, in_several.frames)
