@@ -68,7 +68,7 @@ def _full_table(run: dict[str, Any]) -> str:
             "",
             f"`adaspark bench hour --models {' '.join(models)}`, one run; {used['accelerator']} "
             f"and {used['threads']} threads, torch {used['torch']}, transformers "
-            f"{used['transformers']}, commit {used['commit']}.",
+            f"{used['transformers']}, commit {used['commit']}. {run.get('note', '')}".strip(),
         ]
     )
 
