@@ -167,6 +167,7 @@ def log_in(url: str, password: str, *, name: str = "ada", came_from: str = "") -
     return httpx.post(f"{url}login", data=given, headers=headers)
 
 
+@pytest.mark.long
 def test_a_server_refuses_too_many_wrong_logins_in_a_sentence(
     tmp_path: Path, allowed: Path
 ) -> None:

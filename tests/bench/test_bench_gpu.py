@@ -139,6 +139,7 @@ def test_a_small_bench_is_written(tmp_path: Path) -> None:
     assert {row["cube"] for row in result["attention"]} == {64, 128}
 
 
+@pytest.mark.long
 def test_a_model_is_timed_on_planted_selections(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every condition prefills; the sparse ones attend by the kernels, as dense as they report."""
     prefilled: list[torch.Tensor] = []

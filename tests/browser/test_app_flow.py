@@ -118,6 +118,7 @@ def test_tabs_are_walked_with_the_arrow_keys(studio: Page) -> None:
     expect(studio.get_by_role("tab").last).to_have_attribute("aria-selected", "true")
 
 
+@pytest.mark.long
 def test_a_slider_moved_by_keyboard_brings_new_pictures(studio: Page) -> None:
     before, old = rev(studio), shares(studio)
     most = scene(studio)["config"]["attn_top_p"] - 0.39
@@ -132,6 +133,7 @@ def test_a_slider_moved_by_keyboard_brings_new_pictures(studio: Page) -> None:
     assert shares(studio).mean() < old.mean()
 
 
+@pytest.mark.long
 def test_cube_numbers_bring_new_cubes(studio: Page) -> None:
     before, old = rev(studio), scene(studio)
     number(studio, "Cube t").fill(str(2 * old["config"]["cube"][0]))
@@ -179,6 +181,7 @@ def test_text_of_visitors_stays_text(fresh: Page, tmp_path: Path) -> None:
     assert fresh.locator("img[src=x]").count() == 0
 
 
+@pytest.mark.long
 def test_the_sample_can_be_taken_again_after_an_upload(fresh: Page, tmp_path: Path) -> None:
     write_clip(tmp_path / "mine.mp4", frames=8)
     upload(fresh, tmp_path / "mine.mp4")
@@ -220,6 +223,7 @@ def test_a_file_that_is_no_video_is_refused_in_one_sentence(
     expect(fresh.locator(".field-error").filter(has_text=path.name)).to_have_count(0)
 
 
+@pytest.mark.long
 def test_a_blank_question_is_refused_and_the_pictures_stay(studio: Page) -> None:
     before, drawn = rev(studio), scene(studio)["cubes"]
     ask(studio, "   ")

@@ -17,6 +17,7 @@ SHARED_BYTES = 99 * 1024
 """Most that a program may ask for on them (CUDA's programming guide)."""
 
 
+@pytest.mark.long
 @some_of("capability", [86, 120])
 def test_every_kernel_of_a_usual_model_fits_the_smallest_devices(capability: int) -> None:
     """Ampere's and Blackwell's consumer cards have the least shared memory of all."""

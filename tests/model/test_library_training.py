@@ -82,6 +82,7 @@ def test_outputs_with_gradients_are_recorded(inputs: Inputs) -> None:
     assert found.requires_grad and trace.ffn_density < 1 and len(trace.layers) == 3
 
 
+@pytest.mark.long
 @pytest.mark.few
 @pytest.mark.parametrize("first", ["compile", "sparsify"])
 def test_a_compiled_model_answers_as_an_uncompiled_one(first: str) -> None:
