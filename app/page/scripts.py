@@ -1,8 +1,9 @@
 """The page's ES modules, served under an address that changes whenever one of them does.
 
-They keep the folders they have in the repository, so that "../../viz/static/dom.js" means the
+What a page needs comes as one script, `app.page.joined`; a further language is another. They keep
+the addresses that their first modules have in the repository, so that "./chinese.js" means the
 same in a browser, in Node and in an editor. What an address stands for never changes: browsers
-keep the modules for good and ask for nothing on a second visit.
+keep the scripts for good and ask for nothing on a second visit.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.page.joined import imported, imported_later, joined
 from viz.report import modules
 
 STATIC = Path(__file__).parents[1] / "static"
 ENTRY = "app/static/page.js"
-_ON_DEMAND = "app/static/chinese"
-"""What modules begin with that a page loads only when its language is asked for."""
+LOGIN = "app/static/login.js"
 _HEADERS = {
     "Vary": "Accept-Encoding",
     "Cache-Control": "public, max-age=31536000, immutable",
@@ -53,31 +54,46 @@ def folder() -> str:
 
 
 @cache
+def served() -> dict[str, str]:
+    """What is served, by path: each entry with all that it imports, and what they ask for later.
+
+    Raises ValueError if a module would be in two scripts of one page: it would be there twice.
+    """
+    sources = files()
+    page = imported(ENTRY, sources)
+    later = [path for each in page for path in imported_later(each, sources[each])]
+    for path in later:
+        if twice := sorted({*page} & {*imported(path, sources)}):
+            raise ValueError(f"{path} imports what the page has already: {', '.join(twice)}.")
+    return {path: joined(path, sources) for path in (ENTRY, LOGIN, *later)}
+
+
+@cache
 def _zipped(path: str) -> bytes:
-    """A module as it is sent: Gradio would compress it anew for each visitor."""
-    return gzip.compress(files()[path].encode(), mtime=0)
+    """A script as it is sent: Gradio would compress it anew for each visitor."""
+    return gzip.compress(served()[path].encode(), mtime=0)
 
 
 def route() -> Route:
-    """The route of the modules. A browser asks for those of an older page only if it lost them."""
+    """The route of the scripts. A browser asks for those of an older page only if it lost them."""
 
-    async def module(request: Request) -> Response:
+    async def script(request: Request) -> Response:
         path = request.path_params["path"]
-        if path not in files():
+        if path not in served():
             return PlainTextResponse("There is no such script; reload the page.", 404)
         if "gzip" not in request.headers.get("accept-encoding", ""):
-            return Response(files()[path], media_type="text/javascript", headers=_HEADERS)
+            return Response(served()[path], media_type="text/javascript", headers=_HEADERS)
         headers = {**_HEADERS, "Content-Encoding": "gzip"}
         return Response(_zipped(path), media_type="text/javascript", headers=headers)
 
-    return Route(f"/{folder()}/{{path:path}}", module)
+    return Route(f"/{folder()}/{{path:path}}", script)
 
 
 class Preload:
-    """ASGI middleware: the page as it is served asks for every module, after Gradio's own scripts,
-    and finds all addresses from its own.
+    """ASGI middleware: the page as it is served asks for our script, after Gradio's own, and finds
+    all addresses from its own.
 
-    Gradio adds our head only once its own scripts have run, which is when the modules are needed.
+    Gradio adds our head only once its own scripts have run, which is when ours is needed.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -92,7 +108,7 @@ class Preload:
 
 
 class _WithLinks:
-    """A page that asks for our modules, and whose addresses begin where it was found."""
+    """A page that asks for our script, and whose addresses begin where it was found."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -130,14 +146,15 @@ _LOGIN = re.compile(rb'"auth_required":\s*true')
 
 def login_script() -> str:
     """The one script of ours that Gradio's login page has."""
-    return f'<script type="module" src="{folder()}/app/static/login.js"></script>'
+    return f'<script type="module" src="{folder()}/{LOGIN}"></script>'
 
 
 def links() -> str:
-    """Elements that ask for every module that each page needs, and for the icon beside the page."""
-    link = '<link rel="modulepreload" href="{}/{}">'
-    modules = (link.format(folder(), path) for path in files() if not path.startswith(_ON_DEMAND))
-    return "\n".join(('<link rel="icon" href="favicon.ico">', *modules))
+    """Elements that ask for the script that each page needs, and for the icon beside the page."""
+    return (
+        f'<link rel="icon" href="favicon.ico">\n'
+        f'<link rel="modulepreload" href="{folder()}/{ENTRY}">'
+    )
 
 
 def dispatcher() -> str:

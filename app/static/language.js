@@ -68,9 +68,10 @@ async function use(language) {
   const next = table ? language : "en";
   chosen = next;
   if (table) translators[next] ??= translator(table);
+  const before = translate;
   translate = translators[next] ?? null;
   document.documentElement.lang = next;
-  visit(document.body);
+  if (before !== translate) visit(document.body); // a page that opens in English is as it is to be
   emit("language", next);
 }
 

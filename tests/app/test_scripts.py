@@ -76,8 +76,10 @@ def test_nothing_parses_markup_and_nothing_is_set_on_window() -> None:
     assert sorted(defined) == ["adaspark", "adasparkCall"]
 
 
-def test_a_module_is_served_as_javascript_and_kept_for_good(client: TestClient) -> None:
-    for path, source in FILES.items():
+def test_a_script_is_served_as_javascript_and_kept_for_good(client: TestClient) -> None:
+    served = scripts.served()
+    assert served.keys() == {scripts.ENTRY, scripts.LOGIN, "app/static/chinese.js"}
+    for path, source in served.items():
         answer = client.get(f"/{scripts.folder()}/{path}")
         assert answer.status_code == 200 and answer.text == source
         assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
@@ -90,11 +92,11 @@ def test_a_module_is_served_as_javascript_and_kept_for_good(client: TestClient) 
         assert answer.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
 
 
-NOT_MODULES = ["app/static/none.js", "app/static/studio.css", "app/web/server.py", "../x.js"]
+NOT_SERVED = ["app/static/none.js", "app/static/run.js", "app/web/server.py", "../x.js"]
 
 
-@pytest.mark.parametrize("path", NOT_MODULES)
-def test_nothing_but_modules_is_served(client: TestClient, path: str) -> None:
+@pytest.mark.parametrize("path", NOT_SERVED)
+def test_nothing_but_scripts_is_served(client: TestClient, path: str) -> None:
     assert client.get(f"/{scripts.folder()}/{path}").status_code == 404
 
 
@@ -102,14 +104,13 @@ async def page(request: Request) -> HTMLResponse:
     return HTMLResponse("<head><title>A</title></head>\u00fc<body></head></body>")
 
 
-def test_the_page_asks_for_every_module_but_other_languages_at_the_end_of_its_head() -> None:
+def test_the_page_asks_for_one_script_at_the_end_of_its_head() -> None:
     routes = [Route("/", page), Route("/other", page)]
     client = TestClient(Starlette(routes=routes, middleware=[Middleware(scripts.Preload)]))
     served = client.get("/")
     head, rest = served.text.split("</head>", 1)
     asked = re.findall(r'<link rel="modulepreload" href="([^"]*)">', head)
-    needed = [path for path in FILES if not PurePosixPath(path).name.startswith("chinese")]
-    assert asked == [f"{scripts.folder()}/{path}" for path in needed] and len(needed) < len(FILES)
+    assert asked == [f"{scripts.folder()}/{scripts.ENTRY}"]
     assert head.startswith("<head><title>A</title><link") and rest == "\u00fc<body></head></body>"
     assert int(served.headers["content-length"]) == len(served.content)
     assert "modulepreload" not in client.get("/other").text

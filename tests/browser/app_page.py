@@ -64,8 +64,8 @@ def evaluate_in(page: Page, module: str, expression: str) -> Any:
     """The value of an expression in which `page` is one of the app's ES modules, by file name."""
     return page.evaluate(
         f"""async () => {{
-          const link = document.querySelector('link[href$="/app/static/{module}"]');
-          const page = await import(link.href);
+          const link = document.querySelector('link[href$="/app/static/page.js"]');
+          const page = (await import(link.href)).modules["app/static/{module}"];
           return await ({expression});
         }}"""
     )
