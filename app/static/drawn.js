@@ -4,7 +4,7 @@ import { isKept } from "../../viz/static/choices.js";
 import { percent } from "../../viz/static/format.js";
 import { unit } from "../../viz/static/texts.js";
 import { fullView, isDrawn } from "../../viz/static/view.js";
-import { inLanguage } from "./language.js";
+import { inLanguage, languageNow } from "./language.js";
 
 /** @import { Viewer } from "../../viz/static/viewer.js" */
 
@@ -24,6 +24,21 @@ export function drawnNow(viewer) {
   const caption = `Layer ${layer}, ${mode === "heat" ? `share of ${unit(view)}` : what}${settings}`;
   const own = { own_caption: inLanguage(caption), own_moment: inLanguage(MOMENT) };
   return { shares: encoded(shares), kept: encoded(kept), caption, ...own };
+}
+
+/**
+ * The legend of a film of two runs in the page's language, as `viz.video.difference` has it in English; empty: English.
+ * @param {Viewer} viewer
+ * @param {string} kind of query
+ */
+export function differenceLegend({ other, view }, kind) {
+  if (!other || !languageNow()) return "";
+  const [a, b] = other.labels;
+  const isFfn = view.compared === "ffn";
+  const verb = isFfn ? "passes" : "keeps";
+  const where = `layer ${view.layer}, ${isFfn ? "FFN tokens" : `cubes of the ${kind}`}`;
+  const lines = [`only A ${verb}: ${a}`, `only B ${verb}: ${b}`, "untouched: both, dark: neither", where];
+  return lines.map(inLanguage).join("\n");
 }
 
 /** @param {number[]} bytes */

@@ -1,7 +1,7 @@
 /* What can be taken away: pictures, a film, tables, the trace, a report. */
 
 import { button, el } from "../../viz/static/dom.js";
-import { drawnNow } from "./drawn.js";
+import { differenceLegend, drawnNow } from "./drawn.js";
 import { comparedKey } from "./beside.js";
 import { figuresInView, tablesInView } from "./figures.js";
 import { paperPicture } from "./paper_picture.js";
@@ -127,7 +127,8 @@ async function saveFilm(format) {
   const detail = `-${mode}-layer-${layer}`;
   if (mode === "difference") {
     if (compared === "dropped") throw new Error("Films show which cubes or FFN tokens differ: choose one of them.");
-    await saveFile("difference.mp4", { layer, kind, compared, other: comparedKey() ?? "" }, detail);
+    const look = { layer, kind, compared, own_legend: differenceLegend(viewer(), kind) };
+    await saveFile("difference.mp4", { ...look, other: comparedKey() ?? "" }, detail);
   } else {
     const look = { layer, kind, mode, ...drawnNow(viewer()), shape: shape.value, format };
     await saveFile("overlay.mp4", look, detail, format);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,7 +16,7 @@ from app.media.reader.pool import Readers
 from app.media.uploads import playable
 from app.service.results import Finished
 from app.service.run_labels import labels
-from app.web.films import FilmOrder
+from app.web.films import FilmOrder, difference_legend
 from viz.report.page import report
 from viz.video import difference
 
@@ -63,11 +64,19 @@ class Exports:
         return self._made(f"{finished.key}-{order.name}.{order.format}", write)
 
     def difference(
-        self, one: Finished, other: Finished, *, layer: int, kind: str, compared: str
+        self,
+        one: Finished,
+        other: Finished,
+        *,
+        layer: int,
+        kind: str,
+        compared: str,
+        own_legend: str = "",
     ) -> Path:
         """The video of two runs with their difference in one layer burned in, as MP4.
 
-        Raises UserError if they cannot be drawn so.
+        `own_legend` has the lines under it in the page's language, used where there are letters
+        for them. Raises UserError if the runs cannot be drawn so.
         """
         _check_picture(one)
         a, b = one.view, other.view
@@ -78,10 +87,13 @@ class Exports:
         if layer not in layers or kind not in a.kinds or compared not in known:
             raise UserError(f"These runs have no {compared} of {kind} in layer {layer} to draw.")
 
+        chosen["own_legend"] = own = difference_legend(own_legend)
+
         def write(path: Path) -> None:
             self._draw(path, [one, other], layer=layer, **chosen)
 
-        return self._made(f"{one.key}-{other.key}-{layer}-{kind}-{compared}.mp4", write)
+        words = f"-{sha256(repr(own).encode()).hexdigest()[:16]}" if own else ""
+        return self._made(f"{one.key}-{other.key}-{layer}-{kind}-{compared}{words}.mp4", write)
 
     def remove(self, key: str) -> None:
         """Remove all that was made of a run."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from adaspark.errors import UserError
 from viz.video.captioned import MOMENT, Shape
+from viz.video.difference import LEGEND_LINES
 from viz.video.lettering import can_write
 from viz.video.overlay import Mode, write_captioned
 
@@ -111,6 +112,14 @@ def film_order(query: Mapping[str, str], layer: int) -> FilmOrder:
         query.get("own_caption", "")[:MAX_CAPTION],
         query.get("own_moment", "")[:MAX_CAPTION],
     )
+
+
+def difference_legend(text: str) -> list[str]:
+    """The lines of a difference's legend in the page's language; none where there are not as many
+    as it has, or no letters for them.
+    """
+    lines = [line[:MAX_CAPTION] for line in text.split("\n")]
+    return lines if len(lines) == LEGEND_LINES and can_write(text) else []
 
 
 def _bytes(text: str) -> bytes:

@@ -75,7 +75,8 @@ def routes(results: Results, exports: Exports) -> list[Route]:
         given, layer = request.query_params, _layer(request)
         other = other_run(request, "other")
         kind, compared = given.get("kind", "question"), given.get("compared", "cubes")
-        path = exports.difference(finished, other, layer=layer, kind=kind, compared=compared)
+        drawn = {"kind": kind, "compared": compared, "own_legend": given.get("own_legend", "")}
+        path = exports.difference(finished, other, layer=layer, **drawn)
         return _download(path, finished, f"-difference-layer-{layer}")
 
     files = {

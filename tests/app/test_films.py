@@ -22,7 +22,7 @@ from app.media.reader.pool import Readers
 from app.service.results import Finished, Results
 from app.service.sessions import Video
 from app.web.exports import Exports
-from app.web.films import FilmOrder, film_order
+from app.web.films import FilmOrder, difference_legend, film_order
 from viz.video import lettering
 from viz.video.captioned import MOMENT, Captioned
 from viz.video.encode import Pixels
@@ -97,6 +97,17 @@ def test_a_caption_is_in_the_pages_language_where_there_are_letters_for_it(
     assert order.words() == (OWN["own_caption"], OWN["own_moment"])
     monkeypatch.setattr(lettering, "_wide", lambda size: None)
     assert order.words() == ("Layer 0", MOMENT)
+
+
+def test_a_differences_legend_is_in_the_pages_language_where_there_are_letters_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = ["仅 A 保留 稠密", "仅 B 保留 AdaSpark", "原样 两者都有", "第 0 层"]
+    monkeypatch.setattr(lettering, "_wide", lambda size: ImageFont.load_default(size))
+    assert difference_legend("\n".join(lines)) == lines
+    assert difference_legend("") == difference_legend("\n".join(lines[:3])) == []
+    monkeypatch.setattr(lettering, "_wide", lambda size: None)
+    assert difference_legend("\n".join(lines)) == []
 
 
 @pytest.mark.skipif(not lettering.can_write("中"), reason="no font with Chinese letters is here")

@@ -89,7 +89,7 @@ def test_landing_and_every_way_to_look(chinese: Page) -> None:
     viewer.locator(".stage").click()
     expect_chinese(chinese, "a cube")
     viewer.locator(".keys summary").click()
-    for menu in chinese.locator(".menu-button").all():
+    for menu in chinese.locator(".menu-button:visible").all():
         menu.click()
         expect_chinese(chinese, "a menu")
 
@@ -129,6 +129,29 @@ def test_what_is_written_on_films(look: Page) -> None:
     bare = [text.replace("{slice}", "7").replace("{secs}", "7") for text in texts]
     assert len(bare) == 12 and english(bare) == []
     assert all("{slice}" in text and "{secs}" in text for text in texts[1::2])
+
+
+def test_what_is_written_under_the_film_of_a_difference(chinese: Page) -> None:
+    asked: list[dict[str, list[str]]] = []
+
+    def film(route: Route) -> None:
+        asked.append(parse_qs(urlsplit(route.request.url).query))
+        route.fulfill(body="a film")
+
+    chinese.route("**/difference.mp4?*", film)
+    tab(chinese, "Compare")
+    panel = chinese.locator("[role=tabpanel]:not([hidden])")
+    panel.get_by_role("button", name="比较", exact=True).click()
+    chinese.wait_for_function("adaspark.scene()?.mode === 'difference'")
+    for value in ("cubes", "ffn"):
+        chinese.locator(f'#viewer .legend-row [data-value="{value}"]').click()
+        chinese.locator("[aria-controls=export-menu]").click()
+        with chinese.expect_download():
+            chinese.get_by_role("button", name="带叠加的影片").first.click()
+        chinese.locator("[aria-controls=export-menu]").click()
+    legends = [query["own_legend"][0].split("\n") for query in asked]
+    assert [len(lines) for lines in legends] == [4, 4] and legends[0] != legends[1]
+    assert english(line for lines in legends for line in lines) == []
 
 
 def test_every_tab(chinese: Page) -> None:

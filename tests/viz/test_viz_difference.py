@@ -103,3 +103,22 @@ def test_the_film_keeps_its_times_and_colours_each_cell(
                 assert number_of(pixels[y, x].mean()) == number
             seen.add(side)
     assert seen == {BOTH, ONLY_A, ONLY_B, NEITHER}
+
+
+def test_a_legend_in_another_language_stands_in_the_place_of_the_english_one(
+    a: Trace, b: Trace, tmp_path: Path
+) -> None:
+    clip = write_coded_clip(tmp_path / "in.mp4", frames=4, fps=8, width=320, height=160)
+
+    def drawn(own_legend: list[str]) -> np.ndarray:
+        out = tmp_path / "out.mp4"
+        difference.write_difference(a, b, clip, out, layer=LAYER, own_legend=own_legend)
+        with av.open(str(out)) as opened:
+            return next(opened.decode(video=0)).to_ndarray(format="rgb24").astype(float)
+
+    english, own = drawn([]), drawn(["nur A", "nur B", "beide", "Schicht 1"])
+    assert english.shape == own.shape
+    assert np.abs(english[:150] - own[:150]).mean() < 1
+    assert np.abs(english[164:] - own[164:]).mean() > 5
+    with pytest.raises(ValueError, match="zip"):
+        drawn(["one line"])

@@ -6,7 +6,7 @@ token by token.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 Compared = Literal["cubes", "ffn"]
 NEITHER, ONLY_A, ONLY_B, BOTH = range(4)
+LEGEND_LINES = 4
+"""What only A keeps, what only B keeps, what stays as it is; the layer and whose cubes."""
 _FILLS = {ONLY_A: ("A", OVERLAY["only_a"], 1), ONLY_B: ("B", OVERLAY["only_b"], -1)}
 _LINE, _MARGIN, _LETTER = 18, 6, int(DRAWING["letter_px"])
 
@@ -58,16 +60,21 @@ def write_difference(
     kind: str = "question",
     compared: Compared = "cubes",
     labels: tuple[str, str] = ("A", "B"),
+    own_legend: Sequence[str] = (),
 ) -> None:
     """Write the first video of both prompts with their difference burned in, as MP4.
 
-    Under the picture stands what the colours mean, with `labels` as the names of both runs. What a
-    film is, see `viz.video.encode.write_film`. Raises ValueError where the runs are not comparable.
+    Under the picture stands what the colours mean, with `labels` as the names of both runs, or, in
+    another language, the LEGEND_LINES lines of `own_legend`. What a film is, see
+    `viz.video.encode.write_film`. Raises ValueError where the runs are not comparable.
     """
     if not comparable(a, b):
         raise ValueError("Runs are compared layer by layer and slice by slice: theirs differ.")
     first, second = TraceView.of(a), TraceView.of(b)
-    painter = _Painter(first, second, layer, kind, compared, labels)
+    legend = _legend_lines(layer, kind, compared, labels)
+    if own_legend:
+        legend = [(own, side) for own, (_, side) in zip(own_legend, legend, strict=True)]
+    painter = _Painter(first, second, layer, kind, compared, legend)
     write_film(painter, first.slice_starts[: first.grids[0][0]], video_path, out)
 
 
@@ -81,10 +88,9 @@ class _Painter:
         layer: int,
         kind: str,
         compared: Compared,
-        labels: tuple[str, str],
+        legend: list[tuple[str, int]],
     ) -> None:
-        self.grid, self.compared = a.grids[0], compared
-        self.legend = _legend_lines(layer, kind, compared, labels)
+        self.grid, self.compared, self.legend = a.grids[0], compared, legend
         count = int(np.prod(self.grid))
         found = sides(a, b, layer, kind=kind, compared=compared)
         self.sides = found[:count].reshape(self.grid)
