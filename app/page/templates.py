@@ -24,12 +24,19 @@ HEADER = """
     <p>Ask about a video; see what the model reads of it, layer by layer.</p></div>
   <div class="tools">
     <ul class="chips" aria-label="What is running"></ul>
+    <div class="menu more">
+      <button type="button" class="menu-button" aria-label="More" aria-expanded="false"
+        aria-controls="more-panel">⋯</button>
+      <div id="more-panel" class="menu-panel" hidden>
+        <ul class="chips" aria-label="What is running"></ul>
+        <select class="language" aria-label="Language">
+          <option value="en" lang="en">English</option>
+          <option value="zh" lang="zh">中文</option></select>
+        <button type="button" class="tool-button theme" aria-label="Dark colours"
+          aria-pressed="false">◐</button>
+      </div>
+    </div>
     <button type="button" class="tool-button story-opener">60-second story</button>
-    <select class="language" aria-label="Language">
-      <option value="en" lang="en">English</option>
-      <option value="zh" lang="zh">中文</option></select>
-    <button type="button" class="tool-button theme" aria-label="Dark colours"
-      aria-pressed="false">◐</button>
     <div class="menu">
       <button type="button" class="menu-button" aria-expanded="false" aria-controls="export-menu"
         >Export</button>

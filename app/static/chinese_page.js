@@ -5,6 +5,7 @@
 // prettier-ignore
 export const PAGE = [
   // masthead
+  ["More", "更多"],
   ["Skip to the question", "跳到问题"],
   ["Ask about a video; see what the model reads of it, layer by layer.", "对视频提问，逐层看模型读了哪些部分。"],
   ["What is running", "运行状态"],
@@ -33,10 +34,10 @@ export const PAGE = [
   ["upload, or drop it here", "上传，或拖到这里"],
   ["Pick a sample clip or upload a video.", "选一个示例，或上传视频。"],
   ["Reading…", "读取中…"],
-  ["Checking…", "检查中…"],
+  ["Checking {=}…", "正在检查 {}…"],
   ["Uploading {=}…", "正在上传 {}…"],
-  ["Uploading {}", "正在上传 {}"],
-  ["Preparing {}", "正在准备 {}"],
+  ["Uploading {=}: {#} %", "正在上传 {}：{} %"],
+  ["Preparing {=}: {#} %", "正在准备 {}：{} %"],
   ["Show it {} frames", "只给它看 {} 帧"],
   ["Send it again", "重新发送"],
   ["Choose it", "选择文件"],

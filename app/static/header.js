@@ -30,10 +30,10 @@ const GRADIO_PREFIX = "range slider for ";
  * @param {Mounted<HeaderProps>} mounted
  */
 export function mountHeader(element, { props, trigger, watch }) {
-  const list = find(element, ".chips");
+  const lists = element.querySelectorAll(".chips"); // a narrow page has the whole one in a menu
   const refresh = () => {
     server.engine = props.value;
-    list.replaceChildren(...chips(props.value));
+    lists.forEach((list) => list.replaceChildren(...chips(props.value)));
   };
   watch("value", refresh);
   refresh();

@@ -47,7 +47,7 @@ def test_the_page_is_complete_before_the_model_and_the_first_question_waits_for_
 ) -> None:
     page = open_page(waiting_url)  # a fixture of its own, made first: the page closes before it
     wait_for_state(page, "ready")
-    chip = page.locator(".status-chip")
+    chip = page.locator(".tools > .chips .status-chip")
     expect(chip).to_have_text("runs onReplay: model loading")
     expect(page.locator(".picker .facts")).to_contain_text("visual tokens")
     page.get_by_role("tab", name="Concentration").click()
@@ -88,7 +88,9 @@ def replay(use: Page) -> Page:
 
 
 def test_without_a_model_asking_is_off_and_says_why(replay: Page) -> None:
-    expect(replay.locator(".status-chip")).to_have_text("runs onReplay: recorded runs only")
+    expect(replay.locator(".tools > .chips .status-chip")).to_have_text(
+        "runs onReplay: recorded runs only"
+    )
     for name in ("Ask", "Stop"):
         expect(replay.get_by_role("button", name=name, exact=True)).to_be_disabled()
     note = replay.get_by_role("note")
