@@ -1,7 +1,8 @@
 /* Choosing a video: sample cards, an upload with progress, what a run on it would cost. */
 
-import { el, find } from "../../viz/static/dom.js";
+import { find } from "../../viz/static/dom.js";
 import { percent } from "../../viz/static/format.js";
+import { Cards } from "./cards.js";
 import { LAST, keepFile, keptFile } from "./memory.js";
 import { emit } from "./signals.js";
 import { say, warn } from "./status.js";
@@ -11,6 +12,7 @@ import { send, watchDrops } from "./upload.js";
 /** @import { Mounted, PickerProps, SampleCard, Signals } from "./types.js" */
 
 const NOT_INCLUDED = "This link is about an uploaded video, and does not include the clip. Its question is kept.";
+const LONG_NAME = 40;
 const choice = {
   /** Number of the page's newest choice, and of the newest that the server has answered. */
   pick: 0,
@@ -19,6 +21,8 @@ const choice = {
   resent: 0,
   /** What is said of the video in view. */
   facts: "",
+  /** What the file on its way is called. */
+  sent: "",
   /** The first card's permalink is still to run. */
   unanswered: false,
   /** As many frames as the model holds, where the video has more. */
@@ -26,8 +30,8 @@ const choice = {
 };
 /** @type {(() => void)[]} */
 const waiting = [];
-/** @type {HTMLElement | null} */
-let own = null;
+/** @type {Cards} */
+let cards;
 /** @type {Mounted<PickerProps>["trigger"]} */
 let trigger = () => {};
 /** @type {ReturnType<typeof partsOf>} */
@@ -38,7 +42,6 @@ let limitBytes = 0;
 function partsOf(element) {
   const long = find(element, ".too-long");
   return {
-    list: find(element, ".cards"),
     facts: find(element, ".facts"),
     note: find(element, ".note"),
     warnings: find(element, ".warnings"),
@@ -61,8 +64,8 @@ export function mountPicker(element, { props, trigger: triggerEvent, watch }) {
   limitBytes = props.limit_bytes;
   parts = partsOf(element);
   const { input } = parts;
-  for (const sample of props.samples) parts.list.append(card(sample, () => chooseSample(sample)));
-  parts.list.addEventListener("keydown", moveAmong);
+  cards = new Cards(find(element, ".cards"));
+  for (const sample of props.samples) cards.add(sample, () => chooseSample(sample));
   input.addEventListener("change", () => {
     if (input.files?.length) upload(input.files[0]);
     input.value = "";
@@ -72,17 +75,6 @@ export function mountPicker(element, { props, trigger: triggerEvent, watch }) {
   watch("value", () => receive(props.value));
   // A card that is here already is shown once the parts after this one are mounted too: they hear of it.
   queueMicrotask(() => receive(props.value));
-}
-
-/**
- * @param {SampleCard} sample
- * @param {() => void} choose
- */
-function card({ name, title, url, poster_secs: posterSecs = 0.1 }, choose) {
-  const source = `${url}#t=${posterSecs}`;
-  const video = el("video", { src: source, muted: true, preload: "metadata", tabindex: -1, "aria-hidden": "true" });
-  const options = { type: "button", class: "card", "data-name": name, "aria-pressed": "false", title };
-  return el("button", { ...options, on: { click: choose } }, video, el("span", { text: title }));
 }
 
 /**
@@ -103,7 +95,8 @@ function chooseSample(sample) {
 
 /** @param {File} file */
 function upload(file) {
-  const pick = begin(`Uploading ${file.name}…`);
+  choice.sent = shortened(file.name);
+  const pick = begin(`Uploading ${choice.sent}…`);
   keepFile(file);
   const refuse = (/** @type {string} */ error) => receive({ pick, error });
   if (file.size > limitBytes) {
@@ -113,12 +106,25 @@ function upload(file) {
   }
   send(file, {
     progress: (share) => {
-      if (pick === choice.pick) parts.facts.textContent = share < 1 ? `Uploading ${percent(share)}` : "Checking…";
+      if (pick === choice.pick) tellProgress(share < 1 ? `Uploading {}: ${percent(share)}` : "Checking {}…");
     },
     arrived: (path) => trigger(/\.npz$/i.test(file.name) ? "trace" : "upload", { pick, path, name: file.name }),
     refused: refuse,
     lost: () => refuse(`${file.name} did not arrive; check the connection and choose it again.`),
   });
+}
+
+/** @param {string} text of where the file on its way is, {} for what it is called */
+function tellProgress(text) {
+  parts.facts.textContent = text.replace("{}", () => choice.sent);
+}
+
+/**
+ * A file's name on one line: its begin and its end.
+ * @param {string} name
+ */
+function shortened(name) {
+  return name.length > LONG_NAME ? `${name.slice(0, LONG_NAME - 13)}…${name.slice(-12)}` : name;
 }
 
 /**
@@ -128,8 +134,11 @@ function upload(file) {
 function receive(message) {
   if (!message || (message.pick ?? 0) < choice.pick) return;
   if (message.progress) {
-    parts.facts.textContent = `Preparing ${percent(message.progress)}`;
-    if (message.preview) emit("preview", message.preview);
+    tellProgress(`Preparing {}: ${percent(message.progress)}`);
+    if (message.preview) {
+      cards.mark(""); // the video before is out of view, and this one has no card yet
+      emit("preview", message.preview);
+    }
     return;
   }
   choice.answered = message.pick ?? 0;
@@ -141,7 +150,7 @@ function receive(message) {
   if (message.opened) {
     choice.facts = `Recorded run of ${message.opened.summary.model ?? "a model"}, without its video`;
     parts.facts.textContent = choice.facts;
-    mark("");
+    cards.mark("");
     const { question } = message.opened;
     emit("questions", /** @type {Signals["questions"]} */ ({ ...message, question, questions: [question] }));
     emit("opened", message.opened);
@@ -170,8 +179,10 @@ function show(message) {
   warn(parts.warnings, message.warnings);
   showTooLong(message.too_long);
   showMissing(Boolean(message.missing));
-  if (!message.sample) keepOwn(message);
-  mark(message.sample || "own");
+  if (!message.sample) {
+    cards.keepOwn(message, () => trigger("again", { pick: begin("Reading…"), url: message.url }));
+  }
+  cards.choose(message.sample);
   emit("questions", message);
   emit("video", message);
 }
@@ -211,49 +222,6 @@ async function showMissing(missing) {
       choice.resent = choice.pick;
     }
   };
-}
-
-/** @param {Signals["video"]} message */
-function keepOwn({ name, url }) {
-  if (own?.dataset.url === url) return;
-  own?.remove();
-  own = card({ name: "own", title: name, url }, () => trigger("again", { pick: begin("Reading…"), url }));
-  own.dataset.url = url;
-  parts.list.append(own);
-}
-
-/** @param {string} name of the card that is chosen */
-function mark(name) {
-  for (const item of parts.list.querySelectorAll("button")) {
-    item.setAttribute("aria-pressed", String(item.dataset.name === name));
-    item.tabIndex = item.dataset.name === name ? 0 : -1;
-    if (item.dataset.name === name) bringIntoView(item);
-  }
-}
-
-/**
- * The list alone is scrolled, and only where the card is not whole: the page itself stays where it is.
- * @param {HTMLElement} item
- */
-function bringIntoView(item) {
-  const [list, its] = [parts.list.getBoundingClientRect(), item.getBoundingClientRect()];
-  if (its.left < list.left) parts.list.scrollLeft -= list.left - its.left;
-  else if (its.right > list.right) parts.list.scrollLeft += its.right - list.right;
-}
-
-/**
- * The cards are one stop of the Tab key; arrows go from one to the next.
- * @param {KeyboardEvent} event
- */
-function moveAmong(event) {
-  const cards = [...parts.list.querySelectorAll("button")];
-  const at = cards.indexOf(/** @type {HTMLButtonElement} */ (document.activeElement));
-  /** @type {Record<string, number>} */
-  const places = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: cards.length - 1 };
-  const to = cards[places[event.key]];
-  if (!to) return;
-  event.preventDefault();
-  to.focus();
 }
 
 /**

@@ -16,6 +16,7 @@ export function send(file, on) {
   request.upload.addEventListener("progress", (event) => {
     if (event.lengthComputable) on.progress(event.loaded / event.total);
   });
+  request.upload.addEventListener("load", () => on.progress(1)); // whatever was the last that was told before
   request.addEventListener("error", on.lost);
   request.addEventListener("load", () => {
     if (request.status === 200) on.arrived(JSON.parse(request.responseText)[0]);
