@@ -1,6 +1,7 @@
 """The app over an engine without a model: `python fake_app.py SAMPLES_FOLDER PORT [GATE]`.
 
-With a gate, a path, the engine is "loaded" once there is something at it.
+With a gate, a path, the engine is "loaded" once there is something at it. If COMPILING names a
+path, the engine is on a "GPU" that compiles the first setting until there is something at that one.
 """
 
 from __future__ import annotations
@@ -8,8 +9,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from clips import write_clip
 from fake_engine import FakeEngine, loading
@@ -20,6 +23,20 @@ from app.media.samples import read_samples
 from app.web.limits import limits_from
 from app.web.logs import log_as_json
 from app.web.server import Studio
+
+class OnGpu(FakeEngine):
+    """Says that it is on a GPU; to compile takes until there is something at `compiled`."""
+
+    device = "cuda:0"
+
+    def __init__(self, compiled: Path, *, step_secs: float) -> None:
+        super().__init__(step_secs=step_secs, max_video_tokens=128_000)
+        self._compiled = compiled
+
+    def rehearse(self, *_: Any) -> None:
+        while not self._compiled.exists():
+            time.sleep(0.05)
+
 
 KEPT = "kept"
 """The folder in that of the samples for what visitors send."""
@@ -36,7 +53,9 @@ def main(folder: Path, port: int, gate: Path | None = None) -> None:
     samples = read_samples(folder)
     for sample in samples:
         record(FakeEngine(), sample).save(trace_path(sample, folder))
-    engine = loading(FakeEngine(step_secs=0.4), started=False, gate=gate)
+    compiled = os.environ.get("COMPILING")
+    computing = OnGpu(Path(compiled), step_secs=0.4) if compiled else FakeEngine(step_secs=0.4)
+    engine = loading(computing, started=False, gate=gate)
     limits = limits_from()
     if limits.cache_folder is None:
         limits = replace(limits, cache_folder=folder / KEPT)
