@@ -24,7 +24,7 @@ from triton.runtime import driver
 
 from adaspark.bench.gpu.planted_selections import video_sequence
 from adaspark.kernels.gpu import attention as gpu_attention
-from adaspark.kernels.gpu import block_selection, gather_kernel, tile_kernel
+from adaspark.kernels.gpu import block_selection, cube_means, gather_kernel, tile_kernel
 from adaspark.kernels.gpu import ffn as gpu_ffn
 from adaspark.kernels.gpu import plan as gpu_plan
 from adaspark.kernels.gpu import rows as gpu_rows
@@ -135,7 +135,7 @@ def choose(cubes: int) -> None:
     segment = max(sequence.segments(), key=lambda segment: segment.end_cube)
     rows = gpu_rows.Rows.of([segment], int(segment.positions[0]))
     queries = torch.zeros(7, rows.count, 128, dtype=torch.bfloat16)
-    terms = block_selection.mean_terms(torch.zeros(1, cubes, 128), queries.dtype)
+    terms = cube_means.mean_terms(torch.zeros(1, cubes, 128), queries.dtype)
     blocks = gpu_tables.KeyBlocks.of(sequence)
     block_selection.choose(queries, terms, blocks, rows, p=0.9, scale=0.1)
 

@@ -126,6 +126,15 @@ def sparse_ffn(
     return compute(hidden, norms, sequence, branch, rule=rule, skipped=skipped)
 
 
+def cube_means(keys: Tensor, sequence: SequenceMap) -> Tensor:
+    """Mean key of each cube, fp32 [G, C, D], from keys [G, N, D] after rotary embedding."""
+    module = None
+    if _forced.get() is None and keys.is_cuda:
+        module = gpu_loading.for_attention(keys, keys, keys)
+    found: Tensor = (module or attention).cube_means(keys, sequence)
+    return found
+
+
 def dense_reporter(queries: Tensor, keys: Tensor) -> Callable[..., None] | None:
     """What reports a layer at once whose attention the stock kernel computes, or None.
 

@@ -17,7 +17,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from adaspark.method import attention
+from adaspark.kernels import backend
 from adaspark.method.config import Cube, Grid
 from adaspark.method.layout import CubeLayout
 from adaspark.method.sequence import SequenceMap
@@ -72,7 +72,7 @@ class Sample:
     def mean_keys(self, layer: int, keys: Tensor) -> Tensor:
         """The mean key of each cube, kept until more of the video comes."""
         if layer not in self.means:
-            self.means[layer] = attention.cube_means(keys, self.sequence)
+            self.means[layer] = backend.cube_means(keys, self.sequence)
         return self.means[layer]
 
     def continued(self, start: int, count: int, is_real: Tensor | None) -> Sample:

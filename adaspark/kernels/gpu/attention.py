@@ -16,12 +16,13 @@ from torch import Tensor
 
 from adaspark.kernels.gpu import block_selection, decode_attention, decode_selection, dispatch
 from adaspark.kernels.gpu.bits import WORD, pack
+from adaspark.kernels.gpu.cube_means import cube_means, mean_terms
 from adaspark.kernels.gpu.decode_keys import StepKeys
 from adaspark.kernels.gpu.ffn import sparse_ffn
 from adaspark.kernels.gpu.plan import count_attending
 from adaspark.kernels.gpu.report import report, report_new_text, text_choices
 from adaspark.kernels.gpu.rows import Rows, chunks
-from adaspark.kernels.gpu.tables import NO_TOKEN, KeyBlocks, Source
+from adaspark.kernels.gpu.tables import KeyBlocks, Source
 from adaspark.kernels.gpu.tally import tally, write_entropies
 from adaspark.kernels.gpu.thresholds import MEASURED, Thresholds
 from adaspark.method.attention import Observer, cube_probs
@@ -78,7 +79,8 @@ def sparse_attention(
         share = heads // keys.shape[0]
         grouped = count * share <= thresholds.grouped_rows
         row_queries = queries.reshape(-1, share * count, width) if grouped else queries
-        output = torch.zeros_like(row_queries)
+        make = torch.empty_like if sequence.is_unpadded else torch.zeros_like
+        output = make(row_queries)
         blocks = KeyBlocks.of(sequence, thresholds.block_costs)
         source = Source.of(keys, values, blocks, copied=count >= thresholds.copy_queries)
         start = sequence.length - count
@@ -103,19 +105,6 @@ def _is_step(queries: Tensor, groups: int, sequence: SequenceMap) -> bool:
     """Whether these are a few new text tokens, which the kernels of decoding serve."""
     cubes = sequence.layout.cubes
     return decode_selection.fits(queries, groups, added=sequence.added, cubes=cubes)
-
-
-def cube_means(keys: Tensor, sequence: SequenceMap) -> Tensor:
-    """Mean key of each cube, fp32 [G, C, D], from keys [G, N, D]: the same bits in every run.
-
-    (`index_add`, as `attention.cube_means` has it, adds in any order on a GPU.)
-    """
-    blocks = KeyBlocks.of(sequence)
-    real = (blocks.tokens != NO_TOKEN).view(blocks.cubes, blocks.slots, 1)
-    at = blocks.positions[: blocks.text_start]
-    shape = (blocks.cubes, blocks.slots, keys.shape[2])
-    cubes = [k.index_select(0, at).view(shape) for k in keys]
-    return torch.stack([(cube.float() * real).sum(1) for cube in cubes]) / real.sum(1)
 
 
 def row_chunks(
@@ -151,7 +140,7 @@ def choose_cubes(
     """int32 [H, W, C]: the cubes that each row attends to, its own too (`block_selection`)."""
     cubes = rows.end_cube
     if rule.is_plain_nucleus and cubes <= block_selection.MAX_CUBES:
-        terms = block_selection.mean_terms(means, queries.dtype)
+        terms = mean_terms(means, queries.dtype)
         return block_selection.choose(
             *(queries, terms, blocks, rows),
             p=rule.amount,
@@ -202,7 +191,7 @@ def report_dense(
             scores = decode_selection.score(queries, means, scale=scale)
             every = torch.ones_like(scores, dtype=torch.uint8)
             return report_new_text(observer, scores, every, sequence, len(means))
-        start, terms = sequence.length - count, block_selection.mean_terms(means, queries.dtype)
+        start, terms = sequence.length - count, mean_terms(means, queries.dtype)
         blocks = KeyBlocks.of(sequence)
         for rows in row_chunks(sequence, start, heads, 1, thresholds.selection_bytes):
             entropies = means.new_zeros(heads, rows.count)

@@ -22,7 +22,7 @@ from adaspark.kernels.gpu.bits import WORD
 from adaspark.kernels.gpu.nucleus import nucleus
 from adaspark.kernels.gpu.rows import Rows
 from adaspark.kernels.gpu.tables import KeyBlocks
-from adaspark.kernels.gpu.tally import write_entropies
+from adaspark.kernels.gpu.tally import entropies_of
 from adaspark.kernels.gpu.thresholds import MEASURED, Thresholds
 
 MAX_CUBES = 2**15
@@ -78,9 +78,10 @@ def _scores_kernel(
     tl.store(into, found, mask=(rows[:, None] < R) & (cubes[None, :] < line))
 
 
-@triton.jit(do_not_specialize=["R", "W", "all_cubes", "first_row", "lowest"])
+@triton.jit(do_not_specialize=["R", "W", "all_cubes", "all_rows", "first_row", "lowest"])
 def _choose_kernel(
-    scores, selected, own_cube, seen_cubes, p, text_p, first_row, R, line, W, all_cubes, lowest,
+    scores, selected, own_cube, seen_cubes, entropies, p, text_p, first_row, R, line, W, all_cubes,
+    all_rows, lowest,
     ROWS: tl.constexpr, BLOCK_R: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     """One head, ROWS rows from `first_row` on: the cubes that they select, but for their own.
@@ -91,6 +92,7 @@ def _choose_kernel(
     | selected | int32 | [H, W, all_cubes], a bit a row, if ROWS is 32: written |
     |  | uint8 | [H, W, all_cubes, 4], if ROWS is 8 |
     | own_cube, seen_cubes | int32 | [all rows]; an own cube of -1 tells rows of text |
+    | entropies | fp32 | [H, all rows]: written; or None |
     | p, text_p | fp32 | scalars: 0 keeps nothing, 1 every cube that is seen |
     """
     head, group = tl.program_id(0), tl.program_id(1)
@@ -105,6 +107,9 @@ def _choose_kernel(
         at = scores + (head.to(tl.int64) * R + tl.where(inside, row, 0)[:, None]) * line
         known = tl.load(at + cubes[None, :], mask=cubes[None, :] < line, other=-float("inf"))
         own = tl.load(own_cube + first_row + row, mask=inside, other=0)
+        if entropies is not None:
+            into = entropies + head.to(tl.int64) * all_rows + first_row + row
+            tl.store(into, entropies_of(known), mask=inside)
         share = tl.where(own < 0, text_p, p)
         between = tl.where((share > 0) & (share < 1), share, 0.5)
         bits, threshold, near, pace = nucleus(known, near, pace, between, lowest)
@@ -159,13 +164,11 @@ def choose(
         heads, rows.words, rows.end_cube, dtype=torch.int32, device=queries.device
     )
     ps = p, p if text_p is None else text_p
-    seen = seen_cubes(blocks, rows)
+    seen = rows.seen_cubes
     for scores, start, cubes in scored(
         queries, terms, blocks, rows, scale=scale, thresholds=thresholds
     ):
-        _choose(scores, start, cubes, selected, rows, seen, ps, thresholds)
-        if entropies is not None:
-            write_entropies(scores, start, cubes, entropies)
+        _choose(scores, start, cubes, selected, rows, seen, ps, entropies, thresholds)
     if rows.end_cube:
         grid = (heads, triton.cdiv(rows.count, OWN_ROWS))
         _own_kernel[grid](rows.own_cube, selected, rows.count, rows.words, rows.end_cube, OWN_ROWS)
@@ -184,31 +187,11 @@ def scored(
     """Scores fp32 [H, n, line] of some rows at a time, as exponents of two, -inf for what is no
     candidate; the first of these rows, and how many cubes they are of.
     """
-    seen = seen_cubes(blocks, rows)
+    seen = rows.seen_cubes
     max_scores = thresholds.score_bytes // (4 * len(queries))
     for part, cubes in rows.parts(max_scores=max_scores, merged_cubes=thresholds.merged_cubes):
         if cubes:
             yield _scores(queries, terms, rows, seen, part, cubes, scale), part.start, cubes
-
-
-def seen_cubes(blocks: KeyBlocks, rows: Rows) -> Tensor:
-    """int32 [R]: how many cubes each row sees a token of: the first ones, for cubes are numbered in
-    the order of their first tokens.
-    """
-    return torch.searchsorted(blocks.first_tokens, rows.video_before, out_int32=True)
-
-
-def mean_terms(means: Tensor, dtype: torch.dtype) -> Tensor:
-    """Means fp32 [G, C, D] as the sum of tensors of `dtype`: [1 to 3, G, C, D].
-
-    Three terms of bf16, or two of fp16, hold the 24 or 22 bits that matrix units of 16-bit numbers
-    need to choose as fp32 does.
-    """
-    terms = []
-    for _ in range({torch.float32: 1, torch.float16: 2}.get(dtype, 3)):
-        terms.append(means.to(dtype))
-        means = means - terms[-1].float()
-    return torch.stack(terms)
 
 
 def _scores(
@@ -249,6 +232,7 @@ def _choose(
     rows: Rows,
     seen: Tensor,
     ps: tuple[float, float],
+    entropies: Tensor | None,
     thresholds: Thresholds,
 ) -> None:
     heads, count, line = scores.shape
@@ -260,11 +244,13 @@ def _choose(
         selected.view(torch.uint8) if few else selected,
         rows.own_cube,
         seen,
+        entropies,
         *map(float, ps),
         start,
         count,
         line,
         *selected.shape[1:],
+        rows.count,
         lowest_bits(max(p if 0 < p < 1 else 0.5 for p in ps), width),
         ROWS=at_once,
         BLOCK_R=min(BYTE, max(1, thresholds.short_scores // width)),

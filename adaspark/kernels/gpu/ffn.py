@@ -17,9 +17,11 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from adaspark.kernels.gpu import ffn_choice
+from adaspark.kernels.gpu.ffn_choice import Passing
+from adaspark.kernels.gpu.tables import KeyBlocks
 from adaspark.method.layout import CubeLayout
 from adaspark.method.rules import Rule
-from adaspark.method.selection import keep_tokens
 from adaspark.method.token_positions import TokenPositions
 
 BUCKET = 128
@@ -34,24 +36,17 @@ _passed: WeakKeyDictionary[TokenPositions, int] = WeakKeyDictionary()
 
 @triton.jit(do_not_specialize=["M"])
 def _spread_kernel(
-    computed,
-    output,
-    place,
-    slot,
-    M,
-    WIDTH,
-    MEAN: tl.constexpr,
-    ROWS: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
+    computed, output, positions, tokens, slots, M, WIDTH,
+    MEAN: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
     """One cube, some columns: what was computed to its places, its mean to the others.
 
-    | name | dtype | shape (strides in elements) |
+    | name | dtype | shape |
     | --- | --- | --- |
     | computed | of the branch | [rows, WIDTH] |
     | output | as computed | [N, WIDTH]: written |
-    | place | int64 | [C, M]: rows of `output`, -1 if a cube has no such token |
-    | slot | int64 | [C, M]: rows of `computed`, -1 if a token is skipped |
+    | positions, tokens | int64, int32 | [C * M], as of `KeyBlocks` |
+    | slots | int32 | [C * M]: rows of `computed`, -1 if a token is skipped |
     """
     cube = tl.program_id(0)
     column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
@@ -59,8 +54,8 @@ def _spread_kernel(
     count = 0
     for start in range(0, M, ROWS):
         row = start + tl.arange(0, ROWS)
-        source = tl.load(slot + cube * M + row, mask=row < M, other=-1)  # [ROWS]
-        target = tl.load(place + cube * M + row, mask=row < M, other=0)  # [ROWS]
+        source = tl.load(slots + cube * M + row, mask=row < M, other=-1).to(tl.int64)  # [ROWS]
+        target = tl.load(positions + cube * M + row, mask=row < M, other=0)  # [ROWS]
         mask = (source >= 0)[:, None] & (column < WIDTH)[None, :]
         at = source[:, None] * WIDTH + column[None, :]
         found = tl.load(computed + at, mask=mask, other=0.0)  # [ROWS, BLOCK]
@@ -69,13 +64,17 @@ def _spread_kernel(
         count += tl.sum((source >= 0).to(tl.int32), 0)
     if MEAN:
         mean = (total / count).to(output.dtype.element_ty)
-        for start in range(0, M, ROWS):
-            row = start + tl.arange(0, ROWS)
-            source = tl.load(slot + cube * M + row, mask=row < M, other=0)
-            target = tl.load(place + cube * M + row, mask=row < M, other=-1)
-            mask = ((source < 0) & (target >= 0))[:, None] & (column < WIDTH)[None, :]
-            moved = tl.broadcast_to(mean[None, :], mask.shape)
-            tl.store(output + target[:, None] * WIDTH + column[None, :], moved, mask=mask)
+    else:
+        mean = tl.zeros([BLOCK], output.dtype.element_ty)
+    for start in range(0, M, ROWS):
+        row = start + tl.arange(0, ROWS)
+        source = tl.load(slots + cube * M + row, mask=row < M, other=0)
+        target = tl.load(positions + cube * M + row, mask=row < M, other=0)
+        token = tl.load(tokens + cube * M + row, mask=row < M, other=0x7FFFFFFF)
+        skipped = (source < 0) & (token < 0x7FFFFFFF)
+        mask = skipped[:, None] & (column < WIDTH)[None, :]
+        moved = tl.broadcast_to(mean[None, :], mask.shape)
+        tl.store(output + target[:, None] * WIDTH + column[None, :], moved, mask=mask)
 
 
 def sparse_ffn(
@@ -92,49 +91,37 @@ def sparse_ffn(
 
     As `backend.sparse_ffn`, without gradients; `branch` computes `rows_at_once` rows at most.
     """
-    layout, text = sequence.layout, sequence.text_positions
-    table = layout.tokens_from_cube
-    valid = table >= 0
-    place = sequence.video_positions[table.clamp_min(0)] if layout.tokens else table
-    weights = (norms[place] + torch.finfo(norms.dtype).tiny).masked_fill(~valid, 0.0)
-    weights = weights / weights.sum(-1, keepdim=True)
-    kept = keep_tokens(weights, valid, rule) & valid
-    slot = (kept.flatten().cumsum(0) - 1 + len(text)).view_as(table)
-
-    most = _padded(len(text) + layout.tokens)
-    index = text.new_zeros(most + 1)
-    index[: len(text)] = text
-    # What is not kept goes to a last place of its own, which is cut off.
-    index.scatter_(0, slot.where(kept, most).flatten(), place.flatten())
+    text, layout = sequence.text_positions, sequence.layout
+    passing = ffn_choice.choose(norms, sequence, rule, multiple=BUCKET)
     if rule.name == "top_p":
-        passing = _asked(index, kept, sequence)
+        parts = _asked(passing, sequence)
     else:
-        passing = iter([index[: _padded(len(text) + _count_beforehand(layout, rule))]])
-    parts = (part for whole in passing for part in whole.split(rows_at_once))
+        parts = iter([passing.rows[: _padded(len(text) + _count_beforehand(layout, rule))]])
+    parts = (part for whole in parts for part in whole.split(rows_at_once))
     computed = _in_parts(branch, hidden, parts)
-    output = computed.new_zeros(hidden.shape).index_copy_(0, text, computed[: len(text)])
-    _spread(computed, output, place.where(valid, -1), slot.where(kept, -1), mean=skipped == "mean")
-    found = layout.slot_from_token
-    return output, kept.flatten()[found], weights.flatten()[found]
+    make = torch.empty_like if sequence.is_unpadded else torch.zeros_like
+    output = make(hidden, dtype=computed.dtype).index_copy_(0, text, computed[: len(text)])
+    _spread(computed, output, sequence, passing.slots, mean=skipped == "mean")
+    return output, passing.kept, passing.importance
 
 
-def _asked(index: Tensor, kept: Tensor, sequence: TokenPositions) -> Iterator[Tensor]:
-    """`index` as far as rows pass, in one part or two: the first before their number is known."""
-    passed = _number(kept)
+def _asked(passing: Passing, sequence: TokenPositions) -> Iterator[Tensor]:
+    """Rows as far as they pass, in one part or two: the first before their number is known."""
+    passed = _number(passing.total)
     first = _passed.get(sequence, 0) * 7 // 8 // BUCKET * BUCKET
     if first >= MIN_FIRST:
-        yield index[:first]
+        yield passing.rows[:first]
     else:
         first = 0
-    _passed[sequence] = count = len(sequence.text_positions) + passed()
+    _passed[sequence] = count = passed()
     if _padded(count) > first:
-        yield index[first : _padded(count)]
+        yield passing.rows[first : _padded(count)]
 
 
-def _number(kept: Tensor) -> Callable[[], int]:
-    """Starts a count of `kept`, and returns what waits for it alone."""
-    number = kept.sum().to("cpu", non_blocking=True)
-    if not kept.is_cuda:
+def _number(count: Tensor) -> Callable[[], int]:
+    """Starts a copy of `count`, and returns what waits for it alone."""
+    number = count.to("cpu", non_blocking=True)
+    if not count.is_cuda:
         return lambda: int(number)
     arrived = torch.cuda.Event()
     arrived.record()
@@ -164,14 +151,19 @@ def _count_beforehand(layout: CubeLayout, rule: Rule) -> int:
     return int(shares.ceil().clamp_min(1).sum())
 
 
-def _spread(computed: Tensor, output: Tensor, place: Tensor, slot: Tensor, *, mean: bool) -> None:
-    """Rows of `computed` by `slot` [C, M] to rows of `output` by `place`; -1: there is none."""
-    cubes, slots = slot.shape
-    if not cubes:
+def _spread(
+    computed: Tensor, output: Tensor, sequence: TokenPositions, slots: Tensor, *, mean: bool
+) -> None:
+    """Rows of `computed` by `slots` [C * M] to their places in `output`; -1: there is none."""
+    blocks = KeyBlocks.of_video(sequence)
+    if not blocks.cubes:
         return
     width = output.shape[1]
     block = min(256, triton.next_power_of_2(width))
     with torch.cuda.device_of(computed):  # Triton launches on torch's device
-        _spread_kernel[cubes, triton.cdiv(width, block)](
-            computed, output, place, slot, slots, width, MEAN=mean, ROWS=32, BLOCK=block
+        _spread_kernel[blocks.cubes, triton.cdiv(width, block)](
+            *(computed, output, blocks.positions, blocks.tokens, slots, blocks.slots, width),
+            MEAN=mean,
+            ROWS=32,
+            BLOCK=block,
         )

@@ -124,6 +124,17 @@ class Rows:
         return self._parted[key]
 
     @cached_property
+    def seen_cubes(self) -> Tensor:
+        """int32 [R]: how many cubes each row sees a token of: the first ones, for cubes are
+        numbered in the order of their first tokens.
+        """
+        layout = self.segments[0].layout
+        if not layout.cubes:
+            return torch.zeros_like(self.video_before)
+        first = layout.first_token_from_cube.int()
+        return torch.searchsorted(first, self.video_before, out_int32=True)
+
+    @cached_property
     def partly_visible(self) -> Tensor:
         """int32 [R, most]: tokens that each row sees of the cubes from its `whole_cubes` on; of a
         row of text 0, unless it stands between slices of a video.

@@ -8,6 +8,7 @@ slots of a cube, X text keys, P gathered pairs.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import ceil
 from weakref import WeakKeyDictionary
 
@@ -84,6 +85,11 @@ class KeyBlocks:
             ragged=smallest < slots,
         )
 
+    @cached_property
+    def copied_positions(self) -> Tensor:
+        """`positions`, and as many places more as make a whole number of blocks."""
+        return pad(self.positions, (0, -len(self.positions) % self.block))
+
     @property
     def text_start(self) -> int:
         """Where the text keys begin."""
@@ -128,7 +134,7 @@ class Source:
         """As they are, or copied in the order of the slots."""
         if not copied:
             return cls(keys, values, True)
-        at = pad(blocks.positions, (0, -len(blocks.positions) % blocks.block))
+        at = blocks.copied_positions
         return cls(keys.index_select(1, at), values.index_select(1, at), False)
 
 

@@ -102,6 +102,18 @@ def _partial_kernel(selected, whole_cubes, visible, pairs, R, W, C, SPAN, BLOCK:
     tl.atomic_add(pairs, tl.sum(tl.sum(keys, 1), 0))
 
 
+@triton.jit
+def entropies_of(scores):
+    """Of the weights of each row, in nats: fp32 [rows] from exponents of two [rows, cubes]."""
+    top = tl.max(scores, 1)
+    below = scores - tl.where(top == -float("inf"), 0.0, top)[:, None]
+    weights = tl.exp2(below)
+    whole = tl.sum(weights, 1)
+    some = tl.where(whole > 0, whole, 1.0)
+    mean = tl.sum(weights * tl.where(weights > 0, below, 0.0), 1) / some
+    return tl.maximum((tl.log2(some) - mean) * LN_2, 0.0)
+
+
 @triton.jit(do_not_specialize=["R", "all_rows", "first_row"])
 def _entropy_kernel(
     scores, entropies, first_row, R, line, all_rows, BLOCK_R: tl.constexpr, BLOCK_C: tl.constexpr
@@ -118,13 +130,7 @@ def _entropy_kernel(
     cubes = tl.arange(0, BLOCK_C)
     at = scores + (head * R + tl.where(row < R, row, 0)[:, None]) * line
     known = tl.load(at + cubes[None, :], mask=cubes[None, :] < line, other=-float("inf"))
-    top = tl.max(known, 1)
-    below = known - tl.where(top == -float("inf"), 0.0, top)[:, None]
-    weights = tl.exp2(below)
-    whole = tl.sum(weights, 1)
-    some = tl.where(whole > 0, whole, 1.0)
-    mean = tl.sum(weights * tl.where(weights > 0, below, 0.0), 1) / some
-    found = tl.maximum((tl.log2(some) - mean) * LN_2, 0.0)
+    found = entropies_of(known)
     tl.store(entropies + head * all_rows + first_row + row, found, mask=row < R)
 
 
