@@ -68,7 +68,7 @@ class Recorder:
         self._coming = 0  # cubes of the videos that the prompt's first part announced
         self._silence: str | None = None
         self._known_choices: ByIdentity[Choices] = ByIdentity()
-        self._known_pairs: ByIdentity[dict[str, int]] = ByIdentity()
+        self._known_pairs: ByIdentity[Tensor] = ByIdentity()
         self._lock = RLock()
 
     def begin(self, session: Session, token_ids: Tensor | None, *, meta: Meta) -> None:
@@ -158,8 +158,7 @@ class Recorder:
                 into.entropies.append((self._known_choices.get(video, choices_of), tally.entropies))
                 self._wait(tally.entropies)
             forms = self._known_pairs.get(tally.segments, closed_forms)
-            for name, pairs in forms.items():
-                setattr(into, name, getattr(into, name) + len(tally.entropies) * pairs)
+            into.forms.append((len(tally.entropies), forms))
 
     def dense_mass(self, run: object, layer: int, segment: Segment, mass: Tensor) -> None:
         """What dense attention gives each cube, fp32 [H, m, C], of one segment of text."""

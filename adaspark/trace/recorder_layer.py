@@ -27,12 +27,12 @@ class Summed(NamedTuple):
 
 
 class Choices(NamedTuple):
-    """Of the video queries of some segments: how many cubes each may choose from, int64 [n], and on
-    the host its own cube. One for all layers.
+    """Of the video queries of some segments: how many cubes each may choose from, int64 [n], and
+    its own cube, int64 [n]. One for all layers.
     """
 
     counts: Tensor
-    own_cube: NDArray[np.int64]
+    own_cube: Tensor
 
 
 class Kept(NamedTuple):
@@ -60,6 +60,7 @@ class Layer:
     later: list[Words] = field(default_factory=list)  # words that are yet to be found
     ffn: list[Kept] = field(default_factory=list)
     tallies: list[Summed] = field(default_factory=list)  # still on the device
+    forms: list[tuple[int, Tensor]] = field(default_factory=list)  # heads, and pairs of each
     computed_pairs: int = 0
     executed_pairs: int = 0
     causal_pairs: int = 0

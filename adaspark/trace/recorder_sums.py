@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adaspark.method.segment import Segment
+from adaspark.method.segment import Segment, candidate_counts
 from adaspark.method.selection import normalised
 from adaspark.method.tally import Tally
 from adaspark.trace.on_host import on_host
@@ -53,43 +54,55 @@ def reduce_entropies(layers: Sequence[Layer]) -> None:
 
 def choices_of(segments: Sequence[Segment]) -> Choices:
     """What the queries of segments of video may choose from."""
-    counts = torch.cat([segment.candidate_counts for segment in segments])
-    return Choices(counts, torch.cat([segment.own_cube for segment in segments]).cpu().numpy())
+    return Choices(
+        candidate_counts(segments), torch.cat([segment.own_cube for segment in segments])
+    )
 
 
-def closed_forms(segments: Sequence[Segment]) -> dict[str, int]:
-    """(query, key) pairs of one head that follow from where the queries stand: text keys attended
-    to, cubes weighed, and what dense attention has. Waits for the device, once.
+def closed_forms(segments: Sequence[Segment]) -> Tensor:
+    """int64 [3], the pairs of one head that follow from where the queries stand: with text keys
+    attended to, with cubes weighed, and (query, key) pairs of dense attention.
     """
-    text, video, weighed = torch.stack(
-        [
-            torch.cat([segment.text_before for segment in segments]).sum(),
-            torch.cat([segment.video_before for segment in segments]).sum(),
-            torch.cat([segment.candidate_counts for segment in segments]).sum(),
-        ]
-    ).tolist()
-    return {"computed_pairs": text, "weighed_pairs": weighed, "causal_pairs": text + video}
+    text, video = (
+        torch.cat([getattr(segment, name) for segment in segments]).sum()
+        for name in ("text_before", "video_before")
+    )
+    return torch.stack([text, candidate_counts(segments).sum(), text + video])
 
 
 def settle(layers: Sequence[Layer]) -> None:
     """Add what was summed to the layers' own sums, copied to the host all together."""
     reduce_entropies(layers)
     figures = [(layer, *found) for layer in layers for found in layer.figures]
+    cubes = _once([choices.own_cube for _, choices, _ in figures])
     for (layer, choices, _), rows in zip(
         figures, on_host([rows for *_, rows in figures]), strict=True
     ):
-        _add_by_cube(layer, choices.own_cube, rows)
+        _add_by_cube(layer, cubes[id(choices.own_cube)], rows)
+    forms = _once([form for layer in layers for _, form in layer.forms])
     pending = [(layer, summed) for layer in layers for summed in layer.tallies]
     counts = [summed.pairs() for _, summed in pending]
     found = on_host([*counts, *(summed.attended for _, summed in pending)])
     for number, (layer, summed) in enumerate(pending):
-        (cubes, executed), table = found[number].tolist(), found[len(pending) + number]
+        (cubes_read, executed), table = found[number].tolist(), found[len(pending) + number]
         layer.attended[summed.rows, : table.shape[1]] += table
-        layer.computed_pairs += cubes
+        layer.computed_pairs += cubes_read
         layer.executed_pairs += executed
     for layer in layers:
+        for heads, form in layer.forms:
+            text, weighed, causal = (heads * int(pairs) for pairs in forms[id(form)])
+            layer.computed_pairs += text
+            layer.weighed_pairs += weighed
+            layer.causal_pairs += causal
         layer.figures.clear()
         layer.tallies.clear()
+        layer.forms.clear()
+
+
+def _once(tensors: Sequence[Tensor]) -> dict[int, NDArray[Any]]:
+    """On the host, by identity: what is the same in all layers is copied once."""
+    alone = list({id(tensor): tensor for tensor in tensors}.values())
+    return dict(zip(map(id, alone), on_host(alone), strict=True))
 
 
 def _add_by_cube(layer: Layer, own_cube: NDArray[np.int64], figures: NDArray[np.float32]) -> None:
