@@ -70,14 +70,13 @@ class Decoding:
             if drawing.temperature is not None:
                 changes["temperature"] = drawing.temperature
         _check_mode(model)
+        changes["max_new_tokens"] = max_new_tokens
         # `generate` prepares everything, then hands it to this function instead of its own loop.
         model.generate(
             input_ids,
             attention_mask=torch.ones_like(input_ids),
-            max_new_tokens=max_new_tokens,
             custom_generate=self._take,
-            **changes,
-            **_stop_strings(model, tokenizer),
+            **(_stop_strings(model, tokenizer, changes) or _alone(changes)),
         )
 
     def choose(self, logits: Tensor) -> Unread:
@@ -122,9 +121,18 @@ class Decoding:
         return input_ids
 
 
-def _stop_strings(model: Any, tokenizer: Any) -> dict[str, Any]:
-    """The config's stop strings as a criterion: `generate` loses the tokenizer that they need
-    where its loop is another function.
+def _alone(changes: dict[str, Any]) -> dict[str, Any]:
+    """Changes to a model's settings as `generate` takes them soonest: by themselves, it would build
+    the model's default configuration anew, 8 ms of every answer, to see whether it holds any.
+    """
+    from transformers import GenerationConfig
+
+    return {"generation_config": GenerationConfig(**changes)}
+
+
+def _stop_strings(model: Any, tokenizer: Any, changes: dict[str, Any]) -> dict[str, Any]:
+    """The `changes`, and the config's stop strings as a criterion: `generate` loses the tokenizer
+    that they need where its loop is another function. Nothing if there are none.
     """
     from transformers import StoppingCriteriaList, StopStringCriteria
 
@@ -132,7 +140,8 @@ def _stop_strings(model: Any, tokenizer: Any) -> dict[str, Any]:
     if strings is None:
         return {}
     criterion = StopStringCriteria(tokenizer, strings)
-    return {"stop_strings": None, "stopping_criteria": StoppingCriteriaList([criterion])}
+    criteria = StoppingCriteriaList([criterion])
+    return {**changes, "stop_strings": None, "stopping_criteria": criteria}
 
 
 def _check_mode(model: Any) -> None:

@@ -85,13 +85,8 @@ def generate(
         turns=turns,
         seconds_per_slice=seconds_per_slice,
     )
-    decoding = Decoding(
-        model,
-        prompt.input_ids.to(checkpoint.device),
-        tokenizer=checkpoint.tokenizer,
-        max_new_tokens=max_new_tokens,
-        drawing=drawing,
-    )
+    prompt_ids = prompt.input_ids.to(checkpoint.device)
+    beside = _beside(checkpoint.device)
     into = kept or PromptCache(model.config.text_config)
     ids: list[int] = []
     logprobs: list[float] = []
@@ -108,13 +103,24 @@ def generate(
             is_kept=kept is not None,
             is_unwanted=is_unwanted,
         )
+        with torch.cuda.stream(beside):
+            decoding = Decoding(
+                model,
+                prompt_ids,
+                tokenizer=checkpoint.tokenizer,
+                max_new_tokens=max_new_tokens,
+                drawing=drawing,
+            )
+        if beside is not None:
+            torch.cuda.current_stream(checkpoint.device).wait_stream(beside)
+        first = decoding.choose(logits)
         cache = into.cache
         after_prompt = copy.deepcopy(cache) if scored and checkpoint.family.mixer else cache
         prefilled: float | None = None
         places = prompt.next_position + torch.arange(max_new_tokens, device=checkpoint.device)
         fast = step_for(model, cache, places) if max_new_tokens > 1 else None
         step = fast or _step(checkpoint, prompt, cache)
-        words = Words(logits, step, decoding, ahead=AHEAD if fast else 0)
+        words = Words(first, step, decoding, ahead=AHEAD if fast else 0)
         try:
             for chosen in words:
                 prefilled = prefilled or time.perf_counter()  # the first word waited for the device
@@ -136,6 +142,17 @@ def generate(
     score = _scored(checkpoint, prompt, after_prompt, logits, scored) if scored else None
     text = _text(checkpoint, ids).strip()
     return Written(text, tuple(ids), trace, seconds, stopped, known, score)
+
+
+def _beside(device: torch.device) -> torch.cuda.Stream | None:
+    """A stream on which a GPU is asked for numbers without waiting for what it is told from now
+    on: a prompt.
+    """
+    if device.type != "cuda":
+        return None
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream(device))
+    return stream
 
 
 def _step(checkpoint: Checkpoint, prompt: Prompt, cache: Any) -> Step:

@@ -14,22 +14,21 @@ Step = Callable[[Tensor], Tensor]
 
 
 class Words:
-    """The tokens of an answer from the prompt's `logits` [vocabulary].
+    """The tokens of an answer, of which the `first` was chosen from the prompt's logits.
 
     With `ahead` the device is given the next tokens before the last ones are read: the host waits
     for none, and what was computed after an end is dropped. `read` counts the tokens that were
     looked at; all but the last of them were needed to go on.
     """
 
-    def __init__(self, logits: Tensor, step: Step, decoding: Decoding, *, ahead: int) -> None:
-        self._logits, self._step, self._decoding, self._ahead = logits, step, decoding, ahead
+    def __init__(self, first: Unread, step: Step, decoding: Decoding, *, ahead: int) -> None:
+        self._first, self._step, self._decoding, self._ahead = first, step, decoding, ahead
         self.read = 0
 
     def __iter__(self) -> Iterator[Chosen]:
-        logits = self._logits
+        last = self._first
         unread: deque[Unread] = deque()
         while True:
-            last = self._decoding.choose(logits)
             unread.append(last)
             while len(unread) > self._unread:
                 chosen = unread.popleft().read()
@@ -38,7 +37,7 @@ class Words:
                     yield chosen
                 if chosen.is_end or chosen.is_over:
                     return
-            logits = self._step(last.token)
+            last = self._decoding.choose(self._step(last.token))
 
     @property
     def _unread(self) -> int:

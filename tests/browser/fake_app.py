@@ -24,6 +24,7 @@ from app.web.limits import limits_from
 from app.web.logs import log_as_json
 from app.web.server import Studio
 
+
 class OnGpu(FakeEngine):
     """Says that it is on a GPU; to compile takes until there is something at `compiled`."""
 

@@ -88,7 +88,7 @@ def answer(
             logits.append((step or stock)(token).clone())
             return logits[-1]
 
-        words = Words(first, take, decoding, ahead=ahead if fast else 0)
+        words = Words(decoding.choose(first), take, decoding, ahead=ahead if fast else 0)
         ids = [chosen.token for chosen in words]
         if step is not None:
             step.record(ids[: words.read - 1])
