@@ -136,8 +136,7 @@ def choose(cubes: int) -> None:
     rows = gpu_rows.Rows.of([segment], int(segment.positions[0]))
     queries = torch.zeros(7, rows.count, 128, dtype=torch.bfloat16)
     terms = cube_means.mean_terms(torch.zeros(1, cubes, 128), queries.dtype)
-    blocks = gpu_tables.KeyBlocks.of(sequence)
-    block_selection.choose(queries, terms, blocks, rows, p=0.9, scale=0.1)
+    block_selection.choose(queries, terms, rows, p=0.9, scale=0.1)
 
 
 def spread(dtype: torch.dtype) -> None:

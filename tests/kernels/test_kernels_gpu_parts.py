@@ -37,7 +37,7 @@ def chosen(sequence: SequenceMap, scores: torch.Tensor, p: float) -> list[torch.
     means = torch.eye(scores.shape[1], width, device=DEVICE)[None]
     queries = torch.zeros(1, sequence.length, width, device=DEVICE)
     queries[0, :, : scores.shape[1]] = scores
-    words = block_selection.choose(queries, means[None], blocks, rows, p=p, scale=1.0)
+    words = block_selection.choose(queries, means[None], rows, p=p, scale=1.0)
     mask = bits.unpack(words, torch.arange(rows.count, device=DEVICE))[0]
     own = torch.cat([s.own_cube for s in rows.segments])[:, None]
     mask &= torch.arange(blocks.cubes, device=DEVICE) != own

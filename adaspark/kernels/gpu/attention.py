@@ -16,7 +16,7 @@ from torch import Tensor
 
 from adaspark.kernels.gpu import block_selection, decode_attention, decode_selection, dispatch
 from adaspark.kernels.gpu.bits import WORD, pack
-from adaspark.kernels.gpu.cube_means import cube_means, mean_terms
+from adaspark.kernels.gpu.cube_means import mean_terms, means_by_slot
 from adaspark.kernels.gpu.decode_keys import StepKeys
 from adaspark.kernels.gpu.ffn import sparse_ffn
 from adaspark.kernels.gpu.plan import count_attending
@@ -94,10 +94,11 @@ def sparse_attention(
             )
             if observer is not None and entropies is not None:
                 words = text_choices(queries, means, rows, selected, scale)
-                executed = work.executed(blocks, rows)
-                observer.add(tally(selected, rows, sequence.layout, entropies, executed, words))
+                found = work.executed(blocks, rows)
+                observer.add(tally(selected, rows, sequence.layout, entropies, found, words))
             elif observe is not None:
-                report(observe, queries, means, start, blocks, rows, work, scale)
+                executed = work.executed(blocks, rows)()
+                report(observe, queries, means, start, rows, selected, executed, scale)
         return output.reshape(queries.shape)
 
 
@@ -105,6 +106,12 @@ def _is_step(queries: Tensor, groups: int, sequence: SequenceMap) -> bool:
     """Whether these are a few new text tokens, which the kernels of decoding serve."""
     cubes = sequence.layout.cubes
     return decode_selection.fits(queries, groups, added=sequence.added, cubes=cubes)
+
+
+def cube_means(keys: Tensor, sequence: SequenceMap) -> Tensor:
+    """Mean key of each cube, fp32 [G, C, D], from keys [G, N, D]."""
+    blocks = KeyBlocks.of_video(sequence)
+    return means_by_slot(keys, blocks.positions, blocks.tokens, slots=blocks.slots)
 
 
 def row_chunks(
@@ -142,7 +149,7 @@ def choose_cubes(
     if rule.is_plain_nucleus and cubes <= block_selection.MAX_CUBES:
         terms = mean_terms(means, queries.dtype)
         return block_selection.choose(
-            *(queries, terms, blocks, rows),
+            *(queries, terms, rows),
             p=rule.amount,
             text_p=rule.text_amount,
             scale=scale,
@@ -196,7 +203,7 @@ def report_dense(
         for rows in row_chunks(sequence, start, heads, 1, thresholds.selection_bytes):
             entropies = means.new_zeros(heads, rows.count)
             for scores, first, cubes in block_selection.scored(
-                *(queries, terms, blocks, rows), scale=scale, thresholds=thresholds
+                queries, terms, rows, scale=scale, thresholds=thresholds
             ):
                 write_entropies(scores, first, cubes, entropies)
             seen = blocks.first_tokens[: rows.end_cube] < rows.video_before[:, None]

@@ -21,7 +21,6 @@ from adaspark.kernels.gpu.arguments import Strided
 from adaspark.kernels.gpu.bits import WORD
 from adaspark.kernels.gpu.nucleus import nucleus
 from adaspark.kernels.gpu.rows import Rows
-from adaspark.kernels.gpu.tables import KeyBlocks
 from adaspark.kernels.gpu.tally import entropies_of
 from adaspark.kernels.gpu.thresholds import MEASURED, Thresholds
 
@@ -143,7 +142,6 @@ def _own_kernel(own_cube, selected, R, W, C, BLOCK_R: tl.constexpr):
 def choose(
     queries: Tensor,
     terms: Tensor,
-    blocks: KeyBlocks,
     rows: Rows,
     *,
     p: float,
@@ -165,9 +163,7 @@ def choose(
     )
     ps = p, p if text_p is None else text_p
     seen = rows.seen_cubes
-    for scores, start, cubes in scored(
-        queries, terms, blocks, rows, scale=scale, thresholds=thresholds
-    ):
+    for scores, start, cubes in scored(queries, terms, rows, scale=scale, thresholds=thresholds):
         _choose(scores, start, cubes, selected, rows, seen, ps, entropies, thresholds)
     if rows.end_cube:
         grid = (heads, triton.cdiv(rows.count, OWN_ROWS))
@@ -178,7 +174,6 @@ def choose(
 def scored(
     queries: Tensor,
     terms: Tensor,
-    blocks: KeyBlocks,
     rows: Rows,
     *,
     scale: float,

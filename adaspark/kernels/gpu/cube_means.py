@@ -12,8 +12,6 @@ import triton.language as tl
 from torch import Tensor
 
 from adaspark.kernels.gpu.arguments import Strided
-from adaspark.kernels.gpu.tables import KeyBlocks
-from adaspark.method.token_positions import TokenPositions
 
 AT_ONCE = 16
 """Keys that are added at a time."""
@@ -62,17 +60,18 @@ def _terms_kernel(means, terms, count, TERMS: tl.constexpr, BLOCK: tl.constexpr)
         left -= part.to(tl.float32)
 
 
-def cube_means(keys: Tensor, sequence: TokenPositions) -> Tensor:
-    """fp32 [G, C, D] of keys [G, N, D]."""
+def means_by_slot(keys: Tensor, positions: Tensor, tokens: Tensor, *, slots: int) -> Tensor:
+    """Mean key of each cube, fp32 [G, C, D], of keys [G, N, D]: where the tokens of its `slots`
+    stand is said as `KeyBlocks` says it.
+    """
     keys = keys if keys.stride(-1) == 1 else keys.contiguous()
-    blocks = KeyBlocks.of_video(sequence)
-    groups, _, width = keys.shape
-    means = torch.empty(groups, blocks.cubes, width, device=keys.device)
-    if blocks.cubes:
+    (groups, _, width), cubes = keys.shape, len(tokens) // slots
+    means = torch.empty(groups, cubes, width, device=keys.device)
+    if cubes:
         with torch.cuda.device_of(keys):  # Triton launches on torch's device
-            _mean_kernel[blocks.cubes, groups](
+            _mean_kernel[cubes, groups](
                 *Strided.of(keys),
-                *(blocks.positions, blocks.tokens, means, blocks.slots, blocks.cubes),
+                *(positions, tokens, means, slots, cubes),
                 D=width,
                 BLOCK=AT_ONCE,
             )

@@ -9,6 +9,7 @@ N tokens, V video tokens, X text tokens, C cubes, M tokens of a full cube, h hid
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from math import ceil
 from weakref import WeakKeyDictionary
 
@@ -20,6 +21,7 @@ from torch import Tensor
 from adaspark.kernels.gpu import ffn_choice
 from adaspark.kernels.gpu.ffn_choice import Passing
 from adaspark.kernels.gpu.tables import KeyBlocks
+from adaspark.method.ffn import choose_tokens, importance
 from adaspark.method.layout import CubeLayout
 from adaspark.method.rules import Rule
 from adaspark.method.token_positions import TokenPositions
@@ -32,6 +34,8 @@ MIN_FIRST = 2048
 """Rows from which on it pays to compute most of them before the rest is known."""
 _passed: WeakKeyDictionary[TokenPositions, int] = WeakKeyDictionary()
 """How many rows passed last."""
+_begun: WeakKeyDictionary[TokenPositions, Tensor] = WeakKeyDictionary()
+"""The rows that are computed, as far as they are known before: those of text."""
 
 
 @triton.jit(do_not_specialize=["M"])
@@ -92,7 +96,13 @@ def sparse_ffn(
     As `backend.sparse_ffn`, without gradients; `branch` computes `rows_at_once` rows at most.
     """
     text, layout = sequence.text_positions, sequence.layout
-    passing = ffn_choice.choose(norms, sequence, rule, multiple=BUCKET)
+    passing = ffn_choice.choose(
+        *(norms, KeyBlocks.of_video(sequence), _rows_of_text(sequence)),
+        rule.amount if rule.is_plain_nucleus else None,
+        partial(_kept, sequence, rule),
+        text=len(text),
+        video=layout.tokens,
+    )
     if rule.name == "top_p":
         parts = _asked(passing, sequence)
     else:
@@ -101,8 +111,24 @@ def sparse_ffn(
     computed = _in_parts(branch, hidden, parts)
     make = torch.empty_like if sequence.is_unpadded else torch.zeros_like
     output = make(hidden, dtype=computed.dtype).index_copy_(0, text, computed[: len(text)])
-    _spread(computed, output, sequence, passing.slots, mean=skipped == "mean")
+    _spread(computed, output, passing, mean=skipped == "mean")
     return output, passing.kept, passing.importance
+
+
+def _kept(sequence: TokenPositions, rule: Rule, norms: Tensor) -> tuple[Tensor, Tensor]:
+    """What any rule keeps, bool [V], and the importance fp32 [V]."""
+    weights = importance(norms[sequence.video_positions], sequence.layout)
+    return choose_tokens(weights, sequence.layout, rule=rule), weights
+
+
+def _rows_of_text(sequence: TokenPositions) -> Tensor:
+    """int64: the rows that are known beforehand, and as many places as may be needed."""
+    if sequence not in _begun:
+        text = sequence.text_positions
+        begun = text.new_zeros(_padded(len(text) + sequence.layout.tokens))
+        begun[: len(text)] = text
+        _begun[sequence] = begun
+    return _begun[sequence]
 
 
 def _asked(passing: Passing, sequence: TokenPositions) -> Iterator[Tensor]:
@@ -151,11 +177,9 @@ def _count_beforehand(layout: CubeLayout, rule: Rule) -> int:
     return int(shares.ceil().clamp_min(1).sum())
 
 
-def _spread(
-    computed: Tensor, output: Tensor, sequence: TokenPositions, slots: Tensor, *, mean: bool
-) -> None:
-    """Rows of `computed` by `slots` [C * M] to their places in `output`; -1: there is none."""
-    blocks = KeyBlocks.of_video(sequence)
+def _spread(computed: Tensor, output: Tensor, passing: Passing, *, mean: bool) -> None:
+    """Rows of `computed` to their places in `output`, and what skipped tokens get."""
+    blocks, slots = passing.blocks, passing.slots
     if not blocks.cubes:
         return
     width = output.shape[1]

@@ -5,25 +5,20 @@ Axes: N tokens, V video tokens, X text tokens, C cubes, M slots of a cube.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from adaspark.kernels.gpu.tables import KeyBlocks
-from adaspark.method import ffn
-from adaspark.method.rules import Rule
-from adaspark.method.token_positions import TokenPositions
+from adaspark.kernels.gpu.tables import NO_TOKEN, KeyBlocks
 
 AT_ONCE = 64
 """Slots that are compared with as many others at a time."""
 COUNTS_AT_ONCE = 1024
 """Cubes whose numbers of tokens are added at a time."""
-_begun: WeakKeyDictionary[TokenPositions, dict[int, Tensor]] = WeakKeyDictionary()
-"""The rows that are computed, as far as they are known before: those of text."""
 
 
 class Passing(NamedTuple):
@@ -32,7 +27,7 @@ class Passing(NamedTuple):
     `kept` bool [V] and `importance` fp32 [V], the share of its cube's norm, are of each video
     token; `rows` int64 [X + V] begins with the positions of what passes, and `total` int32 [1]
     says how many those are; `slots` int32 [C * M] are the numbers of video tokens in `rows`, -1 if
-    one is skipped or there is none.
+    one is skipped or there is none, in the order of `blocks`.
     """
 
     kept: Tensor
@@ -40,6 +35,7 @@ class Passing(NamedTuple):
     rows: Tensor
     total: Tensor
     slots: Tensor
+    blocks: KeyBlocks
 
 
 @triton.jit
@@ -133,48 +129,51 @@ def _number_kernel(
         number += tl.sum(passes, 0)
 
 
-def choose(norms: Tensor, sequence: TokenPositions, rule: Rule, *, multiple: int) -> Passing:
-    """What passes of a sequence by norms fp32 [N]; `rows` are a `multiple`, of whatever token."""
-    blocks, layout = KeyBlocks.of_video(sequence), sequence.layout
-    device, cubes = norms.device, layout.cubes
-    rows = _rows_of_text(sequence, multiple).clone()
+def choose(
+    norms: Tensor,
+    blocks: KeyBlocks,
+    begun: Tensor,
+    p: float | None,
+    keep: Callable[[Tensor], tuple[Tensor, Tensor]],
+    *,
+    text: int,
+    video: int,
+) -> Passing:
+    """What passes of X `text` and V `video` tokens by norms fp32 [N].
+
+    By Top-p, or if `p` is None what others `keep` by these norms: bool and importance, [V] each.
+    `begun` are the rows as far as they are known before: those of text, and room for the others.
+    """
+    device, cubes, rows = norms.device, blocks.cubes, begun.clone()
     counts = torch.empty(cubes, dtype=torch.int32, device=device)
     slots = torch.empty(cubes * blocks.slots, dtype=torch.int32, device=device)
-    total = torch.full((1,), len(sequence.text_positions), dtype=torch.int32, device=device)
+    total = torch.full((1,), text, dtype=torch.int32, device=device)
     tables = blocks.positions, blocks.tokens
     block = min(AT_ONCE, triton.next_power_of_2(blocks.slots))
-    if not rule.is_plain_nucleus:
-        importance = ffn.importance(norms[sequence.video_positions], layout)
-        kept = ffn.choose_tokens(importance, layout, rule=rule)
-        counts.zero_().index_add_(0, layout.cube_from_token, kept.int())
+    if p is None:
+        kept, importance = keep(norms)
     else:
-        kept = torch.empty(layout.tokens, dtype=torch.bool, device=device)
-        importance = torch.empty(layout.tokens, device=device)
+        kept = torch.empty(video, dtype=torch.bool, device=device)
+        importance = torch.empty(video, device=device)
     if not cubes:
-        return Passing(kept, importance, rows, total, slots)
+        return Passing(kept, importance, rows, total, slots, blocks)
+    if p is None:
+        is_real = blocks.tokens != NO_TOKEN
+        passing = kept[blocks.tokens.where(is_real, 0).long()] & is_real
+        counts.copy_(passing.view(cubes, -1).sum(1))
     with torch.cuda.device_of(norms):  # Triton launches on torch's device
         passes, grid = kept.view(torch.uint8), (cubes,)
-        if rule.is_plain_nucleus:
+        if p is not None:
             tiny = torch.finfo(torch.float32).tiny
-            p = max(rule.amount, tiny)  # one token at least passes
             _keep_kernel[grid](
-                norms, *tables, passes, importance, counts, p, tiny, blocks.slots, BLOCK=block
+                *(norms, *tables, passes, importance, counts),
+                *(max(p, tiny), tiny, blocks.slots),  # one token at least passes
+                BLOCK=block,
             )
         _number_kernel[grid](
             *(passes, *tables, counts, rows, slots, total),
-            *(cubes, blocks.slots, len(sequence.text_positions)),
+            *(cubes, blocks.slots, text),
             BLOCK=block,
             COUNTS=min(COUNTS_AT_ONCE, triton.next_power_of_2(cubes)),
         )
-    return Passing(kept, importance, rows, total, slots)
-
-
-def _rows_of_text(sequence: TokenPositions, multiple: int) -> Tensor:
-    """int64: the rows that are known beforehand, and as many places as may be needed."""
-    known = _begun.setdefault(sequence, {})
-    if multiple not in known:
-        text = sequence.text_positions
-        most = triton.cdiv(len(text) + sequence.layout.tokens, multiple) * multiple
-        known[multiple] = text.new_zeros(most)
-        known[multiple][: len(text)] = text
-    return known[multiple]
+    return Passing(kept, importance, rows, total, slots, blocks)

@@ -14,10 +14,8 @@ import torch
 from torch import Tensor
 
 from adaspark.kernels.gpu import decode_keys
-from adaspark.kernels.gpu import dispatch as gpu_dispatch
 from adaspark.kernels.gpu.bits import WORD, unpack
 from adaspark.kernels.gpu.rows import Rows
-from adaspark.kernels.gpu.tables import KeyBlocks
 from adaspark.method.attention import Choice, Observer, cube_probs
 from adaspark.method.segment import Segment
 from adaspark.method.sequence import SequenceMap
@@ -84,21 +82,25 @@ def report(
     queries: Tensor,
     means: Tensor,
     start: int,
-    blocks: KeyBlocks,
     rows: Rows,
-    work: gpu_dispatch.Work,
+    selected: Tensor,
+    executed: Tensor,
     scale: float,
 ) -> None:
-    """Report each segment's choice: what the kernels read, and probabilities computed for this."""
+    """Report each segment's choice: what the kernels read, and probabilities computed for this.
+
+    `selected` int32 [H, W, C] as `block_selection` has, or [G, W, C] of grouped rows; `executed`
+    int64 of the same rows: the keys that were multiplied with each.
+    """
     heads = queries.shape[0]
-    executed = work.executed(blocks, rows)().view(heads, -1)
-    share = heads // len(work.plan.selected)
+    executed = executed.view(heads, -1)
+    share = heads // len(selected)
     first_rows = torch.arange(share, device=means.device)[:, None] * executed.shape[1]
     first = 0
     for segment in rows.segments:
         end = first + len(segment.positions)
         own = torch.arange(first, end, device=means.device)
-        attended = unpack(work.plan.selected, (first_rows + own).flatten())[..., : segment.end_cube]
+        attended = unpack(selected, (first_rows + own).flatten())[..., : segment.end_cube]
         kept = attended.view(heads, end - first, segment.end_cube) & ~segment.own_mask
         asked = queries.index_select(1, segment.positions - start)
         probs = cube_probs(asked, means[:, : segment.end_cube], segment.candidates, scale=scale)
