@@ -180,8 +180,11 @@ class SharedPage:
             card.click()
             wait_for_state(page, "ready", after_rev=before)
         page.wait_for_function(
-            "key => import(document.querySelector('link[href$=\"/app/static/run.js\"]').href)"
-            ".then((run) => run.runInView().key === key)",
+            """async (key) => {
+              const link = document.querySelector('link[href$="/app/static/page.js"]');
+              const { modules } = await import(link.href);
+              return modules["app/static/run.js"].runInView().key === key;
+            }""",
             arg=self._key,
             timeout=PATIENCE_MILLIS,
         )
