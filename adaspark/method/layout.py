@@ -266,25 +266,28 @@ def _places(grid: Grid, cube: Grid) -> _Places:
 
 
 def _stamped(places: _Places, grid: Grid, stamps: Sequence[int], cube: Grid) -> _Places:
-    """The same with `stamps[t]` tokens before slice t, those of a slab in a cube of their own."""
+    """The same with `stamps[t]` tokens before slice t, those of a slab in a cube of their own.
+
+    Cubes are numbered by their first tokens, which kernels rely on: that of the stamps comes before
+    the slab's others, or after them where the slab's first slice has no stamp.
+    """
     counts = torch.tensor(stamps)
     of_slice = torch.arange(grid[0]).repeat_interleave(counts)
-    slabs = ceil(grid[0] / cube[0])
-    has = torch.zeros(slabs, dtype=torch.long).index_add(
-        0, torch.arange(grid[0]) // cube[0], counts
-    )
-    before = (has > 0).cumsum(0) - (has > 0).long()  # cubes of stamps in earlier slabs
-    each = len(places.bounds) // slabs
-    last = (of_slice // cube[0] + 1) * each + before[of_slice // cube[0]]
-    moved = places.cube + before[places.slice // cube[0]]
+    slab_from_slice = torch.arange(grid[0]) // cube[0]
+    has = torch.zeros(ceil(grid[0] / cube[0]), dtype=torch.long)
+    has = (has.index_add(0, slab_from_slice, counts) > 0).long()
+    leads = (counts[:: cube[0]] > 0).long()
+    before = has.cumsum(0) - has  # cubes of stamps in earlier slabs
+    each = len(places.bounds) // len(has)
+    own = torch.arange(len(has)) * each + before + each * (has - leads)
+    moved = places.cube + (before + leads)[places.slice // cube[0]]
     order = torch.cat([2 * of_slice, 2 * places.slice + 1]).argsort(stable=True)
     nowhere = torch.full_like(of_slice, -1)
     bounds: list[Tensor] = []
     for slab, rows in enumerate(torch.split(places.bounds, each)):
-        bounds.append(rows)
-        if has[slab]:
-            bounds.append(torch.tensor([[*rows[0, :2].tolist(), 0, 0, 0, 0]]))
-    new = (of_slice, nowhere, nowhere, last)
+        of_stamps = torch.tensor([[*rows[0, :2].tolist(), 0, 0, 0, 0]])[: has[slab]]
+        bounds += [of_stamps, rows] if leads[slab] else [rows, of_stamps]
+    new = (of_slice, nowhere, nowhere, own[slab_from_slice][of_slice])
     old = (places.slice, places.row, places.column, moved)
     at = [torch.cat(pair)[order] for pair in zip(new, old, strict=True)]
     return _Places(at[0], at[1], at[2], at[3], torch.cat(bounds))

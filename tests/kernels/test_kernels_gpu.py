@@ -17,6 +17,7 @@ from adaspark.kernels.gpu import gather_kernel
 from adaspark.kernels.gpu import tables as gpu_tables
 from adaspark.kernels.gpu.thresholds import MEASURED, Thresholds, TileShape
 from adaspark.method.attention import Choice
+from adaspark.method.layout import CubeLayout
 from adaspark.method.rules import CUBE_RULES, Rule, top_p
 from adaspark.method.segment import Segment
 from adaspark.method.sequence import SequenceMap
@@ -134,6 +135,18 @@ def run(
 
 def on_device(scene: Scene) -> SequenceMap:
     return scene.build(DEVICE)
+
+
+@pytest.mark.parametrize("stamps", [(3, 2, 3, 1), (0, 2, 0, 3), (2, 0, 0, 0)])
+def test_text_that_belongs_to_slices_is_chosen_in_cubes_of_its_own(stamps: tuple[int, ...]) -> None:
+    layout = CubeLayout([(4, 4, 4)], (2, 2, 2), device=DEVICE, stamps=[stamps])
+    length = layout.tokens + 6
+    places = torch.arange(length, device=DEVICE)
+    video = places[2 : 2 + layout.tokens]
+    text = torch.cat([places[:2], places[2 + layout.tokens :]])
+    sequence = SequenceMap(layout, video, text, length)
+    for rule in (top_p(0.5), top_p(0.9), Rule("top_p", 0.5, text_amount=0.95)):
+        run(sequence, rule=rule).check()
 
 
 @pytest.mark.few

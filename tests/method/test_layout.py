@@ -53,6 +53,24 @@ def test_cubes_list_each_token_once_in_order(
     assert sorted(seen) == list(range(layout.tokens))
 
 
+@given(st.data())
+def test_cubes_are_numbered_by_their_first_tokens(data: st.DataObject) -> None:
+    """Stamps too, wherever they stand: what a query has not seen begun is behind what it has."""
+    drawn = data.draw(st.lists(st.tuples(sides, sides, sides), min_size=1, max_size=3))
+    stamps = [data.draw(st.lists(st.integers(0, 3), min_size=t, max_size=t)) for t, _, _ in drawn]
+    layout = CubeLayout(drawn, data.draw(cubes), stamps=stamps)
+    assert layout.tokens == sum(t * h * w for t, h, w in drawn) + sum(map(sum, stamps))
+    firsts = layout.first_token_from_cube
+    assert torch.equal(firsts, firsts.sort().values)
+    is_stamp = layout.row_from_token < 0
+    assert torch.equal(layout.is_spatial[layout.cube_from_token], ~is_stamp)
+    slabs = torch.tensor([[slab.first_token, slab.first_cube] for slab in layout.slabs])
+    assert slabs.tolist() == sorted(slabs.tolist()) and slabs[0].tolist() == [0, 0]
+    for slab in layout.slabs:
+        held = layout.cube_from_token[slab.first_token : slab.end_token].unique()
+        assert held.tolist() == list(range(slab.first_cube, slab.end_cube))
+
+
 @given(grids, cubes)
 def test_bounds_hold_exactly_the_tokens_of_their_cube(
     grids: list[tuple[int, int, int]], cube: tuple[int, int, int]

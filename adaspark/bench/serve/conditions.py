@@ -33,7 +33,7 @@ from viz.data.scene import scene
 PHASES = ("decode", "vision", "prefill", "words", "trace", "scene")
 
 
-@dataclass
+@dataclass(eq=False)
 class Ran:
     """What one request took: seconds by phase; and what came of it.
 
