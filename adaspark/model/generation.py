@@ -103,16 +103,7 @@ def generate(
             is_kept=kept is not None,
             is_unwanted=is_unwanted,
         )
-        with torch.cuda.stream(beside):
-            decoding = Decoding(
-                model,
-                prompt_ids,
-                tokenizer=checkpoint.tokenizer,
-                max_new_tokens=max_new_tokens,
-                drawing=drawing,
-            )
-        if beside is not None:
-            torch.cuda.current_stream(checkpoint.device).wait_stream(beside)
+        decoding = _decoding(checkpoint, prompt_ids, beside, max_new_tokens, drawing)
         first = decoding.choose(logits)
         cache = into.cache
         after_prompt = copy.deepcopy(cache) if scored and checkpoint.family.mixer else cache
@@ -142,6 +133,27 @@ def generate(
     score = _scored(checkpoint, prompt, after_prompt, logits, scored) if scored else None
     text = _text(checkpoint, ids).strip()
     return Written(text, tuple(ids), trace, seconds, stopped, known, score)
+
+
+def _decoding(
+    checkpoint: Checkpoint,
+    prompt_ids: Tensor,
+    beside: torch.cuda.Stream | None,
+    max_new_tokens: int,
+    drawing: Drawing | None,
+) -> Decoding:
+    """What chooses the words, made on a stream of its own: its questions wait for no prefill."""
+    with torch.cuda.stream(beside):
+        made = Decoding(
+            checkpoint.model,
+            prompt_ids,
+            tokenizer=checkpoint.tokenizer,
+            max_new_tokens=max_new_tokens,
+            drawing=drawing,
+        )
+    if beside is not None:
+        torch.cuda.current_stream(checkpoint.device).wait_stream(beside)
+    return made
 
 
 def _beside(device: torch.device) -> torch.cuda.Stream | None:
