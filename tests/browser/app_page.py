@@ -78,6 +78,14 @@ def resize(page: Page, width: int, height: int = 800) -> None:
     page.evaluate(f"() => {frames}")
 
 
+def load_anew(page: Page) -> None:
+    """Load the page anew. What the page that is left says of requests cut off is no error."""
+    said = list(page.errors)  # type: ignore[attr-defined]
+    page.reload(wait_until="commit")
+    page.errors[:] = said  # type: ignore[attr-defined]
+    wait_for_state(page, "ready")
+
+
 def question(page: Page) -> Locator:
     return page.get_by_role("textbox", name="Question")
 

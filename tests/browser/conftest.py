@@ -141,7 +141,7 @@ def use(used_page: SharedPage) -> Iterator[Page]:
 def open_page(chromium: Browser, context: BrowserContext) -> Iterator[OpenPage]:
     """Opens an address without anything stored there, further ones of a test in contexts of their
     own, as other visitors do; fails on console errors and on foreign requests. `ready` is what a
-    page has once it is there.
+    page has once it is there, `script` runs before its own.
 
     `page.errors`, a list, may be cleared by a test that provokes some. `query` replaces the theme.
     """
@@ -156,12 +156,14 @@ def open_page(chromium: Browser, context: BrowserContext) -> Iterator[OpenPage]:
         theme: str = "light",
         query: str | None = None,
         ready: str = "#viewer",
+        script: str = "",
     ) -> Page:
         if opened:
             others.append(chromium.new_context(reduced_motion="reduce"))
         _hold(context, url)
         page = (others[-1] if opened else context).new_page()
         page.set_viewport_size({"width": width, "height": height})
+        page.add_init_script(script)
         _forget(page, url)
         errors = _watch(page)
         opened.append((page, errors))

@@ -12,6 +12,7 @@ from app_page import (
     PATIENCE_MILLIS,
     ask,
     expect_phase,
+    load_anew,
     question,
     rev,
     scene,
@@ -64,8 +65,7 @@ def test_a_reload_and_a_link_show_the_same_view(
     query = address(studio, layer="2", mode="heat", tab="Entropy")
     assert {"sample", "q", "attn", "cube_t", "slice", "word"} <= query.keys()
     before = seen(studio)
-    studio.reload()
-    wait_for_state(studio, "ready")
+    load_anew(studio)
     studio.wait_for_function("adaspark.scene().layer === 2")
     assert seen(studio) == before
     expect(studio.get_by_role("tab", name="Entropy")).to_have_attribute("aria-selected", "true")
@@ -85,8 +85,7 @@ def test_an_upload_with_its_answer_survives_a_reload(studio: Page, tmp_path: Pat
     wait_for_state(studio, "ready", after_rev=before)
     address(studio, clip="own", q="quick please")
     assert "mine" not in studio.url
-    studio.reload()
-    wait_for_state(studio, "ready")
+    load_anew(studio)
     expect(mine).to_have_attribute("aria-pressed", "true")
     expect(studio.locator("#answer")).to_contain_text(WORDS)
     expect(question(studio)).to_have_value("quick please")

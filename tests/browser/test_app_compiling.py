@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from app_page import PATIENCE_MILLIS, wait_for_state
+from app_page import PATIENCE_MILLIS, load_anew, wait_for_state
 from playwright.sync_api import Page, expect
 from serving import ROOT, free_port, served
 
@@ -57,7 +57,6 @@ def test_the_header_says_how_far_kernels_are_compiled(
 
     compiled.touch()
     health(url, lambda facts: "compiling" not in facts)
-    page.reload()
-    wait_for_state(page, "ready")
+    load_anew(page)
     expect(running.locator(".status-chip")).to_contain_text("GPU, float32")
     expect(chip).to_have_count(0)

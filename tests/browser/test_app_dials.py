@@ -11,6 +11,7 @@ from app_page import (
     ask,
     expect_error,
     expect_phase,
+    load_anew,
     number,
     rev,
     scene,
@@ -96,8 +97,7 @@ def test_how_importance_is_measured_is_a_dial_of_its_own(fresh: Page) -> None:
     fresh.wait_for_function("new URLSearchParams(location.search).get('importance') === 'input'")
     fresh.get_by_role("tab", name="History").click()
     expect(fresh.locator(".history-card").first).to_contain_text("0.7 by FFN input, cubes")
-    fresh.reload()
-    wait_for_state(fresh, "ready")
+    load_anew(fresh)
     expect(dial).to_have_value("FFN input norm (ours)")
     assert scene(fresh)["config"]["ffn_importance"] == "input"
 

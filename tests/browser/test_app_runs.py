@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +35,8 @@ def studio(use: Page) -> Page:
 
 
 @pytest.fixture
-def fresh(open_page, fake_url: str) -> Page:  # type: ignore[no-untyped-def]
-    opened: Page = open_page(fake_url)
+def fresh(open_page: Callable[..., Page], fake_url: str) -> Page:
+    opened = open_page(fake_url)
     wait_for_state(opened, "ready")
     return opened
 
@@ -111,10 +112,11 @@ window.fetch = async (...request) => {
 """Of Gradio's streams, that the server has ended them is read later than what was sent then."""
 
 
-def test_an_answer_is_not_lost_where_the_stream_before_it_ends_late(fresh: Page) -> None:
+def test_an_answer_is_not_lost_where_the_stream_before_it_ends_late(
+    open_page: Callable[..., Page], fake_url: str
+) -> None:
     """The facts were asked for as the run's stream had just been ended, and never came."""
-    fresh.add_init_script(CLOSED_LATE)
-    fresh.reload()
+    fresh = open_page(fake_url, script=CLOSED_LATE)
     wait_for_state(fresh, "ready")
     fresh.wait_for_timeout(1000)  # the streams that the page opened with have ended
     facts = fresh.locator(".picker .facts")
