@@ -1,12 +1,13 @@
 """One word of the answer as a single computation on the device: a step that can be captured.
 
-The layers of Qwen2.5-VL for one text token, on the kernels of a GPU, over buffers that never move.
-It serves the engine's own loop; `generate` of a model goes on as it always does.
+The layers of Qwen2-VL, Qwen2.5-VL or Qwen3-VL for one text token, on the kernels of a GPU, over
+buffers that never move. It serves the engine's own loop; `generate` of a model goes on as it always
+does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,18 +18,9 @@ from adaspark.model.cached_geometry import recall
 from adaspark.model.captured import Captured
 from adaspark.model.patch import Patch, base_of, patch_of
 from adaspark.model.prompt_geometry import Sample, Session
-from adaspark.model.swapped import Swapped
+from adaspark.model.step_modules import is_own, modules_of
 from adaspark.trace.listening import listening
 
-STOCK = "transformers.models.qwen2_5_vl.modeling_qwen2_5_vl"
-_KINDS = {
-    "": "Qwen2_5_VLDecoderLayer",
-    "self_attn": "Qwen2_5_VLAttention",
-    "input_layernorm": "Qwen2_5_VLRMSNorm",
-    "post_attention_layernorm": "Qwen2_5_VLRMSNorm",
-    "mlp": "Qwen2MLP",
-}
-"""The modules of a layer that a step stands in for, by their classes in `STOCK`."""
 GROWING = ("dynamic", "longrope")
 """Rotary embeddings whose angles change as a text grows."""
 
@@ -92,6 +84,7 @@ class DecodeStep:
                 index,
                 *(_product(project, hidden) for project in _projections(attention)),
                 self._rotation,
+                _head_norms(attention),
             )
             mixed = step.attend(index, queries)
             moved = _product(attention.o_proj, mixed.view(1, 1, -1))
@@ -108,7 +101,7 @@ def step_for(model: Any, cache: Any, places: Tensor) -> DecodeStep | None:
     session = recall(cache)
     if session is None or session.reason is not None or not session.has_video:
         return None
-    if not _is_own(model, "Qwen2_5_VLForConditionalGeneration") or not _fits(model, session):
+    if modules_of(model) is None or not _fits(model, session):
         return None
     try:
         return DecodeStep(model, cache, session, places)
@@ -117,7 +110,7 @@ def step_for(model: Any, cache: Any, places: Tensor) -> DecodeStep | None:
 
 
 def _fits(model: Any, session: Session) -> bool:
-    """Whether each module is transformers' own, and the kernels can compute its part."""
+    """Whether the kernels can compute the part of each module."""
     base = base_of(model)
     text, samples = base.language_model, list(session.samples)
     if len(samples) != 1 or not samples[0].sequence.is_unpadded or samples[0].first:
@@ -132,34 +125,15 @@ def _fits(model: Any, session: Session) -> bool:
             next(text.parameters()),
             heads=heads,
             groups=config.num_key_value_heads,
-            width=config.hidden_size // heads,
+            width=text.layers[0].self_attn.head_dim,
             cubes=samples[0].sequence.layout.cubes,
         )
         and all(rule.name == "top_p" for rule in rules)
         and config.hidden_act == "silu"
         and config.rope_parameters["rope_type"] not in GROWING
-        and all(_is_own(module, kind) for module, kind in _replaced(model, text))
-        and all(layer.self_attn.sliding_window is None for layer in text.layers)
+        and all(getattr(layer.self_attn, "sliding_window", None) is None for layer in text.layers)
         and not text.training
     )
-
-
-def _replaced(model: Any, text: Any) -> Iterator[tuple[Any, str]]:
-    """The modules that are not called while words are written, and what each should be."""
-    yield base_of(model), "Qwen2_5_VLModel"
-    yield text, "Qwen2_5_VLTextModel"
-    yield text.norm, "Qwen2_5_VLRMSNorm"
-    for layer in text.layers:
-        for name, kind in _KINDS.items():
-            yield (getattr(layer, name) if name else layer), kind
-
-
-def _is_own(module: nn.Module, kind: str, source: str = STOCK) -> bool:
-    """Whether a module is of this very class, apart from ours, and nothing else is done in it."""
-    found = next(own for own in type(module).__mro__ if not issubclass(own, Swapped))
-    hooks = (*module._forward_hooks, *module._forward_pre_hooks)
-    is_kind = (found.__module__, found.__qualname__) == (source, kind)
-    return is_kind and not hooks and "forward" not in vars(module)
 
 
 def _step_cache(
@@ -195,7 +169,7 @@ def _product(module: Any, hidden: Tensor) -> Tensor:
     """What a linear module computes of one row [1, 1, h]; quantised ones, adapters and hooks do it
     their own way.
     """
-    if _is_own(module, "Linear", nn.Linear.__module__) and module.weight.is_contiguous():
+    if is_own(module, "Linear", nn.Linear.__module__) and module.weight.is_contiguous():
         found: Tensor = backend.decoding().product(hidden, module.weight, module.bias)
     else:
         found = module(hidden)
@@ -208,6 +182,14 @@ def _projections(attention: Any) -> tuple[Any, Any, Any]:
 
 def _norm(module: Any) -> tuple[Tensor, float]:
     return module.weight, module.variance_epsilon
+
+
+def _head_norms(attention: Any) -> tuple[Tensor, Tensor, float] | None:
+    """Weights of the norms of a head's query and key, and their epsilon, where there are any."""
+    if not hasattr(attention, "q_norm"):
+        return None
+    (queries, eps), (keys, _) = _norm(attention.q_norm), _norm(attention.k_norm)
+    return queries, keys, eps
 
 
 def _sample(session: Session) -> Sample:

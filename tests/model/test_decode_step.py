@@ -10,6 +10,7 @@ import interpreted
 import numpy as np
 import pytest
 import torch
+from family_models import Shape, family_model, family_prompt
 from long import some_of
 from models import prompt, tiny_model
 from transformers import DynamicCache
@@ -22,6 +23,7 @@ from adaspark.method.config import AdaSparkConfig
 from adaspark.model import captured, decode_step
 from adaspark.model.decode_step import DecodeStep, step_for
 from adaspark.model.decoding import Decoding
+from adaspark.model.step_modules import modules_of
 from adaspark.model.words import Words
 from adaspark.trace.trace import Trace
 
@@ -62,10 +64,16 @@ def usual(model: Any) -> Answer:
 
 
 def answer(
-    model: Any, *, fast: bool, count: int = 3, recorded: bool = True, ahead: int = 1
+    model: Any,
+    *,
+    fast: bool,
+    count: int = 3,
+    recorded: bool = True,
+    ahead: int = 1,
+    family: str = "qwen2_5_vl",
 ) -> Answer:
     """Prefill, then words: by a `DecodeStep` if `fast`, else as the model computes them."""
-    inputs = {name: value.to(DEVICE) for name, value in prompt(GRID).items()}
+    inputs = {name: value.to(DEVICE) for name, value in family_prompt(family, GRID).items()}
     cache, logits, step = DynamicCache(config=model.config.text_config), [], None
     decoding = Decoding(model, inputs["input_ids"], tokenizer=None, max_new_tokens=count)
     with torch.inference_mode(), record(model) if recorded else nullcontext(Trace()) as trace:
@@ -126,6 +134,28 @@ def test_words_logits_and_records_are_those_of_the_model(
 ) -> None:
     sparsify(model, config)
     same(answer(model, fast=True), answer(model, fast=False))
+
+
+@pytest.mark.parametrize("family", ["qwen2_vl", "qwen3_vl"])
+def test_words_of_other_families_are_those_of_the_model(family: str) -> None:
+    """Qwen3-VL has norms of its own on each head, and times between its frames."""
+    model = family_model(family, shape=Shape(heads=4, kv_heads=2, layers=2, hidden=64)).to(DEVICE)
+    model.generation_config.eos_token_id = None
+    for layer in model.model.language_model.layers:
+        for name in ("q_norm", "k_norm"):  # one, as they begin, would hide which is taken
+            if norm := getattr(layer.self_attn, name, None):
+                torch.nn.init.normal_(norm.weight, 1, 0.3)
+    sparsify(model, CONFIG)
+    mine = answer(model, fast=True, family=family)
+    same(mine, answer(model, fast=False, family=family))
+    assert mine.step is not None
+
+
+@pytest.mark.parametrize("family", ["qwen3_vl_moe", "qwen3_5"])
+def test_experts_and_layers_without_attention_have_no_such_step(family: str) -> None:
+    model = family_model(family, shape=Shape(heads=4, kv_heads=2, layers=2, hidden=64)).to(DEVICE)
+    sparsify(model, CONFIG)
+    assert modules_of(model) is None
 
 
 @some_of("forced", [{0: False}, {1: True, 2: False}])

@@ -17,6 +17,8 @@ from adaspark.kernels.gpu.arguments import Strided
 
 GATED_AT_ONCE = 1024
 """Products of the gate that a program makes."""
+HeadNorms = tuple[Tensor, Tensor, float]
+"""Weights [D] of the norms of a head's query and of its key, and their epsilon."""
 
 
 @triton.jit
@@ -44,13 +46,32 @@ def _norm_kernel(stream, delta, weight, output, width, eps, ADD: tl.constexpr, B
 
 
 @triton.jit
-def _rotate(source, cos, sin, D: tl.constexpr):
-    """One head [D] after rotary embedding, rounded after each product as PyTorch rounds it."""
+def _scale(source, eps, D: tl.constexpr):
+    """The factor of one head's [D] RMS norm."""
+    value = tl.load(source + tl.arange(0, D)).to(tl.float32)
+    return tl.rsqrt(tl.sum(value * value, 0) / D + eps)
+
+
+@triton.jit
+def _numbers(source, weight, scale, at):
+    """Numbers `at` of one head in fp32, after its norm where it has a `weight`, rounded alike."""
+    kind: tl.constexpr = source.dtype.element_ty
+    value = tl.load(source + at).to(tl.float32)
+    if weight is not None:
+        value = (value * scale).to(kind).to(tl.float32)
+        value = (tl.load(weight + at).to(tl.float32) * value).to(kind).to(tl.float32)
+    return value
+
+
+@triton.jit
+def _rotate(source, weight, eps, cos, sin, D: tl.constexpr):
+    """One head [D] after norm and rotary embedding, rounded after each product as PyTorch does."""
     width = tl.arange(0, D)
     kind: tl.constexpr = source.dtype.element_ty
     half: tl.constexpr = D // 2
-    value = tl.load(source + width).to(tl.float32)
-    other = tl.load(source + tl.where(width < half, width + half, width - half)).to(tl.float32)
+    scale = 1.0 if weight is None else _scale(source, eps, D)
+    value = _numbers(source, weight, scale, width)
+    other = _numbers(source, weight, scale, tl.where(width < half, width + half, width - half))
     other = tl.where(width < half, -other, other)
     straight = (value * tl.load(cos + width).to(tl.float32)).to(kind).to(tl.float32)
     turned = (other * tl.load(sin + width).to(tl.float32)).to(kind).to(tl.float32)
@@ -59,15 +80,16 @@ def _rotate(source, cos, sin, D: tl.constexpr):
 
 @triton.jit(do_not_specialize=["text_start", "before"])
 def _rotate_kernel(
-    queries, keys, values, cos, sin, length, rotated,
+    queries, keys, values, query_norm, key_norm, eps, cos, sin, length, rotated,
     key_cache, key_head, key_row, value_cache, value_head, value_row, text_start, before,
     H: tl.constexpr, G: tl.constexpr, D: tl.constexpr,
 ):  # fmt: skip
-    """One head: rotary embedding; a key and a value go to their places in the cache.
+    """One head: norm, rotary embedding; a key and a value go to their places in the cache.
 
     | name | dtype | shape (strides in elements) |
     | --- | --- | --- |
     | queries, keys, values | of the model | [H, D], [G, D], [G, D] |
+    | query_norm, key_norm | as queries | [D], weights of norms with `eps`; or None |
     | cos, sin | as queries | [steps, D], of each place from text key `before` on |
     | length | int32 | [1], text keys that are there |
     | rotated | as queries | [H, D]: written |
@@ -80,10 +102,11 @@ def _rotate_kernel(
     sin += (place - before).to(tl.int64) * D
     row = (text_start + place).to(tl.int64)
     if head < H:
-        tl.store(rotated + head * D + width, _rotate(queries + head * D, cos, sin, D))
+        turned = _rotate(queries + head * D, query_norm, eps, cos, sin, D)
+        tl.store(rotated + head * D + width, turned)
     elif head < H + G:
         into = key_cache + (head - H).to(tl.int64) * key_head + row * key_row
-        tl.store(into + width, _rotate(keys + (head - H) * D, cos, sin, D))
+        tl.store(into + width, _rotate(keys + (head - H) * D, key_norm, eps, cos, sin, D))
     else:
         into = value_cache + (head - H - G).to(tl.int64) * value_head + row * value_row
         tl.store(into + width, tl.load(values + (head - H - G) * D + width))
@@ -168,13 +191,15 @@ def rotated(
     keys: Tensor,
     values: Tensor,
     rotation: tuple[Tensor, Tensor],
+    norms: HeadNorms | None,
     length: Tensor,
     caches: tuple[Tensor, Tensor],
     *,
     text_start: int,
     before: int,
 ) -> Tensor:
-    """Queries [H, 1, D] after rotary embedding; keys and values [G, D] go to the `caches`.
+    """Queries [H, 1, D] after norms and rotary embedding; keys and values [G, D] go to the
+    `caches`.
 
     `length` int32 [1] counts the text keys that the caches hold after row `text_start`; `rotation`
     are cos and sin [steps, D] of every place from the text key `before` on.
@@ -183,7 +208,7 @@ def rotated(
     heads = queries.numel() // width
     output = queries.new_empty(heads, 1, width)
     _rotate_kernel[(heads + 2 * groups,)](
-        *(queries, keys, values, *rotation, length, output),
+        *(queries, keys, values, *(norms or (None, None, 0.0)), *rotation, length, output),
         *Strided.of(caches[0]),
         *Strided.of(caches[1]),
         *(text_start, before),

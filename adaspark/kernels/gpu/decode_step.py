@@ -16,7 +16,7 @@ from torch import Tensor
 
 from adaspark.kernels.gpu import decode_attention, decode_selection
 from adaspark.kernels.gpu.decode_keys import StepKeys
-from adaspark.kernels.gpu.decode_layer import gated, normed, product, rotated
+from adaspark.kernels.gpu.decode_layer import HeadNorms, gated, normed, product, rotated
 from adaspark.method.token_positions import TokenPositions
 
 __all__ = ["LayerKeys", "StepCache", "gated", "normed", "product"]
@@ -90,14 +90,17 @@ class StepCache:
         keys: Tensor,
         values: Tensor,
         rotation: tuple[Tensor, Tensor],
+        norms: HeadNorms | None = None,
     ) -> Tensor:
-        """The queries [H, 1, D] of the new token after rotary embedding; its key and value are
-        stored. `rotation` holds cos and sin [room, D] of the places after the prompt.
+        """The queries [H, 1, D] of the new token after their norms, if any, and rotary embedding;
+        its key and value are stored. `rotation` holds cos and sin [room, D] of the places after
+        the prompt.
         """
         known = self._known[layer]
         return rotated(
             *(queries, keys, values),
             rotation,
+            norms,
             self._length,
             (known.keys, known.values),
             text_start=known.blocks.text_start,
