@@ -24,7 +24,13 @@ from triton.runtime import driver
 
 from adaspark.bench.gpu.planted_selections import video_sequence
 from adaspark.kernels.gpu import attention as gpu_attention
-from adaspark.kernels.gpu import block_selection, cube_means, gather_kernel, tile_kernel
+from adaspark.kernels.gpu import (
+    block_selection,
+    cube_means,
+    decode_step,
+    gather_kernel,
+    tile_kernel,
+)
 from adaspark.kernels.gpu import ffn as gpu_ffn
 from adaspark.kernels.gpu import plan as gpu_plan
 from adaspark.kernels.gpu import rows as gpu_rows
@@ -92,9 +98,28 @@ def attend(sequence: SequenceMap, dtype: torch.dtype, width: int, **named: Any) 
     tile_kernel.attend(*given, scale=scale, shape=shape, pairs=pairs, splits=2)
 
 
+def speak(sequence: SequenceMap, dtype: torch.dtype, width: int) -> None:
+    """A word by the captured step: with and without norms of its own on a head, recorded."""
+    heads, groups, room = 7, 1, 4
+    _, keys, values = tensors(sequence, heads=heads, groups=groups, width=width, dtype=dtype)
+    means = gpu_attention.cube_means(keys, sequence)
+    layer = decode_step.LayerKeys(keys, values, means, 0.5, (), False)
+    step = decode_step.StepCache(sequence, [layer], heads=heads, scale=0.1, room=room, records=True)
+    hidden, weight = torch.ones(1, 1, 256, dtype=dtype), torch.ones(width, dtype=dtype)
+    rotation = torch.ones(room, width, dtype=dtype), torch.ones(room, width, dtype=dtype)
+    decode_step.normed(hidden, hidden, torch.ones(256, dtype=dtype), 1e-6)
+    decode_step.gated(hidden, hidden)
+    for rows in (heads * width, 1024, 8192):
+        decode_step.product(hidden, torch.ones(rows, 256, dtype=dtype), None)
+    given = [torch.ones(1, 1, n * width, dtype=dtype) for n in (heads, groups, groups)]
+    for norms in (None, (weight, weight, 1e-6)):
+        step.attend(0, step.store(0, *given, rotation, norms))
+
+
 def usual() -> None:
     """bf16, heads of 128, cubes of several blocks; many cubes to choose from."""
     attend(video_sequence(4096, 256, torch.device("cpu")), torch.bfloat16, 128)
+    speak(video_sequence(4096, 256, torch.device("cpu")), torch.bfloat16, 128)
     choose(2048)
     spread(torch.bfloat16)
 
@@ -104,6 +129,7 @@ def everything() -> None:
     for dtype in (torch.bfloat16, torch.float16, torch.float32):
         attend(ODD["ragged"].build(), dtype, 64)
         attend(video_sequence(4096, 256, torch.device("cpu")), dtype, 128)
+        speak(ODD["ragged"].build(), dtype, 64)
         spread(dtype)
     for cubes in (512, 1024, 4096, 2**15):
         choose(cubes)

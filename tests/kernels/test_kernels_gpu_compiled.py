@@ -34,5 +34,6 @@ def test_every_kernel_of_a_usual_model_fits_the_smallest_devices(capability: int
     names = {kernel["kernel"] for kernel in kernels}
     assert len(names) >= 12 and {"_union_kernel", "_pairs_kernel", "_choose_kernel"} <= names
     assert {"_score_kernel", "_nucleus_kernel", "_attend_kernel", "_combine_kernel"} <= names
+    assert {"_norm_kernel", "_rotate_kernel", "_gate_kernel", "_product_kernel"} <= names
     for kernel in kernels:
         assert kernel["shared"] <= SHARED_BYTES, kernel
