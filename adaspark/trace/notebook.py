@@ -35,6 +35,18 @@ class NotebookViews:
 
         display(HTML(frame(self._trace, video_path=video, height=height)))
 
+    def __repr__(self) -> str:
+        """One line: what was asked and answered, and what of the model was computed."""
+        trace, cubes = self._trace, len(self._trace.bounds)
+        if not cubes:
+            return "Trace(nothing recorded)"
+        said = ", ".join(repr(text) for text in (trace.meta.question, trace.meta.answer) if text)
+        return (
+            f"Trace({said + ': ' if said else ''}{len(trace.computed_pairs)} layers, "
+            f"{len(trace.cube_from_token):,} video tokens in {cubes:,} cubes, attention density "
+            f"{trace.attention_density:.3f}, FFN density {trace.ffn_density:.3f})"
+        )
+
     def _repr_html_(self) -> str:
         """The viewer, without the video: what a notebook draws of a cell's last value."""
         from viz.report.notebook import frame

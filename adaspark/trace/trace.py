@@ -58,7 +58,7 @@ def _array(dtype: str, shape: str, *, is_optional: bool = False) -> Any:
     )
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Trace(NotebookViews):
     """The record of one prompt's prefill and of the words generated after it.
 

@@ -90,3 +90,19 @@ def test_a_notebook_s_frame_holds_the_report_and_no_rights(trace: Trace) -> None
     read.feed(trace._repr_html_())
     assert read.found["sandbox"] == "allow-scripts"
     assert read.found["srcdoc"] == report(trace)
+
+
+def test_a_trace_writes_itself_in_one_line() -> None:
+    trace = make_trace(meta={"question": "What color?", "answer": "Red."})
+    line = repr(trace)
+    assert "\n" not in line and len(line) < 200
+    assert line.startswith("Trace('What color?', 'Red.': 6 layers, 2,048 video tokens in 32 cubes")
+    assert f"attention density {trace.attention_density:.3f}" in line
+    assert repr(Trace()) == "Trace(nothing recorded)"
+
+
+def test_the_figures_are_had_by_the_name_of_their_folder() -> None:
+    from viz import figures
+
+    assert figures.draw("entropy_by_layer", make_trace()).data
+    assert "entropy_by_layer" in figures.FIGURES
