@@ -6,7 +6,8 @@ Choices of cubes and tokens have no gradient; everything that they let through h
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ TARGETS = (
 )
 """The vision tower has layers of the same names; it stays as it is."""
 METRICS = "metrics.json"
+_SPARING = ("activation_checkpointing", "gradient_checkpointing")
+"""What transformers calls it, the newer name first."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +69,22 @@ def tune(
         r=recipe.rank,
         lora_alpha=2 * recipe.rank,
         target_modules=TARGETS,
-        base_model_name_or_path=base,
         task_type="CAUSAL_LM",
     )
-    adapted = get_peft_model(model, lora)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of names that peft and the Trainer use
+        adapted = get_peft_model(model, lora)
+        adapted.peft_config["default"].base_model_name_or_path = base
+        known = _trained(adapted, train, held_out, out, recipe)
+    adapted.save_pretrained(str(out))
+    _write(out, known)
+    return known
+
+
+def _trained(
+    adapted: Any, train: Examples, held_out: Examples | None, out: Path, recipe: Recipe
+) -> dict[str, float]:
+    """What is known of the loss after training, from where a stopped run goes on."""
     trainer = _trainer(adapted, train, held_out, out, recipe)
     known = _known(out)
     if held_out is not None and "loss_before" not in known:
@@ -78,17 +93,18 @@ def tune(
     trainer.train(resume_from_checkpoint=_last(out))
     if held_out is not None:
         known["loss_after"] = trainer.evaluate()["eval_loss"]
-    adapted.peft_config["default"].base_model_name_or_path = base
-    adapted.save_pretrained(str(out))
-    _write(out, known)
     return known
 
 
 def _trainer(
     model: Any, train: Examples, held_out: Examples | None, out: Path, recipe: Recipe
 ) -> Any:
-    from transformers import Trainer, TrainingArguments
+    from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
 
+    from adaspark.model.tuning_progress import Progress
+
+    names = {field.name for field in fields(TrainingArguments)}
+    spares = next(name for name in _SPARING if name in names)
     arguments = TrainingArguments(
         output_dir=str(out / "checkpoints"),
         max_steps=recipe.steps,
@@ -97,7 +113,7 @@ def _trainer(
         per_device_train_batch_size=1,
         per_device_eval_batch_size=1,
         gradient_accumulation_steps=recipe.accumulate,
-        gradient_checkpointing=recipe.gradient_checkpointing,
+        **({spares: True} if recipe.gradient_checkpointing else {}),
         save_steps=recipe.save_every,
         save_total_limit=1,
         logging_steps=10,
@@ -109,13 +125,17 @@ def _trainer(
         dataloader_pin_memory=False,
         report_to=[],
     )
-    return Trainer(
+    trainer = Trainer(
         model=model,
         args=arguments,
         train_dataset=train,
         eval_dataset=held_out,
         data_collator=one,
+        callbacks=[Progress()],
     )
+    for theirs in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(theirs)
+    return trainer
 
 
 def _last(out: Path) -> str | None:

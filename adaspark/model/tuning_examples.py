@@ -60,7 +60,8 @@ class Examples(Dataset[Example]):
         ids = torch.cat([prompt.input_ids, written], -1)
         embedding = checkpoint.model.get_input_embeddings()
         with torch.no_grad():
-            embeds = embedding(ids.to(checkpoint.device))
+            # Detached: with gradient checkpointing what the table gives asks for a gradient.
+            embeds = embedding(ids.to(checkpoint.device)).detach()
         types = torch.cat([prompt.token_types, torch.full_like(written, TEXT)], -1)
         embeds[types == VIDEO] = features.embeddings.to(embeds)
         places = prompt.next_position + torch.arange(written.shape[-1])

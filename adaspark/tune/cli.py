@@ -65,7 +65,8 @@ def main(arguments: Sequence[str]) -> int:
     losses = tune(teacher.model, config, examples(train), tested, out, recipe, base=base)
     if tested is not None:
         before, after = losses["loss_before"], losses["loss_after"]
-        print(f"Loss on {len(held_out)} held-out pairs: {before:.4f} before, {after:.4f} after.")
+        pairs = "1 held-out pair" if len(tested) == 1 else f"{len(tested)} held-out pairs"
+        print(f"Loss on {pairs}: {before:.4f} before, {after:.4f} after.")
     print(f"adaspark ask VIDEO QUESTION --model {given.model} --adapter {out}")
     return 0
 

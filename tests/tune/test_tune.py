@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import warnings
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,23 @@ def test_the_language_model_alone_is_adapted(tuned: Path) -> None:
     weights = load_file(tuned / "adapter_model.safetensors")
     assert weights and all(".language_model.layers." in name for name in weights)
     assert any(value.abs().max() > 0 for name, value in weights.items() if "lora_B" in name)
+
+
+def test_it_says_how_far_it_is_and_nothing_else(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert tune(folder, "heard", "--steps", "2", "--gradient-checkpointing") == 0
+    said = capsys.readouterr()
+    result, ask = said.out.splitlines()
+    assert re.fullmatch(r"Loss on \d held-out pairs?: [\d.]+ before, [\d.]+ after\.", result)
+    assert ask.startswith("adaspark ask ")
+    lines = [line for line in re.split(r"[\r\n]+", said.err) if "step" not in line]
+    assert "2/2 [" in said.err
+    (refused,) = [line for line in lines if line.strip()]
+    assert refused.startswith("adaspark: bad.mp4 is not a video")
 
 
 @pytest.mark.long
