@@ -75,7 +75,11 @@ def parser() -> argparse.ArgumentParser:
     add_dials(parser)
     parser.add_argument("--dense", action="store_true", help="ask dense too, beside the others")
     parser.add_argument(
-        "--grid", nargs="+", default=[], metavar="p=P,P", help="ask under each of these settings"
+        "--grid",
+        nargs="+",
+        default=[],
+        metavar="p=P,P",
+        help="ask under each setting: p, attn-top-p, ffn-top-p, or cube=T,H,W;T,H,W",
     )
     add_model(parser)
     add_shown(parser)

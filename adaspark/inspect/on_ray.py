@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import pickle
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -128,6 +130,8 @@ def _connected(address: str) -> Any:
         raise UserError(
             "Ray is not installed: pip install 'adaspark-studio[ray]', here and on every node."
         ) from None
+    # Its core warns of how Ray Data makes actors, on the bar's line; what fails, we say.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         ray.init(address=address, logging_level="ERROR", log_to_driver=False)
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -135,6 +139,8 @@ def _connected(address: str) -> Any:
             f"There is no Ray cluster at {address} ({_first_line(error)}): start one with "
             f"`ray start --head`, or give its address."
         ) from error
+    # Of an argument that limits how often a unit is tried again; pyproject.toml bounds Ray by it.
+    warnings.filterwarnings("ignore", message="`ray_remote_args_fn` is deprecated")
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False  # ours says what is left
     context.print_on_execution_start = False

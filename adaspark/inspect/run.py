@@ -13,7 +13,7 @@ from tqdm import tqdm
 from adaspark.errors import UserError
 from adaspark.files import write_whole
 from adaspark.inspect.inputs import Pair
-from adaspark.inspect.plan import Plan, units_of
+from adaspark.inspect.plan import Plan, Unit, units_of
 from adaspark.inspect.store import Store
 from viz.report.index import index_page
 
@@ -33,18 +33,32 @@ def run(plan: Plan, pairs: Sequence[Pair], *, reports: int, cluster: Cluster | N
         asked = sum(len(unit.pairs) for unit in left) * len(plan.settings)
         whole = len(pairs) * len(plan.settings)
         with tqdm(total=whole, initial=whole - asked, unit="answer", file=sys.stderr) as bar:
-            if left and cluster is not None:
-                cluster.work(plan, left, bar.update)
-            elif left:
-                from adaspark.inspect.worker import Worker
-
-                worker = Worker(plan)
-                for unit in left:
-                    worker.work(unit, bar.update)
+            try:
+                if left:
+                    _work(plan, left, bar, cluster)
+            except KeyboardInterrupt:
+                bar.close()
+                print("adaspark: Stopped. The same command carries on from here.", file=sys.stderr)
+                raise
         rows, layers = store.merge(keys)
         page = index_page(rows.to_pylist(), layers.to_pylist())
         write_whole(store.out / "index.html", lambda draft: draft.write_text(page, "utf-8"))
     _say(rows.to_pylist(), Path(plan.out))
+
+
+def _work(plan: Plan, units: Sequence[Unit], bar: tqdm, cluster: Cluster | None) -> None:
+    """Answer every unit; before the bar stands what it waits for."""
+    if cluster is not None:
+        bar.set_description_str("on the cluster")
+        cluster.work(plan, units, bar.update)
+        return
+    from adaspark.inspect.worker import Worker
+
+    bar.set_description_str("loading the model")
+    worker = Worker(plan)
+    for unit in units:
+        bar.set_description_str(Path(unit.video).name)
+        worker.work(unit, bar.update)
 
 
 def _say(rows: Iterable[dict[str, Any]], out: Path) -> None:

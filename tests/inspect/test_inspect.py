@@ -150,7 +150,9 @@ def test_what_is_done_is_not_done_again(
     assert (folder / "out" / "rows.parquet").read_bytes() == before
 
 
-def test_a_stopped_run_takes_up_its_traces(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_run_takes_up_its_traces(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     asked: list[str] = []
     whole = worker.Worker._asked
 
@@ -161,7 +163,11 @@ def test_a_stopped_run_takes_up_its_traces(folder: Path, monkeypatch: pytest.Mon
         return whole(self, *arguments)
 
     monkeypatch.setattr(worker.Worker, "_asked", two)
+    capsys.readouterr()
     assert inspect(folder, "--grid", "p=0.5,0.9", out="stopped") == 130
+    said = capsys.readouterr().err
+    assert said.splitlines()[-1].endswith("The same command carries on from here.")
+    assert said.index("loading the model") < said.index(f"{SAMPLES[0]}.mp4: ")
     kept = {p: p.stat().st_mtime_ns for p in (folder / "stopped" / "traces").iterdir()}
     assert len(kept) == 2 and not (folder / "stopped" / "rows.parquet").exists()
     monkeypatch.setattr(worker.Worker, "_asked", whole)
