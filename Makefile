@@ -52,7 +52,8 @@ test-ray: $(VENV)/.test
 	$(BIN)/pip install -q -e ".[ray]"
 	$(BIN)/python -m pytest -m cluster tests/inspect
 
-# The wheel and the sdist, installed into fresh environments of every Python that is here.
+# The wheel and the sdist, in a fresh environment of each supported Python that is here, also of
+# pyenv; torch comes along, gigabytes where the only wheel is for CUDA, and is removed again.
 test-wheel: $(VENV)/.test
 	$(BIN)/python -m pytest -m wheel tests/test_wheel.py
 
