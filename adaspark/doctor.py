@@ -13,6 +13,7 @@ from typing import NamedTuple
 from adaspark.model import versions
 
 TORCH = ((2, 11), (2, 13))
+EXTRAS = {"notebook": "ipywidgets", "ray": "ray", "tune": "peft", "mcp": "mcp"}
 
 
 class Finding(NamedTuple):
@@ -145,6 +146,14 @@ def _lmms_eval() -> list[Finding]:
     return [found, plugin]
 
 
+def _extras() -> list[Finding]:
+    """What only some commands need, by the package that tells an extra is there."""
+    return [
+        _installed(name, required=False, install=f'pip install "adaspark-studio[{extra}]"')
+        for extra, name in EXTRAS.items()
+    ]
+
+
 def _tools() -> list[Finding]:
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     remedy = "" if browser else "playwright install chromium, or apt-get install chromium"
@@ -169,5 +178,6 @@ _CHECKS: tuple[Callable[[], list[Finding]], ...] = (
     _backend,
     _model,
     _lmms_eval,
+    _extras,
     _tools,
 )

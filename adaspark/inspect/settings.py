@@ -58,7 +58,8 @@ def _axis(text: str) -> list[tuple[str, dict[str, Any]]]:
     name, equals, values = (part.strip() for part in text.partition("="))
     if name not in _DIALS or not equals or not values:
         raise UserError(
-            f"--grid {text!r} is none: write NAME=VALUE,VALUE with a name of {', '.join(_DIALS)}."
+            f"--grid {text!r} cannot be used: write NAME=VALUE,VALUE with a name of "
+            f"{', '.join(_DIALS)}."
         )
     read = cube if name == "cube" else top_p
     points = []

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from models import tiny_model
+from paths import ROOT
 
 from adaspark import cli, doctor
 from adaspark.bench.cpu import memory, parity, part_timers
@@ -115,4 +117,10 @@ def test_doctor_says_how_to_get_what_is_missing(
 
     monkeypatch.setattr(doctor, "version", absent)
     assert cli.main(["doctor"]) == 1
-    assert "-> pip install gradio" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "-> pip install gradio" in printed
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    for extra in extras.keys() - {"test"}:
+        assert f'-> pip install "adaspark-studio[{extra}]"' in printed
