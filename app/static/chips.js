@@ -5,12 +5,18 @@ import { LAST } from "./memory.js";
 import { on } from "./signals.js";
 import { byId } from "./status.js";
 
-/** @import { Mounted } from "./types.js" */
+/** @import { Mounted, Signals } from "./types.js" */
 
 const MOST_CHIPS = 3;
+const USUAL = "What do you want to know?";
+const OF_OWN = "Ask about your video, for example: What happens in it?";
 /** @type {Set<string>} */
 const suggested = new Set();
 let taken = "";
+/** The visitor's own question, be it word for word a suggestion: last typed, or of a link to an upload. */
+let own = "";
+/** Where the clip in view is. */
+let inView = "";
 /** The question that was under way when the page was loaded anew. */
 let underWay = LAST?.asked ?? "";
 
@@ -24,24 +30,52 @@ export function mountChips(element, { trigger }) {
     taken = text;
     trigger("chip");
   };
-  on("questions", ({ questions, question, pick }) => {
-    const current = questionText();
-    const typed = current && !suggested.has(current);
-    questions.forEach((text) => suggested.add(text));
-    const chips = questions.map((text) => button(text, { on: { click: () => take(text) } }));
-    list.replaceChildren(...chips.slice(0, MOST_CHIPS), ...moreChips(list, chips.slice(MOST_CHIPS)));
-    // The page's own first card comes with the box filled in.
-    const usual = question ?? questions[0];
-    if (underWay) take(underWay);
-    else if (pick !== undefined && !typed && usual && current !== usual) take(usual);
-    underWay = "";
+  document.addEventListener("input", ({ isTrusted, target }) => {
+    if (isTrusted && target === questionBox()) own = questionText(); // Gradio's writing is not trusted
   });
+  on("questions", (message) => {
+    message.questions.forEach((text) => suggested.add(text));
+    if (message.missing) own = message.question ?? own;
+    const chips = message.questions.map((text) => button(text, { on: { click: () => take(text) } }));
+    list.replaceChildren(...chips.slice(0, MOST_CHIPS), ...moreChips(list, chips.slice(MOST_CHIPS)));
+    const next = underWay || questionOf(message);
+    underWay = "";
+    inView = message.url ?? "";
+    const box = questionBox();
+    if (box) box.placeholder = isOwn(message) ? OF_OWN : USUAL;
+    if (next !== questionText()) take(next);
+  });
+}
+
+/**
+ * Whether a visitor's own clip is in view.
+ * @param {Signals["questions"]} message
+ */
+function isOwn({ sample, url }) {
+  return Boolean(url && !sample);
+}
+
+/**
+ * What is to stand in the box with a video. What somebody typed stays; a sample's question gives way to the next one's,
+ * and does not stay as if it were asked of a visitor's own clip. The page's first card comes with the box filled in.
+ * @param {Signals["questions"]} message
+ */
+function questionOf(message) {
+  const { questions, question, pick, url } = message;
+  const current = questionText();
+  const isTyped = current && !suggested.has(current);
+  if (pick === undefined || isTyped || (question === undefined && url === inView)) return current;
+  if (isOwn(message) && question === undefined) return current === own ? own : "";
+  return question ?? questions[0] ?? current;
+}
+
+function questionBox() {
+  return /** @type {HTMLInputElement | null} */ (byId("question")?.querySelector("textarea, input") ?? null);
 }
 
 /** What stands in the question's box. */
 export function questionText() {
-  const box = /** @type {HTMLInputElement | null} */ (byId("question")?.querySelector("textarea, input") ?? null);
-  return box?.value.trim() ?? "";
+  return questionBox()?.value.trim() ?? "";
 }
 
 /**
