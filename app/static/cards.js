@@ -14,6 +14,7 @@ export class Cards {
   constructor(list) {
     this.list = list;
     list.addEventListener("keydown", (event) => this.#move(event));
+    new ResizeObserver(() => this.#showChosen()).observe(list);
   }
 
   /**
@@ -51,6 +52,12 @@ export class Cards {
       item.setAttribute("aria-pressed", String(item === chosen));
       item.tabIndex = item === (chosen ?? cards[0]) ? 0 : -1;
     }
+    if (chosen) this.#bringIntoView(chosen);
+  }
+
+  /** The list has another width: the chosen card may lie beyond its edge. */
+  #showChosen() {
+    const chosen = this.#cards().find((item) => item.ariaPressed === "true");
     if (chosen) this.#bringIntoView(chosen);
   }
 

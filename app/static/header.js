@@ -23,6 +23,8 @@ const REPLAYS = {
   replay: "Replay: recorded runs only",
   failed: "Replay: model failed",
 };
+/** Of a chip's value, what a narrow masthead has room for, and the rest. */
+const BEGIN = /^([^,:]*)(.*)$/s;
 const GRADIO_PREFIX = "range slider for ";
 
 /**
@@ -82,9 +84,9 @@ function chips({ model, state, device, dtype, backend, compiling }) {
  */
 function chip(name, value, options = {}) {
   if (!value) return [];
-  return [
-    el("li", { title: value, ...options }, el("span", { class: "chip-name", text: name }), el("b", { text: value })),
-  ];
+  const [, first, rest] = /** @type {RegExpExecArray} */ (BEGIN.exec(value));
+  const said = el("b", {}, first, el("span", { class: "chip-rest", text: rest }));
+  return [el("li", { title: value, ...options }, el("span", { class: "chip-name", text: name }), said)];
 }
 
 /**

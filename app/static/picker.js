@@ -3,6 +3,7 @@
 import { find } from "../../viz/static/dom.js";
 import { percent } from "../../viz/static/format.js";
 import { Cards } from "./cards.js";
+import { FactsLine } from "./facts.js";
 import { LAST, keepFile, keptFile } from "./memory.js";
 import { emit } from "./signals.js";
 import { say, warn } from "./status.js";
@@ -19,8 +20,6 @@ const choice = {
   answered: 0,
   /** Number of the choice that sends a lost video again; its question is then asked. */
   resent: 0,
-  /** What is said of the video in view. */
-  facts: "",
   /** What the file on its way is called. */
   sent: "",
   /** The first card's permalink is still to run. */
@@ -42,7 +41,7 @@ let limitBytes = 0;
 function partsOf(element) {
   const long = find(element, ".too-long");
   return {
-    facts: find(element, ".facts"),
+    facts: new FactsLine(find(element, ".facts")),
     note: find(element, ".note"),
     warnings: find(element, ".warnings"),
     long,
@@ -83,7 +82,7 @@ export function mountPicker(element, { props, trigger: triggerEvent, watch }) {
  */
 function begin(text) {
   choice.pick += 1;
-  parts.facts.textContent = text;
+  parts.facts.say(text);
   say();
   return choice.pick;
 }
@@ -116,7 +115,7 @@ function upload(file) {
 
 /** @param {string} text of where the file on its way is, {} for what it is called */
 function tellProgress(text) {
-  parts.facts.textContent = text.replace("{}", () => choice.sent);
+  parts.facts.say(text.replace("{}", () => choice.sent));
 }
 
 /**
@@ -148,8 +147,7 @@ function receive(message) {
     emit("resent", null);
   }
   if (message.opened) {
-    choice.facts = `Recorded run of ${message.opened.summary.model ?? "a model"}, without its video`;
-    parts.facts.textContent = choice.facts;
+    parts.facts.keep(`Recorded run of ${message.opened.summary.model ?? "a model"}, without its video`);
     cards.mark("");
     const { question } = message.opened;
     emit("questions", /** @type {Signals["questions"]} */ ({ ...message, question, questions: [question] }));
@@ -157,7 +155,7 @@ function receive(message) {
   }
   if (message.error) {
     say(message.error, message.field ?? "video");
-    parts.facts.textContent = choice.facts;
+    parts.facts.show();
   }
   waiting.splice(0).forEach((go) => go());
 }
@@ -172,8 +170,7 @@ function isCard(message) {
 
 /** @param {Signals["video"]} message */
 function show(message) {
-  choice.facts = message.facts;
-  parts.facts.textContent = message.facts;
+  parts.facts.keep(message.facts);
   choice.unanswered = Boolean(message.unanswered);
   tell(message.note);
   warn(parts.warnings, message.warnings);

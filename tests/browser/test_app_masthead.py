@@ -1,4 +1,4 @@
-"""The masthead: what it holds on a narrow page, in two rows, and on a wide one."""
+"""The head of the page: what it holds on a narrow one, in two rows, and on a wide one."""
 
 from __future__ import annotations
 
@@ -49,3 +49,23 @@ def test_a_wide_page_has_no_menu_for_it(studio: Page) -> None:
     expect(head.get_by_role("button", name="More", exact=True)).to_be_hidden()
     for name in ("Language", "Dark colours"):
         expect(head.get_by_label(name, exact=True)).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [320, 360, 390])
+def test_what_runs_and_what_a_clip_costs_are_brief_on_a_narrow_page(
+    studio: Page, width: int
+) -> None:
+    facts = studio.locator(".picker .facts")
+    whole = facts.inner_text()
+    assert "shown to the model as" in whole
+    resize(studio, width)
+    expect(facts).to_have_attribute("title", whole)
+    short = facts.inner_text()
+    assert short.startswith("8 frames = ") and whole.endswith(short.removeprefix("8 frames"))
+    assert facts.evaluate("(line) => line.clientHeight") <= 24
+    chip = studio.locator(".tools > .chips .status-chip b")
+    assert chip.evaluate("(text) => text.scrollWidth <= text.clientWidth")
+    assert chip.inner_text() == "CPU"
+    resize(studio, 1440)
+    expect(facts).to_have_text(whole)
+    assert chip.inner_text().startswith("CPU, ")

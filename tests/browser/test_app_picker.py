@@ -1,11 +1,11 @@
-"""What the picker says of a file on its way, and which card it marks."""
+"""What the picker says of a file on its way, which card it marks, and that this one is in sight."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from app_page import evaluate_in, wait_for_state
+from app_page import evaluate_in, resize, wait_for_state
 from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
@@ -93,3 +93,17 @@ def test_the_mark_leaves_the_card_when_another_video_is_seen(picker: Page) -> No
     for state in ("mounted", "previewed", "late"):
         assert seen[state]["chosen"] == [] and seen[state]["stops"] == ["one"], state
     assert seen["done"]["chosen"] == seen["done"]["stops"] == ["own"]
+
+
+def test_the_chosen_card_stays_in_sight_when_the_window_is_narrowed(picker: Page) -> None:
+    picker.locator(".picker .card").last.click()
+    chosen = picker.locator(".picker .card[aria-pressed=true]")
+    for width in (1024, 360):
+        resize(picker, width)
+        picker.wait_for_function("""() => {
+          const [list, card] = [".cards", ".card[aria-pressed=true]"].map((part) =>
+            document.querySelector(`.picker ${part}`).getBoundingClientRect());
+          return card.left >= list.left - 1 && card.right <= list.right + 1;
+        }""")
+    assert chosen.get_attribute("data-name") == "02_tall"
+    assert picker.evaluate("scrollX + scrollY") == 0
