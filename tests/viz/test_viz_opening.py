@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from asked_objects import NAMES, cubes_asked_about, lit_first, recorded
 from trace_factory import make_trace
 
+from viz.data.packing import unpacked
 from viz.data.scene import scene
 
 ENOUGH = 0.6
@@ -32,7 +35,26 @@ def test_few_cubes_that_all_heads_keep_are_where_it_opens() -> None:
     trace.word_kept[1, row] = np.packbits(np.arange(16) == 9)
     found = scene(trace)["opening"]
     place = {"word": 8, "layer": 1, "slice": 2, "threshold": 1.0, "cubes": 1, "mass": 1.0}
-    assert found == place and trace.words[found["word"]].kind == "answer"
+    assert found == {**place, "apart": False} and trace.words[found["word"]].kind == "answer"
+
+
+def test_a_sink_is_no_place_to_open_at_and_is_set_apart() -> None:
+    shape: dict[str, Any] = {"grids": ((8, 4, 4),), "cube": (1, 2, 2), "layers": 2, "heads": 4}
+    trace = make_trace(**shape, tail=["<end>"])
+    row = int(trace.answer_queries()[0])
+    cubes = np.arange(len(trace.bounds))
+    trace.word_probs[:] = 0
+    trace.word_probs[0], trace.word_probs[1, ..., 0] = 1 / len(cubes), 0.7
+    trace.word_probs[1, row, :, 9] = 0.3
+    trace.word_kept[0] = 255
+    trace.word_kept[1] = np.packbits(cubes == 0)
+    trace.word_kept[1, row] = np.packbits((cubes == 0) | (cubes == 9))
+    trace.kept_share[1, :, 0] = 255
+    found = scene(trace)
+    assert unpacked(found["sinks"])[1].tolist() == (cubes == 0).tolist()
+    place = found["opening"]
+    assert (place["layer"], place["slice"], place["cubes"]) == (1, 2, 1)
+    assert place["mass"] == pytest.approx(0.3, abs=0.01) and place["apart"]
 
 
 def test_without_an_answer_the_questions_last_word_opens_and_without_cubes_nothing() -> None:

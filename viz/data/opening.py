@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from adaspark.trace.trace import Trace
@@ -14,7 +15,10 @@ HALF = 0.5
 
 
 def opening(
-    trace: Trace, words: Sequence[dict[str, Any]], grids: Sequence[tuple[int, int, int]]
+    trace: Trace,
+    words: Sequence[dict[str, Any]],
+    grids: Sequence[tuple[int, int, int]],
+    sinks: NDArray[np.bool_],
 ) -> dict[str, Any] | None:
     """The layer, slice and threshold that show best what produced the answer's first word.
 
@@ -24,11 +28,13 @@ def opening(
 
     so that few cubes that hold much and that many heads agree on weigh most. The heaviest set names
     the layer; the widest of its sets that weigh half as much or more, the threshold; the cube of
-    that set with the most mass, the slice. Returns `word` (its index), `layer`, `slice`,
-    `threshold`, and of the lit set `cubes` (how many) and `mass`; None without words or cubes.
+    that set with the most mass, the slice. The layers' sinks are in no set: they say nothing of the
+    question. Returns `word` (its index), `layer`, `slice`, `threshold`, of the lit set `cubes` (how
+    many) and `mass`, and if the layer has sinks, which would be lit too, that they are set `apart`;
+    None without words, or if no query keeps any other cube.
 
-    `words` are `queries.shown_words`, `grids` the (T, H, W) of the videos. A question's last word
-    stands in where there is no answer. Source: ours.
+    `words` are `queries.shown_words`, `grids` the (T, H, W) of the videos, `sinks` [L, C] those of
+    `viz.data.sinks`. A question's last word stands in where there is no answer. Source: ours.
     """
     known = [word for word in words if word["query"] is not None]
     answer = [word for word in known if word["kind"] == "answer"]
@@ -38,7 +44,9 @@ def opening(
     rows = trace.answer_queries().tolist() if answer else []
     row = next((row for row in rows if row >= 0), word["index"])
     sets = [
-        found for layer in range(len(trace.computed_pairs)) for found in _sets(trace, layer, row)
+        found
+        for layer in range(len(trace.computed_pairs))
+        for found in _sets(trace, layer, row, ~sinks[layer])
     ]
     if not sets:
         return None
@@ -50,12 +58,15 @@ def opening(
     ]
     lit = min(near, key=lambda found: found["threshold"])
     place = {name: lit[name] for name in ("layer", "threshold", "cubes", "mass")}
-    return {"word": word["index"], "slice": _slice(trace, grids, lit["cube"]), **place}
+    at = {"word": word["index"], "slice": _slice(trace, grids, lit["cube"])}
+    return {**at, **place, "apart": bool(sinks[lit["layer"]].any())}
 
 
-def _sets(trace: Trace, layer: int, row: int) -> list[dict[str, Any]]:
-    """Each set of cubes that so many heads of a query keep in a layer, and its weight."""
-    kept = trace.word_mask_in(layer, [row])[0]
+def _sets(
+    trace: Trace, layer: int, row: int, candidates: NDArray[np.bool_]
+) -> list[dict[str, Any]]:
+    """Each set of the `candidates` that so many heads of a query keep in a layer, its weight."""
+    kept = trace.word_mask_in(layer, [row])[0] & candidates
     counts = kept.sum(0)
     mass = trace.word_mass_in(layer, [row])[0].mean(0)
     found = []

@@ -63,7 +63,7 @@ def scene(
     view = TraceView.of(trace)
     known = view.trace.meta.to_dict()
     meta = {name: known[name] for name in _COPIED + _COPIED_TOO if name in known}
-    rows = query_rows(view)
+    rows, found = query_rows(view), _sinks(view)
     parts = {
         "version": SCENE_VERSION,
         **meta,
@@ -78,11 +78,11 @@ def scene(
         "kept": _kept(view),
         "words": shown_words(view),
         "queries": rows,
-        "opening": opening(view.trace, shown_words(view), view.grids),
+        "opening": opening(view.trace, shown_words(view), view.grids, found),
         "query_cubes": _query_cubes(view),
         "ffn_kept": _ffn_kept(view),
         "ffn_share": packed_shares(view.ffn_kept_by_slice),
-        "sinks": packed(_sinks(view), 1),
+        "sinks": packed(found, 1),
         "ffn_peak": importance_peaks(view.trace, view.grids),
         "density": _density(view),
         "pruned": _pruned(view),

@@ -23,8 +23,8 @@ export class FirstLook {
     this.leave();
     const place = this.viewer.data?.scene.opening;
     if (!place) return;
-    const { word, layer, slice, threshold } = place;
-    this.viewer.view.said = false;
+    const { word, layer, slice, threshold, apart } = place;
+    Object.assign(this.viewer.view, { said: false, apart });
     this.#place = place;
     this.viewer.select({ word, layer, slice, threshold });
   }

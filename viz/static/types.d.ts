@@ -153,6 +153,8 @@ export interface Opening {
   threshold: number;
   cubes: number;
   mass: number;
+  /** The layer's sinks are set apart: they are not among the cubes that are lit. */
+  apart: boolean;
 }
 
 export interface SceneDensity {
