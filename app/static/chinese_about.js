@@ -54,7 +54,7 @@ export const ABOUT = [
   ["Not part of this installation.", "本安装不含这些结果。"],
   ["Answers: how far from dense, mean with its 95 % interval", "回答：与稠密相差多少，均值及其 95 % 区间"],
   ["clips", "片段"],
-  ["arm", "条件"],
+  ["condition", "条件"],
   ["questions", "问题"],
   ["KL, nats", "KL，奈特"],
   ["first token flips", "首词元改变"],

@@ -22,6 +22,22 @@ def test_question_picture_and_dials_fit_a_laptop(look: Page) -> None:
         assert box and box["y"] + box["height"] <= 768, part
 
 
+@some_of("width", [1440, 1366, 1024, 768])
+def test_every_tab_of_the_figures_is_in_sight(look: Page, width: int) -> None:
+    resize(look, width, 768)
+    tabs = look.locator(".figures [role=tablist]")
+    assert tabs.evaluate("(list) => list.scrollWidth <= list.clientWidth")
+    last = tabs.get_by_role("tab").last
+    last.click()
+    expect(last).to_have_attribute("aria-selected", "true")
+
+
+def test_a_list_to_choose_from_has_its_arrow(look: Page) -> None:
+    looks = "(list) => getComputedStyle(list).appearance"
+    lists = look.locator(":is(.masthead, .figures, #viewer) select").all()
+    assert len(lists) >= 3 and {each.evaluate(looks) for each in lists} == {"auto"}
+
+
 @some_of("width, height", [(390, 844), (683, 384), (1024, 768)])
 def test_on_a_narrow_page_the_question_stands_under_the_player(
     look: Page, width: int, height: int

@@ -63,6 +63,8 @@ def test_the_paper_s_figures_stand_beside_what_was_measured(look: Page) -> None:
     panel.get_by_text("BibTeX").click()
     expect(panel.get_by_text("2604.08077; authors")).to_be_visible()
     expect(panel.get_by_role("region", name="Fidelity", exact=True)).to_contain_text("which cubes")
+    numbers = panel.get_by_role("table", name="Answers: how far from dense")
+    expect(numbers.get_by_role("columnheader", name="condition", exact=True)).to_be_visible()
 
 
 def test_two_runs_of_the_visit_stand_side_by_side_and_move_together(studio: Page) -> None:

@@ -183,7 +183,7 @@ def _masks(looked: Looked) -> str:
     if not mask.size:
         return ""
     layer = looked.layer
-    told = f"In layer {layer} {mask[layer].mean():.0%} of the video tokens pass through the FFN"
+    told = f"In layer {layer}, {mask[layer].mean():.0%} of the video tokens pass through the FFN"
     if not view.trace.ffn_importance.size:
         return f"{told}."
     above = excess(view.trace, layer)
