@@ -110,7 +110,7 @@ FIGURES = """
     <h3>2. Attend</h3><p>It then attends exactly to the text, to its own cube and to the cubes it
     kept. What is dropped is not computed.</p>
     <h3>3. Pass</h3><p>In each cube, the tokens that hold Top-p of the norm pass through the FFN;
-    the others move by their mean.</p>
+    the others are moved by the mean of what it adds to those.</p>
     <h3>4. Read the pictures</h3><p>Bright is kept, dark is dropped, hatched skips the FFN. A kept
     cube was attended to; that is not proof that it caused the answer. FLOPs are counted, seconds
     are measured on this machine: they are never the same figure.</p>

@@ -72,7 +72,7 @@ export const ABOUT = [
   ["2. Attend", "2. 关注"],
   ["It then attends exactly to the text, to its own cube and to the cubes it kept. What is dropped is not computed.", "然后它精确地关注文本、自己的立方块和保留的立方块。丢掉的不计算。"],
   ["3. Pass", "3. 经过"],
-  ["In each cube, the tokens that hold Top-p of the norm pass through the FFN; the others move by their mean.", "在每个立方块中，占范数 Top-p 的词元经过 FFN；其余按它们的均值移动。"],
+  ["In each cube, the tokens that hold Top-p of the norm pass through the FFN; the others are moved by the mean of what it adds to those.", "在每个立方块中，占范数 Top-p 的词元经过 FFN；其余按它们的均值移动。"],
   ["4. Read the pictures", "4. 读图"],
   ["Bright is kept, dark is dropped, hatched skips the FFN. A kept cube was attended to; that is not proof that it caused the answer. FLOPs are counted, seconds are measured on this machine: they are never the same figure.", "亮的保留，暗的丢掉，斜线的跳过 FFN。保留的立方块被关注过；这不证明回答由它而来。FLOPs 是计数，秒是在本机实测：两者从不是同一个数。"],
   ["Words used here", "这里用到的词"],

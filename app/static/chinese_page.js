@@ -92,7 +92,7 @@ export const PAGE = [
   ["Cube h", "立方块 h"],
   ["Cube w", "立方块 w"],
   ["Custom", "自定义"],
-  ["{} (own)", "{}（模型自带）"],
+  ["{} (model's own)", "{}（模型自带）"],
   ["Sampling and length", "采样与长度"],
   ["Frames per second", "每秒帧数"],
   ["Frames at most", "最多帧数"],

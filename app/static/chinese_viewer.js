@@ -68,7 +68,7 @@ export const VIEWER = [
   ["head", "头"],
   ["next, previous cube of the slice", "本片的下一个、上一个立方块"],
   ["3-D stack", "三维堆"],
-  ["let go", "放开"],
+  ["hold no cube or word", "放开立方块或词"],
   ["these keys", "这些按键"],
   ["Let go", "放开"],
   ["Full screen", "全屏"],

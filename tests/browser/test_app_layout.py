@@ -32,6 +32,17 @@ def test_every_tab_of_the_figures_is_in_sight(look: Page, width: int) -> None:
     expect(last).to_have_attribute("aria-selected", "true")
 
 
+def test_headings_stand_above_their_text(look: Page) -> None:
+    look.get_by_role("tab", name="How it works").click()
+    lefts = """(how) => ["h3", "p"].map((part) => {
+      const words = document.createRange();
+      words.selectNodeContents(how.querySelector(part));
+      return Math.round(words.getBoundingClientRect().left);
+    })"""
+    heading, text = look.locator(".how").first.evaluate(lefts)
+    assert heading == text
+
+
 def test_a_list_to_choose_from_has_its_arrow(look: Page) -> None:
     looks = "(list) => getComputedStyle(list).appearance"
     lists = look.locator(":is(.masthead, .figures, #viewer) select").all()

@@ -38,7 +38,7 @@ const KEYS = [
   ["R", "the held cube joins the region, or leaves it; Shift and a click do so too"],
   ["D", "3-D stack"],
   ["+ \u2212", "fewer, more slices in the lanes"],
-  ["Esc", "let go"],
+  ["Esc", "hold no cube or word"],
   ["?", "these keys"],
 ];
 
