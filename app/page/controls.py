@@ -150,7 +150,7 @@ def preset_choices(own: tuple[int, int, int]) -> list[tuple[str, str]]:
     """The presets by their sides, the model's own marked or added, and one for any other."""
     named = {sides: name for name, sides in PRESETS.items()}
     own_name = named.get(own, " x ".join(map(str, own)))
-    choices = {**named, own: f"{own_name} (model's own)"}
+    choices = {**named, own: f"{own_name} (own)"}
     return [*((name, _text(sides)) for sides, name in choices.items()), ("Custom", CUSTOM)]
 
 

@@ -127,6 +127,7 @@ async function saveFilm(format) {
   const detail = `-${mode}-layer-${layer}`;
   if (mode === "difference") {
     if (compared === "dropped") throw new Error("Films show which cubes or FFN tokens differ: choose one of them.");
+    if (format !== "mp4") throw new Error("A difference is filmed as MP4 alone.");
     const look = { layer, kind, compared, own_legend: differenceLegend(viewer(), kind) };
     await saveFile("difference.mp4", { ...look, other: comparedKey() ?? "" }, detail);
   } else {

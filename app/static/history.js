@@ -115,11 +115,13 @@ async function side({ key, title }) {
   const host = el("section", { "aria-label": title }, el("h3", { text: title }));
   const player = new Viewer(host, { isCopy: true });
   player.setScene(scene, { source: detailsOf(key) });
-  const { layer, slice, mode } = viewer().view;
+  const { layer, slice, mode, query, head } = viewer().view;
   if (player.data) {
     const last = { layer: player.data.layers - 1, slice: player.data.slices - 1 };
     player.goTo(Math.min(slice, last.slice), { layer: Math.min(layer, last.layer), spatial: false });
-    player.set({ mode: mode === "difference" ? "spotlight" : mode });
+    const [word, own] = [viewer(), player].map(({ data }) => data?.words[query.word ?? -1]?.text);
+    const asked = word === own && query.cube === undefined ? { query, head } : {};
+    player.set({ mode: mode === "difference" ? "spotlight" : mode, ...asked });
   }
   return host;
 }

@@ -129,8 +129,7 @@ function faithful({ rows, measured }) {
 function rowsTable(title, rows) {
   const columns = Object.keys(rows[0] ?? {});
   const cells = rows.map((row) => columns.map((column) => shown(row[column])));
-  const heads = columns.map((column) => (column === "arm" ? "condition" : column)); // as the experiments wrote it
-  return scrollBox(title, "table-scroll", table(el("caption", { text: title }), heads, cells));
+  return scrollBox(title, "table-scroll", table(el("caption", { text: title }), columns, cells));
 }
 
 /** @param {unknown} value a number, or one with its interval @returns {string} */

@@ -125,6 +125,10 @@ def test_the_film_of_a_difference_is_saved(studio: Page, tmp_path: Path) -> None
     with studio.expect_download() as caught:
         studio.get_by_role("button", name="Film with the overlay (MP4)").click()
     assert "difference" in caught.value.suggested_filename
+    legend = choices.locator(".legend")
+    assert legend.evaluate("(all) => all.scrollHeight <= all.clientHeight")
+    studio.get_by_role("button", name="Film with the overlay (GIF)").click()
+    expect(studio.get_by_text("A difference is filmed as MP4 alone.")).to_be_visible()
     caught.value.save_as(tmp_path / "film.mp4")
     with av.open(str(tmp_path / "film.mp4")) as opened:
         assert sum(1 for _ in opened.decode(video=0)) == 24

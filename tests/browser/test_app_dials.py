@@ -178,7 +178,7 @@ def test_a_preset_sets_the_sides_and_sides_name_the_preset(studio: Page) -> None
     wait_for_state(studio, "ready", after_rev=first + 1)
     for axis in "thw":
         number(studio, f"Cube {axis}").fill("2")
-    expect(preset).to_have_value("2 x 2 x 2 (model's own)")
+    expect(preset).to_have_value("2 x 2 x 2 (own)")
 
 
 def test_a_single_move_runs_at_once_and_close_ones_once_they_rest(studio: Page) -> None:

@@ -32,6 +32,16 @@ def test_every_tab_of_the_figures_is_in_sight(look: Page, width: int) -> None:
     expect(last).to_have_attribute("aria-selected", "true")
 
 
+def test_no_button_lies_on_what_is_said_of_a_run(look: Page) -> None:
+    apart = """(part) => {
+      const [text, button] = [part.querySelector(".phase-text"), part.querySelector(".full-screen")]
+        .map((each) => each.getBoundingClientRect());
+      return button.bottom <= text.top || button.top >= text.bottom;
+    }"""
+    resize(look, 1366, 768)
+    assert look.locator(".outcome").evaluate(apart)
+
+
 def test_headings_stand_above_their_text(look: Page) -> None:
     look.get_by_role("tab", name="How it works").click()
     lefts = """(how) => ["h3", "p"].map((part) => {

@@ -71,6 +71,8 @@ def test_two_runs_of_the_visit_stand_side_by_side_and_move_together(studio: Page
     before = rev(studio)
     ask(studio, "quick please")
     wait_for_state(studio, "ready", after_rev=before)
+    slider(studio, "Layer").first.fill("2")
+    slider(studio, "Layer").first.press("Tab")
     studio.get_by_role("tab", name="History").click()
     cards = studio.locator(".history-card")
     expect(cards).to_have_count(2)
@@ -78,6 +80,8 @@ def test_two_runs_of_the_visit_stand_side_by_side_and_move_together(studio: Page
         card.get_by_role("button", name="Pin").click()
     copies = studio.locator(".viewer-copy")
     expect(copies).to_have_count(2, timeout=PATIENCE_MILLIS)
+    for player in (studio.locator("#viewer"), *copies.all()):
+        expect(player).to_have_attribute("data-layer", "2")
     slider(studio, "Layer").first.fill("3")
     for copy in copies.all():
         expect(copy).to_have_attribute("data-layer", "3")

@@ -94,6 +94,10 @@ test("one sentence says what is seen", () => {
     "To say “red”, layer 0 keeps 1 of 4 cubes by 100 % of its heads or more, at 0.00-0.75 s: 63 % of its attention.",
   );
   assert.match(sentenceOf(viewOf({ query: { word: 0 }, said: true }, scene)), /^After it said “red”, layer 0/);
+  assert.match(
+    sentenceOf(viewOf({ query: { word: 0 }, head: 0 }, scene)),
+    /^To say “red”, head 0 of layer 0 keeps \d of 4 cubes, at [^%]*\.$/,
+  );
 });
 
 test("words are found by their joined text, kinds apart", () => {

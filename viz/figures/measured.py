@@ -66,7 +66,7 @@ QUESTIONS = {
         "length",
         "Needles found",
         {"found": "found"},
-        by="arm",
+        by="condition",
     ),
     "layers": Asked(
         4,
@@ -96,6 +96,8 @@ QUESTIONS = {
     ),
 }
 FIDELITY = "Answers: how far from dense"
+_NAMES = {"arm": "condition"}
+"""Columns of the experiments' tables under the names that the page has for them."""
 _ROLES = ("video", "question", "answer", "ffn")
 
 
@@ -112,7 +114,7 @@ def rows(results: dict[str, Any], title: str) -> Rows:
     """A table's rows by the names of its columns; a value with its interval is a list of three."""
     for table in results["tables"]:
         if table["title"].removesuffix(" (S)") == title:
-            names = [column["name"] for column in table["columns"]]
+            names = [_NAMES.get(column["name"], column["name"]) for column in table["columns"]]
             return [dict(zip(names, row, strict=True)) for row in table["rows"]]
     return []
 

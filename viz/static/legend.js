@@ -3,7 +3,7 @@
 import { el } from "./dom.js";
 import { percent } from "./format.js";
 import { SHOWN } from "./ranges.js";
-import { timesMean, unit } from "./texts.js";
+import { isOneChoice, timesMean, unit } from "./texts.js";
 
 /** @import { Compared } from "./types.js" */
 /** @import { Difference } from "./difference.js" */
@@ -38,7 +38,8 @@ export function legendOf(view) {
   }
   const sinks = view.apart ? [entry("hatch", "kept by nearly every query, whatever it asks")] : [];
   const average = view.fixed === null && view.threshold < 0.5 ? " (the layer's average)" : "";
-  const from = `kept by at least ${percent(Math.max(view.threshold, 0.01))} of ${unit(view)}${average}`;
+  const least = `at least ${percent(Math.max(view.threshold, 0.01))} of `;
+  const from = isOneChoice(view.query) ? `kept by ${unit(view)}` : `kept by ${least}${unit(view)}${average}`;
   const kept = view.mode === "outline" ? [entry("outline", from)] : [entry("clear", from), entry("dim", "dropped")];
   return [...kept, ...sinks];
 }

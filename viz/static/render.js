@@ -110,7 +110,7 @@ function renderDials(parts, view) {
   layer.input.value = String(view.layer);
   setText(layer.output, view.data ? `${view.layer}, of ${view.data.layers}` : "");
   threshold.input.value = String(Math.round(view.threshold * 100));
-  setText(threshold.output, `${threshold.input.value} %`);
+  setText(threshold.output, `${Math.max(1, Number(threshold.input.value))} %`); // as the legend says
   parts.usual.setAttribute("aria-pressed", String(view.fixed === null));
   parts.full.setAttribute("aria-pressed", String(view.full));
   parts.apart.setAttribute("aria-pressed", String(view.apart));

@@ -30,7 +30,7 @@ export class Selection {
     });
   }
 
-  /** Say what the viewer's selection is, where it changed. */
+  /** Say what the viewer's selection is, where it changed; one that is not on the page yet has none to say. */
   tell() {
     const { data, view } = this.viewer;
     if (!data) return;
@@ -40,6 +40,7 @@ export class Selection {
     const said = JSON.stringify(detail);
     if (said === this.#last) return;
     this.#last = said;
+    if (!this.viewer.parts.root.isConnected) return;
     this.#telling = true;
     select(detail);
     this.#telling = false;

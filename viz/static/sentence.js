@@ -3,7 +3,7 @@
 import { isKept } from "./choices.js";
 import { percent } from "./format.js";
 import { rowOf } from "./view.js";
-import { MISSING, cubeSlices, spanTime, unit, wordName } from "./texts.js";
+import { MISSING, cubeSlices, isOneChoice, spanTime, unit, wordName } from "./texts.js";
 
 /** @import { Dropped } from "./dropped.js" */
 /** @import { Cube } from "./types.js" */
@@ -24,7 +24,9 @@ export function sentenceOf(view) {
   }
   const row = rowOf(view);
   const kept = data.cubes.filter((cube) => isKept(row[cube.index], threshold));
-  const found = `layer ${layer} keeps ${kept.length} of ${data.cubes.length} cubes`;
+  const which = isOneChoice(view.query) ? `head ${view.query.head} of layer ${layer}` : `layer ${layer}`;
+  const found = `${which} keeps ${kept.length} of ${data.cubes.length} cubes`;
+  if (isOneChoice(view.query)) return `${subject(view)}, ${found}${whenOf(data, kept)}.${sinkText(view)}`;
   const by = `by ${percent(Math.max(threshold, 0.01))} of ${crowd(view)} or more`;
   return `${subject(view)}, ${found} ${by}${whenOf(data, kept)}${held(view)}.${sinkText(view)}`;
 }
@@ -86,7 +88,7 @@ function subject({ query, data }) {
 /** @param {DrawnView} view */
 function crowd({ query }) {
   if (query.kind === "video" || query.cube !== undefined) return "them";
-  if (query.head != null) return query.word === undefined ? `head ${query.head} over the words` : `head ${query.head}`;
+  if (query.head != null) return `head ${query.head} over the words`;
   return query.word === undefined ? "words and heads" : "its heads";
 }
 

@@ -82,6 +82,14 @@ export function unit({ query, data }) {
   return said ? `${heads} after ${name} was said` : `${heads} that produced ${name}`;
 }
 
+/**
+ * Whether one head of one word chooses: a cube is then kept or not, and no share of anything.
+ * @param {DrawnView["query"]} query
+ */
+export function isOneChoice({ word, cube, head }) {
+  return word !== undefined && cube === undefined && head != null;
+}
+
 /** @param {Pick<DrawnView, "data" | "slice">} view */
 export function factsOf({ data, slice }) {
   const video = data.videoOf(slice);
