@@ -46,7 +46,7 @@ export const PAGE = [
   // question and answer
   ["Question", "问题"],
   ["What do you want to know?", "想知道什么？"],
-  ["Ask about your video, for example: What happens in it?", "就你的视频提问，例如：视频里发生了什么？"],
+  ["For example: What happens in it?", "例如：视频里发生了什么？"],
   ["Suggested questions", "建议的问题"],
   ["Ask", "提问"],
   ["Stop", "停止"],
@@ -132,7 +132,7 @@ export const PAGE = [
   ["{#} frame = {#} visual tokens, about {}", "{} 帧，共 {} 个视觉词元，约 {}"],
   ["{#} frames = {#} visual tokens", "{} 帧，共 {} 个视觉词元"],
   ["{#} frame = {#} visual tokens", "{} 帧，共 {} 个视觉词元"],
-  ["frames are shown at {#} x {#} instead of {#} x {#} to keep the video near {#} tokens, the default here; max_video_tokens sets another", "为使视频接近本处默认的 {5} 个词元，帧以 {1} x {2} 而非 {3} x {4} 显示；“最多视频词元”可另设"],
+  ["frames are shown at {#} x {#} instead of {#} x {#} to keep the video near {#} tokens, the default here; max_video_tokens sets another", "为使视频接近本处默认的 {4} 个词元，帧以 {0} x {1} 而非 {2} x {3} 显示；“最多视频词元”可另设"],
   ["{#} x {#}, {}, {=}; shown to the model as {#} frames of {#} x {#} = {#} visual tokens, about {}", "{} x {}，{}，{}；模型看到 {} 帧 {} x {}，共 {} 个视觉词元，约 {}"],
   ["{#} x {#}, {}, {=}; shown to the model as {#} frame of {#} x {#} = {#} visual tokens, about {}", "{} x {}，{}，{}；模型看到 {} 帧 {} x {}，共 {} 个视觉词元，约 {}"],
   ["{#} x {#}, {}, {=}; shown to the model as {#} frames of {#} x {#} = {#} visual tokens", "{} x {}，{}，{}；模型看到 {} 帧 {} x {}，共 {} 个视觉词元"],

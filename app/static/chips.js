@@ -9,7 +9,7 @@ import { byId } from "./status.js";
 
 const MOST_CHIPS = 3;
 const USUAL = "What do you want to know?";
-const OF_OWN = "Ask about your video, for example: What happens in it?";
+const OF_OWN = "For example: What happens in it?";
 /** @type {Set<string>} */
 const suggested = new Set();
 let taken = "";

@@ -33,9 +33,7 @@ def test_an_upload_is_not_asked_the_samples_question(studio: Page, tmp_path: Pat
     assert samples
     send(studio, tmp_path)
     expect(box).to_have_value("")
-    expect(box).to_have_attribute(
-        "placeholder", "Ask about your video, for example: What happens in it?"
-    )
+    expect(box).to_have_attribute("placeholder", "For example: What happens in it?")
     studio.locator(".picker .card").first.click()
     expect(box).to_have_value(samples)
     expect(box).to_have_attribute("placeholder", usual or "")

@@ -55,3 +55,14 @@ test("each sentence is in the table once, with as many places in both languages"
     assert.ok(places(to) <= places(from), from);
   }
 });
+
+test("a sentence's places are those of its English one", () => {
+  for (const [english, chinese] of CHINESE) {
+    const places = english.match(/\{[#=]?\}/g)?.length ?? 0;
+    const named = [...chinese.matchAll(/\{(\d)\}/g)].map(([, index]) => Number(index));
+    assert.ok(
+      named.every((index) => index < places),
+      english,
+    );
+  }
+});
