@@ -99,5 +99,14 @@ function card({ name, title, url, poster_secs: posterSecs = 0.1 }, choose) {
   const source = `${url}#t=${posterSecs}`;
   const video = el("video", { src: source, muted: true, preload: "metadata", tabindex: -1, "aria-hidden": "true" });
   const options = { type: "button", class: "card", "data-name": name, "aria-pressed": "false", title };
-  return el("button", { ...options, on: { click: choose } }, video, el("span", { text: title }));
+  return el("button", { ...options, on: { click: choose } }, video, el("span", {}, ...breakable(title)));
+}
+
+/**
+ * A file's name may go on in a second line where its ending begins.
+ * @param {string} name
+ */
+function breakable(name) {
+  const dot = name.lastIndexOf(".");
+  return dot > 0 ? [name.slice(0, dot), el("wbr"), name.slice(dot)] : [name];
 }

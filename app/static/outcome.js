@@ -79,7 +79,7 @@ function doneText({ state, recorded, summary, word_secs }) {
   const reused = summary.cached_tokens
     ? ", the video was not read again"
     : seconds.vision === 0
-      ? ", reusing what was already read of the video"
+      ? ", reusing what was read of the video"
       : "";
   const word = word_secs ? `, ${(1000 * word_secs).toFixed(1)} ms a word` : "";
   return `Done in ${secs}${word}${reused}`;

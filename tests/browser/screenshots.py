@@ -1,7 +1,7 @@
 """Pictures of the page: `python -m tests.browser.screenshots FOLDER [URL]`.
 
-Each width in light and dark, the overlays, the figures, and `studio.png`, the README's picture.
-Without an address the app is started with the bundled model.
+Each of `STATES` at each width in light and dark, the overlays, the figures, and `studio.png`, the
+README's picture. Without an address the app is started with the bundled model.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from app_page import wait_for_state
 from playwright.sync_api import Browser, Page, sync_playwright
 from serving import ARGUMENTS, CHROMIUM, running
+from states import STATES
 
 WIDTHS = {360: 740, 768: 1024, 1024: 768, 1366: 768, 1440: 900, 1920: 1080}
 USUAL = 1440
@@ -31,6 +32,10 @@ def main(folder: Path, url: str | None = None) -> None:
                 page.screenshot(path=folder / f"page-{width}-{theme}.png", full_page=True)
                 if width == USUAL:
                     _parts(page, folder, theme)
+                for name, bring in STATES.items():
+                    bring(page)
+                    page.wait_for_timeout(500)
+                    page.screenshot(path=folder / f"{name}-{width}-{theme}.png", full_page=True)
                 page.close()
         _readme_picture(browser, address, folder)
         browser.close()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import av
 import pytest
-from app_page import PATIENCE_MILLIS, ask, evaluate_in, rev, scene, slider, wait_for_state
+from app_page import PATIENCE_MILLIS, ask, evaluate_in, resize, rev, scene, slider, wait_for_state
 from playwright.sync_api import Locator, Page, expect
 
 pytestmark = pytest.mark.browser
@@ -113,6 +113,27 @@ def test_another_video_lets_the_pinned_run_go(studio: Page) -> None:
     expect(place.get_by_role("button", name="Pin this run")).to_be_visible()
     wait_for_state(studio, "ready", after_rev=first)
     expect(place.locator(".beside-note")).to_be_empty()
+
+
+CUT = """row => [...row.children, row]
+  .filter((each) => !each.hidden)
+  .some((each) => each.scrollHeight > each.clientHeight + 1
+    || each.getBoundingClientRect().bottom > row.getBoundingClientRect().bottom + 1)"""
+"""Whether some of the legend is cut off."""
+
+
+def test_the_legend_of_a_difference_is_read_whole_at_any_width(studio: Page) -> None:
+    place = panel(studio, "Compare")
+    place.get_by_label("Compare with").select_option("dense")
+    place.get_by_role("button", name="Compare").click()
+    studio.wait_for_function("adaspark.scene().dropped", timeout=PATIENCE_MILLIS)
+    row = studio.locator("#viewer .legend-row")
+    for width in (360, 390, 768, 1024, 1366, 1920):
+        resize(studio, width)
+        for name in ("Dropped", "Cubes", "FFN tokens"):
+            row.get_by_role("button", name=name, exact=True).click()
+            assert not row.evaluate(CUT), (width, name)
+    resize(studio, 1440)
 
 
 def test_the_film_of_a_difference_is_saved(studio: Page, tmp_path: Path) -> None:

@@ -130,6 +130,31 @@ def test_no_button_lies_on_the_lanes(look: Page) -> None:
     assert button and lanes and button["y"] + button["height"] <= lanes["y"]
 
 
+def test_on_the_whole_screen_each_layer_s_number_stands_at_its_lane(look: Page) -> None:
+    look.locator(".lane-box > .full-screen").click()
+    look.wait_for_function("document.fullscreenElement?.matches('.lane-box')")
+    box = look.locator(".lane-box").bounding_box()
+    assert box
+    look.wait_for_function(
+        "least => document.querySelector('#viewer .lanes').clientHeight > least",
+        arg=box["height"] / 2,
+    )
+    lanes = look.locator("#viewer .lanes")
+    area, labels = lanes.bounding_box(), look.locator("#viewer .lane-layers > *").all()
+    assert area and lanes.evaluate("canvas => canvas.height / devicePixelRatio") == pytest.approx(
+        area["height"], abs=1
+    )
+    each = area["height"] / len(labels)
+    assert [label.inner_text() for label in labels] == ["3", "2", "1", "0"]
+    for lane, label in enumerate(labels):
+        place = label.bounding_box()
+        assert place
+        middle = place["y"] + place["height"] / 2
+        assert area["y"] + lane * each <= middle <= area["y"] + (lane + 1) * each
+    look.evaluate("document.exitFullscreen()")
+    look.wait_for_function("!document.fullscreenElement")
+
+
 CUT = """() => {
   const seen = (each) => each.checkVisibility({ visibilityProperty: true });
   const all = (selector) => [...document.querySelectorAll(selector)].filter(seen);

@@ -10,9 +10,9 @@ import { pictureSize } from "./picture.js";
  * @param {Viewer} viewer
  */
 export function watchSizes(viewer) {
-  const { root, stage, stackBox } = viewer.parts;
+  const { root, stage, stackBox, lanes } = viewer.parts;
   const sizes = new ResizeObserver(() => viewer.layOut());
-  for (const part of [root, stage, stackBox]) sizes.observe(part);
+  for (const part of [root, stage, stackBox, lanes]) sizes.observe(part);
 }
 
 /**

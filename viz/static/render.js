@@ -95,8 +95,8 @@ function renderPictures({ parts, rect, stack }, view) {
   if (!isDrawn(view)) return;
   drawOverlay(area, grey, view);
   const height = Math.min(200, Math.max(72, view.data.layers * 14));
-  parts.lanes.style.height = `${height}px`;
-  drawLanes(parts.lanes, view, parts.lanes.clientWidth, height);
+  parts.lanes.style.height = `${height}px`; // on the whole screen they are as high as that leaves room
+  drawLanes(parts.lanes, view, parts.lanes.clientWidth, parts.lanes.clientHeight);
   if (view.spatial) stack.draw(view, parts.video);
 }
 
