@@ -96,6 +96,7 @@ function questionPart(name, { figure, question, paper, how }, plotlyUrl) {
     said.textContent = answer.sentence;
     rows.replaceChildren(rows.children[0], rowsTable(question, answer.rows));
     await drawPlot(await loadPlotly(plotlyUrl), plot, name, answer.figure);
+    plot.setAttribute("aria-label", question);
   };
   if (how) drawings.push(draw);
   const heads = [

@@ -127,8 +127,12 @@ def measured(results: dict[str, Any], asked: Asked, clips: str) -> Rows:
 
 
 def draw(found: Rows, asked: Asked, theme: Any) -> go.Figure:
-    """The lines of a question with their 95 % intervals; `theme` is one of the palette's."""
-    figure = laid_out(go.Figure(), theme, asked.question, asked.x.capitalize(), asked.y)
+    """The lines of a question with their 95 % intervals; `theme` is one of the palette's.
+
+    The question stands beside it; the legend is above, for names along the axis may be slanted.
+    """
+    figure = laid_out(go.Figure(), theme, "", asked.x.capitalize(), asked.y)
+    figure.update_layout(legend={"y": 1.02, "yanchor": "bottom"}, margin={"t": 36})
     lines = _lines(found, asked)
     add_lines(figure, [line for line, _ in lines], theme)
     for part, (_, bounds) in zip(figure.data, lines, strict=True):
