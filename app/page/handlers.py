@@ -187,9 +187,9 @@ class Handlers:
         states = ablate(self.service, session_id, *chosen)
         yield from _numbered(event, _of_panel("ablate", states))
 
-    def stop(self, request: gr.Request) -> None:
-        """Stop the session's runs."""
-        self.service.stop(self._session_id(request))
+    def stop(self, event: gr.EventData, request: gr.Request) -> None:
+        """Stop the session's runs, but one that the page has begun since."""
+        self.service.stop(self._session_id(request), _number(event) or None)
 
     def leave(self, request: gr.Request) -> None:
         """Forget the session of a page that is closed, unless it is soon back."""

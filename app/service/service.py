@@ -153,9 +153,9 @@ class Service:
                     return self._add(run, asked.video, event, options)
         raise UserError("This run was stopped before its first word.")
 
-    def stop(self, session_id: str) -> None:
-        """End the session's runs; what they have written so far is kept."""
-        self.sessions.get(session_id).stop()
+    def stop(self, session_id: str, number: int | None = None) -> None:
+        """End the session's runs; what they have written so far is kept (`Session.stop`)."""
+        self.sessions.get(session_id).stop(number)
 
     def leave(self, session_id: str, *, grace_secs: float = 0.0) -> None:
         """Forget a session, once it has been silent for so long: a page that was cut off, or is

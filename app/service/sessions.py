@@ -115,9 +115,14 @@ class Session:
             if choice == self.choices:
                 self.video = video
 
-    def stop(self) -> None:
-        """End the runs under way; what they have written so far is kept."""
+    def stop(self, number: int | None = None) -> None:
+        """End the runs under way; what they have written so far is kept. The page's run `number`
+        is meant, where it is told: requests may overtake one another, and one that has begun after
+        it goes on.
+        """
         with self._lock:
+            if number is not None and number < self.number:
+                return
             for run in (self.run, self.beside, *self.called):
                 if run is not None:
                     run.stop.set()

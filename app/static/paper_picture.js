@@ -4,6 +4,7 @@ import { percent } from "../../viz/static/format.js";
 import { factsOf, laneTitle } from "../../viz/static/texts.js";
 import { fullView, isDrawn } from "../../viz/static/view.js";
 import { inLanguage } from "./language.js";
+import { legendOf } from "./paper_legend.js";
 
 /** @import { Panel } from "../../viz/static/picture.js" */
 /** @import { DrawnView } from "../../viz/static/view.js" */
@@ -48,14 +49,17 @@ function figure(view, viewer, panel, inner, ratio) {
   const width = WIDTH - left - MARGIN;
   const height = isMap ? Math.max(width * ratio, view.data.layers * 14) : width * ratio;
   const under = TITLE + height + (isMap ? AXIS.bottom : 8);
-  const captions = wrapped(captionsOf(view, viewer, panel).map(inLanguage));
-  const whole = Math.round(under + captions.length * LINE + MARGIN);
+  const legend = legendOf(isMap ? null : viewer.parts.legend, MARGIN, under, LINE);
+  const below = under + legend.labels.length * LINE;
+  const captions = wrapped(captionsOf(view, isMap).map(inLanguage));
+  const whole = Math.round(below + captions.length * LINE + MARGIN);
   const { scene } = view.data;
   const title = isMap ? inLanguage(laneTitle(view)) : `${scene.question ?? ""} ${scene.answer?.trim() ?? ""}`;
   const labels = [
     { x: MARGIN, y: 22, text: title, size: 15 },
     ...(isMap ? axes(view, left, width, height) : []),
-    ...captions.map((text, i) => ({ x: MARGIN, y: under + LINE * (i + 0.8), text, size: 12 })),
+    ...legend.labels,
+    ...captions.map((text, i) => ({ x: MARGIN, y: below + LINE * (i + 0.8), text, size: 12 })),
   ];
   const style = getComputedStyle(viewer.parts.root);
   const [ground, ink] = ["--as-panel", "--as-text"].map((name) => style.getPropertyValue(name).trim());
@@ -66,19 +70,18 @@ function figure(view, viewer, panel, inner, ratio) {
   const size = `width="7in" height="${(7 * whole) / WIDTH}in" viewBox="0 0 ${WIDTH} ${whole}"`;
   const svg =
     `<svg xmlns="http://www.w3.org/2000/svg" ${size} font-family="sans-serif" fill="${ink}">` +
-    `<rect width="${WIDTH}" height="${whole}" fill="${ground}"/>${picture}${labels.map(labelText).join("")}</svg>`;
+    `<rect width="${WIDTH}" height="${whole}" fill="${ground}"/>` +
+    `${picture}${[...legend.samples, ...labels.map(labelText)].join("")}</svg>`;
   return { svg, height: whole };
 }
 
 /**
  * @param {DrawnView} view
- * @param {Viewer} viewer
- * @param {Panel} panel
+ * @param {boolean} isMap
  */
-function captionsOf(view, { parts }, panel) {
-  if (panel === "lanes") return [`Colours: 0 (dark) to ${percent(view.laneTop)} (bright)`];
-  const legend = [...parts.legend.querySelectorAll(".entry")].map((entry) => entry.textContent ?? "");
-  return [`Layer ${view.layer}. ${legend.join("; ")}`, factsOf(view)];
+function captionsOf(view, isMap) {
+  if (isMap) return [`Colours: 0 (dark) to ${percent(view.laneTop)} (bright)`];
+  return [`Layer ${view.layer}`, factsOf(view)];
 }
 
 /** @param {string[]} texts */

@@ -214,7 +214,7 @@ function start(state) {
 
 export function stop() {
   clearTimeout(timers.rerun);
-  trigger("stop");
+  trigger("stop", { run: run.newest }); // it may arrive after a run that is begun at once
 }
 
 /**

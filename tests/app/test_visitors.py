@@ -64,6 +64,18 @@ def test_a_question_ends_the_run_beside_and_stopping_ends_both() -> None:
     assert not first.superseded and not other.superseded
 
 
+def test_a_stop_that_a_later_run_has_overtaken_is_not_its_own() -> None:
+    session = Session()
+    newest = session.begin(QUESTION, 4)
+    session.stop(3)
+    assert not newest.stop.is_set()
+    session.stop(4)
+    assert newest.stop.is_set()
+    again = session.begin(QUESTION, 5)
+    session.stop()
+    assert again.stop.is_set(), "without a number all are meant"
+
+
 def test_an_earlier_choice_of_video_does_not_replace_a_later_one() -> None:
     session = Session()
     early, late = session.choose(), session.choose()

@@ -64,6 +64,18 @@ def test_each_part_of_the_viewer_is_saved_as_png_and_svg(look: Page) -> None:
         assert b"<svg" in content(saved(look, "SVG", picture_of=panel))[:200]
 
 
+@pytest.mark.parametrize("mode", ["Spotlight", "Heat", "FFN"])
+def test_a_picture_of_the_overlay_has_its_legend_in_colour(look: Page, mode: str) -> None:
+    look.locator("#viewer").get_by_role("button", name=mode, exact=True).click()
+    picture = content(saved(look, "SVG", picture_of="overlay")).decode()
+    said = look.locator("#viewer .legend .entry").all_inner_texts()
+    assert said and picture.count('class="sample"') == len(said)
+    assert all(text.split("\u2019")[0] in picture for text in said)
+    assert ("linearGradient" in picture) == any(
+        "attend" in text or "lines" in text for text in said
+    )
+
+
 def test_the_film_shows_what_the_viewer_shows(look: Page, tmp_path: Path) -> None:
     look.get_by_role("button", name="Heat", exact=True).click()
     film = saved(look, "Film with the overlay (MP4)")

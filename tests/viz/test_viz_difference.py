@@ -91,11 +91,11 @@ def test_the_film_keeps_its_times_and_colours_each_cell(
     seen = set()
     for number, frame in enumerate(frames):
         pixels = frame.to_ndarray(format="rgb24").astype(float)
-        assert pixels.shape[0] > 160, "the legend stands under the picture"
+        assert pixels.shape[1] == 1440 and pixels.shape[0] > 720, "the legend stands below"
         for row, column in np.ndindex(GRID[1:]):
             # The middle of a cell's right half: letters stand on the left.
-            y, x = row * 40 + 24, column * 40 + 28
-            red, _, blue = pixels[y - 6 : y + 7, x - 6 : x + 7].mean((0, 1))
+            y, x = row * 180 + 108, column * 180 + 126
+            red, _, blue = pixels[y - 27 : y + 28, x - 27 : x + 28].mean((0, 1))
             side = int(found[number // 2, row, column])
             grey = abs(red - blue) < 30
             assert grey == (side in (BOTH, NEITHER)) and (grey or (red < blue) == (side == ONLY_A))
@@ -118,7 +118,7 @@ def test_a_legend_in_another_language_stands_in_the_place_of_the_english_one(
 
     english, own = drawn([]), drawn(["nur A", "nur B", "beide", "Schicht 1"])
     assert english.shape == own.shape
-    assert np.abs(english[:150] - own[:150]).mean() < 1
-    assert np.abs(english[164:] - own[164:]).mean() > 5
+    assert np.abs(english[:700] - own[:700]).mean() < 1
+    assert np.abs(english[740:] - own[740:]).mean() > 5
     with pytest.raises(ValueError, match="zip"):
         drawn(["one line"])

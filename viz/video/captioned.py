@@ -50,9 +50,7 @@ class Captioned:
     def _canvas(self, frame: Pixels) -> tuple[int, int]:
         if self.shape in CANVAS:
             return CANVAS[self.shape]
-        height, width = frame.shape[:2]
-        scale = max(1.0, LEAST_SIDE / min(width, height))
-        wide, high = round(width * scale), round(height * scale)
+        wide, high = _shown_size(frame)
         strip = round((3 * _LINE_SHARE + 2 * _MARGIN_SHARE) * min(wide, high))
         return _even(wide), _even(high + strip)
 
@@ -75,6 +73,17 @@ class Captioned:
         known = slice_ < len(starts) and not np.isnan(starts[slice_])
         secs = f"{starts[slice_]:.2f}" if known else "?"
         return self.moment.replace("{slice}", str(slice_)).replace("{secs}", secs)
+
+
+def enlarged(frame: Pixels) -> Pixels:
+    """The frame, or as large that its shorter side has LEAST_SIDE pixels."""
+    return _fitted(frame, *_shown_size(frame))
+
+
+def _shown_size(frame: Pixels) -> tuple[int, int]:
+    height, width = frame.shape[:2]
+    scale = max(1.0, LEAST_SIDE / min(width, height))
+    return round(width * scale), round(height * scale)
 
 
 def _fitted(frame: Pixels, width: int, height: int) -> Pixels:

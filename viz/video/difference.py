@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from viz.data import statistics
 from viz.data.statistics import TraceView
 from viz.palette import DRAWING, OVERLAY, rgb
+from viz.video.captioned import enlarged
 from viz.video.encode import Pixels, write_film
 from viz.video.lettering import font_for
 from viz.video.overlay import Box, box_of, hatch, outlined
@@ -33,6 +34,8 @@ LEGEND_LINES = 4
 """What only A keeps, what only B keeps, what stays as it is; the layer and whose cubes."""
 _FILLS = {ONLY_A: ("A", OVERLAY["only_a"], 1), ONLY_B: ("B", OVERLAY["only_b"], -1)}
 _LINE, _MARGIN, _LETTER = 18, 6, int(DRAWING["letter_px"])
+_USUAL_SIDE = 360
+"""Pixels of the shorter side of a picture in which lines and letters have these sizes."""
 
 
 def comparable(a: Run, b: Run) -> bool:
@@ -62,7 +65,8 @@ def write_difference(
     labels: tuple[str, str] = ("A", "B"),
     own_legend: Sequence[str] = (),
 ) -> None:
-    """Write the first video of both prompts with their difference burned in, as MP4.
+    """Write the first video of both prompts with their difference burned in, as MP4, its frames
+    enlarged to LEAST_SIDE of `viz.video.captioned`.
 
     Under the picture stands what the colours mean, with `labels` as the names of both runs, or, in
     another language, the LEGEND_LINES lines of `own_legend`. What a film is, see
@@ -99,11 +103,12 @@ class _Painter:
         self._tints: dict[int, _Tint] = {}
 
     def paint(self, frame: Pixels, slice_: int) -> Pixels:
+        frame = enlarged(frame)
         if slice_ not in self._tints:
             self._tints = {slice_: _Tint.of(frame, self.sides[slice_])}
         picture, regions = self._tints[slice_].over(frame), list(self._regions(frame, slice_))
         marked = _lettered(self._outlined(picture, regions), regions)
-        return np.vstack([marked, _legend(frame.shape[1], self.legend)])
+        return np.vstack([marked, _legend(frame.shape[1], self.legend, _zoom(frame))])
 
     def _regions(self, frame: Pixels, slice_: int) -> Iterator[tuple[Box, int]]:
         """Boxes of a slice with the side that each is on: cubes, or single tokens."""
@@ -173,18 +178,22 @@ def _kept(view: TraceView, layer: int, kind: str, compared: Compared) -> NDArray
     return np.asarray(cubes[view.trace.cube_from_token], bool)
 
 
+def _zoom(picture: Pixels) -> float:
+    return max(1.0, min(picture.shape[:2]) / _USUAL_SIDE)
+
+
 def _lettered(picture: Pixels, regions: list[tuple[Box, int]]) -> Pixels:
     """A letter in the corner of each region that one run alone keeps, where it has room."""
-    image = Image.fromarray(picture)
-    pen, font = ImageDraw.Draw(image), ImageFont.load_default(_LETTER)
+    image, size = Image.fromarray(picture), round(_LETTER * _zoom(picture))
+    pen, font = ImageDraw.Draw(image), ImageFont.load_default(size)
     for (left, top, right, bottom), side in regions:
-        if side not in _FILLS or min(right - left, bottom - top) < DRAWING["letter_room"] * _LETTER:
+        if side not in _FILLS or min(right - left, bottom - top) < DRAWING["letter_room"] * size:
             continue
         letter, fill, _ = _FILLS[side]
         corner = (left + 4, top + 4)
-        pen.rectangle((*corner, corner[0] + _LETTER, corner[1] + _LETTER + 2), fill=fill)
+        pen.rectangle((*corner, corner[0] + size, corner[1] + size + 2), fill=fill)
         ink = OVERLAY["edge"] if letter == "A" else OVERLAY["casing"]
-        middle = (corner[0] + _LETTER / 2, corner[1] + _LETTER / 2 + 1)
+        middle = (corner[0] + size / 2, corner[1] + size / 2 + 1)
         pen.text(middle, letter, fill=ink, font=font, anchor="mm")
     return np.asarray(image)
 
@@ -203,18 +212,21 @@ def _legend_lines(
     ]
 
 
-def _legend(width: int, lines: list[tuple[str, int]]) -> Pixels:
+def _legend(width: int, lines: list[tuple[str, int]], zoom: float) -> Pixels:
     """The lines as a strip under the picture, small enough for its width."""
-    image = Image.new("RGB", (width, _LINE * len(lines) + 2 * _MARGIN), OVERLAY["stage"])
+    line, margin, size = round(_LINE * zoom), round(_MARGIN * zoom), 13 * zoom
+    image = Image.new("RGB", (width, line * len(lines) + 2 * margin), OVERLAY["stage"])
     pen = ImageDraw.Draw(image)
     for number, (text, side) in enumerate(lines):
-        top, left = _MARGIN + number * _LINE, _MARGIN
+        top, left = margin + number * line, margin
         if side in _FILLS:
-            pen.rectangle((left, top + 3, left + 12, top + 15), fill=_FILLS[side][1])
-            left += 18
-        font = font_for(text, 13)
-        room = width - left - _MARGIN
+            pen.rectangle(
+                (left, top + line // 6, left + size, top + line * 5 // 6), _FILLS[side][1]
+            )
+            left += line
+        font = font_for(text, size)
+        room = width - left - margin
         if (needed := pen.textlength(text, font)) > room:
-            font = font_for(text, max(6, 13 * room / needed))
-        pen.text((left, top + _LINE / 2), text, OVERLAY["on_stage"], font, anchor="lm")
+            font = font_for(text, max(6, size * room / needed))
+        pen.text((left, top + line / 2), text, OVERLAY["on_stage"], font, anchor="lm")
     return np.asarray(image)
