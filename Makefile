@@ -37,7 +37,7 @@ test-oldest test-newest: $(VENV)/.test
 fuzz: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz.py --out assets/results/reliability/fuzz.json
 
-# 32 visitors at once for ten minutes, then 500 questions, through the real server.
+# 32 visitors at once, six minutes to warm up and ten that count, then 500 questions, through the real server.
 load: $(VENV)/.test
 	PYTHONPATH=tests:. $(BIN)/python tests/load.py --out assets/results/reliability/load.json
 

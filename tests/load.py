@@ -1,11 +1,12 @@
 """Many visitors at once, through the real server. `make load` runs many of them for minutes.
 
-    python tests/load.py --visitors 32 --minutes 10 --soak 500 --out FILE
+    python tests/load.py --visitors 32 --warm-up 6 --minutes 10 --soak 500 --out FILE
 
 Each plays recorded runs, asks, moves sliders, uploads, exports, stops and closes its tab; its
 questions and files bear its number, which whatever it is shown must bear too. What must hold: every
 answer is the one that its clip and question have, nobody sees another's, the newest slider move
-wins, a run that is stopped ends within a second, memory stays flat, and nothing is left on disk.
+wins, a run that is stopped ends within a second, memory stays flat once results and caches fill
+their stores (`--warm-up`, minutes before the others), and nothing is left on disk.
 """
 
 from __future__ import annotations
@@ -35,14 +36,19 @@ from app.media.samples import Sample, read_samples
 STOP_SECS, MAX_GROWTH = 1.0, 0.05
 LEFT_SECS, AGAIN = 20, 60
 _LOOK_SECS = 2.0
+_KINDS = ("memory", "results", "caches")
 
 
 @dataclass
 class Memory:
-    """Resident memory of the server in MiB, as it says itself, again and again."""
+    """Memory of the server in MiB, as it says itself, again and again from `after_secs` on: what is
+    resident, and what of it its stores of results and caches hold, each within its limit.
+    """
 
     url: str
+    after_secs: float = 0.0
     seen: list[float] = field(default_factory=list)
+    held: list[float] = field(default_factory=list)
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -50,8 +56,11 @@ class Memory:
         over = threading.Event()
 
         def look() -> None:
+            over.wait(self.after_secs)
             while not over.wait(_LOOK_SECS):
-                self.seen.append(metric(self.url, "adaspark_memory_bytes") / 2**20)
+                resident, *stores = (metric(self.url, f"adaspark_{name}_bytes") for name in _KINDS)
+                self.seen.append(resident / 2**20)
+                self.held.append(sum(stores) / 2**20)
 
         thread = threading.Thread(target=look)
         thread.start()
@@ -62,10 +71,12 @@ class Memory:
             thread.join()
 
     def growth(self) -> float:
-        """By how much it grew over the last half, as a share."""
+        """By how much it grew over the last half, as a share: from its first third to its last, for
+        visitors come and go, and what is kept of them with them.
+        """
         half = self.seen[len(self.seen) // 2 :]
-        tenth = max(1, len(half) // 10)
-        return statistics.median(half[-tenth:]) / statistics.median(half[:tenth]) - 1
+        third = max(1, len(half) // 3)
+        return statistics.median(half[-third:]) / statistics.median(half[:third]) - 1
 
 
 def metric(url: str, name: str) -> float:
@@ -144,6 +155,8 @@ def figures(found: Found, memory: Memory) -> dict[str, Any]:
             "last": round(seen[-1]),
             "max": round(max(seen)),
             "growth_over_the_last_half": round(memory.growth(), 4),
+            "held_in_stores_at_half": round(memory.held[len(seen) // 2]),
+            "held_in_stores_at_last": round(memory.held[-1]),
         },
     }
 
@@ -159,18 +172,19 @@ def measured(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     arguments = ("-m", "app", "--port", str(free_port()), "--no-browser")
     parts: dict[str, Any] = {}
     with served(*arguments, **switches) as url:
+        warm_up, secs = 60 * options.warm_up, 60 * (options.warm_up + options.minutes)
         parts["load"] = _part(
-            url,
+            Memory(url, warm_up),
             folder,
-            lambda: load(url, samples, visitors=options.visitors, secs=60 * options.minutes),
+            lambda: load(url, samples, visitors=options.visitors, secs=secs),
         )
-        parts["soak"] = _part(url, folder, lambda: soak(url, samples, options.soak))
+        parts["soak"] = _part(Memory(url), folder, lambda: soak(url, samples, options.soak))
     parts["files_left_at_the_end"] = left_in(folder)
     return parts
 
 
-def _part(url: str, folder: Path, work: Callable[[], Found]) -> dict[str, Any]:
-    memory = Memory(url)
+def _part(memory: Memory, folder: Path, work: Callable[[], Found]) -> dict[str, Any]:
+    url = memory.url
     with memory.watched():
         found = work()
     ask_again(url, found, AGAIN)
@@ -196,11 +210,13 @@ def main() -> int:
     """Run, print and write the figures; exit status 1 if something does not hold."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--visitors", type=int, default=32)
+    parser.add_argument("--warm-up", type=float, default=6)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--soak", type=int, default=500)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    asked = f"--visitors {options.visitors} --minutes {options.minutes:g} --soak {options.soak}"
+    given = ("visitors", "warm_up", "minutes", "soak")
+    asked = " ".join(f"--{n.replace('_', '-')} {getattr(options, n):g}" for n in given)
     with tempfile.TemporaryDirectory(prefix="load-") as folder:
         parts = measured(options, Path(folder))
     about = {"command": f"python tests/load.py {asked}", "setting": setting()}
