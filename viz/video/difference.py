@@ -179,7 +179,7 @@ def _kept(view: TraceView, layer: int, kind: str, compared: Compared) -> NDArray
 
 
 def _zoom(picture: Pixels) -> float:
-    return max(1.0, min(picture.shape[:2]) / _USUAL_SIDE)
+    return max(1.0, float(min(picture.shape[:2])) / _USUAL_SIDE)
 
 
 def _lettered(picture: Pixels, regions: list[tuple[Box, int]]) -> Pixels:
