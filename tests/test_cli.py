@@ -107,7 +107,7 @@ def test_dense_drops_nothing(run: Run) -> None:
     summary = ask(run, "--dense")
     assert summary["attention_density"] == summary["ffn_density"] == 1.0
     assert summary["config"]["attn_top_p"] == summary["config"]["ffn_top_p"] == 1.0
-    assert summary["flops"]["reduction"] == 0
+    assert summary["flops"]["reduction"] < 0  # the cost of choosing
 
 
 def test_fewer_frames_and_other_rates_are_heard(run: Run) -> None:

@@ -83,9 +83,8 @@ def _from_trace(trace: Trace) -> Flops:
         weighed_pairs=known.weighed_pairs,
         passed_video_tokens=float(trace.ffn_mask().sum()),
     )
-    config, vision = trace.meta.config, trace.meta.vision_flops or 0.0
-    stock = config is not None and config.is_dense and not trace.meta.forced
-    return flops_of(trace.meta.shape, counts, config, vision=vision, chooses=not stock)
+    vision = trace.meta.vision_flops or 0.0
+    return flops_of(trace.meta.shape, counts, trace.meta.config, vision=vision)
 
 
 def flops_of(

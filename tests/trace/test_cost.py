@@ -123,12 +123,6 @@ def test_a_trace_is_counted_by_its_own_arrays() -> None:
     assert flops(trace).vision == 5.0
 
 
-def test_a_dense_run_chooses_nothing_and_saves_nothing() -> None:
-    model = sparsify(tiny_model(heads=4, kv_heads=2), AdaSparkConfig((2, 2, 2), 1.0, 1.0))
-    counted = flops(traced(model, [(3, 4, 5)]))
-    assert counted.sparse == counted.executed == counted.dense and counted.reduction == 0
-
-
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """A FLOP counter hears the thread it was opened in."""
