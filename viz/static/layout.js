@@ -10,9 +10,11 @@ import { pictureSize } from "./picture.js";
  * @param {Viewer} viewer
  */
 export function watchSizes(viewer) {
-  const { root, stage, stackBox, lanes } = viewer.parts;
+  const { root, stage, stackBox } = viewer.parts;
   const sizes = new ResizeObserver(() => viewer.layOut());
-  for (const part of [root, stage, stackBox, lanes]) sizes.observe(part);
+  for (const part of [root, stage, stackBox]) sizes.observe(part);
+  // Of lanes on the whole screen: they are no part to observe, for their height follows from what is drawn.
+  root.addEventListener("fullscreenchange", () => requestAnimationFrame(() => viewer.layOut()));
 }
 
 /**
