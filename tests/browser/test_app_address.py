@@ -111,7 +111,7 @@ def test_back_and_forward_go_between_runs_without_asking_again(studio: Page) -> 
     studio.on("request", lambda request: asked.append(request.url))
     studio.go_back()
     expect(question(studio)).not_to_have_value("quick please")
-    studio.wait_for_function("q => adaspark.scene() && adaspark.scene().question !== q", arg="quick please")
+    studio.wait_for_function("q => (adaspark.scene()?.question ?? q) !== q", arg="quick please")
     studio.go_forward()
     expect(question(studio)).to_have_value("quick please")
     studio.wait_for_function("q => adaspark.scene()?.question === q", arg="quick please")

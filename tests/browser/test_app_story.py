@@ -86,7 +86,7 @@ def test_two_runs_of_the_visit_stand_side_by_side_and_move_together(studio: Page
     for copy in copies.all():
         expect(copy).to_have_attribute("data-layer", "3")
     cards.last.get_by_role("button", name="Show").click()
-    studio.wait_for_function("q => adaspark.scene() && adaspark.scene().question !== q", arg="quick please")
+    studio.wait_for_function("q => (adaspark.scene()?.question ?? q) !== q", arg="quick please")
 
 
 def test_a_trace_that_is_dropped_opens_like_a_run(studio: Page, tmp_path: Path) -> None:
