@@ -3,10 +3,14 @@
    The server ends a page's stream once no event is under way, with the message "close_stream". An event that is sent at
    that moment is answered in the next stream, which Gradio's client (6.31) opens only if it has read the message before
    the server accepts the event; else the answer never comes. So here the message is passed on only if every event has
-   been answered; if not, the next stream is read in its place. */
+   been answered; if not, the next stream is read in its place.
+
+   Either way the stream is first read to its very end. Gradio's client drops it as soon as it has read the message, and
+   a server that has not yet finished it takes the page for gone: it forgets all events of the page, the new one too. */
 
 /** The message's part of a stream, as an event stream writes it. */
 const END = "\n\n";
+const CLOSE = "close_stream";
 
 /** What is to be done after a message. @typedef {(text: string) => "go on" | "end" | "read the next stream"} After */
 
@@ -29,7 +33,7 @@ export function withWholeStreams(fetchOnce) {
   const after = (text) => {
     const { msg, event_id: event } = messageOf(text);
     if (msg === "process_completed") unanswered.delete(event);
-    if (msg !== "close_stream") return "go on";
+    if (msg !== CLOSE) return "go on";
     if (unanswered.size) return "read the next stream";
     closing = new Promise((go) => setTimeout(go)); // the client reads the message before anything else is answered
     return "end";
@@ -64,7 +68,9 @@ function continued(first, next, after) {
   let messages = messagesOf(first);
   const nextStep = async () => {
     const { value, done } = await messages.next();
-    return { value, then: done ? "end" : after(value) };
+    if (done) return { value, then: "end" };
+    if (messageOf(value).msg === CLOSE) await atEnd(messages);
+    return { value, then: after(value) };
   };
   return new ReadableStream({
     async pull(controller) {
@@ -81,6 +87,11 @@ function continued(first, next, after) {
     },
     cancel: async () => void (await messages.return()),
   });
+}
+
+/** @param {AsyncGenerator<string, void, void>} messages of which no further one matters */
+async function atEnd(messages) {
+  while (!(await messages.next()).done);
 }
 
 /**

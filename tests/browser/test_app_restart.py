@@ -25,8 +25,6 @@ from serving import ROOT, free_port
 
 pytestmark = pytest.mark.browser
 WORDS = "the circle is red"
-SAID_MILLIS = 3000
-"""It is said within a second; a machine that tests may be busy."""
 
 
 class Server:
@@ -71,7 +69,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 def killed(page: Page, server: Server) -> None:
     server.kill()
     said = page.get_by_role("alert").filter(has_text="The server does not answer")
-    expect(said).to_be_visible(timeout=SAID_MILLIS)
+    expect(said).to_be_visible(timeout=PATIENCE_MILLIS)
 
 
 def started_anew(page: Page, server: Server) -> None:

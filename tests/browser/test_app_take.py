@@ -107,7 +107,7 @@ def test_the_report_opens_offline_and_draws(look: Page, tmp_path: Path) -> None:
     saved(look, "Report that opens offline (HTML)").save_as(tmp_path / "run.html")
     page = look.context.new_page()
     page.goto((tmp_path / "run.html").as_uri())
-    wait_for_state(page, "ready")
+    expect(page.locator("#viewer")).to_have_attribute("data-state", "ready")
     assert scene(page)["cubes"] == scene(look)["cubes"]
     page.close()
 
