@@ -71,12 +71,10 @@ class Memory:
             thread.join()
 
     def growth(self) -> float:
-        """By how much it grew over the last half, as a share: from its first third to its last, for
-        visitors come and go, and what is kept of them with them.
-        """
+        """By how much it grew over the last half, as a share."""
         half = self.seen[len(self.seen) // 2 :]
-        third = max(1, len(half) // 3)
-        return statistics.median(half[-third:]) / statistics.median(half[:third]) - 1
+        tenth = max(1, len(half) // 10)
+        return statistics.median(half[-tenth:]) / statistics.median(half[:tenth]) - 1
 
 
 def metric(url: str, name: str) -> float:

@@ -25,6 +25,8 @@ from serving import ROOT, free_port
 
 pytestmark = pytest.mark.browser
 WORDS = "the circle is red"
+SAID_MILLIS = 3000
+"""It is said as soon as the server refuses; a machine that tests may be busy."""
 
 
 class Server:
@@ -67,9 +69,13 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 def killed(page: Page, server: Server) -> None:
-    server.kill()
+    """The page asks once a second whether the server is there."""
+    with page.expect_event(
+        "requestfailed", lambda asked: "studio/alive" in asked.url, timeout=PATIENCE_MILLIS
+    ):
+        server.kill()
     said = page.get_by_role("alert").filter(has_text="The server does not answer")
-    expect(said).to_be_visible(timeout=PATIENCE_MILLIS)
+    expect(said).to_be_visible(timeout=SAID_MILLIS)
 
 
 def started_anew(page: Page, server: Server) -> None:
