@@ -12,6 +12,7 @@ import { messageOf, phaseText } from "./status.js";
 
 /** @typedef {BesideMessage & { sides: [RunSide, RunSide] }} BothRuns */
 
+const DROPPED = "Dropped: it was about the run in view before; run it again.";
 const UNTIMED = "not compared: one of the runs was recorded on another visit, or did not read the video again";
 
 /** @type {[string, (side: RunSide) => string][]} */
@@ -59,8 +60,12 @@ export class BesidePanel {
     const text = el("p", { class: "beside-about", text: about });
     body.append(text, el("div", { class: "beside-controls" }, ...controls), this.#note, this.#place);
     on("result", (result) => {
+      // Another video is without a run at first: what was said then stands until the run after that.
+      const stands = this.#key ? "" : this.#note.textContent;
+      const note = this.#done ? stands : DROPPED;
       this.#key = result ? result.key : "";
       this.clear();
+      this.#note.textContent = note;
     });
     on("beside", (message) => this.#receive(message));
   }
@@ -79,6 +84,7 @@ export class BesidePanel {
 
   clear() {
     this.#number += 1;
+    this.#done = true;
     this.#empty("");
   }
 

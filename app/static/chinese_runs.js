@@ -51,6 +51,7 @@ export const RUNS = [
   ["Force off", "强制关闭"],
   ["Force on", "强制打开"],
   // and what they say, history, a real answer
+  ["Dropped: it was about the run in view before; run it again.", "已放弃：它针对的是之前显示的运行；请再运行一次。"],
   ["Ended before there was an answer; run it again.", "在得到回答之前就结束了；请再运行一次。"],
   ["Stopped early: the second answer is cut.", "提前停止：第二个回答不完整。"],
   ["Their slices differ, so the player shows no differences.", "两者的片不同，播放器不显示差异。"],

@@ -167,6 +167,18 @@ def test_a_new_answer_clears_the_comparison(studio: Page) -> None:
     expect(studio.get_by_role("button", name="Difference")).to_be_hidden()
 
 
+def test_a_comparison_that_another_video_ends_says_so(studio: Page) -> None:
+    before = rev(studio)
+    ask(studio, "slow please")
+    wait_for_state(studio, "ready", after_rev=before)
+    place, before = panel(studio, "Compare"), rev(studio)
+    place.get_by_role("button", name="Compare").click()
+    expect(place.locator(".beside-note")).not_to_be_empty()
+    studio.locator(".picker .card").nth(1).click()
+    wait_for_state(studio, "ready", after_rev=before)
+    expect_note(place, "Dropped: it was about the run in view before; run it again.")
+
+
 def test_a_cube_clicked_in_the_player_is_forced_off(studio: Page) -> None:
     place = panel(studio, "Ablate")
     force = place.get_by_role("button", name="Force off")

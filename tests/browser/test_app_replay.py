@@ -131,7 +131,9 @@ def test_without_a_model_an_upload_and_a_comparison_are_refused_in_words(
 ) -> None:
     upload(replay, write_clip(tmp_path / "mine.mp4"))
     expect_error(replay, "only replays recorded runs")
+    before = rev(replay)
     replay.locator(".picker .card").first.click()
+    wait_for_state(replay, "ready", after_rev=before)
     replay.get_by_role("tab", name="Compare").click()
     place = replay.get_by_role("tabpanel", name="Compare")
     place.get_by_role("button", name="Compare", exact=True).click()
