@@ -145,6 +145,7 @@ with Studio(loading(engine, started=False), []) as studio:
 """
 
 
+@pytest.mark.long
 def test_a_page_starts_at_the_mean_of_thresholds_by_layer() -> None:
     """In a process of its own: Gradio leaves sockets open."""
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}

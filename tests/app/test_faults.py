@@ -134,6 +134,7 @@ def test_a_model_s_folder_may_vanish_once_it_is_loaded(tmp_path: Path) -> None:
     assert isinstance(events[-1], Result) and events[-1].answer
 
 
+@pytest.mark.long
 def test_a_model_that_cannot_be_loaded_ends_the_server_with_a_line_and_status_2(
     tmp_path: Path,
 ) -> None:

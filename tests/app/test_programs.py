@@ -72,6 +72,7 @@ def example(language: str, mark: str) -> str:
     return str(found).replace("assets/", f"{ASSETS}/")
 
 
+@pytest.mark.long
 def test_the_readme_s_client_is_answered(studio: str) -> None:
     names: dict[str, Any] = {}
     code = example("", "gradio_client").replace("http://127.0.0.1:7860", studio)

@@ -181,6 +181,7 @@ def health(url: str) -> Any:
         return json.load(answer)
 
 
+@pytest.mark.long
 def test_nothing_is_printed_but_the_address(tmp_path: Path) -> None:
     arguments = ("-m", "app", "--no-browser", "--port", free_port())
     with started(*arguments, folder=tmp_path) as process:

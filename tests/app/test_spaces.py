@@ -105,6 +105,7 @@ def ask(space: Client, **changes: Any) -> Any:
     return space.predict(video=handle_file(str(CLIP)), api_name="/ask", **asked)
 
 
+@pytest.mark.long
 def test_an_answer_is_made_in_a_process_that_is_lent_a_gpu(space: Client, lender: Lender) -> None:
     lender.paths.clear(), lender.asked.clear()
     answer, summary, _ = ask(space)

@@ -38,6 +38,7 @@ def test_the_first_screen_holds_the_video_its_lanes_the_answer_and_the_dials(loo
         assert box and box["y"] + box["height"] <= 900, part
 
 
+@pytest.mark.long
 def test_on_a_phone_the_charts_of_a_figure_stand_under_each_other(
     look: Page, open_page: Callable[..., Page], fake_url: str
 ) -> None:
@@ -77,6 +78,7 @@ def test_axe_finds_nothing_in_our_own_elements(look: Page, theme: str) -> None:
     assert violations(look) == GRADIOS_OWN
 
 
+@pytest.mark.long
 @some_of("theme", ["light", "dark"])
 def test_axe_finds_nothing_in_a_comparison(
     open_page: Callable[..., Page], fake_url: str, theme: str

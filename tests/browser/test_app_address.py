@@ -75,6 +75,7 @@ def test_a_reload_and_a_link_show_the_same_view(
     assert seen(other) == before
 
 
+@pytest.mark.long
 def test_an_upload_with_its_answer_survives_a_reload(studio: Page, tmp_path: Path) -> None:
     write_clip(tmp_path / "mine.mp4", frames=8)
     upload(studio, tmp_path / "mine.mp4")
@@ -118,6 +119,7 @@ def test_back_and_forward_go_between_runs_without_asking_again(studio: Page) -> 
     expect(studio.locator("#answer")).to_contain_text(WORDS)
 
 
+@pytest.mark.long
 def test_a_cut_network_is_said_and_the_finished_answer_is_fetched(studio: Page) -> None:
     drawn = scene(studio)["cubes"]
     ask(studio, "slow please")

@@ -72,6 +72,7 @@ def tab(page: Page, title: str) -> None:
     page.locator(f'.figures [role=tab][data-title="{title}"]').click()
 
 
+@pytest.mark.long
 def test_landing_and_every_way_to_look(chinese: Page) -> None:
     viewer = chinese.locator("#viewer")
     expect_chinese(chinese, "landing")
@@ -110,6 +111,7 @@ def test_what_a_list_says_is_chosen(chinese: Page) -> None:
     chinese.wait_for_function(shown, arg="1 x 8 x 8, flat")
 
 
+@pytest.mark.long
 def test_what_is_written_on_films(look: Page) -> None:
     asked: list[dict[str, list[str]]] = []
 
@@ -131,6 +133,7 @@ def test_what_is_written_on_films(look: Page) -> None:
     assert all("{slice}" in text and "{secs}" in text for text in texts[1::2])
 
 
+@pytest.mark.long
 def test_what_is_written_under_the_film_of_a_difference(chinese: Page) -> None:
     asked: list[dict[str, list[str]]] = []
 
@@ -168,6 +171,7 @@ def test_every_tab(chinese: Page) -> None:
         expect_chinese(chinese, title)
 
 
+@pytest.mark.long
 def test_errors_say_it_in_chinese(chinese: Page, tmp_path: Path) -> None:
     box = chinese.get_by_role("textbox", name="问题", exact=True)
     box.fill("")
@@ -187,6 +191,7 @@ def test_errors_say_it_in_chinese(chinese: Page, tmp_path: Path) -> None:
     expect_chinese(chinese, "no cube")
 
 
+@pytest.mark.long
 def test_a_running_question_and_another_run_beside_it(chinese: Page) -> None:
     box = chinese.get_by_role("textbox", name="问题", exact=True)
     before = rev(chinese)
@@ -210,6 +215,7 @@ def test_a_running_question_and_another_run_beside_it(chinese: Page) -> None:
         expect_chinese(chinese, title)
 
 
+@pytest.mark.long
 def test_the_story_moves_the_controls_by_their_english_names(chinese: Page) -> None:
     chinese.locator(".story-opener").click()
     story = chinese.get_by_role("dialog")

@@ -65,6 +65,7 @@ def test_against_dense_the_player_shows_the_attention_that_was_dropped(studio: P
     expect(sentence).to_contain_text("choose the question, the answer or a word")
 
 
+@pytest.mark.long
 def test_fewer_frames_have_no_picture_to_compare(studio: Page) -> None:
     place = panel(studio, "Compare")
     place.get_by_label("Compare with").select_option("frames")
@@ -105,6 +106,7 @@ def test_a_pinned_run_is_compared_with_each_run_that_follows(studio: Page) -> No
     expect(place.get_by_role("table")).to_have_count(0)
 
 
+@pytest.mark.long
 def test_another_video_lets_the_pinned_run_go(studio: Page) -> None:
     first = rev(studio)
     place = panel(studio, "Compare")
@@ -122,6 +124,7 @@ CUT = """row => [...row.children, row]
 """Whether some of the legend is cut off."""
 
 
+@pytest.mark.long
 def test_the_legend_of_a_difference_is_read_whole_at_any_width(studio: Page) -> None:
     place = panel(studio, "Compare")
     place.get_by_label("Compare with").select_option("dense")
@@ -136,6 +139,7 @@ def test_the_legend_of_a_difference_is_read_whole_at_any_width(studio: Page) -> 
     resize(studio, 1440)
 
 
+@pytest.mark.long
 def test_the_film_of_a_difference_is_saved(studio: Page, tmp_path: Path) -> None:
     place = panel(studio, "Compare")
     place.get_by_role("button", name="Compare").click()
@@ -167,6 +171,7 @@ def test_a_new_answer_clears_the_comparison(studio: Page) -> None:
     expect(studio.get_by_role("button", name="Difference")).to_be_hidden()
 
 
+@pytest.mark.long
 def test_a_comparison_that_another_video_ends_says_so(studio: Page) -> None:
     before = rev(studio)
     ask(studio, "slow please")

@@ -13,7 +13,7 @@ from app_page import PATIENCE_MILLIS, load_anew, wait_for_state
 from playwright.sync_api import Page, expect
 from serving import ROOT, free_port, served
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 
 @pytest.fixture

@@ -71,6 +71,7 @@ def test_the_questions_threshold_follows_attention_until_it_is_moved(fresh: Page
     assert (config["attn_top_p"], config["text_top_p"]) == (pytest.approx(0.6), 1)
 
 
+@pytest.mark.long
 def test_the_questions_preview_goes_by_its_own_threshold(fresh: Page) -> None:
     ask(fresh, "hold layers")  # nothing exact can come
     expect_phase(fresh, "layer 1 of 4")
@@ -102,6 +103,7 @@ def test_how_importance_is_measured_is_a_dial_of_its_own(fresh: Page) -> None:
     assert scene(fresh)["config"]["ffn_importance"] == "input"
 
 
+@pytest.mark.long
 def test_frames_past_training_are_told_before_the_run_and_beside_its_answer(
     fresh: Page, tmp_path: Path
 ) -> None:
@@ -137,6 +139,7 @@ def test_the_budget_sets_both_thresholds_between_its_points(studio: Page) -> Non
     assert (config["attn_top_p"], config["ffn_top_p"]) == (pytest.approx(0.2), pytest.approx(0.4))
 
 
+@pytest.mark.long
 def test_the_budget_says_where_thresholds_were_set_by_hand_since(studio: Page) -> None:
     first = rev(studio)
     dial = studio.locator(".budget-dial")
@@ -153,6 +156,7 @@ def test_the_budget_says_where_thresholds_were_set_by_hand_since(studio: Page) -
     wait_for_state(studio, "ready", after_rev=first)
 
 
+@pytest.mark.long
 def test_the_budget_goes_by_keyboard_to_its_ends(studio: Page) -> None:
     first = rev(studio)
     budget = slider(studio, "Budget")
@@ -165,6 +169,7 @@ def test_the_budget_goes_by_keyboard_to_its_ends(studio: Page) -> None:
     wait_for_state(studio, "ready", after_rev=first)
 
 
+@pytest.mark.long
 def test_a_preset_sets_the_sides_and_sides_name_the_preset(studio: Page) -> None:
     first = rev(studio)
     preset = studio.get_by_role("combobox", name="Cube preset")

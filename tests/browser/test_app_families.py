@@ -15,7 +15,7 @@ from gradio_client import Client, handle_file
 from playwright.sync_api import Page, expect
 from serving import free_port, served
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 LAYERS = 4
 
 

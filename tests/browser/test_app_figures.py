@@ -49,6 +49,7 @@ def expect_mark(page: Page, plot: Locator, mark: list[object]) -> None:
     )
 
 
+@pytest.mark.few
 @some_of(
     "tab, name",
     [
@@ -91,6 +92,7 @@ def test_the_head_and_the_layer_are_marked_among_the_heads(look: Page) -> None:
     )
 
 
+@pytest.mark.few
 @some_of(
     "tab, name",
     [

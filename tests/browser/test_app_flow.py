@@ -141,6 +141,7 @@ def test_cube_numbers_bring_new_cubes(studio: Page) -> None:
     assert len(scene(studio)["cubes"]) == len(old["cubes"]) // 2
 
 
+@pytest.mark.long
 def test_fewer_frames_are_described_before_and_shown_after_the_run(fresh: Page) -> None:
     before, facts = rev(fresh), fresh.locator(".picker .facts")
     fresh.get_by_role("button", name="Sampling and length").click()
@@ -204,6 +205,7 @@ def refused_files(folder: Path) -> dict[str, Path]:
     return {"text": text, "empty": empty, "cut": cut}
 
 
+@pytest.mark.few
 @some_of("kind", ["cut", "text", "empty"])
 def test_a_file_that_is_no_video_is_refused_in_one_sentence(
     fresh: Page, tmp_path: Path, kind: str

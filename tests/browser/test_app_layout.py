@@ -22,6 +22,7 @@ def test_question_picture_and_dials_fit_a_laptop(look: Page) -> None:
         assert box and box["y"] + box["height"] <= 768, part
 
 
+@pytest.mark.few
 @some_of("width", [1440, 1366, 1024, 768])
 def test_every_tab_of_the_figures_is_in_sight(look: Page, width: int) -> None:
     resize(look, width, 768)
@@ -106,6 +107,7 @@ def test_a_click_on_a_word_of_the_answer_shows_its_cubes(look: Page) -> None:
     assert answer.inner_text().strip() == said
 
 
+@pytest.mark.long
 def test_the_title_of_the_lanes_is_read_whole_at_any_width(look: Page) -> None:
     long = "Share of the heads after “purple” was said that keep a cube, as recorded"
     for width in (360, 600, 768, 1024, 1366, 1440, 1920):
@@ -189,6 +191,7 @@ CUT = """() => {
 """Texts of the viewer and the answer that are cut off, or that a button lies on."""
 
 
+@pytest.mark.few
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 360, 390])
 def test_on_a_phone_no_line_is_cut_off(look: Page, width: int, theme: str) -> None:

@@ -12,7 +12,7 @@ from serving import ROOT, free_port, served
 
 from app.web.login import hashed
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 
 def log_in(page: Page, name: str, password: str) -> None:

@@ -18,6 +18,7 @@ def studio(open_page: Any, fake_url: str) -> Page:
     return page
 
 
+@pytest.mark.few
 @pytest.mark.parametrize("width", [320, 360, 390, 600])
 def test_a_narrow_page_has_a_masthead_of_two_rows_and_all_of_it(studio: Page, width: int) -> None:
     resize(studio, width)
@@ -51,6 +52,7 @@ def test_a_wide_page_has_no_menu_for_it(studio: Page) -> None:
         expect(head.get_by_label(name, exact=True)).to_be_visible()
 
 
+@pytest.mark.few
 @pytest.mark.parametrize("width", [320, 360, 390])
 def test_what_runs_and_what_a_clip_costs_are_brief_on_a_narrow_page(
     studio: Page, width: int

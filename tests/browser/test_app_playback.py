@@ -13,7 +13,7 @@ from clips import write_clip
 from playwright.sync_api import Page, expect
 from test_viewer_playback import FPS, FRAMES, OPEN_GOP, frame_on_screen
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 SOURCE = "document.querySelector('#viewer video').getAttribute('src')"
 
 

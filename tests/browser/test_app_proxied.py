@@ -6,12 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import pytest
 from app_page import PATIENCE_MILLIS, ask, rev, upload, wait_for_state
 from clips import write_clip
 from long import some_of
 from playwright.sync_api import Page, expect
 from reverse_proxy import proxied
 from serving import ROOT, free_port, served
+
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 OpenPage = Callable[..., Page]
 FAKE_APP = str(ROOT / "tests" / "browser" / "fake_app.py")

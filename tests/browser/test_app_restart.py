@@ -23,7 +23,7 @@ from clips import write_clip
 from playwright.sync_api import Page, expect
 from serving import ROOT, free_port
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 WORDS = "the circle is red"
 SAID_MILLIS = 3000
 """It is said as soon as the server refuses; a machine that tests may be busy."""

@@ -112,6 +112,7 @@ window.fetch = async (...request) => {
 """Of Gradio's streams, that the server has ended them is read later than what was sent then."""
 
 
+@pytest.mark.long
 def test_an_answer_is_not_lost_where_the_stream_before_it_ends_late(
     open_page: Callable[..., Page], fake_url: str
 ) -> None:
@@ -212,6 +213,7 @@ def test_cube_sides_change_the_cubes(studio: Page) -> None:
     assert len(scene(studio)["cubes"]) > before
 
 
+@pytest.mark.long
 def test_a_cube_of_zero_is_refused_and_nothing_is_lost(studio: Page) -> None:
     first = rev(studio)
     number(studio, "Cube h").fill("0")

@@ -102,6 +102,7 @@ def test_a_trace_that_is_dropped_opens_like_a_run(studio: Page, tmp_path: Path) 
     )
 
 
+@pytest.mark.long
 def test_the_page_is_chinese_on_demand_and_english_again(
     open_page: Callable[..., Page], fake_url: str
 ) -> None:

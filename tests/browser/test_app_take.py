@@ -64,6 +64,7 @@ def test_each_part_of_the_viewer_is_saved_as_png_and_svg(look: Page) -> None:
         assert b"<svg" in content(saved(look, "SVG", picture_of=panel))[:200]
 
 
+@pytest.mark.few
 @pytest.mark.parametrize("mode", ["Spotlight", "Heat", "FFN"])
 def test_a_picture_of_the_overlay_has_its_legend_in_colour(look: Page, mode: str) -> None:
     look.locator("#viewer").get_by_role("button", name=mode, exact=True).click()
@@ -112,6 +113,7 @@ def test_the_report_opens_offline_and_draws(look: Page, tmp_path: Path) -> None:
     page.close()
 
 
+@pytest.mark.long
 def test_nothing_can_be_saved_before_there_is_a_run(studio: Page, tmp_path: Path) -> None:
     write_clip(tmp_path / "mine.mp4", frames=8)
     upload(studio, tmp_path / "mine.mp4")
@@ -195,6 +197,7 @@ def test_a_link_can_be_copied_by_hand_where_the_browser_refuses(look: Page) -> N
     look.evaluate("() => { delete navigator.clipboard.writeText; }")  # the browser's own is back
 
 
+@pytest.mark.long
 def test_from_upload_to_export_with_the_keyboard_alone(studio: Page, tmp_path: Path) -> None:
     write_clip(tmp_path / "mine.mp4", frames=8)
     studio.on("filechooser", lambda chooser: None)  # from now on none is the system's own

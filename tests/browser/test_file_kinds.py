@@ -52,6 +52,7 @@ def page(chromium: Browser) -> Iterator[Page]:
     page.close()
 
 
+@pytest.mark.few
 @pytest.mark.parametrize("name", SMALL)
 def test_the_page_shows_what_the_model_is_shown(
     page: Page, folder: Path, tmp_path: Path, name: str

@@ -63,6 +63,7 @@ def test_it_sorts_searches_turns_and_leads_to_reports(
     expect(page.get_by_role("heading", name="Report 0")).to_be_visible()
 
 
+@pytest.mark.few
 @some_of("width", [390, 1440])
 def test_it_is_accessible_and_fits(
     open_page: Callable[..., Page], written: str, width: int

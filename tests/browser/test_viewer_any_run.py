@@ -74,6 +74,7 @@ def test_hostile_text_stays_text(page: Page) -> None:
     assert page.locator("#viewer .word").first.text_content() == NASTY
 
 
+@pytest.mark.long
 def test_without_a_video_play_runs_a_clock_of_its_own(page: Page, trace: Trace) -> None:
     show(page, trace)
     press(page, "Play")
@@ -97,6 +98,7 @@ def test_looking_around_asks_no_server(page: Page, trace: Trace) -> None:
     assert requests == []
 
 
+@pytest.mark.few
 @some_of("dark", [False, True], ids=["light", "dark"])
 @some_of("width", [360, 1440, 390], always=2)
 def test_fits_any_width_in_both_themes(

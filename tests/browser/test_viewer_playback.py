@@ -86,6 +86,7 @@ def test_a_video_whose_decoder_dies_is_replaced_at_the_same_place(
     page.close()
 
 
+@pytest.mark.long
 def test_a_frame_that_is_not_the_wanted_one_is_replaced_too(
     chromium: Browser, tmp_path: Path
 ) -> None:
@@ -123,6 +124,7 @@ def test_without_a_safe_copy_the_cubes_lie_on_plain_ground_and_it_is_said(
     page.close()
 
 
+@pytest.mark.long
 def test_neighbours_that_begin_with_the_same_frame_can_each_be_looked_at(
     chromium: Browser, tmp_path: Path
 ) -> None:

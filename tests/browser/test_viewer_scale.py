@@ -38,6 +38,7 @@ def test_every_head_draws_its_own_choices_in_every_layer(page: Page, trace: Trac
     expect(page.locator("#viewer .lane-title")).to_contain_text("question's words (head 27)")
 
 
+@pytest.mark.long
 def test_a_word_is_told_exactly_before_and_after_it_was_said(page: Page, trace: Trace) -> None:
     mask = trace.word_mask()
     said = max(i for i, word in enumerate(trace.words) if word.text == " red")
@@ -63,6 +64,7 @@ def test_a_cube_s_panel_lists_all_its_layers_and_heads(page: Page, trace: Trace)
     assert share == f"{100 * kept[LAYER, jacket].mean():.0f} %"
 
 
+@pytest.mark.long
 def test_a_preview_is_one_or_says_that_it_is_none(page: Page, trace: Trace) -> None:
     viewer, probs = page.locator("#viewer"), trace.word_probs.astype(np.float64)
     page.get_by_label("Head", exact=True).select_option("5")

@@ -111,6 +111,7 @@ def test_the_overlay_follows_the_playing_video(page: Page, clip: Path) -> None:
     expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
 
 
+@pytest.mark.few
 @pytest.mark.parametrize(
     ("width", "height", "page_width", "page_height"),
     [(320, 180, 900, 900), (180, 320, 900, 700), (640, 160, 500, 900), (320, 180, 390, 300)],

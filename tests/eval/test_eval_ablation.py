@@ -75,6 +75,7 @@ def test_busy_clips_ask_every_family_and_no_question_twice() -> None:
         assert all(score(question, question.answer) == 1 for question in clip.questions)
 
 
+@pytest.mark.long
 def test_every_arm_answers_every_clip() -> None:
     rules = [at(rule, 0.5) for rule in (TOP_P, ORACLE, *RULES)]
     cubes = ["cube 8", "cube 32", "frame 8", "tube 8", "1-D run 8"]

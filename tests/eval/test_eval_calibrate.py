@@ -74,6 +74,7 @@ def test_all_dials_are_combined() -> None:
     assert replace(own, cube=(1, 4, 4), text_top_p=1.0, ffn_importance="input") in bases
 
 
+@pytest.mark.long
 @given(budget=st.floats(0.3, 1.0), ffn=st.floats(0.1, 0.9))
 def test_what_the_ffn_leaves_spends_the_budget(budget: float, ffn: float) -> None:
     """FLOPs by arithmetic at the density that is found."""
@@ -176,6 +177,7 @@ def test_the_frontier_is_beaten_by_nobody_and_the_default_keeps_every_family() -
 DIALS = ("cube", "attn_top_p", "ffn_top_p")
 
 
+@pytest.mark.long
 def test_thirds_and_importances_are_tried_and_no_point_of_the_dial() -> None:
     plan = replace(
         PLAN, budget=(0.85,), ffn_ps=("0.5/0.5/0.25", "0.5"), text_ps=("1",), clips=2,

@@ -179,6 +179,7 @@ def test_equal_outputs_are_compensated_without_error() -> None:
     assert torch.allclose(layout.kept_means(outputs, kept)[..., layout.cube_from_token, :], outputs)
 
 
+@pytest.mark.long
 def test_recording_branches_changes_nothing_and_ends() -> None:
     running = context(folder(), PLAN)
     clips = mixed_clips(Length(16, 112), items=1, families=["needle"])

@@ -81,6 +81,7 @@ def test_kept_shares_are_those_of_the_outcomes() -> None:
         assert read / (seen + 128 * template) == pytest.approx(density["video"], abs=1e-4)
 
 
+@pytest.mark.long
 def test_every_family_and_kind_is_counted() -> None:
     asked = [question["family"] for item in items() for question in item["questions"]]
     assert set(asked) == set(FAMILIES) and min(asked.count(f) for f in FAMILIES) >= 12

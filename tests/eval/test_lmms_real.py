@@ -81,16 +81,24 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def evaluate(task: Path, out: Path, arguments: str, *options: str, batch: int = 1) -> Run:
+LAUNCH = (
+    "accelerate.commands.launch --cpu --num_machines 1 --mixed_precision no --dynamo_backend no"
+)
+
+
+def evaluate(
+    task: Path, out: Path, arguments: str, *options: str, batch: int = 1, processes: int = 1
+) -> Run:
     """One run of the command; what it has logged."""
+    launch = [*LAUNCH.split(), "--num_processes", str(processes), "-m"] if processes > 1 else []
     told = (
         f"pretrained={ASSETS / 'mini'},device=cpu,device_map=cpu,fps=4,max_pixels=50176,"
         f"min_pixels=50176,cube=[1,2,2],{arguments}"
     )
     command = [
-        sys.executable, "-m", "lmms_eval", "--model", "adaspark_qwen2_5_vl", "--include_path",
-        str(task), "--tasks", "sparkworld", "--batch_size", str(batch), "--log_samples",
-        "--output_path", str(out), "--model_args", told, *options,
+        sys.executable, "-m", *launch, "lmms_eval", "--model", "adaspark_qwen2_5_vl",
+        "--include_path", str(task), "--tasks", "sparkworld", "--batch_size", str(batch),
+        "--log_samples", "--output_path", str(out), "--model_args", told, *options,
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, env=environment, cwd=out.parent, capture_output=True, text=True)
@@ -136,6 +144,15 @@ def test_dense_and_sparse_are_scored_with_a_cost_for_every_sample(runs: Path) ->
 def test_four_at_once_answer_as_one_at_a_time(task: Path, runs: Path) -> None:
     evaluate(task, runs / "four", SPARSE, batch=4)
     assert answers(runs / "four") == answers(runs / "sparse")
+
+
+def test_two_processes_share_the_questions(task: Path, runs: Path) -> None:
+    costs = runs / "two.jsonl"
+    two = evaluate(task, runs / "two", f"{SPARSE},costs={costs}", processes=2)
+    assert answers(runs / "two") == answers(runs / "sparse")
+    (alone,) = read_runs(runs / "sparse")
+    assert two.scores == alone.scores and two.costs.keys() == alone.costs.keys()
+    assert len(costs.read_text().splitlines()) == len(SHORT) * QUESTIONS
 
 
 def test_a_run_goes_on_from_its_cache(task: Path, runs: Path) -> None:

@@ -137,6 +137,7 @@ def on_device(scene: Scene) -> SequenceMap:
     return scene.build(DEVICE)
 
 
+@pytest.mark.few
 @pytest.mark.parametrize("stamps", [(3, 2, 3, 1), (0, 2, 0, 3), (2, 0, 0, 0)])
 def test_text_that_belongs_to_slices_is_chosen_in_cubes_of_its_own(stamps: tuple[int, ...]) -> None:
     layout = CubeLayout([(4, 4, 4)], (2, 2, 2), device=DEVICE, stamps=[stamps])

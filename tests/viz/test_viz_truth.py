@@ -113,6 +113,7 @@ def test_what_is_drawn_and_told_is_the_trace(
         check(trace, runs.told(trace))
 
 
+@pytest.mark.long
 def test_a_layer_too_large_to_carry_its_heads_is_told_right_too(runs: Runs) -> None:
     trace = make_trace(grids=((16, 16, 16),), cube=(1, 4, 2), layers=2, heads=28, tail=["<end>"])
     assert layer_detail(trace, 0)["word_level"] is None

@@ -7,7 +7,8 @@ parent has loaded and, if asked, writes the counted cost of each request.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ class Sparse:
     `max_video_tokens` is a limit for each video, as Qwen's own tables have one (24,576): its frames
     shrink to fit.
 
+    Several processes (`accelerate launch --num_processes N -m lmms_eval`) share the requests; with
+    `device=cpu` they share the processor, too.
+
     Raises UserError if one of them cannot be used.
     """
 
@@ -39,7 +43,8 @@ class Sparse:
         config, rest = split_arguments(arguments)
         if costs is not None and str(rest.get("batch_size", 1)) != "1":
             raise UserError("costs are counted request by request: set batch_size to 1.")
-        super().__init__(**{"attn_implementation": "sdpa", **rest})
+        with _as_one_process() if rest.get("device") == "cpu" else nullcontext():
+            super().__init__(**{"attn_implementation": "sdpa", **rest})
         self._costs = None if costs is None else Path(costs)
         if max_video_tokens is not None:
             limit_video_tokens(max_video_tokens)
@@ -57,6 +62,21 @@ class Sparse:
             with self._costs.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
         return answers
+
+
+@contextmanager
+def _as_one_process() -> Iterator[None]:
+    """lmms-eval's models load onto the CUDA device of their process's number where there are
+    several, whatever `device` says. Which requests are a process's own its evaluator tells later.
+    """
+    from accelerate import Accelerator
+
+    counted = Accelerator.num_processes
+    Accelerator.num_processes = 1
+    try:
+        yield
+    finally:
+        Accelerator.num_processes = counted
 
 
 def limit_video_tokens(count: int) -> None:
