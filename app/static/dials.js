@@ -1,6 +1,7 @@
 /* The dials' arithmetic: a budget into thresholds, a preset into sides; then what they set off. */
 
-import { previewAt, runInView, settingsTouched } from "./run.js";
+import { previewAt, settingsTouched } from "./asking.js";
+import { runInView } from "./run.js";
 import { fetched, server } from "./server.js";
 import { on } from "./signals.js";
 

@@ -1,6 +1,7 @@
 /* The page's entry: all that Gradio's events call, by name. */
 
 import { controlsAt, remembered, restoredValues } from "./address.js";
+import { ask, mountViewer, opened, samplingTouched, settingsTouched, stop } from "./asking.js";
 import { mountChips, chosenQuestion } from "./chips.js";
 import {
   cubeOf,
@@ -17,7 +18,7 @@ import { mountHeader } from "./header.js";
 import { mountOutcome } from "./outcome.js";
 import { placePanel } from "./placement.js";
 import { fittingFrames, isFirstUnanswered, mountPicker } from "./picker.js";
-import { ask, lost, mountViewer, opened, samplingTouched, settingsTouched, stop } from "./run.js";
+import { lost } from "./run.js";
 import { on } from "./signals.js";
 import { keepStreamsWhole } from "./stream.js";
 

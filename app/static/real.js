@@ -2,7 +2,7 @@
 
 import { button, el, scrollBox, table } from "../../viz/static/dom.js";
 import { grouped } from "../../viz/static/format.js";
-import { askElsewhere } from "./run.js";
+import { askElsewhere } from "./asking.js";
 import { on } from "./signals.js";
 
 /** @import { ModelNeeds } from "../../viz/static/types.js" */

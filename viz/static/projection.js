@@ -1,7 +1,8 @@
 /* The 3-D of the cube stack (stack.js): orthographic, columns right, rows down, time to the back. No DOM. */
 
 /** @import { Cube } from "./types.js" */
-/** @import { SceneData, Video } from "./scene.js" */
+/** @import { Video } from "./geometry.js" */
+/** @import { SceneData } from "./scene.js" */
 
 /** @typedef {[number, number]} Point in pixels */
 /** @typedef {[number, number, number]} Place in the model's space */

@@ -8,7 +8,7 @@ import { rowOf } from "./view.js";
 
 /** @import { Area } from "./canvas.js" */
 /** @import { Angles, Box, Point } from "./projection.js" */
-/** @import { Video } from "./scene.js" */
+/** @import { Video } from "./geometry.js" */
 /** @import { Cube } from "./types.js" */
 /** @import { DrawnView } from "./view.js" */
 
