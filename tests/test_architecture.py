@@ -226,6 +226,7 @@ def test_what_reads_an_upload_holds_no_model_and_no_server() -> None:
     assert not loaded & {"torch", "transformers", "gradio", "starlette"}
 
 
+@pytest.mark.long
 def test_evaluations_are_computed_without_decoder_and_plots() -> None:
     from adaspark.eval.cli import COMMANDS
 

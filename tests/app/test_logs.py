@@ -47,6 +47,7 @@ def test_a_failure_is_logged_by_its_kind_and_place(caplog: pytest.LogCaptureFixt
     assert "RuntimeError at test_logs.py:" in caplog.text and "zebra" not in caplog.text
 
 
+@pytest.mark.few
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @some_of("as_json", ["1", "0"])
 def test_neither_question_nor_name_is_logged(

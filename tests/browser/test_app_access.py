@@ -155,6 +155,7 @@ def test_the_theme_can_change_while_the_page_is_open(look: Page) -> None:
     )
 
 
+@pytest.mark.long
 def test_the_page_works_without_any_other_host(chromium: Browser, fake_url: str) -> None:
     context = chromium.new_context()
     foreign: list[str] = []

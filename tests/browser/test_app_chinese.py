@@ -157,6 +157,7 @@ def test_what_is_written_under_the_film_of_a_difference(chinese: Page) -> None:
     assert english(line for lines in legends for line in lines) == []
 
 
+@pytest.mark.long
 def test_every_tab(chinese: Page) -> None:
     titles = [str(each.get_attribute("data-title")) for each in chinese.get_by_role("tab").all()]
     assert len(titles) > 10

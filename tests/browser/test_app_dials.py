@@ -86,6 +86,7 @@ def test_the_questions_preview_goes_by_its_own_threshold(fresh: Page) -> None:
     fresh.wait_for_function(f"{row} !== '{few}'")
 
 
+@pytest.mark.long
 def test_how_importance_is_measured_is_a_dial_of_its_own(fresh: Page) -> None:
     dial = fresh.get_by_role("combobox", name="FFN importance")
     expect(dial).to_have_value("Residual norm (paper)")

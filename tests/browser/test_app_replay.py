@@ -24,7 +24,7 @@ from clips import write_clip
 from playwright.sync_api import Page, expect
 from serving import ROOT, free_port, served
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 
 @pytest.fixture
@@ -42,7 +42,6 @@ def waiting_url(gate: Path, tmp_path: Path) -> Iterator[str]:
         gate.touch()  # the app waits for its loading thread before it ends
 
 
-@pytest.mark.long
 def test_the_page_is_complete_before_the_model_and_the_first_question_waits_for_it(
     waiting_url: str, open_page: Callable[..., Page], gate: Path
 ) -> None:
@@ -102,7 +101,6 @@ def test_without_a_model_asking_is_off_and_says_why(replay: Page) -> None:
         expect(number(replay, side)).to_be_disabled()
 
 
-@pytest.mark.long
 def test_without_a_model_the_gallery_is_complete(replay: Page) -> None:
     for card in replay.locator(".picker .card").all():
         before = rev(replay)
@@ -142,7 +140,6 @@ def test_without_a_model_an_upload_and_a_comparison_are_refused_in_words(
     expect(place.locator(".beside-note")).to_contain_text("only replays recorded runs")
 
 
-@pytest.mark.long
 def test_a_links_settings_without_a_model_are_said_not_to_be_shown(
     open_page: Callable[..., Page], replay_url: str
 ) -> None:

@@ -255,6 +255,7 @@ def test_ask_waits_for_the_upload_it_was_pressed_during(fresh: Page, tmp_path: P
     expect(fresh.locator("#viewer")).to_contain_text("160 x 96")
 
 
+@pytest.mark.long
 def test_two_visitors_do_not_see_each_other(open_page, fake_url: str) -> None:  # type: ignore[no-untyped-def]
     one, two = open_page(fake_url), open_page(fake_url)
     for page in (one, two):

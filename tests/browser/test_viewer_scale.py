@@ -27,6 +27,7 @@ def page(page: Page, trace: Trace) -> Page:
     return page
 
 
+@pytest.mark.long
 def test_every_head_draws_its_own_choices_in_every_layer(page: Page, trace: Trace) -> None:
     mask = trace.word_mask()
     rows = asking(trace, "question")

@@ -142,6 +142,7 @@ def test_density_falls_with_p() -> None:
     assert all(more > less for more, less in pairwise(densities))
 
 
+@pytest.mark.long
 def test_a_run_says_what_its_items_say(tmp_path: Path) -> None:
     plan = replace(PLAN, items=1)
     named, config = plan_dict(plan, "mini"), loaded().config

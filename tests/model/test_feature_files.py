@@ -105,6 +105,7 @@ for event in engine.ask(sys.argv[1], QUESTION, options(engine)):
 """
 
 
+@pytest.mark.long
 def test_a_killed_run_is_taken_up_where_it_was(
     engine: Engine, clip: Path, in_memory: Result, tmp_path: Path
 ) -> None:
