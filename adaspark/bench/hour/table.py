@@ -11,6 +11,7 @@ from adaspark.bench.gpu.table import row as _row
 from adaspark.bench.hour.asked import BUNDLED
 
 PHASES = ("decode", "vision", "prefill", "whole")
+FEW = {"few": "index, 64 frames", "few_of_longer": "of three times the length"}
 FULL_PHASES = ("decode", "vision", "prefill", "generate", "whole", "page")
 
 
@@ -23,7 +24,7 @@ def written(folder: Path) -> str:
 
 
 def _bundled_table(runs: Sequence[dict[str, Any]]) -> str:
-    titles = ["codec", "frames", "video tokens", *PHASES, "memory", "index, 64 frames"]
+    titles = ["codec", "frames", "video tokens", *PHASES, "memory", *FEW.values()]
     lines = [_row(*titles), _row("---", *["---:"] * (len(titles) - 1))]
     lines += [line for run in runs for row in run["rows"] for line in _lines(row)]
     return "\n".join(
@@ -31,8 +32,8 @@ def _bundled_table(runs: Sequence[dict[str, Any]]) -> str:
             f"{runs[0]['minutes']} minutes of 720p at 25 frames a second, asked about by the "
             "bundled model at 140 x 84: seconds by phase (decoding and the tower overlap: `decode` "
             "is what was waited for), memory at its peak above the loaded model, and seconds to "
-            "read the file's index and then 64 frames out of it. Others were at work on the "
-            "machine: times are upper bounds.",
+            "read the file's index and then 64 frames out of it. While 3,600 frames were asked "
+            "about, others were at work on the machine: those times are upper bounds.",
             "",
             *lines,
             "",
@@ -74,20 +75,26 @@ def _full_table(run: dict[str, Any]) -> str:
 
 
 def _settings(runs: Sequence[dict[str, Any]]) -> str:
-    """What was measured on what: the codecs of one machine and commit together."""
-    codecs: dict[str, list[str]] = {}
+    """What was measured on what: the runs of one machine, commit and number of frames together."""
+    codecs: dict[tuple[int, str], list[str]] = {}
     for run in runs:
         used = run["setting"]
         where = (
             f"{used['processor']}, torch {used['torch']}, transformers {used['transformers']}, "
             f"commit {used['commit']}"
         )
-        codecs.setdefault(where, []).extend(row["codec"] for row in run["rows"])
-    return "; ".join(f"{' and '.join(names)}: {where}" for where, names in codecs.items())
+        for row in run["rows"]:
+            for found in row["asked"]:
+                codecs.setdefault((found["frames"], where), []).append(row["codec"])
+    return "; ".join(
+        f"{frames:,} frames of {' and '.join(names)}: {where}"
+        for (frames, where), names in codecs.items()
+    )
 
 
 def _lines(row: dict[str, Any]) -> list[str]:
-    few = f"{row['few']['scan']:.1f} s, {row['few']['frames']:.1f} s"
+    took = [row.get(name) for name in FEW]
+    few = [f"{each['scan']:.1f} s, {each['frames']:.1f} s" if each else "" for each in took]
     return [
         _row(
             row["codec"],
@@ -95,7 +102,7 @@ def _lines(row: dict[str, Any]) -> list[str]:
             f"{found['video_tokens']:,}",
             *(f"{found['seconds'][name]:.0f} s" for name in PHASES),
             f"{found['peak_megabytes']:.0f} MB",
-            few,
+            *few,
         )
         for found in row["asked"]
     ]
