@@ -197,6 +197,7 @@ def test_what_a_visitor_had_goes_when_the_visitor_has_left(
     assert stayer.get(kept["url"]).status_code == 200
 
 
+@pytest.mark.long
 def test_the_same_video_stays_as_long_as_one_who_sent_it(
     open_tab: Callable[..., Tab], clip: Path
 ) -> None:

@@ -103,7 +103,7 @@ def test_the_app_leaves_nothing_behind(
     assert list(temporary.glob("adaspark-*")) == []
 
 
-@pytest.mark.few
+@pytest.mark.long
 @pytest.mark.parametrize("question", ["hold words", "slow please"])
 def test_a_server_that_is_told_to_stop_ends_well_in_the_middle_of_a_run(
     tmp_path: Path, question: str, monkeypatch: pytest.MonkeyPatch
@@ -209,6 +209,7 @@ def test_a_server_without_a_model_replays(tmp_path: Path, monkeypatch: pytest.Mo
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_limit_that_cannot_be_used_is_one_line_and_status_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -121,6 +121,7 @@ def test_what_can_be_refused_takes_no_turn(space: Client, lender: Lender) -> Non
     assert lender.paths == []
 
 
+@pytest.mark.long
 def test_a_visitor_without_quota_is_told_what_to_do(space: Client, lender: Lender) -> None:
     lender.has_quota = False
     try:

@@ -201,6 +201,7 @@ def test_selections_are_captured_from_every_layer_of_the_bundled_model() -> None
         assert moved.layout.grids == sequence.layout.grids
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 def test_flex_attention_is_given_the_same_mask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planted_selections, "SIDE", 8)

@@ -95,6 +95,7 @@ def test_landing_and_every_way_to_look(chinese: Page) -> None:
         expect_chinese(chinese, "a menu")
 
 
+@pytest.mark.long
 def test_what_a_list_says_is_chosen(chinese: Page) -> None:
     shown = f"name => ({SEEN})().some((text) => text.endsWith(name))"
     cube = {axis: chinese.get_by_role("spinbutton", name=f"立方块 {axis}") for axis in "th"}

@@ -74,6 +74,7 @@ def test_fewer_frames_have_no_picture_to_compare(studio: Page) -> None:
     expect(studio.get_by_role("button", name="Difference")).to_be_hidden()
 
 
+@pytest.mark.long
 def test_pruned_tokens_are_counted_named_and_drawn_where_they_stood(studio: Page) -> None:
     place = panel(studio, "Compare")
     place.get_by_label("Compare with").select_option("prune")
@@ -159,6 +160,7 @@ def test_the_film_of_a_difference_is_saved(studio: Page, tmp_path: Path) -> None
         assert sum(1 for _ in opened.decode(video=0)) == 24
 
 
+@pytest.mark.long
 def test_a_new_answer_clears_the_comparison(studio: Page) -> None:
     first = rev(studio)
     place = panel(studio, "Compare")

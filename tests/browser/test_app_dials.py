@@ -55,6 +55,7 @@ def test_a_preview_is_drawn_at_once_and_marked_until_the_exact_run(studio: Page)
     assert scene(studio)["config"]["attn_top_p"] == pytest.approx(0.2)
 
 
+@pytest.mark.long
 def test_the_questions_threshold_follows_attention_until_it_is_moved(fresh: Page) -> None:
     words = slider(fresh, "Top-p of the question")
     slider(fresh, "Top-p attention").fill("0.3")
@@ -200,6 +201,7 @@ def test_a_single_move_runs_at_once_and_close_ones_once_they_rest(studio: Page) 
     assert len(asked) < 20 and scene(studio)["config"]["ffn_top_p"] == pytest.approx(0.5)
 
 
+@pytest.mark.long
 def test_what_does_not_fit_is_said_before_the_run_with_what_does(
     fresh: Page, tmp_path: Path
 ) -> None:

@@ -112,6 +112,7 @@ def test_the_layer_in_view_is_marked(look: Page, tab: str, name: str) -> None:
         expect_mark(look, plot, ["x", layer])
 
 
+@pytest.mark.long
 def test_the_table_holds_the_word_that_is_looked_at(look: Page) -> None:
     look.locator("#viewer .words").get_by_text("circle", exact=True).click()
     look.get_by_role("tab", name="Data", exact=True).click()

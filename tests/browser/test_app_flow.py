@@ -169,6 +169,7 @@ def test_an_upload_is_described_asked_about_and_drawn(fresh: Page, tmp_path: Pat
     assert fresh.locator("#viewer video").evaluate("v => v.videoHeight > v.videoWidth")
 
 
+@pytest.mark.long
 def test_text_of_visitors_stays_text(fresh: Page, tmp_path: Path) -> None:
     path, before = tmp_path / NASTY.replace("/", ""), rev(fresh)
     path = path.with_name(path.name + ".mp4")
@@ -233,6 +234,7 @@ def test_a_blank_question_is_refused_and_the_pictures_stay(studio: Page) -> None
     assert rev(studio) == before and scene(studio)["cubes"] == drawn
 
 
+@pytest.mark.long
 def test_a_dial_out_of_range_is_refused_by_the_server_too(studio: Page) -> None:
     """The slider cannot be moved out of [0, 1]; a program can send any number."""
     join = studio.url.split("?")[0] + "gradio_api/queue/join"

@@ -73,6 +73,7 @@ def test_on_a_narrow_page_the_question_stands_under_the_player(
     assert end <= asked["y"] <= end + 80 and asked["y"] < lanes["y"]
 
 
+@pytest.mark.long
 def test_the_panel_moves_with_the_width_and_keeps_what_was_typed(
     open_page: Any, fake_url: str
 ) -> None:

@@ -44,6 +44,7 @@ def test_a_narrow_page_has_a_masthead_of_two_rows_and_all_of_it(studio: Page, wi
     assert studio.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.long
 def test_a_wide_page_has_no_menu_for_it(studio: Page) -> None:
     resize(studio, 1024)
     head = studio.locator(".masthead")
@@ -52,7 +53,7 @@ def test_a_wide_page_has_no_menu_for_it(studio: Page) -> None:
         expect(head.get_by_label(name, exact=True)).to_be_visible()
 
 
-@pytest.mark.few
+@pytest.mark.long
 @pytest.mark.parametrize("width", [320, 360, 390])
 def test_what_runs_and_what_a_clip_costs_are_brief_on_a_narrow_page(
     studio: Page, width: int

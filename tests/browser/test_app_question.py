@@ -39,6 +39,7 @@ def test_an_upload_is_not_asked_the_samples_question(studio: Page, tmp_path: Pat
     expect(box).to_have_attribute("placeholder", usual or "")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("text", ["What did I film?", SUGGESTED])
 def test_what_somebody_typed_stays(studio: Page, tmp_path: Path, text: str) -> None:
     question(studio).fill(text)

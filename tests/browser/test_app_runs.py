@@ -164,6 +164,7 @@ def test_stop_keeps_what_there_is(studio: Page) -> None:
     assert scene(studio)["question"] == "hold words"
 
 
+@pytest.mark.long
 def test_stop_before_the_first_word_keeps_the_last_pictures(studio: Page) -> None:
     first = rev(studio)
     ask(studio, "hold layers")
@@ -235,11 +236,13 @@ def test_a_failure_of_ours_is_a_sentence_and_the_question_stays(studio: Page) ->
     wait_for_state(studio, "ready", after_rev=first)
 
 
+@pytest.mark.long
 def test_a_chip_fills_the_question_in(look: Page) -> None:
     look.get_by_role("button", name="slow please").click()
     expect(question(look)).to_have_value("slow please")
 
 
+@pytest.mark.long
 def test_ask_waits_for_the_upload_it_was_pressed_during(fresh: Page, tmp_path: Path) -> None:
     path = tmp_path / "mine.mp4"
     write_clip(path, frames=40, size=(160, 96))

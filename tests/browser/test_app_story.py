@@ -89,6 +89,7 @@ def test_two_runs_of_the_visit_stand_side_by_side_and_move_together(studio: Page
     studio.wait_for_function("q => (adaspark.scene()?.question ?? q) !== q", arg="quick please")
 
 
+@pytest.mark.long
 def test_a_trace_that_is_dropped_opens_like_a_run(studio: Page, tmp_path: Path) -> None:
     before = rev(studio)
     upload(studio, ROOT / "assets" / "traces" / "1_needle.npz")
@@ -118,6 +119,7 @@ def test_the_page_is_chinese_on_demand_and_english_again(
     expect(slider(page, "Top-p attention")).to_have_count(1)
 
 
+@pytest.mark.long
 def test_a_term_is_explained_to_pointer_and_keyboard(look: Page) -> None:
     slider(look, "Layer").focus()
     expect(look.get_by_role("tooltip")).to_contain_text("model's steps")

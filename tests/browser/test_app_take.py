@@ -162,6 +162,7 @@ def test_a_link_brings_the_same_run_to_somebody_else(
     assert scene(other)["question"] == scene(studio)["question"]
 
 
+@pytest.mark.long
 def test_a_link_of_the_recorded_run_needs_no_new_one(look: Page, open_page: OpenPage) -> None:
     other = open_page(link_of(look), query="")
     wait_for_state(other, "ready")
@@ -169,6 +170,7 @@ def test_a_link_of_the_recorded_run_needs_no_new_one(look: Page, open_page: Open
     assert rev(other) == 1
 
 
+@pytest.mark.long
 def test_a_link_that_cannot_be_followed_says_so_and_the_page_opens(
     open_page: OpenPage, fake_url: str
 ) -> None:
@@ -178,6 +180,7 @@ def test_a_link_that_cannot_be_followed_says_so_and_the_page_opens(
     expect(slider(page, "Top-p attention")).to_have_value("0.9")
 
 
+@pytest.mark.long
 def test_an_upload_is_never_in_a_link(studio: Page, tmp_path: Path) -> None:
     write_clip(tmp_path / "private.mp4", frames=8)
     upload(studio, tmp_path / "private.mp4")

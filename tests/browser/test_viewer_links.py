@@ -229,6 +229,7 @@ def test_the_stack_is_off_on_a_phone_until_it_is_asked_for(chromium: Browser) ->
     page.close()
 
 
+@pytest.mark.long
 def test_every_state_of_the_viewer_passes_axe(chromium: Browser, trace: Trace) -> None:
     page = open_viewer(chromium, reduced_motion="reduce")
     show(page, trace)

@@ -130,6 +130,7 @@ def test_a_finished_run_adds_nothing_and_a_spent_budget_says_what_is_left_out() 
     ablation.draw(spent.results)
 
 
+@pytest.mark.long
 def test_the_page_is_drawn_from_saved_items() -> None:
     page = (folder() / "index.html").read_text("utf-8")
     assert "the ablations" in page and "Shapes of equal volume" in page

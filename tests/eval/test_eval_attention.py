@@ -58,6 +58,7 @@ def test_even_attention_takes_as_many_tokens_as_it_has_mass() -> None:
     assert [int(count) for count in counts] == [51, 95]
 
 
+@pytest.mark.long
 def test_tokens_hold_what_their_cubes_hold() -> None:
     """The same queries, recorded by token and by cube."""
     recorded: list[RecordedBatch] = []

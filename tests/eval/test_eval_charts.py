@@ -93,7 +93,7 @@ KINDS: list[Callable[[float], bytes]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.few(4)
+@pytest.mark.few(2)
 @pytest.mark.parametrize("draw", KINDS)
 def test_a_chart_shows_its_numbers_and_is_small(draw: Callable[[float], bytes]) -> None:
     drawn, other = draw(0.25), draw(0.5)
@@ -104,7 +104,7 @@ def test_a_chart_shows_its_numbers_and_is_small(draw: Callable[[float], bytes]) 
     assert other != drawn
 
 
-@pytest.mark.few(4)
+@pytest.mark.few(2)
 @pytest.mark.parametrize("draw", KINDS)
 def test_no_text_is_cut_too_small_or_on_other_text(
     draw: Callable[[float], bytes], monkeypatch: pytest.MonkeyPatch

@@ -256,6 +256,7 @@ def test_answers_move_the_more_the_less_is_kept() -> None:
     assert np.mean(lost) > answer(items(), "AdaSpark", "kl").value
 
 
+@pytest.mark.long
 def test_the_page_is_drawn_from_saved_items() -> None:
     page = (folder() / "index.html").read_text("utf-8")
     assert "A question beyond the paper" in page and page.count("<img") == 4

@@ -122,6 +122,7 @@ def test_a_clip_is_asked_for_a_needle_beside_the_most_common() -> None:
         assert layers.with_needle(both) == both or families == ["aggregate"]
 
 
+@pytest.mark.long
 def test_the_page_is_drawn_from_saved_items() -> None:
     page = (folder() / "index.html").read_text("utf-8")
     assert "Fig. 4" in page and page.count("<img") == 3

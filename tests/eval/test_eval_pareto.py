@@ -69,6 +69,7 @@ def test_the_conditions_are_dense_the_baselines_and_the_grid() -> None:
     assert len({condition.name for condition in found}) == len(found) == 11
 
 
+@pytest.mark.long
 def test_showing_everything_is_dense() -> None:
     for name in (f"{FRAMES} 1", f"{PRUNED} 1"):
         assert conditions().mean(name, "flops") == pytest.approx(1, abs=1e-4)

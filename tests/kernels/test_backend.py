@@ -50,6 +50,7 @@ class Counted:
         return attention.by_tiles(*tensors, **given)
 
 
+@pytest.mark.few(2)
 @pytest.mark.skipif(interpreted.DEVICE != "cpu", reason="kernels of a CPU take its tensors")
 @pytest.mark.parametrize("name", NAMES)
 def test_every_backend_that_is_forced_gives_the_reference_s_output(name: str) -> None:

@@ -137,7 +137,7 @@ def on_device(scene: Scene) -> SequenceMap:
     return scene.build(DEVICE)
 
 
-@pytest.mark.few
+@pytest.mark.long
 @pytest.mark.parametrize("stamps", [(3, 2, 3, 1), (0, 2, 0, 3), (2, 0, 0, 0)])
 def test_text_that_belongs_to_slices_is_chosen_in_cubes_of_its_own(stamps: tuple[int, ...]) -> None:
     layout = CubeLayout([(4, 4, 4)], (2, 2, 2), device=DEVICE, stamps=[stamps])
@@ -229,13 +229,14 @@ def test_decoding_continues_what_was_prefilled() -> None:
     run(sequence.continued(sequence.length, 1), last=1).check()
 
 
-@pytest.mark.few
+@pytest.mark.long
 @pytest.mark.usefixtures("poison")
 @pytest.mark.parametrize("scene", [BIG, ODD["ragged"]], ids=["big cubes", "ragged"])
 def test_keys_that_are_copied_cube_by_cube(scene: Scene) -> None:
     run(scene, heads=2, groups=1, thresholds=Thresholds(copy_queries=1)).check()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("poison")
 @some_of(
     "scene, max_pairs, splits",
@@ -271,6 +272,7 @@ def test_blocks_may_be_added_two_at_a_time(step: int, splits: int) -> None:
     run(ODD["ragged"], heads=2, groups=1, thresholds=thresholds).check()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("poison")
 def test_small_chunks_change_nothing() -> None:
     whole = run(SMALL, heads=2)

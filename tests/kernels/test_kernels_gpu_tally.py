@@ -104,6 +104,7 @@ def test_sums_are_those_of_the_segments(name: str) -> None:
     check(reported(SCENES[name], top_p(0.6)))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("poison")
 def test_sums_of_several_groups_of_heads() -> None:
     check(reported(SCENES["padded"], top_p(0.6), groups=2))
@@ -114,6 +115,7 @@ def test_sums_of_other_rules() -> None:
     check(reported(SCENES["ragged"], Rule("uniform", 0.4)))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("poison")
 def test_sums_of_any_number_of_chunks() -> None:
     small = replace(UNGROUPED, selection_bytes=1, score_bytes=1)
