@@ -48,7 +48,8 @@ export class Story {
     const { signal } = (this.#leaving = new AbortController());
     this.#at = to;
     keep(to);
-    const { title, text, run } = STEPS[to];
+    const { title, text, side, run } = STEPS[to];
+    this.#panel.dataset.side = side;
     this.#panel.hidden = false;
     document.body.classList.add("story-open");
     this.#title.textContent = `${to + 1} of ${STEPS.length}: ${title}`;

@@ -32,20 +32,36 @@ on("beside", (message) => {
   if (message.state !== "running") comparing.splice(0).forEach((go) => go(message));
 });
 
-/** @type {{ title: string, text: string, run: (stage: Stage) => Promise<void> }[]} */
+/** On a wide page the words stand at the side that does not hide what a step moves.
+    @type {{ title: string, text: string, side: "left" | "right", run: (stage: Stage) => Promise<void> }[]} */
 export const STEPS = [
-  { title: "a needle", text: "A long wall, and for a moment something on it.", run: needle },
-  { title: "what each layer reads", text: "The same question, layer by layer.", run: layers },
-  { title: "keep less, until it breaks", text: "Top-p goes down; each time the model is asked again.", run: lower },
-  { title: "drop tokens instead", text: "The same FLOPs, spent by pruning tokens before the model.", run: prune },
-  { title: "your own video", text: "Now a video of yours: choose it, or drop it anywhere on the page.", run: own },
+  { title: "a needle", text: "A long wall, and for a moment something on it.", side: "right", run: needle },
+  { title: "what each layer reads", text: "The same question, layer by layer.", side: "right", run: layers },
+  {
+    title: "keep less, until it breaks",
+    text: "Top-p goes down; each time the model is asked again.",
+    side: "left",
+    run: lower,
+  },
+  {
+    title: "drop tokens instead",
+    text: "The same FLOPs, spent by pruning tokens before the model.",
+    side: "right",
+    run: prune,
+  },
+  {
+    title: "your own video",
+    text: "Now a video of yours: choose it, or drop it anywhere on the page.",
+    side: "right",
+    run: own,
+  },
 ];
 
 /** @param {Stage} stage */
 async function needle({ say }) {
   const card = /** @type {HTMLElement | null} */ (document.querySelector(".picker .card"));
   if (card?.getAttribute("aria-pressed") !== "true" || !newest) await after(awaiting, () => card?.click());
-  viewer().lookFirst();
+  lookAtFirst();
   const { data } = viewer();
   const density = percent(newest?.summary.attention_density ?? 0);
   say(
@@ -97,10 +113,10 @@ async function prune({ say, signal }) {
   const panel = tabPanel("Compare");
   const choice = /** @type {HTMLSelectElement} */ (panel.querySelector("select"));
   choice.value = "prune";
-  panel.scrollIntoView({ block: "nearest" });
   const start = /** @type {HTMLElement} */ (panel.querySelector(".beside-controls button"));
   const { sides, error } = await after(comparing, () => start.click());
   if (!sides) throw new Error(error || "The comparison ended early; go back and try again.");
+  panel.scrollIntoView({ block: "start" }); // above the story's own words
   const [ours, other] = sides.map((side) =>
     side.answer
       .map(({ text }) => text)
@@ -113,10 +129,17 @@ async function prune({ say, signal }) {
 
 /** @param {Stage} stage */
 async function own({ signal }) {
+  lookAtFirst();
   window.scrollTo({ top: 0 });
   const zone = document.querySelector(".picker .drop");
   zone?.classList.add("story-target");
   signal.addEventListener("abort", () => zone?.classList.remove("story-target"));
+}
+
+/** Back to what a run opens on, whatever the steps before have brought into view. */
+function lookAtFirst() {
+  viewer().set({ mode: "spotlight" });
+  viewer().lookFirst();
 }
 
 /**

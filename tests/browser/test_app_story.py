@@ -41,7 +41,10 @@ def test_the_story_moves_the_real_controls_and_puts_them_back(studio: Page) -> N
     expect(opener).to_contain_text("from 4 of 5")
     opener.click()
     expect(story).to_contain_text("4 of 5")
+    assert scene(studio)["mode"] == "difference"
     studio.keyboard.press("ArrowRight")
+    expect(story).to_contain_text("5 of 5")
+    assert scene(studio)["mode"] == "spotlight"
     studio.get_by_role("button", name="Done").click()
     expect(story).to_be_hidden()
 
