@@ -5,16 +5,13 @@ import { named } from "./language.js";
 
 /** Controls and what they mean, the narrower ones first. @type {[string, string][]} */
 const TIPS = [
+  [fieldOf("Top-p attention"), "Each query keeps the fewest cubes whose share of attention reaches this. 1 keeps all."],
   [
-    `.block:has(${named("Top-p attention")})`,
-    "Each query keeps the fewest cubes whose share of attention reaches this. 1 keeps all.",
-  ],
-  [
-    `.block:has(${named("Top-p FFN")})`,
+    fieldOf("Top-p FFN"),
     "In each cube, the fewest tokens that hold this share of the norm pass through the FFN. 1: all.",
   ],
   [
-    `.block:has(${named("Top-p of the question")})`,
+    fieldOf("Top-p of the question"),
     "Top-p attention for the words. It follows that dial until it is moved; the paper has one for both.",
   ],
   [
@@ -25,12 +22,9 @@ const TIPS = [
     ".budget-dial",
     "A share of what a dense run would compute; both Top-p are set to what was measured to cost so much.",
   ],
-  [
-    `.block:has(${named("Cube t")})`,
-    "Slices that a cube spans in time. A slice is two frames that share their tokens.",
-  ],
-  [`.block:has(${named("Cube h")})`, "Rows of tokens that a cube spans."],
-  [`.block:has(${named("Cube w")})`, "Columns of tokens that a cube spans."],
+  [fieldOf("Cube t"), "Slices that a cube spans in time. A slice is two frames that share their tokens."],
+  [fieldOf("Cube h"), "Rows of tokens that a cube spans."],
+  [fieldOf("Cube w"), "Columns of tokens that a cube spans."],
   [`.dial:has(${named("Layer")})`, "The model's steps, one after the other; each chooses anew what it reads."],
   [
     `.dial:has(${named("Kept from")})`,
@@ -101,4 +95,12 @@ function meant(target) {
     if (place?.closest("main")) return [place, text];
   }
   return [null, ""];
+}
+
+/**
+ * A control of Gradio's with its label: the innermost block, since on a narrow page the player's holds all of them.
+ * @param {string} name
+ */
+function fieldOf(name) {
+  return `.block:not(:has(.block)):has(${named(name)})`;
 }

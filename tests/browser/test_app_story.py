@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from app_page import PATIENCE_MILLIS, ask, rev, scene, slider, upload, wait_for_state
+from app_page import PATIENCE_MILLIS, ask, resize, rev, scene, slider, upload, wait_for_state
 from paths import ROOT
 from playwright.sync_api import Page, expect
 
@@ -41,7 +41,7 @@ def test_the_story_moves_the_real_controls_and_puts_them_back(studio: Page) -> N
     expect(opener).to_contain_text("from 4 of 5")
     opener.click()
     expect(story).to_contain_text("4 of 5")
-    assert scene(studio)["mode"] == "difference"
+    studio.wait_for_function("adaspark.scene().mode === 'difference'")
     studio.keyboard.press("ArrowRight")
     expect(story).to_contain_text("5 of 5")
     assert scene(studio)["mode"] == "spotlight"
@@ -130,3 +130,11 @@ def test_a_term_is_explained_to_pointer_and_keyboard(look: Page) -> None:
     expect(look.get_by_role("tooltip")).to_be_hidden()
     look.get_by_role("button", name="Heat", exact=True).hover()
     expect(look.get_by_role("tooltip")).to_contain_text("share of words")
+
+
+def test_on_a_narrow_page_a_term_is_explained_where_it_stands_alone(look: Page) -> None:
+    resize(look, 390)
+    look.get_by_role("button", name="Ask", exact=True).hover()
+    expect(look.get_by_role("tooltip")).to_be_hidden()
+    slider(look, "Top-p attention").focus()
+    expect(look.get_by_role("tooltip")).to_contain_text("share of attention reaches this")
