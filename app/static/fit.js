@@ -13,6 +13,8 @@ const BUTTONS_PX = 112;
 const BREAKS = /(?<= )|(?=[\u4e00-\u9fff])/;
 const CHARTS = { columns: 1, height: 200, gap: 84, below: 104 };
 const MAPS = { columns: 3, height: 96, gap: 28, below: 76 };
+/** Numbers and title of an axis across. */
+const AXIS_PX = 50;
 
 /**
  * The layout for a place of so many pixels, changed in place and returned.
@@ -24,6 +26,7 @@ export function fitted({ data, layout }, width) {
   const narrow = width < NARROW_PX;
   if (narrow) wrapTitle(layout, width);
   if (narrow && layout.coloraxis?.colorbar) lieDown(layout.coloraxis.colorbar);
+  if (narrow && axes.length === 1 && layout.coloraxis?.colorbar && layout.xaxis.title?.text) underAxis(layout);
   if (narrow && axes.length > 1) underEachOther(layout, axes, layout.coloraxis ? MAPS : CHARTS);
   else if (layout.yaxis?.scaleanchor) asHighAsWide(layout, data[0].z, narrow ? width : width - 110);
   return layout;
@@ -57,6 +60,16 @@ function letters(text) {
 function lieDown(bar) {
   Object.assign(bar, { orientation: "h", x: 0, xanchor: "left", y: 0, yanchor: "top", len: 1 });
   bar.title.side = "top";
+}
+
+/**
+ * A colour bar that lies stands under the axis, not on its title.
+ * @param {Figure["layout"]} layout
+ */
+function underAxis(layout) {
+  const { t, b } = layout.margin;
+  layout.coloraxis.colorbar.y = -AXIS_PX / (layout.height - t - b - MAPS.below);
+  layout.height += AXIS_PX;
 }
 
 /**
