@@ -130,8 +130,8 @@ FIGURES = """
     <div><dt>Executed</dt><dd>what the kernels ran for what is kept: whole blocks.</dd></div>
     </dl>
     <h3>What is yours</h3><p>An uploaded video and the answers about it stay on this server,
-    out of other visitors' sight, until space is needed or it stops. The page asks nothing of any
-    other host.</p>
+    out of other visitors' sight, for the time that “About this server” names, or until space is
+    needed or it stops. The page asks nothing of any other host.</p>
   </div></template>
 </section>
 """

@@ -171,7 +171,7 @@ export const PAGE = [
   ["What is kept is framed.", "保留的加框。"],
   ["The share of words and heads that chose each cube, as a colour.", "用颜色表示选中每个立方块的词和头的比例。"],
   ["Hatched tokens skip the FFN, the half of a layer that works on each token alone.", "画斜线的词元跳过 FFN（一层中逐个处理词元的那一半）。"],
-  ["What only one of two compared runs keeps; beside Dense, the attention that was dropped.", "两次运行中只有一方保留的；与稠密相比时，是被丢掉的注意力。"],
+  ["What only one of two compared runs keeps; against Dense, the attention that was dropped.", "两次运行中只有一方保留的；与稠密相比时，是被丢掉的注意力。"],
   ["What the tokens of the video themselves read.", "视频词元自己读什么。"],
   ["What the words of the question read.", "问题的词读什么。"],
   ["What the words of the answer read.", "回答的词读什么。"],

@@ -5,7 +5,7 @@
 // prettier-ignore
 export const RUNS = [
   // compare, ablate
-  ["Asks the same question of the same video another way. Both answers, their cost and, where the slices match, the cubes that only one of them keeps are then set side by side; the player shows them as Difference, beside Dense the attention that was dropped.", "用另一种方式对同一视频问同一问题，并列两次回答、开销，以及只有一方保留的立方块；播放器以“差异”显示，与稠密相比时显示丢掉的注意力。"],
+  ["Asks the same question of the same video another way. Both answers, their cost and, where the slices match, the cubes that only one of them keeps are then set side by side; the player shows them as Difference, against Dense it shows the attention that was dropped.", "用另一种方式对同一视频问同一问题，并列两次回答、开销，以及只有一方保留的立方块；播放器以“差异”显示，与稠密相比时显示丢掉的注意力。"],
   ["This run against", "本次运行对比"],
   ["Compare with", "对比对象"],
   ["Dense: everything", "稠密：全部"],
@@ -90,7 +90,7 @@ export const RUNS = [
   ["Weights", "权重"],
   ["Keys and values", "键和值"],
   ["Dense prefill", "稠密预填充"],
-  ["Seconds at this pace", "按此速度所需时间"],
+  ["Time at this pace", "按此速度所需时间"],
   ["not measured yet", "尚未测量"],
   ["Answer and record on a machine with a GPU", "在有 GPU 的机器上回答并录制"],
   ["Put the clip beside its run", "把片段放在运行旁边"],

@@ -44,6 +44,8 @@ export const VIEWER = [
   ["What layer {} dropped of dense attention is not here yet.", "第 {} 层丢掉了多少稠密注意力，尚未取到。"],
   ["The dense run does not say what {} attend to: choose the question, the answer or a word.", "稠密运行没有记录{}注意什么：请选问题、回答或某个词。"],
   ["Most of the rest lies on cube {#}, {}: {#} %.", "其余大部分在立方块 {}，{}：{} %。"],
+  ["{}, head {#} of layer {#} keeps at least {} of dense attention to the video ({}).", "{0}，第 {2} 层的头 {1} 至少保留对视频稠密注意力的 {3}（{4}）。"],
+  ["{}, head {#} of layer {#} keeps {} of dense attention to the video ({}).", "{0}，第 {2} 层的头 {1} 保留对视频稠密注意力的 {3}（{4}）。"],
   ["{}, layer {} keeps at least {} of dense attention to the video ({}).", "{}，第 {} 层至少保留对视频稠密注意力的 {}（{}）。"],
   ["{}, layer {} keeps {} of dense attention to the video ({}).", "{}，第 {} 层保留对视频稠密注意力的 {}（{}）。"],
   ["measured in the dense run; {} of {} words: then the dense answer differs", "在稠密运行中测得；{1} 个词中的 {0} 个，其后稠密的回答不同"],

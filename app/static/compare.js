@@ -12,7 +12,7 @@ import { on } from "./signals.js";
 const ABOUT =
   "Asks the same question of the same video another way. Both answers, their cost and, where the slices match, " +
   "the cubes that only one of them keeps are then set side by side; the player shows them as Difference, " +
-  "beside Dense the attention that was dropped.";
+  "against Dense it shows the attention that was dropped.";
 
 /**
  * @param {HTMLElement} body

@@ -9,6 +9,7 @@ const NARROW_PX = 620;
 const LETTER_PX = 8;
 const LINE_PX = 18;
 const BUTTONS_PX = 112;
+const NAME_LETTERS = 12;
 /** After a space, or before a Chinese letter. */
 const BREAKS = /(?<= )|(?=[\u4e00-\u9fff])/;
 const CHARTS = { columns: 1, height: 200, gap: 84, below: 104 };
@@ -25,6 +26,7 @@ export function fitted({ data, layout }, width) {
   const axes = Object.keys(layout).flatMap((name) => /^xaxis(\d*)$/.exec(name)?.[1] ?? []);
   const narrow = width < NARROW_PX;
   if (narrow) wrapTitle(layout, width);
+  wrapNames(layout, data[0]?.x ?? []);
   if (narrow && layout.coloraxis?.colorbar) lieDown(layout.coloraxis.colorbar);
   if (narrow && axes.length === 1 && layout.coloraxis?.colorbar && layout.xaxis.title?.text) underAxis(layout);
   if (narrow && axes.length > 1) underEachOther(layout, axes, layout.coloraxis ? MAPS : CHARTS);
@@ -37,15 +39,36 @@ export function fitted({ data, layout }, width) {
  * @param {number} width
  */
 function wrapTitle(layout, width) {
-  const lines = [""];
-  for (const word of layout.title.text.split(BREAKS)) {
-    const room = lines.length > 1 ? width : width - BUTTONS_PX; // plotly's own buttons lie beside the first line
-    if (letters(lines[lines.length - 1] + word.trimEnd()) > room / LETTER_PX) lines.push("");
-    lines[lines.length - 1] += word;
-  }
-  layout.title.text = lines.map((line) => line.trimEnd()).join("<br>");
+  const room = (/** @type {number} */ line) => (line ? width : width - BUTTONS_PX); // plotly's buttons lie beside the first
+  const lines = linesOf(layout.title.text, (line) => room(line) / LETTER_PX);
+  layout.title.text = lines.join("<br>");
   layout.margin.t += LINE_PX * (lines.length - 1);
   layout.title.pad.t += 12 * (lines.length - 1); // plotly lifts a title by half of its other lines
+}
+
+/**
+ * Long names along an axis, in lines.
+ * @param {Figure["layout"]} layout
+ * @param {unknown[]} names
+ */
+function wrapNames({ xaxis }, names) {
+  if (!names.some((name) => typeof name === "string" && letters(name) > NAME_LETTERS)) return;
+  const ticktext = names.map((name) => linesOf(String(name), () => NAME_LETTERS).join("<br>"));
+  Object.assign(xaxis, { tickmode: "array", tickvals: names, ticktext });
+}
+
+/**
+ * A text in lines of so many letters each, where its words allow it.
+ * @param {string} text
+ * @param {(line: number) => number} room
+ */
+function linesOf(text, room) {
+  const lines = [""];
+  for (const word of text.split(BREAKS)) {
+    if (letters(lines[lines.length - 1] + word.trimEnd()) > room(lines.length - 1)) lines.push("");
+    lines[lines.length - 1] += word;
+  }
+  return lines.map((line) => line.trimEnd());
 }
 
 /**

@@ -58,13 +58,32 @@ export async function drawPlot(plotly, place, name, figure) {
   place.setAttribute("role", "group");
   place.setAttribute("aria-label", figure.layout.title?.text || name);
   inOtherWords(figure, inLanguage);
-  await plotly.react(place, figure.data, fitted(figure, place.clientWidth), CONFIG);
+  const layout = fitted(figure, place.clientWidth);
+  await withoutBase(() => plotly.react(place, figure.data, layout, CONFIG));
   tell(place, figure.layout.meta?.caption ?? "");
   const placeOf = PLACES[name];
   if (!placeOf) return;
   const plot = /** @type {PlotElement} */ (place);
   plot.removeAllListeners("plotly_click");
   plot.on("plotly_click", ({ points: [point] }) => select(placeOf(point)));
+}
+
+/**
+ * Where a page has a <base>, plotly names colours and clips by the page's address at that moment, and the address
+ * changes with the view: its colour bars would lose their colours. It looks as a figure is first drawn.
+ * @template T
+ * @param {() => T} draw
+ * @returns {T}
+ */
+function withoutBase(draw) {
+  const base = document.querySelector("base");
+  const address = base?.getAttribute("href");
+  base?.removeAttribute("href");
+  try {
+    return draw();
+  } finally {
+    if (address) base?.setAttribute("href", address);
+  }
 }
 
 /** @param {HTMLElement} place */

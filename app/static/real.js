@@ -19,7 +19,7 @@ const COMMANDS = {
   "Or run this page with the model": `python -m app --model ${MODEL}`,
 };
 const CAPTION = "For the clip in view, by Qwen's own rule for video, in bfloat16; without the vision tower";
-const HEADS = ["", "Visual tokens", "Weights", "Keys and values", "Dense prefill", "Seconds at this pace"];
+const HEADS = ["", "Visual tokens", "Weights", "Keys and values", "Dense prefill", "Time at this pace"];
 
 /**
  * @param {HTMLElement} body

@@ -15,6 +15,8 @@ import { byId } from "./status.js";
 
 const PATIENCE_MS = 60_000;
 const LAYER_MS = 900;
+/** From here on the words stand beside the player; on a narrower page under it, once it is at the top. */
+const WIDE_PX = 1024;
 const LOWER = [0.5, 0.3, 0.2, 0.1, 0.05, 0];
 const NO_MODEL = "This server only replays recorded runs: this step needs the model.";
 
@@ -62,6 +64,7 @@ async function needle({ say }) {
   const card = /** @type {HTMLElement | null} */ (document.querySelector(".picker .card"));
   if (card?.getAttribute("aria-pressed") !== "true" || !newest) await after(awaiting, () => card?.click());
   lookAtFirst();
+  showPlayer();
   const { data } = viewer();
   const density = percent(newest?.summary.attention_density ?? 0);
   say(
@@ -72,6 +75,7 @@ async function needle({ say }) {
 
 /** @param {Stage} stage */
 async function layers({ say, signal }) {
+  showPlayer();
   const { parts } = viewer();
   const last = Number(parts.layer.input.max);
   for (let layer = 0; layer <= last && !signal.aborted; layer++) {
@@ -85,6 +89,7 @@ async function layers({ say, signal }) {
 
 /** @param {Stage} stage */
 async function lower({ say, signal }) {
+  showPlayer();
   const dial = slider("Top-p attention");
   const before = Number(dial.value);
   const first = answer();
@@ -138,8 +143,12 @@ async function own({ signal }) {
 
 /** Back to what a run opens on, whatever the steps before have brought into view. */
 function lookAtFirst() {
-  viewer().set({ mode: "spotlight" });
+  viewer().set({ mode: "spotlight", head: null });
   viewer().lookFirst();
+}
+
+function showPlayer() {
+  if (innerWidth < WIDE_PX) viewer().parts.root.querySelector(".stage")?.scrollIntoView({ block: "start" });
 }
 
 /**

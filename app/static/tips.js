@@ -37,7 +37,7 @@ const TIPS = [
   ['[data-value="ffn"]', "Hatched tokens skip the FFN, the half of a layer that works on each token alone."],
   [
     '[data-value="difference"]',
-    "What only one of two compared runs keeps; beside Dense, the attention that was dropped.",
+    "What only one of two compared runs keeps; against Dense, the attention that was dropped.",
   ],
   ['[data-value="video"]', "What the tokens of the video themselves read."],
   ['[data-value="question"]', "What the words of the question read."],
@@ -82,6 +82,7 @@ export function mountTips() {
   for (const event of ["pointerover", "focusin"]) document.addEventListener(event, show);
   document.addEventListener("keydown", ({ key }) => key === "Escape" && hide());
   document.addEventListener("scroll", hide, { capture: true, passive: true });
+  new ResizeObserver(hide).observe(document.body); // what comes or goes moves the controls
 }
 
 /**

@@ -172,8 +172,8 @@ def _heads(looked: Looked) -> str:
     )
     return (
         f"{looked.name()}: fewest cubes in layer {low}, head {low_head} "
-        f"({counts[low, low_head]:.1f} of {looked.counted}), most in layer {high}, head "
-        f"{high_head} ({counts[high, high_head]:.1f})."
+        f"({counts[low, low_head]:.4g} of {looked.counted}), most in layer {high}, head "
+        f"{high_head} ({counts[high, high_head]:.4g})."
     )
 
 

@@ -139,7 +139,7 @@ def draw(found: Rows, asked: Asked, theme: Any) -> go.Figure:
         up, down = ([hi - at for at, _, hi in bounds], [at - lo for at, lo, _ in bounds])
         part.error_y = {"array": up, "arrayminus": down, "thickness": 1, "width": 3}
     if asked.log:
-        figure.update_yaxes(type="log", range=None, autorange=True)
+        figure.update_yaxes(type="log", range=None, autorange=True, dtick="D2")
     return figure
 
 
@@ -148,7 +148,8 @@ def sentence(found: Rows, asked: Asked) -> str:
     said = []
     for line, _ in _lines(found, asked):
         values = [(y, x) for y, x in zip(line.y, line.x, strict=True) if y is not None]
-        low, high = (f"{_shown(y, asked)} in {asked.x} {x}" for y, x in (min(values), max(values)))
+        ends = (min(values), max(values))
+        low, high = (f"{_shown(y, asked)} ({asked.x} {x})" for y, x in ends)
         same = len({y for y, _ in values}) == 1
         said.append(f"{line.name}: {_shown(values[0][0], asked) if same else f'{low} to {high}'}")
     return "; ".join(said) + "."

@@ -27,6 +27,7 @@ export function legendOf(view) {
       ? [entry("cividis", `0 to ${percent(view.top)} of dense attention or more, dropped in this cube`)]
       : [];
   }
+  if (view.mode === "heat" && isOneChoice(view.query)) return [entry("cividis", `0 or 1: kept by ${unit(view)}`)];
   if (view.mode === "heat") {
     const beyond = view.full ? "" : ` (${percent(SHOWN)} of this layer\u2019s cubes lie below)`;
     return [entry("cividis", `0 to ${percent(view.top)} of ${unit(view)} attend${beyond}`)];

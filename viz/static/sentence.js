@@ -51,7 +51,8 @@ function droppedSentence(view, dropped) {
   const least = shares.least ? "at least " : "";
   const some = `; ${shares.words} of ${shares.asked} words: then the dense answer differs`;
   const fewer = shares.words < shares.asked ? some : "";
-  const found = `layer ${layer} keeps ${least}${percent(kept)} of dense attention to the video`;
+  const head = view.query.head == null ? "" : `head ${view.query.head} of `;
+  const found = `${head}layer ${layer} keeps ${least}${percent(kept)} of dense attention to the video`;
   return `${subject(view)}, ${found} (${how}${fewer}).${row[most] > 0 ? where : ""}`;
 }
 

@@ -112,11 +112,13 @@ export function layerFactsOf(view) {
   if (view.focus !== null) return cubeFacts(view, view.focus);
   const { data, layer } = view;
   const { density, entropy } = data.scene;
+  const { kind = "question", word, cube, head } = view.query;
+  const ofAll = word === undefined && cube === undefined && head == null; // no word or head has an entropy of its own here
   /** @type {[string, number | null | undefined][]} */
   const known = [
     ["attention density", density.attention_by_layer[layer]],
     ["FFN density", density.ffn_by_layer[layer]],
-    ["attention entropy", entropy.attention_by_layer[view.query.kind ?? "question"]?.[layer]],
+    ["attention entropy", ofAll ? entropy.attention_by_layer[kind]?.[layer] : null],
     ["FFN entropy", entropy.ffn_by_layer[layer]],
   ];
   const recorded = !view.previewed && !view.difference && !view.dropped;
@@ -136,7 +138,7 @@ function keptElsewhere(view) {
     data.cubesFromSlice[slice].some((cube) => isKept(row[cube.index], threshold));
   if (keeps(view.slice)) return "";
   const slices = Array.from({ length: data.slices }, (_, slice) => slice).filter(keeps);
-  return slices.length ? ` (kept in slices ${spans(slices)})` : " (none in any slice)";
+  return slices.length ? ` (kept in slice${slices.length > 1 ? "s" : ""} ${spans(slices)})` : " (none in any slice)";
 }
 
 /**
@@ -184,7 +186,8 @@ export function laneTitle(view) {
   const { choices } = view.data;
   if (view.mode === "ffn") return "Tokens by their importance to the FFN";
   const recorded = choices.settings && !choices.previewsAll(view.query) ? ", as recorded" : "";
-  return `Share of ${unit(view)} that keep a cube${recorded}`;
+  const what = isOneChoice(view.query) ? `cubes kept by ${unit(view)}` : `${unit(view)} that keep a cube`;
+  return `Share of ${what}${recorded}`;
 }
 
 /**
