@@ -136,7 +136,7 @@ def test_on_a_narrow_page_a_term_is_explained_where_it_stands_alone(look: Page) 
     resize(look, 390)
     look.get_by_role("button", name="Ask", exact=True).hover()
     expect(look.get_by_role("tooltip")).to_be_hidden()
-    told = """(dial) => {  // again and again: what is drawn meanwhile moves the dial, and hides the tip
+    told = """(dial) => {  // what is drawn meanwhile moves the dial, and hides the tip
         dial.blur();
         dial.focus();
         const tip = document.querySelector("#tip");
