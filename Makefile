@@ -13,7 +13,7 @@ APART := not cluster and not lmms and not wheel and not files
 demo: $(VENV)/.app
 	$(BIN)/python -m app --port $(PORT)
 
-# One thread a worker. `test` leaves out what is marked long: more values of what it tries once.
+# One thread a worker. `test` leaves out what is marked long: more values, and tests that take long.
 test test-all: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --ignore tests/browser -m "$(TRIED)"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal tests/browser -m "$(TRIED)"

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import statistics
 import tempfile
@@ -41,12 +42,14 @@ _KINDS = ("memory", "results", "caches")
 
 @dataclass
 class Memory:
-    """Memory of the server in MiB, as it says itself, again and again from `after_secs` on: what is
-    resident, and what of it its stores of results and caches hold, each within its limit.
+    """Memory of the server in MiB, as it says itself, again and again from `after_secs` on until
+    `until_secs`, when visitors begin to leave: what is resident, and what of it its stores of
+    results and caches hold, each within its limit.
     """
 
     url: str
     after_secs: float = 0.0
+    until_secs: float = math.inf
     seen: list[float] = field(default_factory=list)
     held: list[float] = field(default_factory=list)
 
@@ -56,8 +59,9 @@ class Memory:
         over = threading.Event()
 
         def look() -> None:
+            end = time.monotonic() + self.until_secs
             over.wait(self.after_secs)
-            while not over.wait(_LOOK_SECS):
+            while not over.wait(_LOOK_SECS) and time.monotonic() < end:
                 resident, *stores = (metric(self.url, f"adaspark_{name}_bytes") for name in _KINDS)
                 self.seen.append(resident / 2**20)
                 self.held.append(sum(stores) / 2**20)
@@ -172,7 +176,7 @@ def measured(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     with served(*arguments, **switches) as url:
         warm_up, secs = 60 * options.warm_up, 60 * (options.warm_up + options.minutes)
         parts["load"] = _part(
-            Memory(url, warm_up),
+            Memory(url, warm_up, secs),
             folder,
             lambda: load(url, samples, visitors=options.visitors, secs=secs),
         )

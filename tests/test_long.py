@@ -1,4 +1,4 @@
-"""What `make test` leaves out still has every value of every parameter in what it keeps."""
+"""What `mark_further` leaves out still has every value of every parameter in what it keeps."""
 
 from __future__ import annotations
 

@@ -41,6 +41,8 @@ export class BesidePanel {
   /** Of the newest run: a late reply has a lower one. */
   #number = 0;
   #done = true;
+  /** It was ended by the run that is to come into view. */
+  #cut = false;
   #note = el("p", { class: "beside-note", role: "status" });
   #place = el("div", { class: "beside" });
 
@@ -62,7 +64,8 @@ export class BesidePanel {
     on("result", (result) => {
       // Another video is without a run at first: what was said then stands until the run after that.
       const stands = this.#key ? "" : this.#note.textContent;
-      const note = this.#done ? stands : DROPPED;
+      const note = this.#done && !this.#cut ? stands : DROPPED;
+      this.#cut = false;
       this.#key = result ? result.key : "";
       this.clear();
       this.#note.textContent = note;
@@ -77,7 +80,7 @@ export class BesidePanel {
   start(request) {
     if (!this.#key) return;
     this.#number += 1;
-    this.#done = false;
+    this.#done = this.#cut = false;
     this.#empty("Running…");
     this.trigger(this.name, { run: this.#number, key: this.#key, ...request });
   }
@@ -101,6 +104,7 @@ export class BesidePanel {
     // Gradio sends an event's last value once more when the event ends.
     if (message.panel !== this.name || message.run !== this.#number || this.#done) return;
     this.#done = message.state !== "running";
+    this.#cut = message.state === "superseded";
     if (message.state === "running") this.#note.textContent = phaseText(message.phase);
     else if (hasBoth(message)) await this.#show(message);
     else this.#note.textContent = message.error || "Ended before there was an answer; run it again.";

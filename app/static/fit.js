@@ -26,7 +26,7 @@ export function fitted({ data, layout }, width) {
   const axes = Object.keys(layout).flatMap((name) => /^xaxis(\d*)$/.exec(name)?.[1] ?? []);
   const narrow = width < NARROW_PX;
   if (narrow) wrapTitle(layout, width);
-  wrapNames(layout, data[0]?.x ?? []);
+  wrapNames(layout, [...new Set(data.flatMap((/** @type {any} */ { x }) => x ?? []))]);
   if (narrow && layout.coloraxis?.colorbar) lieDown(layout.coloraxis.colorbar);
   if (narrow && axes.length === 1 && layout.coloraxis?.colorbar && layout.xaxis.title?.text) underAxis(layout);
   if (narrow && axes.length > 1) underEachOther(layout, axes, layout.coloraxis ? MAPS : CHARTS);
@@ -39,8 +39,8 @@ export function fitted({ data, layout }, width) {
  * @param {number} width
  */
 function wrapTitle(layout, width) {
-  const room = (/** @type {number} */ line) => (line ? width : width - BUTTONS_PX); // plotly's buttons lie beside the first
-  const lines = linesOf(layout.title.text, (line) => room(line) / LETTER_PX);
+  // plotly's own buttons lie beside the first line
+  const lines = linesOf(layout.title.text, (line) => (line ? width : width - BUTTONS_PX) / LETTER_PX);
   layout.title.text = lines.join("<br>");
   layout.margin.t += LINE_PX * (lines.length - 1);
   layout.title.pad.t += 12 * (lines.length - 1); // plotly lifts a title by half of its other lines
@@ -52,7 +52,7 @@ function wrapTitle(layout, width) {
  * @param {unknown[]} names
  */
 function wrapNames({ xaxis }, names) {
-  if (!names.some((name) => typeof name === "string" && letters(name) > NAME_LETTERS)) return;
+  if (!xaxis || !names.some((name) => typeof name === "string" && letters(name) > NAME_LETTERS)) return;
   const ticktext = names.map((name) => linesOf(String(name), () => NAME_LETTERS).join("<br>"));
   Object.assign(xaxis, { tickmode: "array", tickvals: names, ticktext });
 }
@@ -65,7 +65,8 @@ function wrapNames({ xaxis }, names) {
 function linesOf(text, room) {
   const lines = [""];
   for (const word of text.split(BREAKS)) {
-    if (letters(lines[lines.length - 1] + word.trimEnd()) > room(lines.length - 1)) lines.push("");
+    const line = lines[lines.length - 1];
+    if (line && letters(line + word.trimEnd()) > room(lines.length - 1)) lines.push("");
     lines[lines.length - 1] += word;
   }
   return lines.map((line) => line.trimEnd());

@@ -16,7 +16,7 @@ import { byId } from "./status.js";
 const PATIENCE_MS = 60_000;
 const LAYER_MS = 900;
 /** From here on the words stand beside the player; on a narrower page under it, once it is at the top. */
-const WIDE_PX = 1024;
+const WIDE_PX = 1100;
 const LOWER = [0.5, 0.3, 0.2, 0.1, 0.05, 0];
 const NO_MODEL = "This server only replays recorded runs: this step needs the model.";
 
@@ -60,9 +60,10 @@ export const STEPS = [
 ];
 
 /** @param {Stage} stage */
-async function needle({ say }) {
+async function needle({ say, signal }) {
   const card = /** @type {HTMLElement | null} */ (document.querySelector(".picker .card"));
   if (card?.getAttribute("aria-pressed") !== "true" || !newest) await after(awaiting, () => card?.click());
+  if (signal.aborted) return;
   lookAtFirst();
   showPlayer();
   const { data } = viewer();
@@ -121,6 +122,7 @@ async function prune({ say, signal }) {
   const start = /** @type {HTMLElement} */ (panel.querySelector(".beside-controls button"));
   const { sides, error } = await after(comparing, () => start.click());
   if (!sides) throw new Error(error || "The comparison ended early; go back and try again.");
+  if (signal.aborted) return;
   panel.scrollIntoView({ block: "start" }); // above the story's own words
   const [ours, other] = sides.map((side) =>
     side.answer

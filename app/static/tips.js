@@ -70,6 +70,9 @@ export function mountTips() {
     tip.hidden = !place;
     if (!place) return;
     tip.textContent = text;
+    put(place);
+  };
+  const put = (/** @type {Element} */ place) => {
     const box = place.getBoundingClientRect();
     const left = Math.min(Math.max(8, box.left), innerWidth - tip.offsetWidth - 8);
     const above = box.top - tip.offsetHeight - ABOVE_PX;
@@ -82,7 +85,8 @@ export function mountTips() {
   for (const event of ["pointerover", "focusin"]) document.addEventListener(event, show);
   document.addEventListener("keydown", ({ key }) => key === "Escape" && hide());
   document.addEventListener("scroll", hide, { capture: true, passive: true });
-  new ResizeObserver(hide).observe(document.body); // what comes or goes moves the controls
+  const follow = () => shown && (shown.isConnected ? put(shown) : hide());
+  new ResizeObserver(follow).observe(document.body); // what comes or goes moves the controls
 }
 
 /**

@@ -60,7 +60,6 @@ def begun(url: str, *, part: str = "files", length: int = 4 * HALF) -> socket.so
     return opened
 
 
-@pytest.mark.long
 def test_who_leaves_in_mid_upload_leaves_no_file(url: str, folder: Path) -> None:
     for _ in range(3):
         connection = begun(url)

@@ -67,7 +67,6 @@ def fill(path: Path, count: int | None) -> None:
             file.write(bytes(MIB if count else 4096))
 
 
-@pytest.mark.long
 def test_a_full_disk_is_a_sentence_and_the_rest_goes_on(
     url: str, disk: Path, tmp_path: Path
 ) -> None:

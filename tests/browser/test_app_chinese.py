@@ -72,7 +72,6 @@ def tab(page: Page, title: str) -> None:
     page.locator(f'.figures [role=tab][data-title="{title}"]').click()
 
 
-@pytest.mark.long
 def test_landing_and_every_way_to_look(chinese: Page) -> None:
     viewer = chinese.locator("#viewer")
     expect_chinese(chinese, "landing")

@@ -174,14 +174,18 @@ def test_a_new_answer_clears_the_comparison(studio: Page) -> None:
 
 
 @pytest.mark.long
-def test_a_comparison_that_another_video_ends_says_so(studio: Page) -> None:
+@pytest.mark.parametrize("by", ["another video", "a dial"])
+def test_a_comparison_that_another_run_ends_says_so(studio: Page, by: str) -> None:
     before = rev(studio)
     ask(studio, "slow please")
     wait_for_state(studio, "ready", after_rev=before)
     place, before = panel(studio, "Compare"), rev(studio)
     place.get_by_role("button", name="Compare").click()
     expect(place.locator(".beside-note")).not_to_be_empty()
-    studio.locator(".picker .card").nth(1).click()
+    if by == "a dial":
+        slider(studio, "Top-p attention").press("ArrowLeft")
+    else:
+        studio.locator(".picker .card").nth(1).click()
     wait_for_state(studio, "ready", after_rev=before)
     expect_note(place, "Dropped: it was about the run in view before; run it again.")
 

@@ -138,3 +138,12 @@ def test_the_data_tab_gives_the_table_in_view_as_csv(look: Page) -> None:
     columns = panel.get_by_role("columnheader").all_inner_texts()
     assert header == columns
     assert len(rows) == len(scene(look)["kept"])
+
+
+def test_colour_bars_keep_their_colours_when_the_address_changes(look: Page) -> None:
+    look.get_by_role("tab", name="Layers and cubes").click()
+    look.locator("[data-figure=selection_maps] .cbfill").first.wait_for(state="attached")
+    fills = look.evaluate(
+        "[...document.querySelectorAll('.figures .cbfill')].map((e) => getComputedStyle(e).fill)"
+    )
+    assert fills and all(fill.startswith('url("#') for fill in fills), fills

@@ -172,9 +172,13 @@ def _heads(looked: Looked) -> str:
     )
     return (
         f"{looked.name()}: fewest cubes in layer {low}, head {low_head} "
-        f"({counts[low, low_head]:.4g} of {looked.counted}), most in layer {high}, head "
-        f"{high_head} ({counts[high, high_head]:.4g})."
+        f"({_count(counts[low, low_head])} of {looked.counted}), most in layer {high}, head "
+        f"{high_head} ({_count(counts[high, high_head])})."
     )
+
+
+def _count(cubes: float) -> str:
+    return f"{cubes:,.1f}".removesuffix(".0")
 
 
 def _masks(looked: Looked) -> str:

@@ -113,7 +113,7 @@ export function layerFactsOf(view) {
   const { data, layer } = view;
   const { density, entropy } = data.scene;
   const { kind = "question", word, cube, head } = view.query;
-  const ofAll = word === undefined && cube === undefined && head == null; // no word or head has an entropy of its own here
+  const ofAll = word === undefined && cube === undefined && head == null; // a word's or head's own is not here
   /** @type {[string, number | null | undefined][]} */
   const known = [
     ["attention density", density.attention_by_layer[layer]],

@@ -32,7 +32,8 @@ def _bundled_table(runs: Sequence[dict[str, Any]]) -> str:
             f"{runs[0]['minutes']} minutes of 720p at 25 frames a second, asked about by the "
             "bundled model at 140 x 84: seconds by phase (decoding and the tower overlap: `decode` "
             "is what was waited for), memory at its peak above the loaded model, and seconds to "
-            "read the file's index and then 64 frames out of it. While 3,600 frames were asked "
+            "read the file's index and then 64 frames out of it, and of a file of three times "
+            "the length. While 3,600 frames were asked "
             "about, others were at work on the machine: those times are upper bounds.",
             "",
             *lines,

@@ -29,8 +29,9 @@ class Sparse:
     `max_video_tokens` is a limit for each video, as Qwen's own tables have one (24,576): its frames
     shrink to fit.
 
-    Several processes (`accelerate launch --num_processes N -m lmms_eval`) share the requests; with
-    `device=cpu` they share the processor, too.
+    Several processes (`accelerate launch --num_processes N -m lmms_eval`) share the requests; on a
+    processor (`--cpu` and `device=cpu`), too. Where one has fewer than another, lmms-eval asks it
+    one of its own again, which then has two lines.
 
     Raises UserError if one of them cannot be used.
     """
