@@ -74,7 +74,8 @@ class Runs:
         """What the viewer's modules draw and tell of a trace."""
         address = f"{self.address}/studio/{self.add(trace).key}"
         command = ["node", str(SCRIPT), address, str(top_p)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        # Node gives up by itself where no answer comes; a machine that stood still is no failure.
+        done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
