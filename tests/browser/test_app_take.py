@@ -223,7 +223,7 @@ def test_from_upload_to_export_with_the_keyboard_alone(studio: Page, tmp_path: P
     studio.keyboard.press("Enter")
     wait_for_state(studio, "ready", after_rev=1)
     studio.evaluate("document.activeElement.blur()")
-    tab_to(".menu-button")
+    tab_to(".menu-button", most=200)  # it stands before the question: all of the page is between
     studio.keyboard.press("Enter")
     for _ in range(6):  # the choice of panel, two formats, film, tables, trace
         studio.keyboard.press("Tab")
