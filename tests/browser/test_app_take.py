@@ -205,9 +205,9 @@ def test_from_upload_to_export_with_the_keyboard_alone(studio: Page, tmp_path: P
     write_clip(tmp_path / "mine.mp4", frames=8)
     studio.on("filechooser", lambda chooser: None)  # from now on none is the system's own
 
-    def tab_to(selector: str, most: int = 80) -> None:
+    def tab_to(selector: str, most: int = 80, key: str = "Tab") -> None:
         for _ in range(most):
-            studio.keyboard.press("Tab")
+            studio.keyboard.press(key)
             if studio.evaluate("s => document.activeElement.matches(s)", selector):
                 return
         raise AssertionError(f"{selector} is not reached by Tab")
@@ -223,7 +223,8 @@ def test_from_upload_to_export_with_the_keyboard_alone(studio: Page, tmp_path: P
     studio.keyboard.press("Enter")
     wait_for_state(studio, "ready", after_rev=1)
     studio.evaluate("document.activeElement.blur()")
-    tab_to(".menu-button", most=200)  # it stands before the question: all of the page is between
+    # Back to the head of the page: forward all of it lies between, 80 stops of a page with figures.
+    tab_to('.menu-button[aria-controls="export-menu"]', most=30, key="Shift+Tab")
     studio.keyboard.press("Enter")
     for _ in range(6):  # the choice of panel, two formats, film, tables, trace
         studio.keyboard.press("Tab")

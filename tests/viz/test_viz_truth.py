@@ -10,8 +10,9 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ SCRIPT = Path(__file__).parents[1] / "js" / "told.mjs"
 ROUNDED = 0.5 / 255 + 1e-6
 """Shares that are means of more than 255 decisions travel in 8 bits."""
 TOP_P = 0.6
+PATIENCE_SECS = 300
 pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node")
 
 
@@ -74,10 +76,14 @@ class Runs:
         """What the viewer's modules draw and tell of a trace."""
         address = f"{self.address}/studio/{self.add(trace).key}"
         command = ["node", str(SCRIPT), address, str(top_p)]
-        # Node gives up by itself where no answer comes; a machine that stood still is no failure.
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        with subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True) as node:
+            for _ in range(PATIENCE_SECS):  # looks, not a deadline: a machine may stand still
+                with suppress(subprocess.TimeoutExpired):
+                    out, error = node.communicate(timeout=1)
+                    assert node.returncode == 0, error
+                    return json.loads(out)
+            node.kill()
+        raise AssertionError(f"The viewer's modules took more than {PATIENCE_SECS} s.")
 
 
 @pytest.fixture(scope="module")
