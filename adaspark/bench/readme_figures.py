@@ -15,21 +15,20 @@ from adaspark.eval.report.cells import Cell, written
 from adaspark.eval.report.results import Results, load
 from adaspark.method.config import as_typed
 
+FAMILIES = ("families", "families_one_p")
+"""The bundled model's default, and one p for all attention, as the paper has it."""
+
 
 def figures() -> str:
     """All tables in Markdown, each with its command, hardware and commit."""
     parts = [
-        _families(),
+        *(families_table(load(RESULTS / folder)) for folder in FAMILIES),
         _bench(_read("bench/cpu.json")),
         serve_table.written(RESULTS / "bench/serve"),
         gpu_table.written(RESULTS / "bench/gpu"),
         hour_table.written(RESULTS / "bench/hour"),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def _families() -> str:
-    return families_table(load(RESULTS / "families"))
 
 
 def families_table(results: Results) -> str:
@@ -57,7 +56,8 @@ def families_table(results: Results) -> str:
             "",
             *lines,
             "",
-            f"`{results.command}`, intervals and paired tests in `assets/results/families`; "
+            f"`{results.command}`, intervals and paired tests in "
+            f"`assets/results/{results.folder.name}`; "
             f"{_where({'setting': results.setting})}.",
         ]
     )
@@ -71,7 +71,14 @@ def _value(cell: Cell) -> Cell:
 def _dials(config: Mapping[str, Any]) -> str:
     cube = " x ".join(str(side) for side in config["cube"])
     attn, ffn = (as_typed(config[name]) for name in ("attn_top_p", "ffn_top_p"))
-    return f"Cubes of {cube}, p {attn} and {ffn}."
+    whose = config.get("ffn_importance", "residual")
+    if "text_top_p" not in config:
+        return f"Cubes of {cube}, the paper's one p of attention {attn}, FFN {ffn} ({whose})."
+    text = as_typed(config["text_top_p"])
+    return (
+        f"Cubes of {cube}, p {attn} for the video's queries and {text} for those of text (ours; "
+        f"the paper has one p), FFN {ffn} ({whose})."
+    )
 
 
 def _bench(result: dict[str, Any]) -> str:

@@ -93,6 +93,8 @@ export const SENTENCES = [
   ["Layer {#}, slice {#}: {#} % of tokens pass through the FFN; the most important is {}", "第 {} 层，第 {} 片：{} % 的词元经过 FFN；最重要的是{}"],
   ["not recorded", "未录制"],
   ["Preview.", "预览。"],
+  ["Cube {#} ({}): kept by {} in layer {#}", "立方块 {}（{}）：第 {3} 层的{2}保留它"],
+  ["Cube {#} ({}): not kept by {} in layer {#}", "立方块 {}（{}）：第 {3} 层的{2}未保留它"],
   ["Cube {#} ({}): {} of {} attend to it in layer {#}", "立方块 {}（{}）：第 {4} 层有 {2} 的{3}关注它"],
   ["Cube {#} ({}): {} of dense attention was dropped here in layer {#}", "立方块 {}（{}）：第 {3} 层在此丢掉 {2} 的稠密注意力"],
   ["slice {#}, {}, rows {#}, columns {#}", "第 {} 片，{}，第 {} 行，第 {} 列"],
@@ -192,6 +194,8 @@ export const SENTENCES = [
   ["Layer {#}, share of {}, preview", "第 {} 层，{}的比例，预览"],
   ["Layer {#}, kept by {#} % of {} or more", "第 {} 层，至少 {} % 的{}保留"],
   ["Layer {#}, kept by {#} % of {} or more, preview", "第 {} 层，至少 {} % 的{}保留，预览"],
+  ["Layer {#}, kept by {}, preview", "第 {} 层，{}保留，预览"],
+  ["Layer {#}, kept by {}", "第 {} 层，{}保留"],
   ["Slice {#}, time unknown", "第 {} 片，时间未知"],
   ["Row and column", "行与列"],
 ];

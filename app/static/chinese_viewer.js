@@ -49,6 +49,7 @@ export const VIEWER = [
   ["{}, layer {} keeps at least {} of dense attention to the video ({}).", "{}，第 {} 层至少保留对视频稠密注意力的 {}（{}）。"],
   ["{}, layer {} keeps {} of dense attention to the video ({}).", "{}，第 {} 层保留对视频稠密注意力的 {}（{}）。"],
   ["measured in the dense run; {} of {} words: then the dense answer differs", "在稠密运行中测得；{1} 个词中的 {0} 个，其后稠密的回答不同"],
+  ["estimated by the dense run’s mean keys; {} of {} words: then the dense answer differs", "用稠密运行的键均值估计；{1} 个词中的 {0} 个，其后稠密的回答不同"],
   ["measured in the dense run", "在稠密运行中测得"],
   ["estimated by the dense run’s mean keys", "用稠密运行的键均值估计"],
   ["The cubes that {} kept hold this much of dense attention to the video: {} ({}; mean of heads and layers).", "{} 保留的立方块占对视频稠密注意力的比例：{}（{}；对头和层取平均）。"],

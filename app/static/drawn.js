@@ -2,10 +2,11 @@
 
 import { isKept } from "../../viz/static/choices.js";
 import { percent } from "../../viz/static/format.js";
-import { unit } from "../../viz/static/texts.js";
+import { isOneChoice, unit } from "../../viz/static/texts.js";
 import { fullView, isDrawn } from "../../viz/static/view.js";
 import { inLanguage, languageNow } from "./language.js";
 
+/** @import { DrawnView } from "../../viz/static/view.js" */
 /** @import { Viewer } from "../../viz/static/viewer.js" */
 
 /** The line of a film that changes, as `viz.video.captioned` fills it in. */
@@ -20,10 +21,21 @@ export function drawnNow(viewer) {
   const shares = Array.from(row, (share) => Math.round(255 * Math.min(1, share)));
   const kept = Array.from(row, (share) => Number(isKept(share, threshold)));
   const settings = data.choices.settings ? ", preview" : "";
-  const what = mode === "ffn" ? "tokens that pass the FFN" : `kept by ${percent(threshold)} of ${unit(view)} or more`;
-  const caption = `Layer ${layer}, ${mode === "heat" ? `share of ${unit(view)}` : what}${settings}`;
+  const caption = `Layer ${layer}, ${captionOf(view, mode, threshold)}${settings}`;
   const own = { own_caption: inLanguage(caption), own_moment: inLanguage(MOMENT) };
   return { shares: encoded(shares), kept: encoded(kept), caption, ...own };
+}
+
+/**
+ * What the marked cubes or tokens are.
+ * @param {DrawnView} view
+ * @param {string} mode
+ * @param {number} threshold
+ */
+function captionOf(view, mode, threshold) {
+  if (mode === "ffn") return "tokens that pass the FFN";
+  if (isOneChoice(view.query)) return `kept by ${unit(view)}`;
+  return mode === "heat" ? `share of ${unit(view)}` : `kept by ${percent(threshold)} of ${unit(view)} or more`;
 }
 
 /**

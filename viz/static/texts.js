@@ -170,8 +170,11 @@ function cubeFacts(view, index) {
     const dropped = shareText(view.known ? rowOf(view)[index] : null);
     return `Cube ${index} (${place}): ${dropped} of dense attention was dropped here in layer ${layer}`;
   }
-  const share = shareText(data.share(view.query, layer, index));
-  return `Cube ${index} (${place}): ${share} of ${unit(view)} attend to it in layer ${layer}`;
+  const share = data.share(view.query, layer, index);
+  if (isOneChoice(view.query) && share !== null) {
+    return `Cube ${index} (${place}): ${share > 0 ? "kept" : "not kept"} by ${unit(view)} in layer ${layer}`;
+  }
+  return `Cube ${index} (${place}): ${shareText(share)} of ${unit(view)} attend to it in layer ${layer}`;
 }
 
 /** @param {number | null} share */
