@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from adaspark.trace.trace import Trace
 
-LONG_CUBES = 4096
+LONG_CUBES = 2048
 """A clip of more cubes is a long one, of which less is kept."""
 LONG_QUERIES, LONG_SCORES = 48, 256
 """Of a long clip: query cubes whose share of every cube is kept, and how many of a head's scores

@@ -2,6 +2,7 @@
 
 import { isKept } from "../../viz/static/choices.js";
 import { percent } from "../../viz/static/format.js";
+import { standsFor } from "../../viz/static/notes.js";
 import { isOneChoice, unit } from "../../viz/static/texts.js";
 import { fullView, isDrawn } from "../../viz/static/view.js";
 import { inLanguage, languageNow } from "./language.js";
@@ -34,8 +35,10 @@ export function drawnNow(viewer) {
  */
 function captionOf(view, mode, threshold) {
   if (mode === "ffn") return "tokens that pass the FFN";
-  if (isOneChoice(view.query)) return `kept by ${unit(view)}`;
-  return mode === "heat" ? `share of ${unit(view)}` : `kept by ${percent(threshold)} of ${unit(view)} or more`;
+  const share = standsFor(view);
+  const how = share === null ? "kept by" : `${percent(share)} of the attention of`;
+  if (isOneChoice(view.query)) return `${how} ${unit(view)}`;
+  return mode === "heat" ? `share of ${unit(view)}` : `${how} ${percent(threshold)} of ${unit(view)} or more`;
 }
 
 /**

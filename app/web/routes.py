@@ -184,23 +184,23 @@ def _scene_file(finished: Finished, request: Request) -> Response:
 
 def _layer_file(finished: Finished, request: Request) -> Response:
     at = _below(request, "layer", len(finished.result.trace.computed_pairs))
-    return JSONResponse(layer_detail(finished.view, at), headers=_UNCHANGING)
+    return JSONResponse(layer_detail(finished.view.drawn, at), headers=_UNCHANGING)
 
 
 def _query_file(finished: Finished, request: Request) -> Response:
     asked = _query(finished, request)
-    return JSONResponse(query_table(finished.view, asked), headers=_UNCHANGING)
+    return JSONResponse(query_table(finished.view.drawn, asked), headers=_UNCHANGING)
 
 
 def _preview_file(finished: Finished, request: Request) -> Response:
     layer = _below(request, "layer", len(finished.result.trace.computed_pairs))
-    made = query_preview(finished.view, layer, _query(finished, request))
+    made = query_preview(finished.view.drawn, layer, _query(finished, request))
     return JSONResponse(made, headers=_UNCHANGING)
 
 
 def _cube_file(finished: Finished, request: Request) -> Response:
     at = _below(request, "cube", len(finished.result.trace.bounds))
-    return JSONResponse(cube_table(finished.view, at), headers=_UNCHANGING)
+    return JSONResponse(cube_table(finished.view.drawn, at), headers=_UNCHANGING)
 
 
 def _importance_file(finished: Finished, request: Request) -> Response:

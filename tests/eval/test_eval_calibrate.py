@@ -147,10 +147,20 @@ def test_the_score_goes_before_the_loss_and_the_budget_before_both() -> None:
     assert chosen[0.3] is None
     assert chosen[0.5] is not None and chosen[0.5].name == "0.6 0.4"
     assert chosen[0.9] is not None and chosen[0.9].name == "0.9 0.9"
-    points = chosen_points(tried, (0.3, 0.5))
+    points = chosen_points(tried, (0.3, 0.5), found[0].config.cube)
     assert [(p["attn_top_p"], p["loss"], p["reduction"]) for p in points] == [(0.6, 0.2, 0.6)]
     assert any("No setting" in each for each in failures(found, 0.3))
     assert not list(failures(found, 0.5))
+
+
+def test_points_are_in_the_model_s_own_cube_if_that_was_tried() -> None:
+    """A dial over the budgets moves thresholds, and no cube."""
+    tried = made({"0.5 0.5": (0.4, 0.2, 1.0), "0.6 0.5": (0.4, 0.0, 1.0)})
+    for item in tried:
+        item["config"]["cube"] = [1, 4, 4] if "0.6 0.5" in item["key"] else [2, 2, 2]
+    (own,), (best_of_all,) = (chosen_points(tried, (0.5,), c) for c in ((2, 2, 2), (4, 4, 4)))
+    assert (own["cube"], own["attn_top_p"]) == ([2, 2, 2], 0.5)
+    assert (best_of_all["cube"], best_of_all["attn_top_p"]) == ([1, 4, 4], 0.6)
 
 
 def test_the_frontier_is_beaten_by_nobody_and_the_default_keeps_every_family() -> None:

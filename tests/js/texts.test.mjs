@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Difference } from "../../viz/static/difference.js";
 import { grouped, percent, range, spans } from "../../viz/static/format.js";
+import * as notes from "../../viz/static/notes.js";
 import { occurrences } from "../../viz/static/search.js";
 import { SceneData } from "../../viz/static/scene.js";
 import { sentenceOf } from "../../viz/static/sentence.js";
@@ -62,13 +63,13 @@ test("lanes say what they show, by number too", () => {
 
 test("a preview says what it is not", () => {
   const settings = { attn_top_p: 0.7, ffn_top_p: 0.5 };
-  const note = (view) => texts.previewNote(view, settings);
+  const note = (view) => notes.previewNote(view, settings);
   assert.match(note(viewOf()), /^As recorded: .* on their way\.$/);
   assert.match(note(viewOf({ query: { kind: "video" } })), /^As recorded: the scores of video tokens are not kept/);
   const previewed = (given) => {
     const view = viewOf({}, wholeScene());
     view.data.choices.preview(given);
-    return texts.previewNote({ ...view, previewed: true }, given);
+    return notes.previewNote({ ...view, previewed: true }, given);
   };
   assert.match(previewed(settings), /Shown at the nearest recorded step, 0\.5\.$/);
   assert.match(previewed({ attn_top_p: 0.9 }), /see other inputs\.$/);
@@ -108,4 +109,18 @@ test("words are found by their joined text, kinds apart", () => {
   assert.deepEqual(occurrences(words, "Jacket"), [[1, 2], [5]]);
   assert.deepEqual(occurrences(words, "is on"), [[3, 4]]);
   assert.deepEqual([...occurrences(words, " "), ...occurrences(words, "onjack")], []);
+});
+
+test("of words that read everything it says what is lit", () => {
+  const readsAll = (query, change = {}) => viewOf({ query, ...change }, { drawn_top_p: [0.6, 0.7] });
+  const question = readsAll({ kind: "question" });
+  assert.match(notes.lensNote(question), /^These words read every cube .* hold 60 % of their attention/);
+  assert.match(notes.lensNote(readsAll({ kind: "question" }, { layer: 1 })), /hold 70 % of their attention/);
+  assert.match(sentenceOf(question), /layer 0 has 60 % of its attention in \d of 4 cubes by/);
+  for (const other of [viewOf(), readsAll({ kind: "video" }), readsAll({ kind: "question" }, { mode: "ffn" })]) {
+    assert.equal(notes.lensNote(other), "");
+  }
+  question.data.choices.preview({ attn_top_p: 0.6, text_top_p: 0.9 });
+  assert.equal(notes.lensNote(question), "");
+  assert.match(sentenceOf(question), /layer 0 keeps \d of 4 cubes/);
 });

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from viz.data.importance import importance_peaks
 from viz.data.layer_detail import details_within
+from viz.data.lens import drawn_top_p
 from viz.data.opening import opening
 from viz.data.packing import finite_or_none, packed, packed_shares, packed_size
 from viz.data.queries import query_rows, shown_words
@@ -43,6 +44,7 @@ def scene(
     `video_url` is what the browser plays for the first video of the prompt; without it the cubes
     are drawn on plain ground. Tables are `viz.data.packing` values:
 
+    - `drawn_top_p`, only where question and answer read everything: see `viz.data.lens`;
     - `cubes` u16 [C, 7]: video, first and end slice, row, column (ends exclusive);
     - `kept` u8 [K, L, C]: share of the queries of each of `kinds` that attend to a cube;
     - `words`, `queries`: see `viz.data.queries`; `queries` are rows of the trace's word tables;
@@ -60,13 +62,14 @@ def scene(
     `kept`, `ffn_kept` and `details` are null where they would pass their budget, the first two also
     where they would pass that of a first view with all else. The URL is not counted.
     """
-    view = TraceView.of(trace)
-    known = view.trace.meta.to_dict()
+    run = TraceView.of(trace)
+    view, known = run.drawn, run.trace.meta.to_dict()
     meta = {name: known[name] for name in _COPIED + _COPIED_TOO if name in known}
     rows, found = query_rows(view), _sinks(view)
     parts = {
         "version": SCENE_VERSION,
         **meta,
+        **({"drawn_top_p": drawn_top_p(run.trace.meta.config)} if view is not run else {}),
         "layers": len(view.trace.computed_pairs),
         "heads": view.trace.word_probs.shape[2] if rows else 0,
         "videos": _videos(view),

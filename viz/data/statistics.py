@@ -36,6 +36,14 @@ class TraceView:
         return run if isinstance(run, TraceView) else cls(run)
 
     @cached_property
+    def drawn(self) -> TraceView:
+        """What the viewer draws: this view, or another where words read everything, see `lens`."""
+        from viz.data.lens import drawn
+
+        trace = drawn(self.trace)
+        return self if trace is self.trace else TraceView(trace)
+
+    @cached_property
     def grids(self) -> list[tuple[int, int, int]]:
         """(T, H, W) of each video in merged tokens; from the bounds where `meta` has none."""
         if self.trace.meta.grids:

@@ -67,7 +67,7 @@ def recorded_top_p(view: TraceView, half: str, layer: int) -> float | None:
 def word_levels(view: TraceView, layer: int, rows: list[int], steps: Steps) -> NDArray[np.uint8]:
     """uint8 [len(rows), H, C]: from which step each head of each word chooses each cube."""
     mass, kept = view.trace.word_mass_in(layer, rows), view.trace.word_mask_in(layer, rows)
-    found = _levels(_mass_before(mass), steps)
+    found = _levels(mass_before(mass), steps)
     may = _candidates(view, rows)[:, None]
     found = np.where(may, np.minimum(found, len(steps) - 1), len(steps))
     return _as_recorded(found, kept, steps, recorded_top_p(view, "text", layer))
@@ -99,7 +99,7 @@ def packed_levels(levels: NDArray[np.uint8], steps: Steps, bits: int) -> dict[st
     }
 
 
-def _mass_before(mass: NDArray[np.float64]) -> NDArray[np.float64]:
+def mass_before(mass: NDArray[np.float64]) -> NDArray[np.float64]:
     """The mass of all entries of a row that are taken before each, ties to the lower index."""
     order = np.argsort(-mass, axis=-1, kind="stable")
     ranked = np.take_along_axis(mass, order, -1)

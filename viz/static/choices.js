@@ -20,12 +20,14 @@ export function isKept(share, threshold) {
 
 /**
  * The Top-p of the words in a layer: their own, or that of attention; undefined where none is known.
+ * Of words that read everything it is the share of their attention that stands for them.
  * @param {Thresholds | null} settings in force, before what was recorded
- * @param {Scene["config"]} config
+ * @param {Scene} scene
  * @param {number} layer
  */
-export function wordsTopP(settings, config, layer) {
-  return settings?.text_top_p ?? settings?.attn_top_p ?? topPIn(layer, config?.text_top_p ?? config?.attn_top_p);
+export function wordsTopP(settings, { config, drawn_top_p: drawn }, layer) {
+  const recorded = drawn ?? config?.text_top_p ?? config?.attn_top_p;
+  return settings?.text_top_p ?? settings?.attn_top_p ?? topPIn(layer, recorded);
 }
 
 export class Choices {
@@ -162,7 +164,7 @@ export class Choices {
     }
     const { levels, share } = this.details.layers[layer] ?? {};
     if (levels && query.kind !== "video" && query.cube === undefined) {
-      const topP = wordsTopP(null, this.scene.config, layer) ?? levels.steps[levels.steps.length - 1];
+      const topP = wordsTopP(null, this.scene, layer) ?? levels.steps[levels.steps.length - 1];
       return this.#counted(levels, query, topP);
     }
     const place = this.details.place(query);

@@ -3,6 +3,7 @@
 import { isKept } from "./choices.js";
 import { percent } from "./format.js";
 import { rowOf } from "./view.js";
+import { standsFor } from "./notes.js";
 import { MISSING, cubeSlices, isOneChoice, spanTime, unit, wordName } from "./texts.js";
 
 /** @import { Dropped } from "./dropped.js" */
@@ -25,7 +26,10 @@ export function sentenceOf(view) {
   const row = rowOf(view);
   const kept = data.cubes.filter((cube) => isKept(row[cube.index], threshold));
   const which = isOneChoice(view.query) ? `head ${view.query.head} of layer ${layer}` : `layer ${layer}`;
-  const found = `${which} keeps ${kept.length} of ${data.cubes.length} cubes`;
+  const share = standsFor(view);
+  const counted = `${kept.length} of ${data.cubes.length} cubes`;
+  const does = share === null ? "keeps" : `has ${percent(share)} of its attention in`;
+  const found = `${which} ${does} ${counted}`;
   if (isOneChoice(view.query)) return `${subject(view)}, ${found}${whenOf(data, kept)}.${sinkText(view)}`;
   const by = `by ${percent(Math.max(threshold, 0.01))} of ${crowd(view)} or more`;
   return `${subject(view)}, ${found} ${by}${whenOf(data, kept)}${held(view)}.${sinkText(view)}`;
@@ -118,9 +122,11 @@ function whenOf(data, cubes) {
  * How much attention the lit cubes hold, where the run says so: at its opening.
  * @param {DrawnView} view
  */
-function held({ data, layer, query, threshold }) {
+function held(view) {
+  const { data, layer, query, threshold } = view;
   const { opening } = data.scene;
   const same = opening && layer === opening.layer && threshold === opening.threshold && query.head == null;
-  if (!same || query.said || query.word === undefined || data.words[query.word].index !== opening.word) return "";
+  if (!same || standsFor(view) !== null) return "";
+  if (query.said || query.word === undefined || data.words[query.word].index !== opening.word) return "";
   return data.choices.settings ? "" : `: ${percent(opening.mass)} of its attention`;
 }

@@ -1,11 +1,10 @@
 /* What is said of the view: facts and titles. Pure functions of the view. No DOM. */
 
-import { isKept, wordsTopP } from "./choices.js";
+import { isKept } from "./choices.js";
 import { percent, range, spans } from "./format.js";
-import { nearestStep, topPIn } from "./packed.js";
 import { laneShare, rowOf } from "./view.js";
 
-/** @import { Cube, Kind, Thresholds, Word } from "./types.js" */
+/** @import { Cube, Kind, Word } from "./types.js" */
 /** @import { SceneData } from "./scene.js" */
 /** @import { DrawnView } from "./view.js" */
 
@@ -224,36 +223,4 @@ export function laneLabel(view) {
   const { layers, slices } = view.data;
   const extent = `layers 0 to ${layers - 1} by slices 0 to ${slices - 1}`;
   return `${laneTitle(view)}: ${extent}. Arrow keys move, a click goes there.`;
-}
-
-/**
- * One line of honesty under a preview, or under what is recorded where no preview can be made.
- * @param {DrawnView} view
- * @param {Thresholds} settings
- */
-export function previewNote(view, settings) {
-  if (!view.previewed) return unpreviewed(view);
-  const { details, scene } = view.data.choices;
-  const about =
-    "Preview from this run\u2019s recorded scores: exact for the first affected layer only, later layers would see " +
-    "other inputs.";
-  const ffn = view.mode === "ffn";
-  const tokens = details.layers[view.layer]?.tokens;
-  const steps = ffn ? (tokens?.steps ?? []) : view.data.choices.stepsOf(view.query, view.layer);
-  const recorded = topPIn(view.layer, scene.config?.ffn_top_p);
-  const asked = ffn ? (settings.ffn_top_p ?? recorded) : wordsTopP(settings, scene.config, view.layer);
-  const used = steps[nearestStep(steps, asked ?? 1)];
-  const exact = asked ?? used;
-  return Math.abs(used - exact) <= 1e-6 ? about : `${about} Shown at the nearest recorded step, ${used}.`;
-}
-
-/** @param {DrawnView} view */
-function unpreviewed({ data, mode, query, layer }) {
-  const { details } = data.choices;
-  if (mode !== "ffn" && (query.kind === "video" || query.cube !== undefined)) {
-    return "As recorded: the scores of video tokens are not kept, so other thresholds are seen after the exact run.";
-  }
-  const known = mode === "ffn" ? details.layers[layer] : details.preview(query, layer) === null;
-  if (!known && !details.whole) return "As recorded: the scores for a preview are on their way.";
-  return "As recorded: this run\u2019s scores do not tell other thresholds; they are seen after the exact run.";
 }

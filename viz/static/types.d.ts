@@ -122,6 +122,8 @@ export interface Scene {
   flops?: Record<string, unknown>;
   shape?: Record<string, unknown>;
   sampled_query_cubes?: boolean;
+  /** viz/data/lens.py: only where question and answer read everything. */
+  drawn_top_p?: number | number[];
   layers: number;
   heads: number;
   videos: SceneVideo[];

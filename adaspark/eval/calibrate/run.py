@@ -103,7 +103,7 @@ def run(plan: Plan, context: Context) -> None:
     clips = both[: plan.clips]
     context.results.data["budgets"] = list(plan.budget)
     _search_pairs(plan, context, clips)
-    points = chosen_points(context.results.items, plan.budget)
+    points = chosen_points(context.results.items, plan.budget, context.config.cube)
     if not points:
         context.say("No setting meets a budget: name a larger one.")
         return

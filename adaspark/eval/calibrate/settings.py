@@ -144,9 +144,12 @@ def spread(config: AdaSparkConfig, layers: int) -> AdaSparkConfig:
     return replace(config, attn_top_p=attn, ffn_top_p=ffn)
 
 
-def chosen_points(items: Items, budgets: Sequence[float]) -> list[dict[str, Any]]:
-    """JSON-ready: the best pair of each budget, its dials and what it costs."""
-    pairs = chosen_pairs(settings(items), budgets)
+def chosen_points(items: Items, budgets: Sequence[float], own: Cube) -> list[dict[str, Any]]:
+    """JSON-ready: the best pair of each budget, its dials and what it costs; in the model's `own`
+    cube, which is where a dial over the budgets begins, if that was tried.
+    """
+    found = settings(items)
+    pairs = chosen_pairs([s for s in found if s.config.cube == own] or found, budgets)
     return [_point(pair, pair.config, budget) for budget, pair in pairs.items()]
 
 

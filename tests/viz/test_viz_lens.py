@@ -1,0 +1,80 @@
+"""Words that read everything are drawn by what holds most of their attention."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from trace_factory import make_trace
+
+from adaspark.trace.trace import Trace
+from viz.data.layer_detail import layer_detail
+from viz.data.lens import drawn, drawn_top_p
+from viz.data.packing import unpacked
+from viz.data.queries import Query, query_table
+from viz.data.scene import scene
+from viz.data.statistics import TraceView
+
+SHAPE = {"grids": ((8, 4, 4),), "cube": (1, 2, 2), "layers": 3, "heads": 4}
+VIDEO_P = 0.6
+
+
+def reading_all(top_p: float | tuple[float, ...] = VIDEO_P) -> Trace:
+    """A run whose words kept all that they may see, and whose video chose by `top_p`."""
+    trace = make_trace(**SHAPE)  # type: ignore[arg-type]
+    assert trace.meta.config
+    config = replace(trace.meta.config, attn_top_p=top_p, text_top_p=1.0)
+    kept = np.packbits(trace.word_probs > 0, axis=-1)
+    return replace(trace, word_kept=kept, meta=replace(trace.meta, config=config))
+
+
+@pytest.mark.parametrize("top_p", [VIDEO_P, (0.3, 0.6, 1.0)])
+def test_each_head_of_a_word_is_drawn_by_the_fewest_cubes_that_hold_its_share(
+    top_p: float | tuple[float, ...],
+) -> None:
+    run = reading_all(top_p)
+    lit = drawn(run)
+    for layer, share in enumerate(top_p if isinstance(top_p, tuple) else (top_p,) * 3):
+        rows = range(run.word_kept.shape[1])
+        mass, mask = run.word_mass_in(layer, rows), lit.word_mask_in(layer, rows)
+        assert not np.any(mask & ~run.word_mask_in(layer, rows))
+        for weights, kept in zip(
+            mass.reshape(-1, mass.shape[-1]), mask.reshape(-1, mask.shape[-1]), strict=True
+        ):
+            ranked, held, fewest = np.sort(weights)[::-1], 0.0, 0
+            while held < share and fewest < np.count_nonzero(weights):
+                held, fewest = held + ranked[fewest], fewest + 1
+            assert kept.sum() == fewest
+            assert weights[kept].sum() == pytest.approx(ranked[:fewest].sum())
+
+
+def test_scene_layer_and_queries_are_those_of_such_words_and_say_so() -> None:
+    run = TraceView(reading_all())
+    made = scene(run)
+    assert made["drawn_top_p"] == VIDEO_P and made["config"]["text_top_p"] == 1
+    shown = unpacked(made["kept"]) / 255
+    question = shown[made["kinds"].index("question")]
+    np.testing.assert_allclose(question, run.drawn.kept("question"), atol=1 / 255)
+    assert question.mean() < 0.9 < run.kept("question").mean()
+    np.testing.assert_array_equal(run.drawn.kept("video"), run.kept("video"))
+    assert VIDEO_P in layer_detail(run.drawn, 0)["word_level"]["steps"]
+    table = query_table(run.drawn, Query(kind="question"))
+    np.testing.assert_allclose(
+        unpacked(table["table"])[0] / table["of"],
+        run.drawn.kept("question")[0],
+        atol=1 / table["of"],
+    )
+    assert made["opening"]["cubes"] < len(run.trace.bounds) / 2
+
+
+def test_words_that_choose_and_runs_in_which_nothing_does_are_drawn_as_they_are() -> None:
+    usual = make_trace(**SHAPE)  # type: ignore[arg-type]
+    assert drawn(usual) is usual and "drawn_top_p" not in scene(usual)
+    assert TraceView(usual).drawn.trace is usual
+    dense = reading_all(1.0)
+    assert drawn(dense) is dense
+    assert usual.meta.config
+    for change in ({"text_top_p": 0.9}, {"text_top_p": (1.0, 0.9, 1.0)}, {"attn_top_p": 1.0}):
+        assert drawn_top_p(replace(usual.meta.config, **change)) is None  # type: ignore[arg-type]
+    assert drawn_top_p(None) is None

@@ -1,0 +1,54 @@
+"""What is drawn of words that read everything: where their attention lies. Ours.
+
+With a `text_top_p` of 1 question and answer choose nothing, and every cube would be lit. The fewest
+cubes that hold as much of a word's router weight as the video's own queries keep (`attn_top_p`)
+say where it looks; scene, layers and queries are those of such words, figures and tables are not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from viz.data.thresholds import mass_before
+
+if TYPE_CHECKING:
+    from adaspark.method.config import AdaSparkConfig, TopP
+    from adaspark.trace.trace import Trace
+
+
+def drawn_top_p(config: AdaSparkConfig | None) -> TopP | None:
+    """The share of a word's attention that stands for it; None where words choose, or nothing
+    does.
+    """
+    if config is None or config.attn_rule != "top_p":
+        return None
+    text = config.text_top_p
+    reads_all = text is not None and min(text if isinstance(text, tuple) else (text,)) >= 1
+    return config.attn_top_p if reads_all and config.attn_top_p != 1 else None
+
+
+def drawn(trace: Trace) -> Trace:
+    """The trace itself, or where its words read everything, one in which each head of a word kept
+    the fewest cubes that hold `drawn_top_p` of its weight (as the rule top-p keeps them).
+    """
+    top_p = drawn_top_p(trace.meta.config)
+    config = trace.meta.config
+    if top_p is None or config is None or not trace.word_kept.size:
+        return trace
+    shares = top_p if isinstance(top_p, tuple) else (top_p,) * len(trace.word_kept)
+    kept = np.stack([_nucleus(trace, layer, share) for layer, share in enumerate(shares)])
+    meta = replace(trace.meta, config=replace(config, text_top_p=top_p))
+    return replace(trace, word_kept=kept, meta=meta)
+
+
+def _nucleus(trace: Trace, layer: int, share: float) -> NDArray[np.uint8]:
+    """uint8 [W, H, B]: the bits of one layer, of the cubes that were kept at all."""
+    mass = trace.word_probs[layer].astype(np.float64)
+    held = mass_before(mass) < share
+    packed = np.packbits(held, axis=-1)
+    bits: NDArray[np.uint8] = packed & trace.word_kept[layer][..., : packed.shape[-1]]
+    return bits
