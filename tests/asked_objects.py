@@ -17,6 +17,7 @@ from adaspark.mini.world.scene_tensors import tabulate
 from adaspark.mini.world.truth import token_truth
 from adaspark.trace.trace import Trace
 from viz.data.scene import scene
+from viz.data.statistics import TraceView
 
 NAMES = sorted(path.stem for path in SAMPLES.glob("*.mp4"))
 WORLDS = {sample.name: sample.world for sample in MADE}
@@ -52,7 +53,7 @@ def lit_first(name: str) -> tuple[int, np.ndarray]:
     trace = recorded(name)
     place = scene(trace)["opening"]
     row = place["word"] - 1  # the answer's first word is the output of the query before it
-    share = trace.word_mask()[place["layer"], row].mean(0)
+    share = TraceView(trace).drawn.trace.word_mask()[place["layer"], row].mean(0)
     return place["slice"], share >= place["threshold"]
 
 

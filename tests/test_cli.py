@@ -85,7 +85,8 @@ def test_json_holds_sensible_numbers(run: Run) -> None:
     t, h, w = summary["grid"]
     assert summary["tokens"]["video"] == t * h * w and summary["tokens"]["text"] > 5
     assert summary["cubes"] == t * math.ceil(h / 2) * math.ceil(w / 2)
-    assert summary["config"] == {"cube": [1, 2, 2], "attn_top_p": 0.5, "ffn_top_p": 0.5}
+    own = {"text_top_p": 1, "ffn_importance": "input"}  # what was not typed is the bundle's
+    assert summary["config"] == {"cube": [1, 2, 2], "attn_top_p": 0.5, "ffn_top_p": 0.5, **own}
     assert 0 < summary["attention_density"] < 1 and 0 < summary["ffn_density"] < 1
     counts = summary["flops"]
     assert 0 < counts["sparse"] <= counts["executed"] and counts["sparse"] < counts["dense"]

@@ -84,12 +84,21 @@ function along(budget) {
   const [low, high] = [points[above - 1], points[above]];
   const share = (budget - low.budget) / (high.budget - low.budget);
   const [from, to] = [exact(low), exact(high)];
-  return from.map((p, i) => hundredth(p + share * (to[i] - p)));
+  return onDials(from.map((p, i) => p + share * (to[i] - p)));
 }
 
 /** @param {Point} point */
 function rounded(point) {
-  return exact(point).map(hundredth);
+  return onDials(exact(point));
+}
+
+/**
+ * Dials move by hundredths. The share of tokens that pass jumps just behind such a p as 3 / 8 of cubes of eight, so
+ * that of the FFN is not rounded up.
+ * @param {number[]} point
+ */
+function onDials([attn, ffn, text]) {
+  return [hundredth(attn), Math.floor(100 * ffn + 1e-6) / 100, hundredth(text)];
 }
 
 /**

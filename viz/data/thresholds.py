@@ -13,7 +13,7 @@ ones would see other inputs.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -137,8 +137,10 @@ def cost_curves(view: TraceView) -> dict[str, Any] | None:
     """{"steps" [P], "fixed", "attention" [P], "ffn" [P]}: shares of the dense prefill's FLOPs.
 
     At the thresholds steps[i] and steps[j] a prefill costs `fixed + attention[i] + ffn[j]`. None
-    if that does not give the run's own cost: its FLOPs or scores are not recorded.
+    if that does not give the run's own cost: its FLOPs or scores are not recorded. Words that read
+    everything stand, as `drawn`, for the video's rows, whose scores are not kept.
     """
+    view = view.drawn
     flops, counts, config = view.trace.meta.flops, view.trace.meta.counts, view.trace.meta.config
     rows = list(range(view.trace.word_kept.shape[1]))[-MOST_ROWS:]
     measured = view.trace.word_probs.size and view.trace.ffn_importance.size
@@ -151,10 +153,9 @@ def cost_curves(view: TraceView) -> dict[str, Any] | None:
     attention = _attended(view, rows) * dense.attention / dense.total
     ffn = passed * dense.ffn / dense.total
     fixed = (dense.projections + flops.sparse.choosing) / dense.total
-    own = fixed + sum(
-        float(np.interp(_mean(getattr(config, f"{half}_top_p")), FINE, curve))
-        for half, curve in (("attn", attention), ("ffn", ffn))
-    )
+    # Whole tokens pass: their share jumps just behind such a p as 3 / 8 of cubes of eight.
+    step = bisect_right(FINE, _mean(config.ffn_top_p)) - 1
+    own = fixed + float(np.interp(_mean(config.attn_top_p), FINE, attention)) + float(ffn[step])
     if abs(own - (1 - flops.reduction)) > SURE:
         return None
     shares = {"attention": attention, "ffn": ffn}

@@ -2,6 +2,7 @@
 
 import { el } from "./dom.js";
 import { percent } from "./format.js";
+import { standsFor } from "./notes.js";
 import { SHOWN } from "./ranges.js";
 import { isOneChoice, timesMean, unit } from "./texts.js";
 
@@ -15,7 +16,10 @@ import { isOneChoice, timesMean, unit } from "./texts.js";
  * @param {string} text
  */
 function entry(sample, text) {
-  const swatch = el("span", { class: `swatch ${sample}`, "aria-hidden": "true" });
+  const swatch = el("span", {
+    class: `swatch ${sample}`,
+    "aria-hidden": "true",
+  });
   return el("span", { class: "entry" }, swatch, text);
 }
 
@@ -40,8 +44,11 @@ export function legendOf(view) {
   const sinks = view.apart ? [entry("hatch", "kept by nearly every query, whatever it asks")] : [];
   const average = view.fixed === null && view.threshold < 0.5 ? " (the layer's average)" : "";
   const least = `at least ${percent(Math.max(view.threshold, 0.01))} of `;
-  const from = isOneChoice(view.query) ? `kept by ${unit(view)}` : `kept by ${least}${unit(view)}${average}`;
-  const kept = view.mode === "outline" ? [entry("outline", from)] : [entry("clear", from), entry("dim", "dropped")];
+  const share = standsFor(view);
+  const verb = share === null ? "kept by" : `${percent(share)} of the attention of`;
+  const from = `${verb} ${isOneChoice(view.query) ? unit(view) : `${least}${unit(view)}${average}`}`;
+  const rest = entry("dim", share === null ? "dropped" : "the rest, read too");
+  const kept = view.mode === "outline" ? [entry("outline", from)] : [entry("clear", from), rest];
   return [...kept, ...sinks];
 }
 

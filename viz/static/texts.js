@@ -2,6 +2,7 @@
 
 import { isKept } from "./choices.js";
 import { percent, range, spans } from "./format.js";
+import { standsFor } from "./notes.js";
 import { laneShare, rowOf } from "./view.js";
 
 /** @import { Cube, Kind, Word } from "./types.js" */
@@ -171,7 +172,12 @@ function cubeFacts(view, index) {
   }
   const share = data.share(view.query, layer, index);
   if (isOneChoice(view.query) && share !== null) {
-    return `Cube ${index} (${place}): ${share > 0 ? "kept" : "not kept"} by ${unit(view)} in layer ${layer}`;
+    const most = standsFor(view);
+    const [kept, not] =
+      most === null
+        ? ["kept by", "not kept by"]
+        : [`in ${percent(most)} of the attention of`, "outside of what is lit of"];
+    return `Cube ${index} (${place}): ${share > 0 ? kept : not} ${unit(view)} in layer ${layer}`;
   }
   return `Cube ${index} (${place}): ${shareText(share)} of ${unit(view)} attend to it in layer ${layer}`;
 }
@@ -188,6 +194,8 @@ export function laneTitle(view) {
   const { choices } = view.data;
   if (view.mode === "ffn") return "Tokens by their importance to the FFN";
   const recorded = choices.settings && !choices.previewsAll(view.query) ? ", as recorded" : "";
+  const most = standsFor(view);
+  if (most !== null) return `Share of ${unit(view)} with a cube in ${percent(most)} of their attention`;
   const what = isOneChoice(view.query) ? `cubes kept by ${unit(view)}` : `${unit(view)} that keep a cube`;
   return `Share of ${what}${recorded}`;
 }

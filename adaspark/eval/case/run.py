@@ -3,7 +3,8 @@
 The paper's Fig. 5 at small scale. Two words of each question are looked at: its key word, the last
 that names a look of the object asked about ("circle", "red", "striped") or an end ("first"), and
 the row that gives the answer's first word. Which tokens hold the object that is asked about is
-known. A fixed rule picks the cases that are drawn.
+known. A fixed rule picks the cases that are drawn. Words choose by the one p of all attention,
+as in the paper.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def run(plan: Plan, context: Context) -> None:
     )
     for batch in context.in_time(context.runner.batches(clips), name=lambda _: plan.length):
         recorded: list[RecordedBatch] = []
-        outcomes = context.runner.run(batch, context.adaspark, record=Record(recorded.append))
+        outcomes = context.runner.run(batch, context.one_p, record=Record(recorded.append))
         for row, clip in enumerate(batch):
             for index, outcome in enumerate(outcomes[row]):
                 words = _words(context.runner.packer, recorded[0], row, index)

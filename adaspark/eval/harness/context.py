@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -57,6 +57,13 @@ class Context:
     def adaspark(self) -> Condition:
         """The method with these settings, as a condition."""
         return Condition("AdaSpark", self.config)
+
+    @property
+    def one_p(self) -> Condition:
+        """The same with one p for all attention, as the paper has it: for what asks which cubes
+        words choose, where words that read everything would choose none.
+        """
+        return Condition("AdaSpark", replace(self.config, text_top_p=None))
 
     def in_time(self, jobs: Sequence[Job], name: Callable[[Job], str] = str) -> Iterator[Job]:
         """The jobs, while the budget lasts; the rest are recorded as left out.

@@ -2,7 +2,7 @@
 
 The paper's Fig. 4 at small scale: kept cubes by layer, by kind of query and by family of question;
 kept FFN tokens by layer; and whether a question about the whole clip keeps more than one about a
-single object of the same clip.
+single object of the same clip. Words choose by the one p of all attention, as in the paper.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def run(plan: Plan, context: Context) -> None:
             for row, clip in enumerate(recorded.clips):
                 context.results.add(length, clip.seed, **_item(recorded, row))
 
-        context.runner.observe(clips, context.adaspark, Record(receive, video_rows=plan.video_rows))
+        context.runner.observe(clips, context.one_p, Record(receive, video_rows=plan.video_rows))
 
 
 def with_needle(clip: Clip) -> Clip:
