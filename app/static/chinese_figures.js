@@ -109,6 +109,7 @@ export const FIGURES = [
   ["cubes kept, {}", "{}保留的立方块"],
   ["On average over the layers the FFN moves text tokens by {#} of their norm and video tokens by {#}; video tokens move most in layer {#}.", "各层平均，FFN 使文本词元移动其范数的 {}，视频词元移动 {}；视频词元在第 {} 层移动最多。"],
   ["On average over the layers the FFN moves text tokens by {#} of their norm and video tokens by {#}.", "各层平均，FFN 使文本词元移动其范数的 {}，视频词元移动 {}。"],
+  ["These words read every cube: counted as kept are the fewest that hold {#} % of their attention.", "这些词读取所有立方块：计为保留的，是占其注意力 {} % 的最少立方块。"],
   ["{} keeps most at {} (cube {#}, layer {#}: {#} %); fewest cubes in layer {#} ({#} of {#}), most in layer {#} ({#}).", "{}在 {} 保留最多（立方块 {}，第 {} 层：{} %）；第 {} 层立方块最少（{} / {}），第 {8} 层最多（{9}）。"],
   ["{} keeps {#} of {#} cubes in layer {#}, most at {} (cube {#}: {#} %).", "{0}在第 {3} 层保留 {1} / {2} 个立方块，{4} 处最多（立方块 {5}：{6} %）。"],
   ["{}: fewest cubes in layer {#}, head {#} ({#} of {}), most in layer {#}, head {#} ({#}).", "{}：第 {} 层头 {} 保留的立方块最少（{} / {}），第 {} 层头 {} 最多（{}）。"],

@@ -128,7 +128,7 @@ export const SENTENCES = [
   ["Other settings than the recorded run's; this server has no model to run them", "设置与录制的运行不同；本服务器没有模型可运行"],
   ["Share of cubes kept by {}", "由{}保留的立方块所占比例"],
   ["Share of cubes kept by {}, as recorded", "由{}保留的立方块所占比例（录制值）"],
-  ["Share of {} with a cube in {#} % of their attention", "立方块在其 {1} % 注意力之内的{0}所占比例"],
+  ["Share of {} that look at a cube", "看某立方块的{}所占比例"],
   ["Share of {} that keep a cube", "保留立方块的{}所占比例"],
   ["Share of {} that keep a cube, as recorded", "保留立方块的{}所占比例（录制值）"],
   ["Where A and B differ, by cubes", "A 与 B 的差异（立方块）"],

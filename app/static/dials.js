@@ -172,7 +172,7 @@ export function presetOf(...sides) {
  * @param {...number} thresholds
  */
 function tellBudget(...thresholds) {
-  const byHand = thresholds.map(hundredth).join() !== budgetDial.set;
+  const byHand = onDials(thresholds).join() !== budgetDial.set;
   document.querySelector(".budget-dial")?.toggleAttribute("data-by-hand", byHand);
 }
 

@@ -15,6 +15,9 @@ from viz.data.packing import unpacked
 from viz.data.queries import Query, query_table
 from viz.data.scene import scene
 from viz.data.statistics import TraceView
+from viz.figures.figures import draw, table
+from viz.report.page import report
+from viz.report.sections import LENS_NOTE
 
 SHAPE = {"grids": ((8, 4, 4),), "cube": (1, 2, 2), "layers": 3, "heads": 4}
 VIDEO_P = 0.6
@@ -66,6 +69,19 @@ def test_scene_layer_and_queries_are_those_of_such_words_and_say_so() -> None:
         atol=1 / table["of"],
     )
     assert made["opening"]["cubes"] < len(run.trace.bounds) / 2
+
+
+def test_figures_of_choices_are_of_what_is_drawn_and_say_so_and_others_are_not() -> None:
+    run, question = reading_all(), Query(kind="question")
+    told = draw("selection_maps", run, query=question).layout.meta["caption"]
+    assert told.endswith("the fewest that hold 60 % of their attention.")
+    heads = [row for row in table("heads_by_layer", run, query=question) if row]
+    assert heads == table("heads_by_layer", drawn(run), query=question) != []
+    for name, asked in (("selection_maps", Query(kind="video")), ("layer_statistics", question)):
+        assert "read every cube" not in draw(name, run, query=asked).layout.meta["caption"]
+    assert table("layer_statistics", run) != table("layer_statistics", drawn(run))
+    assert LENS_NOTE in report(run)
+    assert LENS_NOTE not in report(make_trace(**SHAPE))  # type: ignore[arg-type]
 
 
 def test_words_that_choose_and_runs_in_which_nothing_does_are_drawn_as_they_are() -> None:

@@ -171,6 +171,15 @@ class Looked:
         return f"“{view.words[query.row]['text'].strip()}”{head}"
 
 
+OF_CHOICES = ("selection_maps", "selection_map", "heads_by_layer")
+"""Figures of which cubes a query chose: of words that read everything they are as drawn."""
+
+
+def seen_by(name: str, view: TraceView) -> TraceView:
+    """What a figure of this name is of."""
+    return view.drawn if name in OF_CHOICES else view
+
+
 def query_table(view: TraceView, query: Query) -> dict[str, Any]:
     """{"of", "table" [L, C]}: in each layer, `table / of` of a query's decisions kept each cube."""
     layers = range(len(view.trace.computed_pairs))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from adaspark.method.config import TopP
     from adaspark.trace.meta import Word
     from adaspark.trace.trace import Trace
 
@@ -28,6 +29,8 @@ class TraceView:
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
+        self.stands_for: TopP | None = None
+        """The share of its attention that a word is drawn by, where it read everything."""
         self._kept: dict[str, Floats] = {}
 
     @classmethod
@@ -38,10 +41,14 @@ class TraceView:
     @cached_property
     def drawn(self) -> TraceView:
         """What the viewer draws: this view, or another where words read everything, see `lens`."""
-        from viz.data.lens import drawn
+        from viz.data.lens import drawn, drawn_top_p
 
         trace = drawn(self.trace)
-        return self if trace is self.trace else TraceView(trace)
+        if trace is self.trace:
+            return self
+        view = TraceView(trace)
+        view.stands_for = drawn_top_p(self.trace.meta.config)
+        return view
 
     @cached_property
     def grids(self) -> list[tuple[int, int, int]]:

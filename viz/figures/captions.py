@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from adaspark.method.config import one_number
 from viz.data import series
 from viz.data.importance import excess
 from viz.data.queries import Looked
@@ -18,6 +19,17 @@ def caption(name: str, looked: Looked) -> str:
     if not len(looked.view.trace.computed_pairs):
         return ""
     return re.sub(r"(?<=\d)%", " %", CAPTIONS[name](looked))
+
+
+def lens_note(looked: Looked) -> str:
+    """Another sentence, where words that read everything are drawn by part of it."""
+    top_p = looked.view.stands_for
+    if top_p is None or not looked.is_of_words:
+        return ""
+    return (
+        " These words read every cube: counted as kept are the fewest that hold "
+        f"{one_number(top_p):.0%} of their attention."
+    ).replace("%", " %")
 
 
 def _ends(values: Sequence[float | None]) -> tuple[int, int] | None:

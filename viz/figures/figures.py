@@ -14,9 +14,9 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from viz.data import series
-from viz.data.queries import Looked, Query
+from viz.data.queries import Looked, Query, seen_by
 from viz.data.statistics import TraceView
-from viz.figures.captions import caption
+from viz.figures.captions import caption, lens_note
 from viz.figures.layout import add_lines, laid_out, nothing, under_titles
 from viz.figures.maps import ffn_masks, heads_by_layer, selection_map, selection_maps
 from viz.figures.tables import csv_text, table
@@ -67,10 +67,11 @@ def draw(
 
     What it shows in this run stands in `layout.meta["caption"]`, a sentence.
     """
-    view = TraceView.of(trace)
+    view = seen_by(name, TraceView.of(trace))
     looked = Looked(view, layer, query or Query()).within()
     figure = FIGURES[name](view, looked, theme)
-    meta = {**(figure.layout.meta or {}), "caption": caption(name, looked)}
+    told = caption(name, looked) + lens_note(looked)
+    meta = {**(figure.layout.meta or {}), "caption": told}
     return figure.update_layout(meta=meta)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from viz.data import series
-from viz.data.queries import Looked, Query
+from viz.data.queries import Looked, Query, seen_by
 from viz.data.statistics import TraceView
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ def table(
     """The rows behind the figure of a name in TABLES; those of one layer are of `layer`, and those
     of choices hold the word, cube or head of the `query` that is looked at too.
     """
-    return TABLES[name](Looked(TraceView.of(trace), layer, query or Query()).within())
+    view = seen_by(name, TraceView.of(trace))
+    return TABLES[name](Looked(view, layer, query or Query()).within())
 
 
 def csv_text(rows: Sequence[Row]) -> str:

@@ -50,7 +50,7 @@ def report(
         f'<main>{sections.header(view)}<div id="viewer-host"></div>'
         f"{f'<p>{note}</p>' if note else ''}{sections.cards(view)}"
         f"{_comparison(view, other, labels)}{sections.charts(view)}"
-        f"{sections.maps(view)}{sections.layer_table(view)}{sections.run_table(view)}</main>\n"
+        f"{sections.maps(view.drawn)}{sections.layer_table(view)}{sections.run_table(view)}</main>\n"
         "<footer>Written by AdaSpark Studio. A cube kept by the selector is one that was attended "
         "to; that is not proof that it caused the answer.</footer>\n"
         f"{_data('scene', scene(view, video_url=url, most_bytes=SCENE_BYTES, previews=False))}"

@@ -30,6 +30,10 @@ MAPS_NOTE = (
     "Share of queries that attend to each cube of the first video. Across: time; down: places in "
     "the picture, row by row."
 )
+LENS_NOTE = (
+    "Question and answer read every cube: of them the fewest that hold as much of their attention "
+    "as the video's own queries keep."
+)
 
 
 def header(view: TraceView) -> str:
@@ -160,7 +164,8 @@ def maps(view: TraceView) -> str:
         return ""
     scale = tag("p", "0 ", tag("i"), " 1", class_="scale")
     title = tag("h2", "Kept cubes in every layer")
-    return tag("section", title, tag("p", MAPS_NOTE), scale, *blocks)
+    note = MAPS_NOTE if view.stands_for is None else f"{MAPS_NOTE} {LENS_NOTE}"
+    return tag("section", title, tag("p", note), scale, *blocks)
 
 
 def layer_table(view: TraceView) -> str:

@@ -194,8 +194,7 @@ export function laneTitle(view) {
   const { choices } = view.data;
   if (view.mode === "ffn") return "Tokens by their importance to the FFN";
   const recorded = choices.settings && !choices.previewsAll(view.query) ? ", as recorded" : "";
-  const most = standsFor(view);
-  if (most !== null) return `Share of ${unit(view)} with a cube in ${percent(most)} of their attention`;
+  if (standsFor(view) !== null) return `Share of ${unit(view)} that look at a cube`;
   const what = isOneChoice(view.query) ? `cubes kept by ${unit(view)}` : `${unit(view)} that keep a cube`;
   return `Share of ${what}${recorded}`;
 }
