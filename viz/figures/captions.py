@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from adaspark.method.config import one_number
 from viz.data import series
 from viz.data.importance import excess
 from viz.data.queries import Looked
@@ -28,7 +27,7 @@ def lens_note(looked: Looked) -> str:
         return ""
     return (
         " These words read every cube: counted as kept are the fewest that hold "
-        f"{one_number(top_p):.0%} of their attention."
+        f"{float(np.mean(top_p)):.0%} of their attention."
     ).replace("%", " %")
 
 
