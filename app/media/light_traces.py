@@ -27,7 +27,7 @@ def lightened(trace: Trace) -> Trace:
     """The same run in a smaller file: what every third query cube read stands for its neighbours,
     as in traces of long clips, and scores are right to a part in 64 (or a millionth).
 
-    Of a clip of more than 4,096 cubes some 48 query cubes stand for all, only a head's 256
+    Of a clip of more than 2,048 cubes some 48 query cubes stand for all, only a head's 256
     likeliest cubes have such scores (see `coarser`), and figures of single cubes and tokens are
     right to a part in 64 too. What was chosen, and all that is counted of it, stays exact.
     """

@@ -191,7 +191,7 @@ export const PAGE = [
   ["About the answer to expect", "关于将得到的回答"],
   ["About this answer", "关于此回答"],
   ["Attention that question and answer keep", "问题与回答保留多少注意力"],
-  ["Top-p attention for the words. It follows that dial until it is moved; the paper has one for both.", "用于文字的注意力 Top-p。未单独调整时跟随注意力 Top-p；论文中二者相同。"],
+  ["Top-p attention for the words; at 1 they read every cube. Where both are equal it follows that dial until it is moved; the paper has one for both.", "用于文字的注意力 Top-p；为 1 时读取所有立方块。二者相等时跟随注意力 Top-p，直到单独调整；论文中二者相同。"],
   ["FFN importance", "FFN 重要性"],
   ["By what a token's importance to the FFN is measured", "用什么衡量词元对 FFN 的重要性"],
   ["Residual norm (paper)", "残差范数（论文）"],

@@ -107,6 +107,8 @@ export const RUNS = [
   ["“{=}” The model answered “{=}”, and computed {#} % of the query-key pairs that dense attention computes.", "“{}”模型回答“{}”，只计算了稠密注意力所算查询-键对的 {} %。"],
   ["What is lit was read for it, in layer {#}.", "亮起的部分就是第 {} 层为此读的。"],
   ["Layer {#} of 0 to {#}: {#} of {#} cubes were kept by some of these words or heads.", "第 {} 层（0 至 {}）：{3} 个立方块中有 {2} 个被其中某些词或头保留。"],
+  ["Layer {#} of 0 to {#}: {#} of {#} cubes hold most of what some of these heads read.", "第 {} 层（0 至 {}）：{3} 个立方块中有 {2} 个占其中某些头所读的大部分。"],
+  ["Even at Top-p 0 it says “{=}”: the question itself still reads every cube.", "即使 Top-p 为 0 仍答“{}”：问题本身仍读取每个立方块。"],
   ["Even at Top-p 0 it says “{=}”: its own cube and the text are always read.", "即使 Top-p 为 0 仍答“{}”：自己的立方块和文本总会被读。"],
   ["This server only replays recorded runs: this step needs the model.", "本服务器只回放录制的运行：此步需要模型。"],
   ["The comparison ended early; go back and try again.", "比较提前结束；请返回再试。"],

@@ -45,7 +45,7 @@ export function followRuns() {
  */
 export function thresholdsOf(budget) {
   const found = pointFor(budget);
-  budgetDial.set = found.join();
+  budgetDial.set = onDials(found).join();
   isShared = found[0] === found[2];
   return found;
 }
@@ -54,7 +54,7 @@ export function thresholdsOf(budget) {
 function pointFor(budget) {
   const points = server.calibration;
   const { curves } = budgetDial;
-  if (budget === server.opening?.budget) return rounded(server.opening);
+  if (budget === server.opening?.budget) return exact(server.opening);
   if (!curves || budget === 1) return along(budget);
   let best = along(budget);
   let missed = Infinity;

@@ -83,7 +83,12 @@ async function layers({ say, signal }) {
     move(parts.layer.input, layer);
     const row = viewer().data?.choices.row(viewer().view.query, layer) ?? [];
     const kept = Array.from(row).filter((share) => share > 0).length;
-    say(`Layer ${layer} of 0 to ${last}: ${kept} of ${row.length} cubes were kept by some of these words or heads.`);
+    const readsAll = viewer().data?.scene.drawn_top_p != null;
+    say(
+      readsAll
+        ? `Layer ${layer} of 0 to ${last}: ${kept} of ${row.length} cubes hold most of what some of these heads read.`
+        : `Layer ${layer} of 0 to ${last}: ${kept} of ${row.length} cubes were kept by some of these words or heads.`,
+    );
     await rest(LAYER_MS, signal);
   }
 }
@@ -108,7 +113,12 @@ async function lower({ say, signal }) {
     await rest(LAYER_MS, signal);
     if (signal.aborted) return;
   }
-  say(`Even at Top-p 0 it says “${first}”: its own cube and the text are always read.`);
+  const readsAll = Number(slider("Top-p of the question").value) === 1;
+  say(
+    readsAll
+      ? `Even at Top-p 0 it says “${first}”: the question itself still reads every cube.`
+      : `Even at Top-p 0 it says “${first}”: its own cube and the text are always read.`,
+  );
 }
 
 /** @param {Stage} stage */

@@ -12,7 +12,8 @@ const TIPS = [
   ],
   [
     fieldOf("Top-p of the question"),
-    "Top-p attention for the words. It follows that dial until it is moved; the paper has one for both.",
+    "Top-p attention for the words; at 1 they read every cube. " +
+      "Where both are equal it follows that dial until it is moved; the paper has one for both.",
   ],
   [
     ".ffn-importance",

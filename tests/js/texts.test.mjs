@@ -120,7 +120,20 @@ test("of words that read everything it says what is lit", () => {
   for (const other of [viewOf(), readsAll({ kind: "video" }), readsAll({ kind: "question" }, { mode: "ffn" })]) {
     assert.equal(notes.lensNote(other), "");
   }
-  question.data.choices.preview({ attn_top_p: 0.6, text_top_p: 0.9 });
-  assert.equal(notes.lensNote(question), "");
-  assert.match(sentenceOf(question), /layer 0 keeps \d of 4 cubes/);
+});
+
+test("a preview in which words read everything is drawn by the video's share, others by their own", () => {
+  const { data } = viewOf({}, wholeScene());
+  const query = { kind: "question" };
+  const at = (settings) => {
+    data.choices.preview(settings);
+    return [notes.standsFor({ data, query, layer: 0 }), Array.from(data.choices.row(query, 0))];
+  };
+  const [half, one] = [at({ attn_top_p: 0.5, text_top_p: 1 }), at({ attn_top_p: 0.5, text_top_p: 0.5 })];
+  assert.equal(half[0], 0.5);
+  assert.equal(one[0], null);
+  assert.deepEqual(half[1], one[1]);
+  assert.equal(at({ attn_top_p: 1, text_top_p: 1 })[0], null);
+  assert.equal(at({ attn_top_p: 0.5, text_top_p: 0.9 })[0], null);
+  assert.equal(at(null)[0], null);
 });

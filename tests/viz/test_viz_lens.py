@@ -32,7 +32,7 @@ def reading_all(top_p: float | tuple[float, ...] = VIDEO_P) -> Trace:
     return replace(trace, word_kept=kept, meta=replace(trace.meta, config=config))
 
 
-@pytest.mark.parametrize("top_p", [VIDEO_P, (0.3, 0.6, 1.0)])
+@pytest.mark.parametrize("top_p", [VIDEO_P, (0.3, 0.6, 0.9)])
 def test_each_head_of_a_word_is_drawn_by_the_fewest_cubes_that_hold_its_share(
     top_p: float | tuple[float, ...],
 ) -> None:
@@ -46,10 +46,41 @@ def test_each_head_of_a_word_is_drawn_by_the_fewest_cubes_that_hold_its_share(
             mass.reshape(-1, mass.shape[-1]), mask.reshape(-1, mask.shape[-1]), strict=True
         ):
             ranked, held, fewest = np.sort(weights)[::-1], 0.0, 0
-            while held < share and fewest < np.count_nonzero(weights):
+            while held < share * weights.sum() and fewest < np.count_nonzero(weights):
                 held, fewest = held + ranked[fewest], fewest + 1
             assert kept.sum() == fewest
             assert weights[kept].sum() == pytest.approx(ranked[:fewest].sum())
+
+
+def test_a_layer_that_keeps_all_and_what_was_never_read_stay_as_they_are() -> None:
+    run = reading_all((0.3, 0.6, 1.0))
+    np.testing.assert_array_equal(drawn(run).word_kept[2], run.word_kept[2])
+    off = reading_all()
+    off.word_kept[..., 0] = 0  # the first eight cubes: forced off
+    rows = range(off.word_kept.shape[1])
+    mass, mask = off.word_mass_in(0, rows), drawn(off).word_mask_in(0, rows)
+    read = np.where(off.word_mask_in(0, rows), mass, 0)
+    held = np.where(mask, mass, 0).sum(-1)
+    assert not mask[..., :8].any()
+    assert np.all(held >= VIDEO_P * read.sum(-1) - 1e-6) and np.all(held > 0)
+
+
+def test_where_some_cubes_alone_are_listed_their_counts_follow() -> None:
+    run, listed = reading_all(), 8
+    order = np.argsort(-run.word_probs, axis=-1, kind="stable")[..., :listed].astype(np.int32)
+    rows = range(run.word_kept.shape[1])
+    kept = np.stack([run.word_mask_in(layer, rows) for layer in range(3)])
+    few = replace(
+        run,
+        word_cubes=order,
+        word_probs=np.take_along_axis(run.word_probs, order, -1),
+        word_kept=np.packbits(np.take_along_axis(kept, order, -1), axis=-1),
+        word_heads=kept.sum(2).astype(np.uint8),
+    )
+    for layer in range(3):
+        share = drawn(few).word_share_in(layer, rows)
+        np.testing.assert_allclose(share, drawn(few).word_mask_in(layer, rows).mean(1))
+        assert share.mean() < few.word_share_in(layer, rows).mean()
 
 
 def test_scene_layer_and_queries_are_those_of_such_words_and_say_so() -> None:

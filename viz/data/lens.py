@@ -2,7 +2,8 @@
 
 With a `text_top_p` of 1 question and answer choose nothing, and every cube would be lit. The fewest
 cubes that hold as much of a word's router weight as the video's own queries keep (`attn_top_p`)
-say where it looks; scene, layers and queries are those of such words, figures and tables are not.
+say where it looks. Scene, layers, queries and the figures of `queries.OF_CHOICES` are those of such
+words; densities, entropies, frames of data and what dense attention held are the run's own.
 """
 
 from __future__ import annotations
@@ -27,8 +28,12 @@ def drawn_top_p(config: AdaSparkConfig | None) -> TopP | None:
     if config is None or config.attn_rule != "top_p":
         return None
     text = config.text_top_p
-    reads_all = text is not None and min(text if isinstance(text, tuple) else (text,)) >= 1
-    return config.attn_top_p if reads_all and config.attn_top_p != 1 else None
+    reads_all = text is not None and min(_numbers(text)) >= 1
+    return config.attn_top_p if reads_all and min(_numbers(config.attn_top_p)) < 1 else None
+
+
+def _numbers(top_p: TopP) -> tuple[float, ...]:
+    return top_p if isinstance(top_p, tuple) else (top_p,)
 
 
 def drawn(trace: Trace) -> Trace:
@@ -42,13 +47,21 @@ def drawn(trace: Trace) -> Trace:
     shares = top_p if isinstance(top_p, tuple) else (top_p,) * len(trace.word_kept)
     kept = np.stack([_nucleus(trace, layer, share) for layer, share in enumerate(shares)])
     meta = replace(trace.meta, config=replace(config, text_top_p=top_p))
-    return replace(trace, word_kept=kept, meta=meta)
+    lit = replace(trace, word_kept=kept, meta=meta)
+    if trace.word_heads.size:  # some cubes alone are listed: the counts of all are another table
+        rows = range(kept.shape[1])
+        heads = [lit.word_mask_in(layer, rows).sum(1, dtype=np.uint8) for layer in range(len(kept))]
+        lit = replace(lit, word_heads=np.stack(heads))
+    return lit
 
 
 def _nucleus(trace: Trace, layer: int, share: float) -> NDArray[np.uint8]:
-    """uint8 [W, H, B]: the bits of one layer, of the cubes that were kept at all."""
-    mass = trace.word_probs[layer].astype(np.float64)
-    held = mass_before(mass) < share
-    packed = np.packbits(held, axis=-1)
-    bits: NDArray[np.uint8] = packed & trace.word_kept[layer][..., : packed.shape[-1]]
-    return bits
+    """uint8 [W, H, B]: the bits of one layer; a share is of what was read."""
+    bits = trace.word_kept[layer]
+    if share >= 1:
+        return bits
+    kept = np.unpackbits(bits, axis=-1, count=trace.word_probs.shape[-1]).astype(bool)
+    mass = np.where(kept, trace.word_probs[layer].astype(np.float64), 0)
+    held = mass_before(mass) < share * mass.sum(-1, keepdims=True)
+    packed: NDArray[np.uint8] = np.packbits(held & kept, axis=-1)
+    return packed

@@ -19,15 +19,31 @@ export function isKept(share, threshold) {
 }
 
 /**
- * The Top-p of the words in a layer: their own, or that of attention; undefined where none is known.
- * Of words that read everything it is the share of their attention that stands for them.
+ * The share of their attention by which words that read everything are drawn; null: they choose.
+ * @param {Thresholds | null} settings in force, before what was recorded
+ * @param {Scene} scene
+ * @param {number} layer
+ * @returns {number | null}
+ */
+export function lensTopP(settings, { config, drawn_top_p: drawn }, layer) {
+  const asked = settings?.text_top_p ?? settings?.attn_top_p;
+  const attn = settings?.attn_top_p ?? topPIn(layer, config?.attn_top_p);
+  const share = asked === undefined ? topPIn(layer, drawn) : attn;
+  const readsAll = asked === undefined || asked >= 1; // what was recorded has a share only where it does
+  return readsAll && share !== undefined && share < 1 ? share : null;
+}
+
+/**
+ * The Top-p of the words in a layer: their own, or that of attention; undefined where none is known. Of words that
+ * read everything it is the share that they are drawn by.
  * @param {Thresholds | null} settings in force, before what was recorded
  * @param {Scene} scene
  * @param {number} layer
  */
-export function wordsTopP(settings, { config, drawn_top_p: drawn }, layer) {
-  const recorded = drawn ?? config?.text_top_p ?? config?.attn_top_p;
-  return settings?.text_top_p ?? settings?.attn_top_p ?? topPIn(layer, recorded);
+export function wordsTopP(settings, scene, layer) {
+  const { config } = scene;
+  const asked = settings?.text_top_p ?? settings?.attn_top_p;
+  return lensTopP(settings, scene, layer) ?? asked ?? topPIn(layer, config?.text_top_p ?? config?.attn_top_p);
 }
 
 export class Choices {
@@ -178,8 +194,9 @@ export class Choices {
    * @param {number} layer
    */
   #preview(query, layer) {
-    const topP = this.settings?.text_top_p ?? this.settings?.attn_top_p;
-    if (topP === undefined || query.kind === "video" || query.cube !== undefined) return null;
+    const asked = this.settings?.text_top_p ?? this.settings?.attn_top_p;
+    if (asked === undefined || query.kind === "video" || query.cube !== undefined) return null;
+    const topP = wordsTopP(this.settings, this.scene, layer) ?? asked;
     const levels = this.details.levels(layer);
     if (levels) return this.#counted(levels, query, topP);
     const preview = this.details.preview(query, layer);

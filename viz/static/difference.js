@@ -2,6 +2,7 @@
 
 import { isKept } from "./choices.js";
 import { Dropped } from "./dropped.js";
+import { standsFor } from "./notes.js";
 import { topPIn } from "./packed.js";
 
 /** @import { Cells, Compared, Cube, Query, Side } from "./types.js" */
@@ -129,8 +130,9 @@ export class Difference {
    * @returns {{ cube: (index: number) => Both, cell: CellTest }}
    */
   #keeps({ query, fixed }, layer) {
-    const one = keptBy(this.a, query, layer, fixed);
-    const other = keptBy(this.b, this.queryOfB(query), layer, fixed);
+    const lensed = [this.a, this.b].every(({ scene }) => scene.drawn_top_p != null);
+    const one = keptBy(this.a, query, layer, fixed, lensed);
+    const other = keptBy(this.b, this.queryOfB(query), layer, fixed, lensed);
     return {
       cube: (index) => ({ a: one(index), b: other(index) }),
       cell: (slice, r, c) => ({
@@ -201,8 +203,10 @@ function shapeOf(data) {
  * @param {Query} query
  * @param {number} layer
  * @param {number | null} fixed
+ * @param {boolean} lensed whether words that read everything, in both runs, are compared by where they look
  */
-function keptBy(data, query, layer, fixed) {
+function keptBy(data, query, layer, fixed, lensed) {
+  if (!lensed && standsFor({ data, query, layer }) !== null) return () => true;
   const threshold = fixed ?? data.usualThreshold(query, layer);
   const row = data.choices.row(query, layer);
   return (/** @type {number} */ cube) => isKept(row[cube], threshold);

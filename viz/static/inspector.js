@@ -2,7 +2,8 @@
 
 import { isKept } from "./choices.js";
 import { button, el, press, scrollBox, segments, table } from "./dom.js";
-import { spans } from "./format.js";
+import { percent, spans } from "./format.js";
+import { standsFor } from "./notes.js";
 import { MISSING, cubePlace, cubeSlices, shareText, spanTime, wordName } from "./texts.js";
 import { tokensInside } from "./tokens.js";
 import { isDrawn } from "./view.js";
@@ -175,9 +176,12 @@ function wordPanel(view, position, on) {
   const times = slabs.slice(0, MOST_TIMES).map(({ cube, count }) => timeButton(data, cube, count, on));
   const more = slabs.length > MOST_TIMES ? [`and ${slabs.length - MOST_TIMES} more`] : [];
   const name = wordName(data.words[position]);
-  const count = data.choices.knows(query, layer) ? `${kept.length} of ${data.cubes.length} cubes` : MISSING;
+  const known = data.choices.knows(query, layer);
+  const count = known ? `${kept.length} of ${data.cubes.length} cubes` : MISSING;
   const before = view.said ? "After it was said, " : "What produced ";
-  const title = `${answers ? before : ""}\u201c${name}\u201d keeps ${count} in layer ${layer}`;
+  const share = standsFor({ data, query, layer });
+  const does = share === null || !known ? "keeps" : `has ${percent(share)} of its attention in`;
+  const title = `${answers ? before : ""}\u201c${name}\u201d ${does} ${count} in layer ${layer}`;
   const group = { class: "times", role: "group", "aria-label": "Where its cubes lie in time" };
   const rows = answers ? [saidChoice(view.said, on)] : [];
   return [panelHead(title, on), ...rows, el("div", group, ...times, ...more)];

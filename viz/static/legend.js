@@ -31,10 +31,13 @@ export function legendOf(view) {
       ? [entry("cividis", `0 to ${percent(view.top)} of dense attention or more, dropped in this cube`)]
       : [];
   }
-  if (view.mode === "heat" && isOneChoice(view.query)) return [entry("cividis", `0 or 1: kept by ${unit(view)}`)];
+  const share = standsFor(view);
+  const verb = share === null ? "kept by" : `${percent(share)} of the attention of`;
+  if (view.mode === "heat" && isOneChoice(view.query)) return [entry("cividis", `0 or 1: ${verb} ${unit(view)}`)];
   if (view.mode === "heat") {
     const beyond = view.full ? "" : ` (${percent(SHOWN)} of this layer\u2019s cubes lie below)`;
-    return [entry("cividis", `0 to ${percent(view.top)} of ${unit(view)} attend${beyond}`)];
+    const does = share === null ? "attend" : "look there";
+    return [entry("cividis", `0 to ${percent(view.top)} of ${unit(view)} ${does}${beyond}`)];
   }
   if (view.mode === "ffn") {
     const above = view.data.choices.details.importance(view.layer)?.above;
@@ -44,8 +47,6 @@ export function legendOf(view) {
   const sinks = view.apart ? [entry("hatch", "kept by nearly every query, whatever it asks")] : [];
   const average = view.fixed === null && view.threshold < 0.5 ? " (the layer's average)" : "";
   const least = `at least ${percent(Math.max(view.threshold, 0.01))} of `;
-  const share = standsFor(view);
-  const verb = share === null ? "kept by" : `${percent(share)} of the attention of`;
   const from = `${verb} ${isOneChoice(view.query) ? unit(view) : `${least}${unit(view)}${average}`}`;
   const rest = entry("dim", share === null ? "dropped" : "the rest, read too");
   const kept = view.mode === "outline" ? [entry("outline", from)] : [entry("clear", from), rest];

@@ -1,6 +1,6 @@
 /* One line under the pictures: what is drawn where that is not what the run kept. No DOM. */
 
-import { wordsTopP } from "./choices.js";
+import { lensTopP, wordsTopP } from "./choices.js";
 import { percent } from "./format.js";
 import { nearestStep, topPIn } from "./packed.js";
 
@@ -12,9 +12,9 @@ import { nearestStep, topPIn } from "./packed.js";
  * @param {Pick<DrawnView, "data" | "query" | "layer">} view
  */
 export function standsFor({ data, query, layer }) {
-  const { scene, settings } = data.choices;
-  if (scene.drawn_top_p == null || settings || query.kind === "video" || query.cube !== undefined) return null;
-  return wordsTopP(null, scene, layer) ?? null;
+  const { choices } = data;
+  if (query.kind === "video" || query.cube !== undefined) return null;
+  return lensTopP(choices.previews(query, layer) ? choices.settings : null, choices.scene, layer);
 }
 
 /**

@@ -150,9 +150,10 @@ function renderTexts(parts, view) {
   setText(parts.layerFacts, drawn ? layerFactsOf(drawn) : "");
   parts.tier.hidden = !settings && !(drawn && parts.root.dataset.state === "ready");
   setText(parts.tier, tierOf(view));
-  const note = drawn && (settings ? previewNote(drawn, settings) : lensNote(drawn));
+  const notes = drawn ? [settings ? previewNote(drawn, settings) : "", lensNote(drawn)] : [];
+  const note = notes.filter(Boolean).join(" ");
   parts.note.hidden = !note;
-  setText(parts.note, note || "");
+  setText(parts.note, note);
   setText(parts.laneTitle, drawn ? laneTitle(drawn) : "");
   parts.lanes.setAttribute("aria-label", drawn ? laneLabel(drawn) : "No lanes yet");
   const legend = drawn ? legendOf(drawn) : [];

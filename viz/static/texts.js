@@ -179,7 +179,8 @@ function cubeFacts(view, index) {
         : [`in ${percent(most)} of the attention of`, "outside of what is lit of"];
     return `Cube ${index} (${place}): ${share > 0 ? kept : not} ${unit(view)} in layer ${layer}`;
   }
-  return `Cube ${index} (${place}): ${shareText(share)} of ${unit(view)} attend to it in layer ${layer}`;
+  const verb = standsFor(view) === null ? "attend to it" : "look at it";
+  return `Cube ${index} (${place}): ${shareText(share)} of ${unit(view)} ${verb} in layer ${layer}`;
 }
 
 /** @param {number | null} share */
@@ -194,7 +195,9 @@ export function laneTitle(view) {
   const { choices } = view.data;
   if (view.mode === "ffn") return "Tokens by their importance to the FFN";
   const recorded = choices.settings && !choices.previewsAll(view.query) ? ", as recorded" : "";
-  if (standsFor(view) !== null) return `Share of ${unit(view)} that look at a cube`;
+  if (standsFor(view) !== null) {
+    return isOneChoice(view.query) ? `Cubes that ${unit(view)} looks at` : `Share of ${unit(view)} that look at a cube`;
+  }
   const what = isOneChoice(view.query) ? `cubes kept by ${unit(view)}` : `${unit(view)} that keep a cube`;
   return `Share of ${what}${recorded}`;
 }

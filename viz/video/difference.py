@@ -49,7 +49,10 @@ def sides(a: Run, b: Run, layer: int, *, kind: str, compared: Compared) -> NDArr
     "cubes": whether the token's cube is kept by the queries of one kind (`shares.counts_as_kept`);
     "ffn": whether it passes through the FFN. A token that was pruned is kept by nobody.
     """
-    kept = [_kept(TraceView.of(run), layer, kind, compared) for run in (a, b)]
+    views = [TraceView.of(run) for run in (a, b)]
+    if all(view.drawn is not view for view in views):  # both by where their words look
+        views = [view.drawn for view in views]
+    kept = [_kept(view, layer, kind, compared) for view in views]
     return np.asarray(kept[0] * ONLY_A + kept[1] * ONLY_B, np.uint8)
 
 

@@ -119,6 +119,7 @@ class OverlayPainter:
         mode: str,
         drawn: tuple[NDArray[np.floating], NDArray[np.bool_]] | None = None,
     ) -> None:
+        view = view.drawn
         self.mode, self.bounds, self.grids = mode, view.trace.bounds, view.grids
         own = view.kept(kind)[layer]
         share, kept = drawn or (own, statistics.counts_as_kept(own))

@@ -63,7 +63,7 @@ class Context:
         """The same with one p for all attention, as the paper has it: for what asks which cubes
         words choose, where words that read everything would choose none.
         """
-        return Condition("AdaSpark", replace(self.config, text_top_p=None))
+        return Condition("AdaSpark", replace(self.config, text_top_p=None, text_keep=None))
 
     def in_time(self, jobs: Sequence[Job], name: Callable[[Job], str] = str) -> Iterator[Job]:
         """The jobs, while the budget lasts; the rest are recorded as left out.
