@@ -57,7 +57,7 @@ def drawn(trace: Trace) -> Trace:
 
 def _nucleus(trace: Trace, layer: int, share: float) -> NDArray[np.uint8]:
     """uint8 [W, H, B]: the bits of one layer; a share is of what was read."""
-    bits = trace.word_kept[layer]
+    bits: NDArray[np.uint8] = trace.word_kept[layer]
     if share >= 1:
         return bits
     kept = np.unpackbits(bits, axis=-1, count=trace.word_probs.shape[-1]).astype(bool)
