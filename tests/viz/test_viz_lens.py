@@ -107,9 +107,13 @@ def test_figures_of_choices_are_of_what_is_drawn_and_say_so_and_others_are_not()
     told = draw("selection_maps", run, query=question).layout.meta["caption"]
     assert told.endswith("the fewest that hold 60 % of their attention.")
     heads = [row for row in table("heads_by_layer", run, query=question) if row]
-    assert heads == table("heads_by_layer", drawn(run), query=question) != []
+    same = table("heads_by_layer", drawn(run), query=question)
+    assert [list(row.values()) for row in heads] == [list(row.values()) for row in same] != []
     for name, asked in (("selection_maps", Query(kind="video")), ("layer_statistics", question)):
         assert "read every cube" not in draw(name, run, query=asked).layout.meta["caption"]
+    assert {"cubes looked at, question", "cubes looked at, answer"} < heads[0].keys()
+    cubes = table("selection_maps", run)[0]
+    assert {"kept, video", "looked at, question"} < cubes.keys()
     assert table("layer_statistics", run) != table("layer_statistics", drawn(run))
     assert LENS_NOTE in report(run)
     assert LENS_NOTE not in report(make_trace(**SHAPE))  # type: ignore[arg-type]

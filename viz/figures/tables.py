@@ -101,11 +101,19 @@ def _cubes(at: Looked, layers: Sequence[int]) -> list[Row]:
             "layer": layer,
             "cube": cube,
             **dict(zip(_PLACE, bounds, strict=True)),
-            **{f"kept, {kind}": round(float(kept[kind][layer, cube]), 5) for kind in kept},
+            **{
+                f"{_verb(view, kind)}, {kind}": round(float(kept[kind][layer, cube]), 5)
+                for kind in kept
+            },
         }
         for layer in layers
         for cube, bounds in enumerate(view.trace.bounds.tolist())
     ]
+
+
+def _verb(view: TraceView, whose: str) -> str:
+    """What a cube is to a query: words that read everything look at some, see `viz.data.lens`."""
+    return "kept" if view.stands_for is None or whose == "video" else "looked at"
 
 
 def _heads(at: Looked) -> list[Row]:
@@ -123,7 +131,10 @@ def _heads(at: Looked) -> list[Row]:
     shape = next(iter(counts.values())).shape if counts else (0, 0)
     return [
         {"layer": layer, "head": head}
-        | {f"cubes kept, {kind}": round(float(counts[kind][layer, head]), 4) for kind in counts}
+        | {
+            f"cubes {_verb(view, kind)}, {kind}": round(float(counts[kind][layer, head]), 4)
+            for kind in counts
+        }
         for layer, head in np.ndindex(*shape)
     ]
 

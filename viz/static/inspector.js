@@ -99,7 +99,10 @@ function cubePanel(view, cube, on) {
   });
   const head = panelHead(`Cube ${cube.index}: ${cubePlace(data, cube)}`, on, join, ask);
   const users = usersOf(data, cube.index);
-  const none = "No word of the question or the answer chose it in any layer.";
+  const readsAll = data.scene.drawn_top_p != null;
+  const none = readsAll
+    ? "No word looks at it in any layer."
+    : "No word of the question or the answer chose it in any layer.";
   if (!users.length) return [head, ...inside, el("p", { text: none })];
   const heads = ["Word", "Layers that used it", `Heads in layer ${layer}`, "Share"];
   const rows = users.map(({ word, byLayer }) => [
@@ -108,7 +111,7 @@ function cubePanel(view, cube, on) {
     headsText(data, byLayer[layer]),
     shareText(byLayer[layer] && byLayer[layer].length / data.scene.heads),
   ]);
-  const caption = `Words that chose cube ${cube.index}`;
+  const caption = readsAll ? `Words that look at cube ${cube.index}` : `Words that chose cube ${cube.index}`;
   return [
     head,
     ...inside,

@@ -55,7 +55,7 @@ export function keptCount(view) {
   const cubes = data.cubesFromSlice[slice];
   const row = rowOf(view);
   const kept = cubes.filter((cube) => isKept(row[cube.index], view.threshold));
-  return `, ${kept.length} of ${cubes.length} cubes kept`;
+  return `, ${kept.length} of ${cubes.length} cubes ${standsFor(view) === null ? "kept" : "lit"}`;
 }
 
 /** @type {Record<Kind, string>} */
