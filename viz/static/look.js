@@ -27,16 +27,6 @@ export class FirstLook {
     Object.assign(this.viewer.view, { said: false, apart });
     this.#place = place;
     this.viewer.select({ word, layer, slice, threshold });
-    this.#showEndOf(slice);
-  }
-
-  /**
-   * What appears within a slice is there in its last frame. A millisecond in, as `Viewer.goTo`.
-   * @param {number} slice
-   */
-  #showEndOf(slice) {
-    const last = this.viewer.data?.times[slice]?.at(-1);
-    if (last != null) this.viewer.clock.seek(last + 0.001);
   }
 
   /** Somebody goes on from here: what is looked at stays. */
