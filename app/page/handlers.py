@@ -78,6 +78,8 @@ class Handlers:
         return [card, shown, *permalink.values]
 
     def _opened(self, session_id: str, last: Last, permalink: Permalink) -> Choice:
+        if self.service.sessions.get(session_id).choices:
+            return NoCard()  # the visitor was faster than the page's first request
         if last != Last():
             with suppress(UserError):
                 return self.service.openings.resume(session_id, last, permalink.settings)

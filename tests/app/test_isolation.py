@@ -107,6 +107,14 @@ def test_a_second_page_of_the_same_browser_is_the_same_visitors(
     assert second.call("sample", name="02_tall")["sample"] == "02_tall"
 
 
+def test_a_visitor_may_be_faster_than_the_page_opens(url: str, clip: Path) -> None:
+    """A file that is chosen before the page has asked for its first clip is not given up for it."""
+    with Tab(url) as tab:
+        upload(tab, clip)
+        assert "url" not in tab.call("greet")
+        assert tab.call("describe")["name"] == "private.mp4"
+
+
 def test_what_a_visitor_has_read_answers_that_visitor_alone(
     open_tab: Callable[..., Tab], clip: Path
 ) -> None:

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from trace_factory import make_trace
 
 from adaspark.trace.trace import Trace
@@ -21,6 +23,7 @@ from viz.report.sections import LENS_NOTE
 
 SHAPE = {"grids": ((8, 4, 4),), "cube": (1, 2, 2), "layers": 3, "heads": 4}
 VIDEO_P = 0.6
+SHARES = st.sampled_from([0.1, 0.25, 0.5, 0.6, 0.99])
 
 
 def reading_all(top_p: float | tuple[float, ...] = VIDEO_P) -> Trace:
@@ -63,6 +66,28 @@ def test_a_layer_that_keeps_all_and_what_was_never_read_stay_as_they_are() -> No
     held = np.where(mask, mass, 0).sum(-1)
     assert not mask[..., :8].any()
     assert np.all(held >= VIDEO_P * read.sum(-1) - 1e-6) and np.all(held > 0)
+
+
+@given(st.lists(st.sampled_from([0.0, 2**-24, 0.1, 0.25, 0.3]), min_size=1, max_size=20), SHARES)
+def test_equal_weights_go_to_the_lower_cube(weights: list[float], share: float) -> None:
+    """As the rule top-p keeps them, by the plain way: one cube after another."""
+    run, probs = reading_all(share), np.zeros((3, 1, 1, len(weights)), np.float16)
+    probs[:] = weights
+    run = replace(run, word_probs=probs, word_kept=np.packbits(probs >= 0, axis=-1))
+    lit = np.unpackbits(drawn(run).word_kept, axis=-1, count=len(weights))
+    exact = [float(weight) for weight in probs[0, 0, 0]]
+    held, expected = 0.0, np.zeros(len(weights), bool)
+    for cube in sorted(range(len(exact)), key=lambda cube: (-exact[cube], cube)):
+        expected[cube] = held < share * sum(exact)
+        held += exact[cube]
+    np.testing.assert_array_equal(lit, np.broadcast_to(expected, lit.shape))
+
+
+def test_weights_that_no_run_has_draw_something() -> None:
+    run = reading_all()
+    odd = np.full_like(run.word_probs, np.nan)
+    odd[0], odd[1] = -1, np.inf
+    assert drawn(replace(run, word_probs=odd)).word_kept.shape == run.word_kept.shape
 
 
 def test_where_some_cubes_alone_are_listed_their_counts_follow() -> None:

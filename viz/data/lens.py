@@ -9,16 +9,19 @@ words; densities, entropies, frames of data and what dense attention held are th
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from viz.data.thresholds import mass_before
-
 if TYPE_CHECKING:
     from adaspark.method.config import AdaSparkConfig, TopP
     from adaspark.trace.trace import Trace
+
+UNIT = np.float64(2.0**-24)
+"""Every half float from 0 to 1 is a whole number of these."""
+ONE = int(np.float16(1).view(np.int16))
 
 
 def drawn_top_p(config: AdaSparkConfig | None) -> TopP | None:
@@ -56,12 +59,34 @@ def drawn(trace: Trace) -> Trace:
 
 
 def _nucleus(trace: Trace, layer: int, share: float) -> NDArray[np.uint8]:
-    """uint8 [W, H, B]: the bits of one layer; a share is of what was read."""
+    """uint8 [W, H, B]: the bits of one layer; a share is of what was read. Ties go to the lower
+    index.
+
+    A real run has tens of millions of weights, and the first view waits for this: half floats are
+    sorted by their codes, and summed as whole numbers of `UNIT`, which is exact.
+    """
     bits: NDArray[np.uint8] = trace.word_kept[layer]
     if share >= 1:
         return bits
-    kept = np.unpackbits(bits, axis=-1, count=trace.word_probs.shape[-1]).astype(bool)
-    mass = np.where(kept, trace.word_probs[layer].astype(np.float64), 0)
-    held = mass_before(mass) < share * mass.sum(-1, keepdims=True)
-    packed: NDArray[np.uint8] = np.packbits(held & kept, axis=-1)
+    read = np.unpackbits(bits, axis=-1, count=trace.word_probs.shape[-1])
+    codes = np.clip(trace.word_probs[layer].view(np.int16), 0, ONE) * read.view(np.int8)
+    ranked = np.sort(codes, axis=-1)[..., ::-1]
+    held = np.cumsum(_units()[ranked], axis=-1, dtype=np.int64)
+    needed = np.ceil(share * held[..., -1:])
+    fewest = np.count_nonzero(held < needed, axis=-1, keepdims=True) + (needed > 0)
+    lowest = np.take_along_axis(ranked, np.maximum(fewest - 1, 0), axis=-1)
+    lit = codes >= lowest
+    lit[fewest[..., 0] == 0] = False
+    tied = np.nonzero(np.count_nonzero(lit, axis=-1) > fewest[..., 0])
+    last = codes[tied] == lowest[tied]
+    surplus = np.count_nonzero(lit[tied], axis=-1, keepdims=True) - fewest[tied]
+    room = np.count_nonzero(last, axis=-1, keepdims=True) - surplus
+    lit[tied] &= ~last | (np.cumsum(last, axis=-1) <= room)
+    packed: NDArray[np.uint8] = np.packbits(lit, axis=-1)
     return packed
+
+
+@cache
+def _units() -> NDArray[np.int32]:
+    """int32 [15361]: the half floats from 0 to 1 in `UNIT`, by their codes."""
+    return (np.arange(ONE + 1, dtype=np.int16).view(np.float16) / UNIT).astype(np.int32)
