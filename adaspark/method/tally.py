@@ -61,8 +61,9 @@ class Tally:
     `attended` int32 [Q, C] counts the (head, query) pairs of query cube `first_cube` + q that
     attend to a cube, their own included; `entropies` fp32 [H, n] are in nats, of the queries of
     video. `pairs()` int64 [2] counts (query, key) pairs over all heads: keys of cubes that are
-    attended to, and all keys that were multiplied. `words` are those of text. Both are found when
-    they are asked for, from little that is kept till then; nothing here has waited for the device.
+    attended to, and all keys that were multiplied. `words` are those of text, None if there is
+    none. Both are found when they are asked for, from little that is kept till then; nothing here
+    has waited for the device.
     """
 
     segments: Sequence[Segment]
@@ -70,7 +71,7 @@ class Tally:
     attended: Tensor
     entropies: Tensor
     pairs: Callable[[], Tensor]
-    words: Words
+    words: Words | None = None
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,8 @@ class Recorder:
             if run is not self.run:
                 return
             into = self.layers[layer]
-            into.later.append(tally.words)
+            if tally.words is not None:
+                into.later.append(tally.words)
             if self._answers:
                 return
             video = [segment for segment in tally.segments if not segment.is_text]
@@ -159,6 +160,8 @@ class Recorder:
                 self._wait(tally.entropies)
             forms = self._known_pairs.get(tally.segments, closed_forms)
             into.forms.append((len(tally.entropies), forms))
+            if tally.attended.device.type == "cpu":  # no device to wait for, and tables are large
+                settle([into])
 
     def dense_mass(self, run: object, layer: int, segment: Segment, mass: Tensor) -> None:
         """What dense attention gives each cube, fp32 [H, m, C], of one segment of text."""

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import rounding
 import torch
-from geometry import ODD, Scene, allowed_mask, tensors
+from geometry import ODD, Scene, allowed_mask, scenes, tensors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
+from tallied import Both, check_sums
 
 from adaspark.kernels.backend import sparse_attention
 from adaspark.kernels.cpu import attention as cpu_attention
@@ -27,6 +28,7 @@ from adaspark.method.rules import Rule, top_p
 from adaspark.method.segment import Segment
 from adaspark.method.selection import entropy, nucleus
 from adaspark.method.sequence import SequenceMap
+from adaspark.method.tally import TallyObserver
 
 Recorded = list[tuple[Segment, Choice]]
 LONG = Scene(((8, 6, 7),), (5, 40), (2, 2, 2))
@@ -208,6 +210,43 @@ def test_who_listens_threads_and_memory_change_no_bit(rule: Rule) -> None:
     for (_, choice), (_, other) in zip(recorded, again, strict=True):
         assert torch.equal(choice.probs, other.probs) and torch.equal(choice.kept, other.kept)
         assert choice.executed_pairs == other.executed_pairs
+
+
+def tallied(
+    sequence: SequenceMap, rule: Rule, *, groups: int = 2, choice_bytes: int = 2**20
+) -> Both:
+    """A call by segments, and one whose video is told in sums and whose text by segments."""
+    qkv = tensors(sequence, heads=2 * groups, groups=groups)
+    both, words = Both(sequence, run(cpu_attention.sparse_attention, sequence, qkv, rule)[1], []), []
+    observe = TallyObserver(lambda *choice: words.append(choice), both.tallies.append)
+    cpu_attention.sparse_attention(
+        *qkv, sequence, rule=rule, scale=8**-0.5, observe=observe, choice_bytes=choice_bytes
+    )
+    text = [one for one in both.recorded if one[0].is_text]
+    for (segment, choice), (same, other) in zip(text, words, strict=True):
+        assert segment is same and choice.executed_pairs == other.executed_pairs
+        assert torch.equal(choice.kept, other.kept) and torch.equal(choice.probs, other.probs)
+    assert len(both.segments) == len(both.recorded) - len(text)
+    return both
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("choice_bytes", [2**20, 1])
+@pytest.mark.parametrize("name", ODD)
+def test_sums_are_those_of_the_segments(name: str, choice_bytes: int) -> None:
+    check_sums(tallied(ODD[name].build(), top_p(0.6), choice_bytes=choice_bytes))
+
+
+@given(scenes(), st.floats(0, 0.99), st.floats(0, 1))
+def test_sums_of_any_shape_are_those_of_the_segments(scene: Scene, p: float, text: float) -> None:
+    check_sums(tallied(scene.build(), Rule("top_p", p, text_amount=text), groups=1))
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_sums_of_cubes_that_tiles_and_segments_share() -> None:
+    """A slab of more than a segment's queries, in cubes that no tile ends with."""
+    scene = Scene(((3, 20, 37),), (2, 3), (3, 3, 5))
+    check_sums(tallied(scene.build(), top_p(0.5)))
 
 
 def test_rows_compute_the_panels_they_want_and_no_more() -> None:

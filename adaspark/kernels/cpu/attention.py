@@ -22,12 +22,12 @@ from adaspark.method.attention import Choice, Observer, cube_means, decide
 from adaspark.method.interruption import counted_by
 from adaspark.method.rules import Rule, top_p
 from adaspark.method.sequence import SequenceMap
+from adaspark.method.tally import TallyObserver
 
 _plans: WeakKeyDictionary[SequenceMap, dict[tuple[int, ...], CpuPlan]] = WeakKeyDictionary()
 """By sequence, for (H, G, S): made once for all layers."""
 CHOICE_BYTES = 2**26
-"""Bounds the reported choices that are in memory together."""
-_NO_CHOICES = Choices(np.empty(0, np.float32), np.empty(0, np.uint8), np.empty((0, 0), np.float32))
+"""Bounds the reported choices, or the sums of them, that are in memory together."""
 
 
 def sparse_attention(
@@ -44,7 +44,7 @@ def sparse_attention(
 ) -> Tensor:
     """AdaS-Attn for the last queries of a sequence, [H, S, D] in and out, without gradients.
 
-    `choice_bytes` bounds the reported choices that are in memory together.
+    `choice_bytes` bounds the reported choices, or the sums of them, that are in memory together.
     """
     means = cube_means(keys, sequence) if means is None else means
     plan = _plan(sequence, queries, len(keys))
@@ -61,19 +61,24 @@ def sparse_attention(
                 for segment in part.segments
             ]
             kept = torch.cat([choice.kept.flatten() for choice in chosen])
-            memory = _NO_CHOICES._replace(kept=kept.view(torch.uint8).numpy())
+            memory = Choices(kept=kept.view(torch.uint8).numpy())
             _report(observe, part, chosen, run(part, memory, tile_attention.APPLY))
     elif observe is None:
-        run(plan, _NO_CHOICES, tile_attention.CHOOSE)
+        run(plan, Choices(), tile_attention.CHOOSE)
     else:
-        for part in plan.parts(choice_bytes):
+        tallied = isinstance(observe, TallyObserver)
+        for part in plan.parts(choice_bytes, tallied=tallied):
+            if isinstance(observe, TallyObserver) and not part.is_text:
+                sums = part.sums()
+                observe.add(part.tally(sums, run(part, sums, tile_attention.TALLY)))
+                continue
             memory = part.memory()
-            executed = run(part, memory, tile_attention.REPORT)
+            pairs = run(part, memory, tile_attention.REPORT)
             chosen = [
                 Choice(probs, kept, entropy=entropy)
                 for probs, kept, entropy in part.choices(memory)
             ]
-            _report(observe, part, chosen, executed)
+            _report(observe, part, chosen, pairs)
     return torch.from_numpy(layer.output).transpose(0, 1).to(queries.dtype)
 
 
@@ -87,25 +92,25 @@ def choose_alone(
     layer = Layer(
         _array(queries.transpose(0, 1)), means, none, none, np.empty((0, 0, 0), np.float32)
     )
-    _attend(plan, layer, _NO_CHOICES, rule, scale, tile_attention.SELECT_ONLY)
+    _attend(plan, layer, Choices(), rule, scale, tile_attention.SELECT_ONLY)
 
 
 def _attend(
     part: CpuPlan, layer: Layer, choices: Choices, rule: Rule, scale: float, mode: int
 ) -> Ints:
-    """The products that each tile computed, int64 [t, G]."""
-    executed = np.empty((len(part.tables.tiles), len(layer.means)), np.int64)
+    """The pairs of each tile, int64 [t, G, 2]: products, and keys of cubes that are attended to."""
+    pairs = np.empty((len(part.tables.tiles), len(layer.means), 2), np.int64)
     counter = np.zeros(1, np.int64)
     given = (part.tables, layer, choices, *map(float, (*rule.amounts, scale)), mode)
     with counted_by(counter):
-        threads.together(lambda: tile_attention.attend(*given, executed, counter))
-    return executed
+        threads.together(lambda: tile_attention.attend(*given, pairs, counter))
+    return pairs
 
 
-def _report(observe: Observer | None, part: CpuPlan, chosen: list[Choice], executed: Ints) -> None:
+def _report(observe: Observer | None, part: CpuPlan, chosen: list[Choice], pairs: Ints) -> None:
     if observe is not None:
-        pairs = part.by_segment(executed)
-        for segment, choice, count in zip(part.segments, chosen, pairs, strict=True):
+        executed = part.executed_by_segment(pairs)
+        for segment, choice, count in zip(part.segments, chosen, executed, strict=True):
             observe(segment, replace(choice, executed_pairs=count))
 
 

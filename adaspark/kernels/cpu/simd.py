@@ -270,3 +270,15 @@ def take(typingctx: Any, counter: Any) -> Any:
         return builder.atomic_rmw("add", pointer, ir.Constant(_I64, 1), "monotonic")
 
     return types.int64(counter), build
+
+
+@intrinsic
+def add(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
+    """Add a number to an element of an int32 array that threads share."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = _at(builder, context, signature.args[0], args[0], args[1])
+        builder.atomic_rmw("add", pointer, builder.trunc(args[2], _I32), "monotonic")
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.int64), build

@@ -23,6 +23,8 @@ TILE_ROWS = 512
 BATCH = 48
 """Rows multiplied with a panel at once: their scores and the panel fit the first-level cache."""
 POSITION, VIDEO_BEFORE, TEXT_BEFORE, OWN_CUBE = range(4)
+PARTIAL_CUBE = 2
+EXECUTED, READ = range(2)
 ZERO, ONE = np.float32(0), np.float32(1)
 _TALL, _SLIM = 6, 8
 _wide, _wide_row = block(_TALL, WIDE), block(1, WIDE)
@@ -71,14 +73,16 @@ class Layer(NamedTuple):
 
 
 class Choices(NamedTuple):
-    """Flat [H, n, C] tables, one segment after the other, and the entropy of `probs`, [n, H].
+    """Flat [H, n, C] tables, one segment after the other, the entropy of `probs`, [n, H], and in
+    `attended` int32 [Q, C] the (head, query) pairs of each query cube that attend to a cube.
 
     Empty if a mode does not use them.
     """
 
-    probs: Floats
-    kept: NDArray[np.uint8]
-    entropy: Floats
+    probs: Floats = np.empty(0, np.float32)
+    kept: NDArray[np.uint8] = np.empty(0, np.uint8)
+    entropy: Floats = np.empty((0, 0), np.float32)
+    attended: NDArray[np.int32] = np.empty((0, 0), np.int32)
 
 
 class Tile(NamedTuple):

@@ -12,9 +12,18 @@ import torch
 from torch import Tensor
 
 from adaspark.kernels.cpu.simd import LANES
-from adaspark.kernels.cpu.state import PANEL, TILE_ROWS, Choices, Ints, Tables
+from adaspark.kernels.cpu.state import (
+    EXECUTED,
+    PANEL,
+    READ,
+    TILE_ROWS,
+    Choices,
+    Ints,
+    Tables,
+)
 from adaspark.method.segment import Segment
 from adaspark.method.sequence import SequenceMap
+from adaspark.method.tally import Tally
 
 
 @dataclass(frozen=True)
@@ -62,23 +71,38 @@ class CpuPlan:
         """H."""
         return self.shapes[0][0]
 
+    @property
+    def is_text(self) -> bool:
+        """Whether the segments are text; those of video stand before them."""
+        return self.segments[0].is_text
+
     @cached_property
-    def _known_parts(self) -> dict[int, list[CpuPlan]]:
+    def _known_parts(self) -> dict[tuple[int, bool], list[CpuPlan]]:
         return {}
 
-    def parts(self, max_bytes: int) -> list[CpuPlan]:
-        """Runs of segments whose choices take `max_bytes` together, or are single."""
-        if max_bytes not in self._known_parts:
-            self._known_parts[max_bytes] = self._parts(max_bytes)
-        return self._known_parts[max_bytes]
+    def parts(self, max_bytes: int, *, tallied: bool = False) -> list[CpuPlan]:
+        """Runs of segments whose choices take `max_bytes` together, or are single. Of `tallied`
+        ones the video's segments, which are apart from text, count by their sums.
+        """
+        key = max_bytes, tallied
+        if key not in self._known_parts:
+            self._known_parts[key] = self._parts(max_bytes, tallied)
+        return self._known_parts[key]
 
-    def _parts(self, max_bytes: int) -> list[CpuPlan]:
+    def _parts(self, max_bytes: int, tallied: bool) -> list[CpuPlan]:
         parts, first = [], 0
         for i in range(1, len(self.segments)):
-            if 5 * (self.places[i + 1] - self.places[first]) > max_bytes:
+            is_apart = tallied and self.segments[i].is_text != self.segments[first].is_text
+            if is_apart or self._choice_bytes(first, i + 1, tallied) > max_bytes:
                 parts.append(self._part(first, i))
                 first = i
         return [*parts, self._part(first, len(self.segments))]
+
+    def _choice_bytes(self, first: int, end: int, tallied: bool) -> int:
+        if not tallied or self.segments[first].is_text:
+            return 5 * (self.places[end] - self.places[first])
+        cubes = self.segments[end - 1].end_cube
+        return 4 * (cubes - self.segments[first].partial_cube) * cubes
 
     def _part(self, first: int, end: int) -> CpuPlan:
         tiles = self.tables.tiles[self.first_tiles[first] : self.first_tiles[end]].copy()
@@ -99,11 +123,32 @@ class CpuPlan:
             np.empty((len(self.tables.queries), self.heads), np.float32),
         )
 
+    def sums(self) -> Choices:
+        """Where the sums of all segments, which are video, can be written."""
+        cubes = self.segments[-1].end_cube
+        return Choices(
+            entropy=np.empty((len(self.tables.queries), self.heads), np.float32),
+            attended=np.zeros((cubes - self.segments[0].partial_cube, cubes), np.int32),
+        )
+
+    def tally(self, sums: Choices, pairs: Ints) -> Tally:
+        """What was written to the sums, and the pairs of the tiles [t, G, 2]."""
+        first = int(self.tables.tiles[0, 6])
+        queries = slice(first, first + sum(len(segment.positions) for segment in self.segments))
+        counted = torch.from_numpy(pairs.sum((0, 1))[[READ, EXECUTED]])
+        return Tally(
+            self.segments,
+            self.segments[0].partial_cube,
+            torch.from_numpy(sums.attended),
+            torch.from_numpy(sums.entropy[queries]).T,
+            lambda: counted,
+        )
+
     def choices(self, memory: Choices) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """What was written, by segment: probs fp32 and kept bool, both [H, n, C], and the entropy
         of the former, fp32 [H, n].
         """
-        probs, kept, entropy = (torch.from_numpy(table) for table in memory)
+        probs, kept, entropy = map(torch.from_numpy, memory[:3])
         for i, shape in enumerate(self.shapes):
             here = slice(self.places[i], self.places[i + 1])
             query = int(self.tables.tiles[self.first_tiles[i], 6])
@@ -111,8 +156,9 @@ class CpuPlan:
             mine = entropy[query : query + shape[1]].T.clone()
             yield probs[here].view(shape), kept[here].view(shape).view(torch.bool), mine
 
-    def by_segment(self, executed: Ints) -> list[int]:
-        """The products of each segment, from those of the tiles [t, G]."""
+    def executed_by_segment(self, pairs: Ints) -> list[int]:
+        """The products of each segment, from the pairs of the tiles [t, G, 2]."""
+        executed = pairs[..., EXECUTED]
         return [int(executed[first:end].sum()) for first, end in pairwise(self.first_tiles)]
 
 

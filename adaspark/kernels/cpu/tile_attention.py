@@ -24,9 +24,11 @@ from adaspark.kernels.cpu.simd import (
 )
 from adaspark.kernels.cpu.state import (
     BATCH,
+    EXECUTED,
     ONE,
     OWN_CUBE,
     POSITION,
+    READ,
     TEXT_BEFORE,
     VIDEO_BEFORE,
     ZERO,
@@ -37,11 +39,18 @@ from adaspark.kernels.cpu.state import (
     padded,
     place,
 )
-from adaspark.kernels.cpu.tile_selection import LOWEST, apply_choice, choose_tile, report_choice
+from adaspark.kernels.cpu.tile_selection import (
+    LOWEST,
+    apply_choice,
+    choose_tile,
+    report_choice,
+    report_entropy,
+    tally_choice,
+)
 
-CHOOSE, REPORT, APPLY, SELECT_ONLY = range(4)
-"""Modes: choose cubes and attend to them; report the choice as well; apply a choice that is given;
-choose only.
+CHOOSE, REPORT, TALLY, APPLY, SELECT_ONLY = range(5)
+"""Modes: choose cubes and attend to them; report the choice as well; count it by query cubes, which
+is for video; apply a choice that is given; choose only.
 """
 
 
@@ -71,15 +80,16 @@ def pack(keys, values, tables, layer, counter):
 
 
 @compiled
-def attend(tables, layer, choices, p, text_p, scale, mode, executed, counter):
+def attend(tables, layer, choices, p, text_p, scale, mode, pairs, counter):
     """Compute tiles until the counter runs out.
 
     | name | dtype | shape |
     | --- | --- | --- |
     | tables, layer | | `Tables`, `Layer`: its output is written |
-    | choices | | `Choices`: written if `mode` is REPORT, read if it is APPLY |
+    | choices | | `Choices`: written if `mode` is REPORT or TALLY, read if it is APPLY |
     | p, text_p, scale, mode | float, float, float, int | scalars |
-    | executed | int64 | [t, G]: the products of each tile, written |
+    | pairs | int64 | [t, G, 2]: (row, key) pairs of each tile, written: products, and keys of cubes
+    that a row attends to |
     | counter | int64 | [1], shared by all threads |
     """
     groups, (_, heads, width) = len(layer.means), layer.queries.shape
@@ -100,14 +110,19 @@ def attend(tables, layer, choices, p, text_p, scale, mode, executed, counter):
         if mode != APPLY:
             is_text = tables.queries[first, OWN_CUBE] < 0
             choose_tile(tile, tables, layer.means[group], text_p if is_text else p, scratch)
+        if mode in (REPORT, TALLY):
+            report_entropy(tile, choices.entropy, scratch)
         if mode == REPORT:
             report_choice(tile, tables.tiles[number], choices, scratch)
         elif mode == APPLY:
             apply_choice(tile, tables.tiles[number], choices.kept, scratch)
         if mode == SELECT_ONLY:
             continue
-        pairs = _attend_tile(tile, tables, layer.keys[group], layer.values[group], scratch)
-        executed[number, group] = pairs
+        keys, values = layer.keys[group], layer.values[group]
+        executed, read = _attend_tile(tile, tables, keys, values, scratch)
+        pairs[number, group, EXECUTED], pairs[number, group, READ] = executed, read
+        if mode == TALLY:
+            tally_choice(tile, tables, choices.attended, scratch)
         _store_output(tile, tables, layer.output, scratch)
 
 
@@ -137,7 +152,9 @@ def _store_output(tile, tables, output, scratch):
 
 @compiled
 def _attend_tile(tile, tables, keys, values, scratch):
-    """Attend to every panel that a row selected; returns the (row, key) products computed."""
+    """Attend to every panel that a row selected; returns the (row, key) products computed, and how
+    many of them are of a cube's key that the row attends to.
+    """
     width = len(scratch.by_lane) // WIDE
     cubes = len(tables.first_tokens)
     scratch.mixed[: tile.rows * padded(width)] = ZERO
@@ -147,7 +164,7 @@ def _attend_tile(tile, tables, keys, values, scratch):
         own = tables.queries[scratch.query_from_row[row], OWN_CUBE]
         if own >= 0:
             scratch.selected[_selected_at(tile, row, own)] = 1
-    pairs = 0
+    executed, read = 0, 0
     for number in range(len(tables.panels)):
         slot, _, lanes, _, end_piece, cube = tables.panels[number]
         if cube < cubes:
@@ -161,11 +178,11 @@ def _attend_tile(tile, tables, keys, values, scratch):
         else:
             break
         for start in range(0, rows, BATCH):
-            _attend_panel(
+            read += _attend_panel(
                 tile, tables, number, keys, values, start, min(BATCH, rows - start), scratch
             )
-        pairs += rows * lanes
-    return pairs
+        executed += rows * lanes
+    return executed, read
 
 
 @compiled
@@ -192,7 +209,9 @@ def _attending_rows(tile, first_cube, end_cube, scratch):
 
 @compiled
 def _attend_panel(tile, tables, number, keys, values, start, rows, scratch):
-    """Attend from rows_here[start : start + rows] to one panel: updates their sums and peaks."""
+    """Attend from rows_here[start : start + rows] to one panel: updates their sums and peaks.
+    Returns what `_hide` does.
+    """
     width = len(scratch.by_lane) // WIDE
     slot, keys_here, lanes, _, _, _ = tables.panels[number]
     for i in range(rows):
@@ -205,23 +224,27 @@ def _attend_panel(tile, tables, number, keys, values, start, rows, scratch):
         scratch.queries, scratch.query_rows, keys, slot * width, lanes, width,
         scratch.scores, scratch.score_rows, rows, lanes,
     )  # fmt: skip
-    _hide(tile, tables, number, start, rows, scratch)
+    read = _hide(tile, tables, number, start, rows, scratch)
     _online_softmax_update(start, rows, lanes, padded(width), scratch)
     multiply(
         scratch.scores, scratch.score_rows, values, slot * padded(width), padded(width), keys_here,
         scratch.mixed, scratch.mixed_rows, rows, padded(width),
     )  # fmt: skip
+    return read
 
 
 @compiled
 def _hide(tile, tables, number, start, rows, scratch):
-    """Set scores to -inf: of keys that a row did not select or may not see, of empty slots."""
+    """Set scores to -inf: of keys that a row did not select or may not see, of empty slots.
+    Returns how many keys of cubes are left.
+    """
     scores, selected = scratch.scores, scratch.selected
     pieces, queries = tables.pieces, tables.queries
     ranks, text, query_from_row = tables.ranks, len(tables.first_tokens), scratch.query_from_row
     first_slot, count, lanes, first_piece, end_piece, cube = tables.panels[number]
     if count == lanes and end_piece == first_piece + 1 and cube < tile.partial:
-        return
+        return rows * count
+    read = 0
     for i in range(rows):
         row, at = scratch.rows_here[start + i], i * lanes
         query = query_from_row[row]
@@ -235,11 +258,14 @@ def _hide(tile, tables, number, start, rows, scratch):
                 seen = 0
             elif cube >= tile.partial:
                 seen = _seen(ranks, slot, keys, queries[query, VIDEO_BEFORE])
+            if cube != text:
+                read += seen
             end = at + slot - first_slot + keys
             for hidden in range(end - keys + seen, end):
                 scores[hidden] = -np.inf
         for empty in range(end, at + lanes):
             scores[empty] = -np.inf
+    return read
 
 
 @compiled

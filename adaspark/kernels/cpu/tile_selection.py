@@ -11,6 +11,7 @@ import numpy as np
 from adaspark.kernels.cpu.simd import (
     LANES,
     WIDE,
+    add,
     exp,
     fma,
     largest,
@@ -21,7 +22,16 @@ from adaspark.kernels.cpu.simd import (
     store,
     store_flags,
 )
-from adaspark.kernels.cpu.state import ONE, OWN_CUBE, VIDEO_BEFORE, ZERO, compiled, multiply, place
+from adaspark.kernels.cpu.state import (
+    ONE,
+    OWN_CUBE,
+    PARTIAL_CUBE,
+    VIDEO_BEFORE,
+    ZERO,
+    compiled,
+    multiply,
+    place,
+)
 
 LOWEST = np.float32(-1e38)
 
@@ -137,16 +147,47 @@ def _chosen_at(tile, entry, row):
 
 
 @compiled
+def report_entropy(tile, entropy, scratch):
+    """Write the entropies of a tile's rows, in nats."""
+    for row in range(tile.rows):
+        head, query = place(tile, row)
+        mass = scratch.mass_sums[row]
+        nats = np.log(mass) - scratch.mass_logs[row] / mass if mass > ZERO else ZERO
+        entropy[query, head] = max(nats, ZERO)
+
+
+@compiled
+def tally_choice(tile, tables, attended, scratch):
+    """Add a tile's choices, own cubes included, to the counts of its query cubes."""
+    first_cube = tables.tiles[0, PARTIAL_CUBE]
+    for first_row in range(0, tile.rows, WIDE):
+        at, rows, row = first_row * tile.cubes, min(WIDE, tile.rows - first_row), 0
+        while row < rows:
+            own = tables.queries[scratch.query_from_row[first_row + row], OWN_CUBE]
+            end = row + 1
+            while (
+                end < rows
+                and tables.queries[scratch.query_from_row[first_row + end], OWN_CUBE] == own
+            ):
+                end += 1
+            line = (own - first_cube) * attended.shape[1]
+            for cube in range(tile.cubes):
+                count = 0
+                for lane in range(at + cube * WIDE + row, at + cube * WIDE + end):
+                    count += scratch.selected[lane]
+                if count > 0:
+                    add(attended, line + cube, count)
+            row = end
+
+
+@compiled
 def report_choice(tile, entry, choices, scratch):
     """Write a tile's choice to the flat tables."""
     for row in range(tile.rows):
         to = _chosen_at(tile, entry, row)
         at = row // WIDE * WIDE * tile.cubes + row % WIDE
-        head, query = place(tile, row)
         mass = scratch.mass_sums[row]
         share = ONE / mass if mass > ZERO else ZERO
-        entropy = np.log(mass) - scratch.mass_logs[row] * share if mass > ZERO else ZERO
-        choices.entropy[query, head] = max(entropy, ZERO)
         for cube in range(tile.cubes):
             choices.probs[to + cube] = scratch.mass[at + cube * WIDE] * share
             choices.kept[to + cube] = scratch.selected[at + cube * WIDE]
