@@ -64,13 +64,13 @@ def sparse_attention(
             memory = Choices(kept=kept.view(torch.uint8).numpy())
             _report(observe, part, chosen, run(part, memory, tile_attention.APPLY))
     elif observe is None:
-        run(plan, Choices(), tile_attention.CHOOSE)
+        run(plan.merged, Choices(), tile_attention.CHOOSE)
     else:
         tallied = isinstance(observe, TallyObserver)
         for part in plan.parts(choice_bytes, tallied=tallied):
             if isinstance(observe, TallyObserver) and not part.is_text:
                 sums = part.sums()
-                observe.add(part.tally(sums, run(part, sums, tile_attention.TALLY)))
+                observe.add(part.tally(sums, run(part.merged, sums, tile_attention.TALLY)))
                 continue
             memory = part.memory()
             pairs = run(part, memory, tile_attention.REPORT)
@@ -92,7 +92,7 @@ def choose_alone(
     layer = Layer(
         _array(queries.transpose(0, 1)), means, none, none, np.empty((0, 0, 0), np.float32)
     )
-    _attend(plan, layer, Choices(), rule, scale, tile_attention.SELECT_ONLY)
+    _attend(plan.merged, layer, Choices(), rule, scale, tile_attention.SELECT_ONLY)
 
 
 def _attend(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
 
@@ -31,7 +31,7 @@ class CpuPlan:
     """What is computed together: segments, and their tables for H query heads and G KV heads.
 
     The choice of segment i is [H, n, C], `shapes[i]`, and stands at `places[i]` of flat memory; its
-    tiles begin at `first_tiles[i]`. Both lists end with the totals.
+    tiles begin at `first_tiles[i]`. Both lists end with the totals. A tile has up to `tile_queries`.
     """
 
     segments: list[Segment]
@@ -39,6 +39,7 @@ class CpuPlan:
     shapes: list[tuple[int, int, int]]
     places: list[int]
     first_tiles: list[int]
+    tile_queries: int
 
     @classmethod
     def build(cls, sequence: SequenceMap, start: int, heads: int, groups: int) -> CpuPlan:
@@ -64,12 +65,36 @@ class CpuPlan:
             ranks=ranks,
             first_tokens=_first_tokens(sequence),
         )
-        return cls(segments, tables, shapes, places, [0, *accumulate(len(t) for t in tiles)])
+        first_tiles = [0, *accumulate(len(t) for t in tiles)]
+        return cls(segments, tables, shapes, places, first_tiles, queries)
 
     @property
     def heads(self) -> int:
         """H."""
         return self.shapes[0][0]
+
+    @cached_property
+    def merged(self) -> CpuPlan:
+        """The same, where choices are not written by segment: the video's tiles are full, whatever
+        its slabs, which alone may have few queries. A row hides what it may not see of the cubes
+        from its tile's first partial one on, that of its first query.
+        """
+        tiles = self.tables.tiles
+        video = sum(not segment.is_text for segment in self.segments)
+        by_segment, text = tiles[self.first_tiles[:video]], tiles[self.first_tiles[video] :]
+        if not video:
+            return self
+        end = by_segment[-1, 6] + by_segment[-1, 7]
+        starts = np.arange(by_segment[0, 0], end, self.tile_queries)
+        ends = np.append(starts[1:], end)
+        first, last = (
+            by_segment[np.searchsorted(by_segment[:, 0], query, side="right") - 1]
+            for query in (starts, ends - 1)
+        )
+        full = np.zeros((len(starts), tiles.shape[1]), np.int64)
+        full[:, 0], full[:, 1], full[:, 2], full[:, 3:6] = starts, ends, first[:, 2], last[:, 3:6]
+        tables = self.tables._replace(tiles=np.concatenate([full, text]))
+        return replace(self, tables=tables, first_tiles=[])
 
     @property
     def is_text(self) -> bool:
@@ -113,6 +138,7 @@ class CpuPlan:
             self.shapes[first:end],
             [place - self.places[first] for place in self.places[first : end + 1]],
             [tile - self.first_tiles[first] for tile in self.first_tiles[first : end + 1]],
+            self.tile_queries,
         )
 
     def memory(self) -> Choices:
@@ -133,7 +159,7 @@ class CpuPlan:
 
     def tally(self, sums: Choices, pairs: Ints) -> Tally:
         """What was written to the sums, and the pairs of the tiles [t, G, 2]."""
-        first = int(self.tables.tiles[0, 6])
+        first = int(self.tables.tiles[0, 0])
         queries = slice(first, first + sum(len(segment.positions) for segment in self.segments))
         counted = torch.from_numpy(pairs.sum((0, 1))[[READ, EXECUTED]])
         return Tally(
