@@ -19,7 +19,7 @@ from adaspark.model.mrope import VIDEO
 from adaspark.model.patch import base_of, patch_of
 from adaspark.model.prompt import Prompt
 from adaspark.model.prompt_cache import PromptCache
-from adaspark.model.slabs import part_ends
+from adaspark.model.slabs import part_ends, part_tokens
 from adaspark.model.streaming import Stopped
 from adaspark.trace.listening import listening
 from adaspark.trace.recorder import Recorder
@@ -67,11 +67,14 @@ def prefill(
 def _parts(checkpoint: Checkpoint, prompt: Prompt, features: Features) -> list[int]:
     """Where its parts end."""
     patch = patch_of(base_of(checkpoint.model))
+    text = checkpoint.model.config.text_config
+    layers = range(text.num_hidden_layers)
+    is_dense = patch is None or any(patch.config.attention_in(i).keeps_all for i in layers)
     return part_ends(
         prompt.token_types[0],
         features.grid,
         patch.config.cube[0] if patch is not None else 1,
-        checkpoint.device,
+        part_tokens(checkpoint.device, prompt.tokens, text.intermediate_size, is_dense=is_dense),
         in_one=features.kept is not None or checkpoint.family.frames_apart,
     )
 

@@ -16,7 +16,7 @@ from adaspark.model.features import Features
 from adaspark.model.generation import Written, generate
 from adaspark.model.mrope import TEXT, VIDEO
 from adaspark.model.qwen import sparsify
-from adaspark.model.slabs import part_ends
+from adaspark.model.slabs import part_ends, part_tokens
 from adaspark.model.trained import BUNDLED_FRAMES, trained_note
 from adaspark.trace import recorder_table
 
@@ -64,7 +64,8 @@ def test_slabs_are_one_prefill_in_words_and_in_the_trace(
     sparsify(loaded.model, replace(loaded.config, cube=cube))
     told: list[tuple[str, int, int]] = []
     whole = asked(loaded, features, [])
-    monkeypatch.setattr(slabs, "PART_TOKENS", {"cpu": 100})
+    monkeypatch.setattr(slabs, "PART_BYTES", {"cpu": 1})
+    monkeypatch.setattr(slabs, "FEWEST_TOKENS", 100)
     parts = asked(loaded, features, told)
     prefilled = [phase for phase in told if phase[0] == "prefill"]
     assert len(prefilled) > 6 and prefilled[-1][1] == prefilled[-1][2] == len(prefilled)
@@ -81,17 +82,21 @@ def test_slabs_are_one_prefill_in_words_and_in_the_trace(
     assert mine.meta.sampled_query_cubes == sampled or cube != (1, 2, 2)
 
 
-def test_parts_hold_whole_slabs_and_the_last_one_all_text_after_the_video(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(slabs, "PART_TOKENS", {"cpu": 70})
+def test_parts_hold_whole_slabs_and_the_last_one_all_text_after_the_video() -> None:
     types = torch.tensor([TEXT] * 4 + [VIDEO] * 315 + [TEXT] * 9)
-    assert part_ends(types, GRID, 2, CPU) == [64, 124, 184, 244, 304, 328]
-    assert part_ends(types, GRID, 8, CPU) == [124, 244, 328]  # a slab alone passes the bound
-    assert part_ends(types, GRID, 30, CPU) == [328]
-    assert part_ends(types, GRID, 2, CPU, in_one=True) == [328]
-    assert part_ends(types, GRID, 2, torch.device("cuda")) == [328]
-    assert part_ends(types[:60], (3, 3, 5), 2, CPU) == [60]
+    assert part_ends(types, GRID, 2, 70) == [64, 124, 184, 244, 304, 328]
+    assert part_ends(types, GRID, 8, 70) == [124, 244, 328]  # a slab alone passes the bound
+    assert part_ends(types, GRID, 30, 70) == [328]
+    assert part_ends(types, GRID, 2, 70, in_one=True) == [328]
+    assert part_ends(types[:60], (3, 3, 5), 2, 70) == [60]
+
+
+def test_parts_are_as_large_as_what_they_take_allows() -> None:
+    assert part_tokens(CPU, 4736, 1344, is_dense=False) > 4736  # the longest that a page shows
+    hour = [part_tokens(CPU, 28_800, 1344, is_dense=is_dense) for is_dense in (False, True)]
+    assert 4096 < hour[0] < 28_800 and hour[1] == slabs.FEWEST_TOKENS
+    assert part_tokens(CPU, 28_800, 18_944, is_dense=False) == slabs.FEWEST_TOKENS
+    assert part_tokens(torch.device("cuda"), 28_800, 18_944, is_dense=True) == 28_800
 
 
 def test_more_frames_than_the_bundled_model_was_trained_on_are_said() -> None:

@@ -110,7 +110,7 @@ class Scratch(NamedTuple):
     | by_lane | fp32 | [D * WIDE] | queries of a chunk, rows side by side |
     | mass, selected | fp32, uint8 | [R * C] | chunk by chunk, each [C, WIDE] |
     | mass_sums, mass_logs | fp32 | [R] | sums of a row's masses, and of each times its logarithm |
-    | attends | uint8 | [WIDE] | rows of a chunk that attend to a panel |
+    | selected_rows | int64 | [R] | where rows begin in `selected` |
     | rows_here | int64 | [R] | the rows that attend to a panel |
     | scores | fp32 | [BATCH * PANEL] | of these rows with the panel |
     | query_rows, score_rows, mixed_rows | int64 | [BATCH] | where rows begin |
@@ -127,7 +127,7 @@ class Scratch(NamedTuple):
     mass_sums: Floats
     mass_logs: Floats
     selected: NDArray[np.uint8]
-    attends: NDArray[np.uint8]
+    selected_rows: Ints
     rows_here: Ints
     scores: Floats
     query_rows: Ints
@@ -213,7 +213,7 @@ def make_scratch(tiles, share, width):
         np.empty(rows, np.float32),
         np.empty(rows, np.float32),
         np.empty(rows * cubes, np.uint8),
-        np.empty(WIDE, np.uint8),
+        np.empty(rows, np.int64),
         np.empty(rows, np.int64),
         np.empty(BATCH * PANEL, np.float32),
         np.empty(BATCH, np.int64),

@@ -16,7 +16,9 @@ from adaspark.kernels.cpu.simd import (
     exp,
     largest,
     load,
+    lowest_bit,
     pick,
+    set_flags,
     splat,
     store,
     take,
@@ -48,6 +50,9 @@ from adaspark.kernels.cpu.tile_selection import (
     tally_choice,
 )
 
+NO_ROWS, ONE_ROW = np.uint64(0), np.uint64(1)
+_ZEROS, _HIDDEN = np.zeros(LANES, np.float32), np.full(LANES, -np.inf, np.float32)
+HIDDEN_FROM, HIDDEN_BEFORE = np.append(_ZEROS, _HIDDEN), np.append(_HIDDEN, _ZEROS)
 CHOOSE, REPORT, TALLY, APPLY, SELECT_ONLY = range(5)
 """Modes: choose cubes and attend to them; report the choice as well; count it by query cubes, which
 is for video; apply a choice that is given; choose only.
@@ -106,7 +111,7 @@ def attend(tables, layer, choices, p, text_p, scale, mode, pairs, counter):
         tile = Tile(
             first, queries, queries * share, group * share, partial, cubes, end_panel, end_text
         )
-        _load_queries(tile, tables, layer.queries, scale, scratch.queries, scratch.query_from_row)
+        _load_queries(tile, tables, layer.queries, scale, scratch)
         if mode != APPLY:
             is_text = tables.queries[first, OWN_CUBE] < 0
             choose_tile(tile, tables, layer.means[group], text_p if is_text else p, scratch)
@@ -127,12 +132,13 @@ def attend(tables, layer, choices, p, text_p, scale, mode, pairs, counter):
 
 
 @compiled
-def _load_queries(tile, tables, queries, scale, scaled, query_from_row):
-    """Copy a tile's queries, scaled, and note the query of each row."""
-    width = queries.shape[2]
+def _load_queries(tile, tables, queries, scale, scratch):
+    """Copy a tile's queries, scaled, and note the query of each row, and where its choice is."""
+    width, scaled = queries.shape[2], scratch.queries
     for row in range(tile.rows):
         head, query = place(tile, row)
-        query_from_row[row] = query
+        scratch.query_from_row[row] = query
+        scratch.selected_rows[row] = row // WIDE * WIDE * tile.cubes + row % WIDE
         position = tables.queries[query, POSITION]
         for d in range(width):
             scaled[row * width + d] = queries[position, head, d] * np.float32(scale)
@@ -163,7 +169,7 @@ def _attend_tile(tile, tables, keys, values, scratch):
     for row in range(tile.rows):
         own = tables.queries[scratch.query_from_row[row], OWN_CUBE]
         if own >= 0:
-            scratch.selected[_selected_at(tile, row, own)] = 1
+            scratch.selected[scratch.selected_rows[row] + own * WIDE] = 1
     executed, read = 0, 0
     for number in range(len(tables.panels)):
         slot, _, lanes, _, end_piece, cube = tables.panels[number]
@@ -186,24 +192,20 @@ def _attend_tile(tile, tables, keys, values, scratch):
 
 
 @compiled
-def _selected_at(tile, row, cube):
-    """Index of the flag that says whether a row selected a cube."""
-    return row // WIDE * WIDE * tile.cubes + cube * WIDE + row % WIDE
-
-
-@compiled
 def _attending_rows(tile, first_cube, end_cube, scratch):
     """List the rows that attend to any of the cubes in `rows_here`; returns how many."""
     count = 0
     for first_row in range(0, tile.rows, WIDE):
-        scratch.attends[:] = 0
+        at = first_row * tile.cubes
+        here = NO_ROWS
         for cube in range(first_cube, end_cube):
-            at = _selected_at(tile, first_row, cube)
-            for row in range(WIDE):
-                scratch.attends[row] |= scratch.selected[at + row]
-        for row in range(min(WIDE, tile.rows - first_row)):
-            scratch.rows_here[count] = first_row + row
-            count += scratch.attends[row]
+            here |= set_flags(scratch.selected, at + cube * WIDE)
+        if tile.rows - first_row < WIDE:
+            here &= (ONE_ROW << np.uint64(tile.rows - first_row)) - ONE_ROW
+        while here:
+            scratch.rows_here[count] = first_row + lowest_bit(here)
+            here &= here - ONE_ROW
+            count += 1
     return count
 
 
@@ -238,12 +240,54 @@ def _hide(tile, tables, number, start, rows, scratch):
     """Set scores to -inf: of keys that a row did not select or may not see, of empty slots.
     Returns how many keys of cubes are left.
     """
+    _, keys, lanes, first_piece, end_piece, _ = tables.panels[number]
+    if tables.pieces[end_piece - 1, 2] >= tile.partial:
+        return _hide_unseen(tile, tables, number, start, rows, scratch)
+    if keys < lanes:
+        last = lanes - LANES
+        _hide_lanes(scratch.scores, last, rows, lanes, _lanes_hidden(keys - last, LANES))
+    if end_piece == first_piece + 1:
+        return rows * keys
+    return _hide_unselected(tables, number, start, rows, scratch)
+
+
+@compiled
+def _lanes_hidden(first, end):
+    """What is added to a register of scores to hide lanes [first, end)."""
+    before, after = load(HIDDEN_BEFORE, LANES - end), load(HIDDEN_FROM, LANES - first)
+    return pick(before, after, before, after)
+
+
+@compiled
+def _hide_lanes(scores, first, rows, lanes, hidden):
+    for at in range(first, first + rows * lanes, lanes):
+        store(scores, at, load(scores, at) + hidden)
+
+
+@compiled
+def _hide_unselected(tables, number, start, rows, scratch):
+    """Of a panel that several cubes share, one register wide, and that all rows may see."""
+    scores, selected, selected_rows = scratch.scores, scratch.selected, scratch.selected_rows
+    first_slot, _, _, first_piece, end_piece, _ = tables.panels[number]
+    read = 0
+    for piece in range(first_piece, end_piece):
+        slot, keys, cube = tables.pieces[piece, 0], tables.pieces[piece, 1], tables.pieces[piece, 2]
+        hidden = _lanes_hidden(slot - first_slot, slot - first_slot + keys)
+        for i in range(rows):
+            if selected[selected_rows[scratch.rows_here[start + i]] + cube * WIDE]:
+                read += keys
+            else:
+                store(scores, i * LANES, load(scores, i * LANES) + hidden)
+    return read
+
+
+@compiled
+def _hide_unseen(tile, tables, number, start, rows, scratch):
+    """Of a panel that some row may see in part, or of text."""
     scores, selected = scratch.scores, scratch.selected
     pieces, queries = tables.pieces, tables.queries
     ranks, text, query_from_row = tables.ranks, len(tables.first_tokens), scratch.query_from_row
-    first_slot, count, lanes, first_piece, end_piece, cube = tables.panels[number]
-    if count == lanes and end_piece == first_piece + 1 and cube < tile.partial:
-        return rows * count
+    first_slot, _, lanes, first_piece, end_piece, _ = tables.panels[number]
     read = 0
     for i in range(rows):
         row, at = scratch.rows_here[start + i], i * lanes
@@ -254,7 +298,7 @@ def _hide(tile, tables, number, start, rows, scratch):
             seen = keys
             if cube == text:
                 seen = _seen(ranks, slot, keys, queries[query, TEXT_BEFORE])
-            elif selected[_selected_at(tile, row, cube)] == 0:
+            elif selected[scratch.selected_rows[row] + cube * WIDE] == 0:
                 seen = 0
             elif cube >= tile.partial:
                 seen = _seen(ranks, slot, keys, queries[query, VIDEO_BEFORE])
