@@ -71,7 +71,7 @@ def _named(name: str) -> Implementation:
         cpu, why, *_ = cpu_loading.load()
         if cpu is None:
             raise UserError(f"The CPU kernels cannot be used: {why}.")
-        return Implementation(cpu.sparse_attention, ffn.by_torch)
+        return Implementation(cpu.sparse_attention, ffn.by_torch, cpu.report_dense)
     if name == "gpu":
         try:
             from adaspark.kernels.gpu import attention as gpu
@@ -142,7 +142,8 @@ def dense_reporter(queries: Tensor, keys: Tensor) -> Callable[..., None] | None:
     """
     if (forced := _forced.get()) is not None:
         return forced.report_dense
-    module = gpu_loading.for_attention(queries, keys, keys)
+    loading: Any = gpu_loading if queries.is_cuda else cpu_loading
+    module = loading.for_attention(queries, keys, keys)
     found: Callable[..., None] | None = module.report_dense if module else None
     return found
 

@@ -6,6 +6,7 @@ Exact for every rule; top-p is chosen inside the kernels, other rules beforehand
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from weakref import WeakKeyDictionary
 
@@ -17,6 +18,7 @@ from adaspark.kernels.cpu import tile_attention
 from adaspark.kernels.cpu.simd import LANES
 from adaspark.kernels.cpu.state import Choices, Floats, Ints, Layer, Tables
 from adaspark.kernels.cpu.tables import CpuPlan
+from adaspark.kernels.cpu.tile_attention import ATTEND, CHOOSE, REPORT, TALLY
 from adaspark.method import threads
 from adaspark.method.attention import Choice, Observer, cube_means, decide
 from adaspark.method.interruption import counted_by
@@ -62,37 +64,69 @@ def sparse_attention(
             ]
             kept = torch.cat([choice.kept.flatten() for choice in chosen])
             memory = Choices(kept=kept.view(torch.uint8).numpy())
-            _report(observe, part, chosen, run(part, memory, tile_attention.APPLY))
+            _report(observe, part, chosen, run(part, memory, ATTEND))
     elif observe is None:
-        run(plan.merged, Choices(), tile_attention.CHOOSE)
+        run(plan.merged, Choices(), CHOOSE | ATTEND)
     else:
-        tallied = isinstance(observe, TallyObserver)
-        for part in plan.parts(choice_bytes, tallied=tallied):
-            if isinstance(observe, TallyObserver) and not part.is_text:
-                sums = part.sums()
-                observe.add(part.tally(sums, run(part.merged, sums, tile_attention.TALLY)))
-                continue
-            memory = part.memory()
-            pairs = run(part, memory, tile_attention.REPORT)
-            chosen = [
-                Choice(probs, kept, entropy=entropy)
-                for probs, kept, entropy in part.choices(memory)
-            ]
-            _report(observe, part, chosen, pairs)
+        _tell(observe, plan, run, CHOOSE | ATTEND, choice_bytes)
     return torch.from_numpy(layer.output).transpose(0, 1).to(queries.dtype)
+
+
+def report_dense(
+    queries: Tensor,
+    means: Tensor,
+    sequence: SequenceMap,
+    observer: TallyObserver,
+    *,
+    scale: float,
+    choice_bytes: int = CHOICE_BYTES,
+) -> None:
+    """Report the last queries of a sequence, [H, S, D], that attend to whatever they see: `means`
+    fp32 [G, C, D] say how evenly they would.
+    """
+    plan, layer = _plan(sequence, queries, len(means)), _keyless(queries, means)
+
+    def run(part: CpuPlan, choices: Choices, mode: int) -> Ints:
+        return _attend(part, layer, choices, top_p(1.0), scale, mode)
+
+    _tell(observer, plan, run, CHOOSE, choice_bytes)
 
 
 def choose_alone(
     queries: Tensor, keys: Tensor, sequence: SequenceMap, *, rule: Rule, scale: float
 ) -> None:
     """What of `sparse_attention` chooses by top-p, and no more: the bench times it."""
-    plan = _plan(sequence, queries, len(keys))
-    means = _array(cube_means(keys, sequence)).reshape(len(keys), -1)
-    none = np.empty((len(keys), 0), np.float32)
-    layer = Layer(
-        _array(queries.transpose(0, 1)), means, none, none, np.empty((0, 0, 0), np.float32)
-    )
-    _attend(plan.merged, layer, Choices(), rule, scale, tile_attention.SELECT_ONLY)
+    plan = _plan(sequence, queries, len(keys)).merged
+    layer = _keyless(queries, cube_means(keys, sequence))
+    _attend(plan, layer, Choices(), rule, scale, CHOOSE)
+
+
+def _keyless(queries: Tensor, means: Tensor) -> Layer:
+    """A layer in which nothing is attended to."""
+    none = np.empty((len(means), 0), np.float32)
+    asked, known = _array(queries.transpose(0, 1)), _array(means).reshape(len(means), -1)
+    return Layer(asked, known, none, none, np.empty((0, 0, 0), np.float32))
+
+
+def _tell(
+    observe: Observer,
+    plan: CpuPlan,
+    run: Callable[[CpuPlan, Choices, int], Ints],
+    mode: int,
+    choice_bytes: int,
+) -> None:
+    """Run a plan and tell what was chosen: of video in sums, where these are enough."""
+    for part in plan.parts(choice_bytes, tallied=isinstance(observe, TallyObserver)):
+        if isinstance(observe, TallyObserver) and not part.is_text:
+            sums = part.sums()
+            observe.add(part.tally(sums, run(part.merged, sums, mode | TALLY)))
+            continue
+        memory = part.memory()
+        pairs = run(part, memory, mode | REPORT)
+        chosen = [
+            Choice(probs, kept, entropy=entropy) for probs, kept, entropy in part.choices(memory)
+        ]
+        _report(observe, part, chosen, pairs)
 
 
 def _attend(

@@ -31,7 +31,8 @@ class CpuPlan:
     """What is computed together: segments, and their tables for H query heads and G KV heads.
 
     The choice of segment i is [H, n, C], `shapes[i]`, and stands at `places[i]` of flat memory; its
-    tiles begin at `first_tiles[i]`. Both lists end with the totals. A tile has up to `tile_queries`.
+    tiles begin at `first_tiles[i]`. Both lists end with the totals. A tile has up to
+    `tile_queries`.
     """
 
     segments: list[Segment]

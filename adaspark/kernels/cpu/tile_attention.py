@@ -53,9 +53,9 @@ from adaspark.kernels.cpu.tile_selection import (
 NO_ROWS, ONE_ROW = np.uint64(0), np.uint64(1)
 _ZEROS, _HIDDEN = np.zeros(LANES, np.float32), np.full(LANES, -np.inf, np.float32)
 HIDDEN_FROM, HIDDEN_BEFORE = np.append(_ZEROS, _HIDDEN), np.append(_HIDDEN, _ZEROS)
-CHOOSE, REPORT, TALLY, APPLY, SELECT_ONLY = range(5)
-"""Modes: choose cubes and attend to them; report the choice as well; count it by query cubes, which
-is for video; apply a choice that is given; choose only.
+CHOOSE, ATTEND, REPORT, TALLY = 1, 2, 4, 8
+"""Parts of a mode: choose cubes (or apply a choice that is given), attend to them, report the
+choice, count it by query cubes, which is for video.
 """
 
 
@@ -91,10 +91,10 @@ def attend(tables, layer, choices, p, text_p, scale, mode, pairs, counter):
     | name | dtype | shape |
     | --- | --- | --- |
     | tables, layer | | `Tables`, `Layer`: its output is written |
-    | choices | | `Choices`: written if `mode` is REPORT or TALLY, read if it is APPLY |
+    | choices | | `Choices`: written in REPORT and TALLY, read if nothing is to CHOOSE |
     | p, text_p, scale, mode | float, float, float, int | scalars |
     | pairs | int64 | [t, G, 2]: (row, key) pairs of each tile, written: products, and keys of cubes
-    that a row attends to |
+    that a row attends to; all that it sees if it is not to ATTEND |
     | counter | int64 | [1], shared by all threads |
     """
     groups, (_, heads, width) = len(layer.means), layer.queries.shape
@@ -112,23 +112,25 @@ def attend(tables, layer, choices, p, text_p, scale, mode, pairs, counter):
             first, queries, queries * share, group * share, partial, cubes, end_panel, end_text
         )
         _load_queries(tile, tables, layer.queries, scale, scratch)
-        if mode != APPLY:
+        if mode & CHOOSE:
             is_text = tables.queries[first, OWN_CUBE] < 0
             choose_tile(tile, tables, layer.means[group], text_p if is_text else p, scratch)
-        if mode in (REPORT, TALLY):
-            report_entropy(tile, choices.entropy, scratch)
-        if mode == REPORT:
-            report_choice(tile, tables.tiles[number], choices, scratch)
-        elif mode == APPLY:
+        else:
             apply_choice(tile, tables.tiles[number], choices.kept, scratch)
-        if mode == SELECT_ONLY:
-            continue
-        keys, values = layer.keys[group], layer.values[group]
-        executed, read = _attend_tile(tile, tables, keys, values, scratch)
-        pairs[number, group, EXECUTED], pairs[number, group, READ] = executed, read
-        if mode == TALLY:
+        if mode & (REPORT | TALLY):
+            report_entropy(tile, choices.entropy, scratch)
+        if mode & REPORT:
+            report_choice(tile, tables.tiles[number], choices, scratch)
+        _select_own(tile, tables, scratch)
+        if mode & TALLY:
             tally_choice(tile, tables, choices.attended, scratch)
-        _store_output(tile, tables, layer.output, scratch)
+        if mode & ATTEND:
+            keys, values = layer.keys[group], layer.values[group]
+            executed, read = _attend_tile(tile, tables, keys, values, scratch)
+            _store_output(tile, tables, layer.output, scratch)
+        else:
+            executed, read = _visible(tile, tables, scratch)
+        pairs[number, group, EXECUTED], pairs[number, group, READ] = executed, read
 
 
 @compiled
@@ -157,6 +159,26 @@ def _store_output(tile, tables, output, scratch):
 
 
 @compiled
+def _select_own(tile, tables, scratch):
+    """Each row of video attends to its own cube, whatever it chose."""
+    for row in range(tile.rows):
+        own = tables.queries[scratch.query_from_row[row], OWN_CUBE]
+        if own >= 0:
+            scratch.selected[scratch.selected_rows[row] + own * WIDE] = 1
+
+
+@compiled
+def _visible(tile, tables, scratch):
+    """(row, key) pairs that a tile's rows see, and those of cubes among them."""
+    video, text = 0, 0
+    for row in range(tile.rows):
+        query = scratch.query_from_row[row]
+        video += tables.queries[query, VIDEO_BEFORE]
+        text += tables.queries[query, TEXT_BEFORE]
+    return video + text, video
+
+
+@compiled
 def _attend_tile(tile, tables, keys, values, scratch):
     """Attend to every panel that a row selected; returns the (row, key) products computed, and how
     many of them are of a cube's key that the row attends to.
@@ -166,10 +188,6 @@ def _attend_tile(tile, tables, keys, values, scratch):
     scratch.mixed[: tile.rows * padded(width)] = ZERO
     scratch.sums[: tile.rows * LANES] = ZERO
     scratch.peaks[: tile.rows] = LOWEST
-    for row in range(tile.rows):
-        own = tables.queries[scratch.query_from_row[row], OWN_CUBE]
-        if own >= 0:
-            scratch.selected[scratch.selected_rows[row] + own * WIDE] = 1
     executed, read = 0, 0
     for number in range(len(tables.panels)):
         slot, _, lanes, _, end_piece, cube = tables.panels[number]
