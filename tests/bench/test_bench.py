@@ -47,10 +47,13 @@ def test_a_small_bench_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     options = ["--quick", "--tokens", "512", "--repeats", "1", "--json", str(out)]
     assert cli.main(["bench", "cpu", *options]) == 0
     rows = json.loads(out.read_text("utf-8"))["rows"]
-    assert [row["video_tokens"] for row in rows] == [512, 512]
+    assert [row["video_tokens"] for row in rows] == [512, 512, 512]
+    assert [row["is_own"] for row in rows] == [False, False, True]
+    assert rows[-1]["cube"] == [1, 2, 4] and rows[-1]["attn_top_p"] == 0.6
     for row in rows:
         stock, ours = row["seconds"]["stock"], row["seconds"]["adaspark"]
-        assert 0 < row["attention_density"] <= 0.255 and row["ffn_density"] < 0.6
+        assert 0 < row["attention_density"] <= (1 if row["is_own"] else 0.255)
+        assert row["ffn_density"] < 0.6
         assert row["speedup"] == pytest.approx(stock["total"] / ours["total"])
         assert row["share_of_ideal"] == pytest.approx(row["speedup"] / row["ideal"])
         for condition in (stock, ours):

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from adaspark.method.config import AdaSparkConfig
 from adaspark.model import checkpoint
 from adaspark.model.mrope import VIDEO
 from adaspark.model.prompt import build_prompt
@@ -29,12 +30,16 @@ _SHAPE = {
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """A model, its tokenizer, and `features(slices)`: what its vision tower makes of a clip."""
+    """A model, its tokenizer, and `features(slices)`: what its vision tower makes of a clip.
+
+    `own` is the setting that the model was trained for, None if it was not.
+    """
 
     name: str
     model: Any
     tokenizer: Any
     features: Callable[[int], Tensor]
+    own: AdaSparkConfig | None = None
 
     @torch.inference_mode()
     def prefill(self, tokens: int) -> Callable[[], Tensor]:
@@ -81,7 +86,7 @@ def bundled() -> Bench:
             parts.append(encode_clips(visual, patchify(pictures), SIDE, SIDE)[0])
         return torch.cat(parts)
 
-    return Bench("bundled", loaded.model, loaded.tokenizer, features)
+    return Bench("bundled", loaded.model, loaded.tokenizer, features, loaded.config)
 
 
 def larger() -> Bench:

@@ -1,7 +1,8 @@
 """`adaspark bench cpu`: LM prefill, stock with SDPA against AdaSpark, in one process.
 
 Parity first. Conditions alternate on the same inputs, figures are medians; the thresholds are
-searched so that the densities are those of the comparison.
+searched so that the densities are those of the comparison. A trained model's own setting is
+measured too.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from adaspark.trace import cost
 from adaspark.trace.trace import Trace
 
 TOKENS = {
-    "bundled": (1024, 2048, 4096, 8192, 16384),
+    "bundled": (1024, 2048, 4096, 4736, 8192, 16384, 28800),
     "0.3B": (1024, 2048, 4096),
 }
 CUBE: Cube = (4, 4, 4)
@@ -37,6 +38,7 @@ LOGIT_TOLERANCE = 1e-4
 TITLES = (
     ("model", 8),
     ("tokens", 7),
+    ("cube", 6),
     ("attention", 10),
     ("ffn", 5),
     ("stock s", 8),
@@ -78,14 +80,14 @@ def run(
     for row in rows:
         if row["speedup"] < 1:
             print(f"we lose: {_name(row)}, {row['speedup']:.2f} x stock")
-    result = {"setting": used, "kernels": kernels, "repeats": repeats, "cube": CUBE, "rows": rows}
+    result = {"setting": used, "kernels": kernels, "repeats": repeats, "rows": rows}
     if json_path:
         Path(json_path).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
 def _measure(bench: Bench, size: int, repeats: int) -> list[dict[str, Any]] | None:
-    """A row for each density; None where the model with p = 1 is not the stock one."""
+    """A row for each density, and one of the model's own setting; None where the model with p = 1 is not the stock one."""
     prefill = bench.prefill(size)
     restore(bench.model)
     expected = prefill()
@@ -94,21 +96,27 @@ def _measure(bench: Bench, size: int, repeats: int) -> list[dict[str, Any]] | No
         return None
     ffn = _largest(lambda p: _traced(bench, prefill, _config(1.0, p)).ffn_density, FFN + 0.01)
     stock = peak_megabytes(bench.name, size, None)
-    return [_row(bench, prefill, density, ffn, repeats, stock) for density in ATTENTION]
+    configs = [_of_density(bench, prefill, density, ffn) for density in ATTENTION]
+    own = [] if bench.own is None else [bench.own]
+    return [_row(bench, prefill, config, repeats, stock) for config in configs + own]
+
+
+def _of_density(
+    bench: Bench, prefill: Callable[[], Tensor], density: float, ffn: float
+) -> AdaSparkConfig:
+    def found(p: float) -> float:
+        return _traced(bench, prefill, _config(p, ffn)).attention_density
+
+    return _config(_largest(found, density + 0.005), ffn)
 
 
 def _row(
     bench: Bench,
     prefill: Callable[[], Tensor],
-    density: float,
-    ffn: float,
+    config: AdaSparkConfig,
     repeats: int,
     stock_megabytes: float,
 ) -> dict[str, Any]:
-    attn = _largest(
-        lambda p: _traced(bench, prefill, _config(p, ffn)).attention_density, density + 0.005
-    )
-    config = _config(attn, ffn)
     trace = _traced(bench, prefill, config)
     seconds: dict[str, list[dict[str, float]]] = {"stock": [], "adaspark": [], "recorded": []}
     for _ in range(repeats):
@@ -131,6 +139,8 @@ def _row(
     row = {
         "model": bench.name,
         "video_tokens": tokens,
+        "cube": config.cube,
+        "is_own": config == bench.own,
         "attn_top_p": config.attn_top_p,
         "ffn_top_p": config.ffn_top_p,
         "attention_density": trace.attention_density,
@@ -192,6 +202,7 @@ def _line(row: dict[str, Any]) -> str:
     values = (
         row["model"],
         f"{row['video_tokens']}",
+        "x".join(map(str, row["cube"])),
         f"{row['attention_density']:.2f}",
         f"{row['ffn_density']:.2f}",
         f"{stock['total']:.3f}",
