@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
 from trace_factory import make_trace, pruned_trace
 
 from adaspark.errors import UserError
@@ -111,7 +112,8 @@ class FakeEngine:
         yield self._result(path, question, options, said)
 
     def _result(self, path: Path, question: str, options: Options, said: list[str]) -> Result:
-        config, grid = options.config, self.estimate(path, max_frames=options.max_frames).grid
+        config, estimate = options.config, self.estimate(path, max_frames=options.max_frames)
+        grid, fps = estimate.grid, estimate.info.fps
         answer = "".join(said)
         shape = {"layers": LAYERS, "heads": 2, "question": [question], "answer": said or [" "]}
         if options.keep_tokens is not None:
@@ -119,6 +121,9 @@ class FakeEngine:
         else:
             ps = {"attn_top_p": config.attn_top_p, "ffn_top_p": config.ffn_top_p}
             trace = make_trace(grids=[grid], cube=config.cube, **shape, **ps)
+        # As a real run's: times of frames that the file has, which is what its player shows.
+        times = np.floor(trace.frame_times * fps + 1e-3) / fps
+        trace = replace(trace, frame_times=times.astype(trace.frame_times.dtype))
         encoding = 0.0 if path in self._encoded else 0.2
         self._encoded.add(path)
         seconds = {"decode": 0.0, "vision": encoding, "prefill": 0.1, "generate": 0.1}

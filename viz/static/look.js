@@ -26,7 +26,9 @@ export class FirstLook {
     const { word, layer, slice, threshold, apart } = place;
     Object.assign(this.viewer.view, { said: false, apart });
     this.#place = place;
-    this.viewer.select({ word, layer, slice, threshold });
+    // What appears within a slice is there in its last frame.
+    const secs = this.viewer.data?.times[slice]?.at(-1) ?? null;
+    this.viewer.select({ word, layer, slice, threshold }, secs);
   }
 
   /** Somebody goes on from here: what is looked at stays. */

@@ -196,11 +196,12 @@ export class Viewer {
   /**
    * Go where another panel points.
    * @param {Selected} selected
+   * @param {number | null} [secs] which of the slice's frames; null: the first one, or the one in view
    */
-  select({ slice, ...others }) {
+  select({ slice, ...others }, secs = null) {
     if (!this.data) return;
     const change = changeOf(others, this.view, this.data);
-    if (slice !== undefined && slice !== this.view.slice) this.goTo(slice, change);
+    if (slice !== undefined && (slice !== this.view.slice || secs !== null)) this.goTo(slice, change, secs);
     else this.set(change);
   }
 
@@ -243,14 +244,15 @@ export class Viewer {
   /**
    * @param {number} slice
    * @param {Partial<View>} [change] of the view besides
+   * @param {number | null} [secs] of one of its frames; null: its first
    */
-  goTo(slice, change = {}) {
+  goTo(slice, change = {}, secs = null) {
     if (!this.data?.slices) return;
     const to = Math.max(0, Math.min(slice, this.data.slices - 1));
     const video = this.data.videoOf(to);
     this.set({ ...change, slice: to });
     if (video) this.clock.load(video.url, this.data.durationOf(video));
-    const start = this.data.startOf(to);
+    const start = secs ?? this.data.startOf(to);
     // A millisecond in: a seek to a frame's own time may show the frame before it.
     if (start !== null) this.clock.seek(start + 0.001);
   }
