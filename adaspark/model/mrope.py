@@ -14,11 +14,13 @@ TEXT, VIDEO = 0, 2  # transformers' mm_token_type_ids; 1 is an image
 def mrope_positions(
     token_types: Tensor, grids: Sequence[Sequence[int]], *, position_steps: Sequence[float]
 ) -> tuple[Tensor, int]:
-    """M-RoPE positions of one sequence: int64 [3, N], and the position that follows it.
+    """M-RoPE positions of one sequence: int64 [3, N], and the position that follows its last token.
 
     `token_types` is [N] (0 text, 2 video); `grids` are (T, H, W) in merged tokens in order of
     appearance. Equal to transformers' `get_rope_index`, except that versions before 5.18 cut the
-    seconds per slice to a whole number, which puts every slice of a fast clip at one time.
+    seconds per slice to a whole number, which puts every slice of a fast clip at one time. Text
+    goes on counting after a video's height and width, whatever its time, and so do words that
+    are written, as `generate` has it; `rope_deltas` would let these jump behind the last slice.
     """
     videos = iter(zip(grids, position_steps, strict=True))
     parts, position = [], 0
@@ -32,7 +34,7 @@ def mrope_positions(
             parts.append(torch.arange(position, position + count).expand(3, -1))
             position += count
     positions = torch.cat(parts, dim=1)
-    return positions, int(positions.max()) + 1
+    return positions, int(positions[:, -1].max()) + 1
 
 
 def _take(videos: Any, count: int) -> Any:

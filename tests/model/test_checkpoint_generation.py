@@ -113,6 +113,15 @@ def test_greedy_words_are_those_of_generate(case: Case) -> None:
     assert ids != stock(case, repetition_penalty=1.0)
 
 
+def test_words_follow_the_question_where_the_clip_counts_on_past_it(
+    case: Case, tmp_path: Path
+) -> None:
+    """The last slice of 80 seconds stands at a later position than the question that follows it."""
+    clip = write_clip(tmp_path / "slow.mp4", frames=80, fps=1, size=(480, 272))
+    assert (ids := written(case._replace(clip=clip))) == stock(case._replace(clip=clip))
+    assert len(ids) == TOKENS
+
+
 SETTINGS: dict[str, dict[str, Any]] = {
     "no penalty": {"repetition_penalty": 1.0},
     "strong penalty": {"repetition_penalty": 1.8},

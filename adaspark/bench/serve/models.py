@@ -25,7 +25,6 @@ MODELS = {"cuda": ("7B", "3B"), "cpu": (BUNDLED,)}
 QUESTION = "what color is the circle ?"
 CLIP_SIZE, CLIP_FPS, CLIP_SECS = (320, 180), 4, 3600
 CONFIG = AdaSparkConfig((4, 4, 4), 0.3, 0.5)
-BUNDLED_CONFIG = replace(CONFIG, attn_top_p=0.6)
 FRAME_TOKENS = (48, 128)
 """How many a slice of two frames takes, at least and at most."""
 
@@ -47,7 +46,8 @@ class Served:
 
 def load(name: str, device: torch.device) -> Served:
     """The bundled model, or one of random weights and the shape `name` of `SHAPES`."""
-    loaded, config = checkpoint.load(BUNDLED, device=device.type), BUNDLED_CONFIG
+    loaded = checkpoint.load(BUNDLED, device=device.type)
+    config = loaded.config
     if name != BUNDLED:
         loaded, config = random_checkpoint(name, SHAPES[name], loaded.tokenizer, device), CONFIG
     tokenizer = copy.deepcopy(loaded.tokenizer)
