@@ -29,7 +29,7 @@ from adaspark.trace import cost
 from adaspark.trace.trace import Trace
 
 TOKENS = {
-    "bundled": (1024, 2048, 4096, 4736, 8192, 16384, 28800),
+    "bundled": (1024, 2048, 4096, 4736, 8192, 16384),
     "0.3B": (1024, 2048, 4096),
 }
 CUBE: Cube = (4, 4, 4)
