@@ -87,7 +87,9 @@ def run(
 
 
 def _measure(bench: Bench, size: int, repeats: int) -> list[dict[str, Any]] | None:
-    """A row for each density, and one of the model's own setting; None where the model with p = 1 is not the stock one."""
+    """A row for each density, and one of the model's own setting; None where the model with p = 1
+    is not the stock one.
+    """
     prefill = bench.prefill(size)
     restore(bench.model)
     expected = prefill()

@@ -41,6 +41,7 @@ from adaspark.kernels.cpu.state import (
     padded,
     place,
 )
+from adaspark.kernels.cpu.tile_hiding import hide
 from adaspark.kernels.cpu.tile_selection import (
     LOWEST,
     apply_choice,
@@ -51,8 +52,6 @@ from adaspark.kernels.cpu.tile_selection import (
 )
 
 NO_ROWS, ONE_ROW = np.uint64(0), np.uint64(1)
-_ZEROS, _HIDDEN = np.zeros(LANES, np.float32), np.full(LANES, -np.inf, np.float32)
-HIDDEN_FROM, HIDDEN_BEFORE = np.append(_ZEROS, _HIDDEN), np.append(_HIDDEN, _ZEROS)
 CHOOSE, ATTEND, REPORT, TALLY = 1, 2, 4, 8
 """Parts of a mode: choose cubes (or apply a choice that is given), attend to them, report the
 choice, count it by query cubes, which is for video.
@@ -230,7 +229,7 @@ def _attending_rows(tile, first_cube, end_cube, scratch):
 @compiled
 def _attend_panel(tile, tables, number, keys, values, start, rows, scratch):
     """Attend from rows_here[start : start + rows] to one panel: updates their sums and peaks.
-    Returns what `_hide` does.
+    Returns what `hide` does.
     """
     width = len(scratch.by_lane) // WIDE
     slot, keys_here, lanes, _, _, _ = tables.panels[number]
@@ -244,99 +243,13 @@ def _attend_panel(tile, tables, number, keys, values, start, rows, scratch):
         scratch.queries, scratch.query_rows, keys, slot * width, lanes, width,
         scratch.scores, scratch.score_rows, rows, lanes,
     )  # fmt: skip
-    read = _hide(tile, tables, number, start, rows, scratch)
+    read = hide(tile, tables, number, start, rows, scratch)
     _online_softmax_update(start, rows, lanes, padded(width), scratch)
     multiply(
         scratch.scores, scratch.score_rows, values, slot * padded(width), padded(width), keys_here,
         scratch.mixed, scratch.mixed_rows, rows, padded(width),
     )  # fmt: skip
     return read
-
-
-@compiled
-def _hide(tile, tables, number, start, rows, scratch):
-    """Set scores to -inf: of keys that a row did not select or may not see, of empty slots.
-    Returns how many keys of cubes are left.
-    """
-    _, keys, lanes, first_piece, end_piece, _ = tables.panels[number]
-    if tables.pieces[end_piece - 1, 2] >= tile.partial:
-        return _hide_unseen(tile, tables, number, start, rows, scratch)
-    if keys < lanes:
-        last = lanes - LANES
-        _hide_lanes(scratch.scores, last, rows, lanes, _lanes_hidden(keys - last, LANES))
-    if end_piece == first_piece + 1:
-        return rows * keys
-    return _hide_unselected(tables, number, start, rows, scratch)
-
-
-@compiled
-def _lanes_hidden(first, end):
-    """What is added to a register of scores to hide lanes [first, end)."""
-    before, after = load(HIDDEN_BEFORE, LANES - end), load(HIDDEN_FROM, LANES - first)
-    return pick(before, after, before, after)
-
-
-@compiled
-def _hide_lanes(scores, first, rows, lanes, hidden):
-    for at in range(first, first + rows * lanes, lanes):
-        store(scores, at, load(scores, at) + hidden)
-
-
-@compiled
-def _hide_unselected(tables, number, start, rows, scratch):
-    """Of a panel that several cubes share, one register wide, and that all rows may see."""
-    scores, selected, selected_rows = scratch.scores, scratch.selected, scratch.selected_rows
-    first_slot, _, _, first_piece, end_piece, _ = tables.panels[number]
-    read = 0
-    for piece in range(first_piece, end_piece):
-        slot, keys, cube = tables.pieces[piece, 0], tables.pieces[piece, 1], tables.pieces[piece, 2]
-        hidden = _lanes_hidden(slot - first_slot, slot - first_slot + keys)
-        for i in range(rows):
-            if selected[selected_rows[scratch.rows_here[start + i]] + cube * WIDE]:
-                read += keys
-            else:
-                store(scores, i * LANES, load(scores, i * LANES) + hidden)
-    return read
-
-
-@compiled
-def _hide_unseen(tile, tables, number, start, rows, scratch):
-    """Of a panel that some row may see in part, or of text."""
-    scores, selected = scratch.scores, scratch.selected
-    pieces, queries = tables.pieces, tables.queries
-    ranks, text, query_from_row = tables.ranks, len(tables.first_tokens), scratch.query_from_row
-    first_slot, _, lanes, first_piece, end_piece, _ = tables.panels[number]
-    read = 0
-    for i in range(rows):
-        row, at = scratch.rows_here[start + i], i * lanes
-        query = query_from_row[row]
-        end = at
-        for piece in range(first_piece, end_piece):
-            slot, keys, cube = pieces[piece, 0], pieces[piece, 1], pieces[piece, 2]
-            seen = keys
-            if cube == text:
-                seen = _seen(ranks, slot, keys, queries[query, TEXT_BEFORE])
-            elif selected[scratch.selected_rows[row] + cube * WIDE] == 0:
-                seen = 0
-            elif cube >= tile.partial:
-                seen = _seen(ranks, slot, keys, queries[query, VIDEO_BEFORE])
-            if cube != text:
-                read += seen
-            end = at + slot - first_slot + keys
-            for hidden in range(end - keys + seen, end):
-                scores[hidden] = -np.inf
-        for empty in range(end, at + lanes):
-            scores[empty] = -np.inf
-    return read
-
-
-@compiled
-def _seen(ranks, slot, keys, before):
-    """How many of a piece's keys stand before a rank."""
-    count = 0
-    for at in range(slot, slot + keys):
-        count += ranks[at] < before
-    return count
 
 
 @compiled
