@@ -216,16 +216,17 @@ def test_who_listens_threads_and_memory_change_no_bit(rule: Rule) -> None:
 def tallied(
     sequence: SequenceMap, rule: Rule, *, groups: int = 2, choice_bytes: int = 2**20
 ) -> Both:
-    """A call by segments, and one whose video is told in sums and whose text by segments."""
+    """A call by segments, and one whose video is told in sums and whose text by segments. Nobody
+    need listen: the output is the same.
+    """
     qkv = tensors(sequence, heads=2 * groups, groups=groups)
-    both, words = (
-        Both(sequence, run(cpu_attention.sparse_attention, sequence, qkv, rule)[1], []),
-        [],
-    )
+    attend = partial(cpu_attention.sparse_attention, *qkv, sequence, rule=rule, scale=8**-0.5)
+    expected, recorded = run(cpu_attention.sparse_attention, sequence, qkv, rule)
+    words: Recorded = []
+    both = Both(sequence, recorded, [])
     observe = TallyObserver(lambda *choice: words.append(choice), both.tallies.append)
-    cpu_attention.sparse_attention(
-        *qkv, sequence, rule=rule, scale=8**-0.5, observe=observe, choice_bytes=choice_bytes
-    )
+    found = attend(observe=observe, choice_bytes=choice_bytes)
+    assert torch.equal(found, expected) and torch.equal(attend(), expected)
     check_words(both, words, atol=0.0)
     return both
 
