@@ -95,8 +95,9 @@ def test_arms_alternate_and_figures_are_medians() -> None:
     assert row["new_cube_shape"] == {"4x8x8": [6 * 15, 6 * 16], "2x4x4": [6 * 17, 6 * 18]}
 
 
-def test_the_table_shows_every_arm(tmp_path: Path) -> None:
-    row = {"model": "7B", **serve.measured(Canned(), 1)}  # type: ignore[arg-type]
+@pytest.mark.parametrize("model, weights", [("7B", "random weights"), ("mini", "bundled model")])
+def test_the_table_shows_every_arm(tmp_path: Path, model: str, weights: str) -> None:
+    row = {"model": model, **serve.measured(Canned(), 1)}  # type: ignore[arg-type]
     used = {"accelerator": "none", "processor": "a processor", "torch": "2", "transformers": "5"}
     run = {"setting": {**used, "commit": "abc"}, "kernels": "numba, 512 bits", "repeats": 1}
     text = json.dumps({**run, "words": 64, "rows": [row]})
@@ -104,6 +105,7 @@ def test_the_table_shows_every_arm(tmp_path: Path) -> None:
     shown = serve_table.written(tmp_path)
     for told in ("| stock |", "| ours |", "| ours, recorded |", "| 24.00 |", "a processor", "abc"):
         assert told in shown
+    assert weights in shown
     assert np.isfinite(row["attention_density"])
 
 
