@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from adaspark.kernels.cpu.simd import LANES, WIDE, load, pick, store
-from adaspark.kernels.cpu.state import TEXT_BEFORE, VIDEO_BEFORE, compiled
+from adaspark.kernels.cpu.simd import LANES, WIDE, load, pick, splat, store
+from adaspark.kernels.cpu.state import TEXT_BEFORE, VIDEO_BEFORE, ZERO, compiled
 
 _ZEROS, _HIDDEN = np.zeros(LANES, np.float32), np.full(LANES, -np.inf, np.float32)
 HIDDEN_FROM, HIDDEN_BEFORE = np.append(_ZEROS, _HIDDEN), np.append(_HIDDEN, _ZEROS)
@@ -21,7 +21,9 @@ def hide(tile, tables, number, start, rows, scratch):
         return _hide_unseen(tile, tables, number, start, rows, scratch)
     if keys < lanes:
         last = lanes - LANES
-        _hide_lanes(scratch.scores, last, rows, lanes, _lanes_hidden(keys - last, LANES))
+        hidden = _lanes_hidden(keys - last, LANES)
+        for i in range(rows):
+            _hide_lanes(scratch.scores, i * lanes + last, hidden)
     if end_piece == first_piece + 1:
         return rows * keys
     return _hide_unselected(tables, number, start, rows, scratch)
@@ -29,15 +31,15 @@ def hide(tile, tables, number, start, rows, scratch):
 
 @compiled
 def _lanes_hidden(first, end):
-    """What is added to a register of scores to hide lanes [first, end)."""
+    """A register that hides lanes [first, end) of scores: -inf there, 0 elsewhere."""
     before, after = load(HIDDEN_BEFORE, LANES - end), load(HIDDEN_FROM, LANES - first)
     return pick(before, after, before, after)
 
 
 @compiled
-def _hide_lanes(scores, first, rows, lanes, hidden):
-    for at in range(first, first + rows * lanes, lanes):
-        store(scores, at, load(scores, at) + hidden)
+def _hide_lanes(scores, at, hidden):
+    """Whatever stands there: an empty slot's score may be no number."""
+    store(scores, at, pick(hidden, splat(ZERO), load(scores, at), hidden))
 
 
 @compiled
@@ -53,7 +55,7 @@ def _hide_unselected(tables, number, start, rows, scratch):
             if selected[selected_rows[scratch.rows_here[start + i]] + cube * WIDE]:
                 read += keys
             else:
-                store(scores, i * LANES, load(scores, i * LANES) + hidden)
+                _hide_lanes(scores, i * LANES, hidden)
     return read
 
 
