@@ -10,8 +10,7 @@ import { firstView, fullView, laneShare } from "../../viz/static/view.js";
 const [address, topP] = process.argv.slice(2);
 const ANSWER_MS = 100_000;
 
-/** Once in thousands of answers one has not come; why is not known yet (`Runs.told` writes where the server's threads
-    are), and it is asked for once more. */
+/** A machine may stand still for minutes; then whatever waits has waited too long, and is asked for once more. */
 async function fetched(name, of = {}) {
   const url = `${address}/${name}?${new URLSearchParams(of)}`;
   try {

@@ -5,11 +5,9 @@ Random traces go through the server's real routes into the viewer's real modules
 
 from __future__ import annotations
 
-import faulthandler
 import json
 import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -40,8 +38,6 @@ ROUNDED = 0.5 / 255 + 1e-6
 """Shares that are means of more than 255 decisions travel in 8 bits."""
 TOP_P = 0.6
 PATIENCE_SECS = 300
-LATE_SECS = 80
-"""Then it is written where all threads are: an answer may have been lost (`told.mjs`)."""
 pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node")
 
 
@@ -81,9 +77,7 @@ class Runs:
         address = f"{self.address}/studio/{self.add(trace).key}"
         command = ["node", str(SCRIPT), address, str(top_p)]
         with subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True) as node:
-            for look in range(PATIENCE_SECS):  # no deadline: a machine may stand still
-                if look == LATE_SECS:
-                    faulthandler.dump_traceback(sys.__stderr__ or 2)
+            for _ in range(PATIENCE_SECS):  # looks, not a deadline: a machine may stand still
                 with suppress(subprocess.TimeoutExpired):
                     out, error = node.communicate(timeout=1)
                     assert node.returncode == 0, error
