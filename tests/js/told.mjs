@@ -8,18 +8,20 @@ import { laneTip } from "../../viz/static/texts.js";
 import { firstView, fullView, laneShare } from "../../viz/static/view.js";
 
 const [address, topP] = process.argv.slice(2);
-const ANSWER_MS = 100_000;
+const LATE = "UND_ERR_HEADERS_TIMEOUT";
 
-/** A machine may stand still for minutes; then whatever waits has waited too long, and is asked for once more. */
+/** A machine may stand still for minutes; then whatever waits has waited too long, and is asked for again. */
 async function fetched(name, of = {}) {
-  const url = `${address}/${name}?${new URLSearchParams(of)}`;
-  try {
-    return await (await fetch(url, { signal: AbortSignal.timeout(ANSWER_MS) })).json();
-  } catch (error) {
-    if (error.name !== "TimeoutError") throw error;
-    return (await fetch(url)).json();
+  for (let left = 2; ; left -= 1) {
+    try {
+      return await (await fetch(`${address}/${name}?${new URLSearchParams(of)}`)).json();
+    } catch (error) {
+      if (!left || error.cause?.code !== LATE) throw error;
+      await new Promise((go) => setTimeout(go, 2000)); // until Node's own clock has caught up
+    }
   }
 }
+
 const data = new SceneData(await fetched("scene.json"));
 const { choices, layers } = data;
 const every = (count) => Array.from({ length: count }, (_, i) => i);

@@ -11,7 +11,6 @@ from adaspark.bench.gpu.table import row as _row
 from adaspark.bench.serve.agreement import sentence
 from adaspark.bench.serve.conditions import PHASES
 from adaspark.bench.serve.models import MODELS
-from adaspark.model.checkpoint import BUNDLED
 
 CONDITIONS = {"stock": "stock", "ours": "ours", "recorded": "ours, recorded"}
 
@@ -63,7 +62,7 @@ _ENDS = ("first_word", "last_word", "whole")
 
 
 def _weights(run: dict[str, Any]) -> str:
-    if all(row["model"] == BUNDLED for row in run["rows"]):
+    if all(row["model"] in MODELS["cpu"] for row in run["rows"]):
         return "the bundled model and its own setting, on a video that is none of its world"
     return "random weights, whose choice is sparser than that of trained ones"
 
