@@ -114,6 +114,18 @@ def test_without_a_model_the_gallery_is_complete(replay: Page) -> None:
     expect(replay.locator("#error")).to_be_empty()
 
 
+def test_a_run_opens_on_the_last_frame_of_its_slice(replay: Page) -> None:
+    """What appears within a slice is not there in its first frame."""
+    drawn = scene(replay)
+    first, *_, last = drawn["frame_times"][drawn["slice"]]
+    assert first < last
+    replay.wait_for_function(
+        "last => Math.abs(document.querySelector('#viewer video').currentTime - last) < 0.01",
+        arg=last,
+        timeout=PATIENCE_MILLIS,
+    )
+
+
 def test_without_a_model_a_dial_previews_and_nothing_waits_for_an_exact_run(replay: Page) -> None:
     viewer, dial = replay.locator("#viewer"), slider(replay, "Top-p attention")
     dial.press("ArrowLeft")

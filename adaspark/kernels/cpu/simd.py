@@ -150,7 +150,7 @@ largest = _reduction("fmax", ("nnan", "nsz"), ())
 total = _reduction("fadd", ("reassoc",), (0.0,))
 
 
-def _at(builder: Any, context: Any, kind: Any, array: Any, index: Any) -> Any:
+def element(builder: Any, context: Any, kind: Any, array: Any, index: Any) -> Any:
     """Pointer to element `index` of a contiguous array."""
     return builder.gep(context.make_array(kind)(context, builder, array).data, [index])
 
@@ -170,7 +170,7 @@ def load(typingctx: Any, array: Any, index: Any) -> Any:
     """LANES numbers of a contiguous fp32 array, from `index` on."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _load(builder, _at(builder, context, signature.args[0], *args))
+        return _load(builder, element(builder, context, signature.args[0], *args))
 
     return _lanes(array, types.int64), build
 
@@ -180,7 +180,7 @@ def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
     """Write `value` to a contiguous fp32 array, from `index` on."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        _store(builder, args[2], _at(builder, context, signature.args[0], args[0], args[1]))
+        _store(builder, args[2], element(builder, context, signature.args[0], args[0], args[1]))
         return context.get_dummy_value()
 
     return types.void(array, types.int64, _lanes), build
@@ -192,7 +192,7 @@ def store_flags(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         flags = builder.fptoui(args[2], ir.VectorType(ir.IntType(8), LANES))
-        pointer = _at(builder, context, signature.args[0], args[0], args[1])
+        pointer = element(builder, context, signature.args[0], args[0], args[1])
         builder.store(flags, builder.bitcast(pointer, flags.type.as_pointer())).align = 1
         return context.get_dummy_value()
 
@@ -227,7 +227,7 @@ def block(rows: int, columns: int) -> Any:
             kinds = signature.args
 
             def at(array: int, index: Any) -> Any:
-                return _at(builder, context, kinds[array], args[array], index)
+                return element(builder, context, kinds[array], args[array], index)
 
             def step(pointer: Any, vector: int) -> Any:
                 return builder.gep(pointer, [ir.Constant(_I64, vector * LANES)])
@@ -259,54 +259,3 @@ def block(rows: int, columns: int) -> Any:
         return types.void(a, a_rows, b, i64, i64, i64, c, c_rows, i64, i64), build
 
     return multiply_add
-
-
-@intrinsic
-def set_flags(typingctx: Any, array: Any, index: Any) -> Any:
-    """Which of WIDE bytes of a contiguous uint8 array, from `index` on, are not 0: bit i of the
-    uint64 is byte i.
-    """
-
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        bytes_ = ir.VectorType(ir.IntType(8), WIDE)
-        pointer = _at(builder, context, signature.args[0], *args)
-        loaded = builder.load(builder.bitcast(pointer, bytes_.as_pointer()))
-        loaded.align = 1
-        is_set = builder.icmp_unsigned("!=", loaded, ir.Constant(bytes_, [0] * WIDE))
-        mask = builder.bitcast(is_set, ir.IntType(WIDE))
-        return mask if WIDE == 64 else builder.zext(mask, _I64)
-
-    return types.uint64(array, types.int64), build
-
-
-@intrinsic
-def lowest_bit(typingctx: Any, mask: Any) -> Any:
-    """Number of the lowest bit that is set in a uint64."""
-
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.int64(types.uint64), build
-
-
-@intrinsic
-def take(typingctx: Any, counter: Any) -> Any:
-    """The next number of a counter that threads share, int64 [1]: each number once."""
-
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = _at(builder, context, signature.args[0], args[0], ir.Constant(_I64, 0))
-        return builder.atomic_rmw("add", pointer, ir.Constant(_I64, 1), "monotonic")
-
-    return types.int64(counter), build
-
-
-@intrinsic
-def add(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
-    """Add a number to an element of an int32 array that threads share."""
-
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = _at(builder, context, signature.args[0], args[0], args[1])
-        builder.atomic_rmw("add", pointer, builder.trunc(args[2], _I32), "monotonic")
-        return context.get_dummy_value()
-
-    return types.void(array, types.int64, types.int64), build

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from adaspark.kernels.cpu.counting import add
 from adaspark.kernels.cpu.simd import (
     LANES,
     WIDE,
-    add,
     exp,
     fma,
     largest,
