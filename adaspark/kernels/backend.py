@@ -148,6 +148,19 @@ def dense_reporter(queries: Tensor, keys: Tensor) -> Callable[..., None] | None:
     return found
 
 
+def layer_kernels(hidden: Tensor) -> Any:
+    """The kernels of what a prompt meets in a layer beside its products, the module `layer_rows`;
+    None where PyTorch's operators compute it.
+    """
+    forced = _forced.get()
+    is_gpu = forced.is_gpu if forced else gpu_loading.for_ffn(hidden) is not None
+    if not is_gpu or torch.is_grad_enabled():
+        return None
+    from adaspark.kernels.gpu import layer_rows
+
+    return layer_rows
+
+
 def decoding() -> Any:
     """The kernels of a step of decoding: the module `decode_step`."""
     from adaspark.kernels.gpu import decode_step

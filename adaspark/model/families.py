@@ -19,8 +19,8 @@ class Family:
     `model_class` generates; inside it `text` is the language model and `vision` the tower. Of each
     decoder layer `attention` is the module whose keys are chosen among (it comes after rotary
     embedding and norms of its own), `mixer` the one that stands in its place in other layers and
-    stays as it is, `ffn` the block, of whatever class, and `norm` the norm before it, at whose
-    entry the residual stream is read.
+    stays as it is, `entry` the norm before either, `ffn` the block, of whatever class, and `norm`
+    the norm before it, at whose entry the residual stream is read.
 
     Geometry: the video's tokens are `video_token_id`, the spatial merge is the vision
     configuration's. With `frames_apart` each pair of frames is a run of its own, with its time
@@ -37,6 +37,7 @@ class Family:
     attention: str = "self_attn"
     mixer: str | None = None
     mixer_name: str = ""
+    entry: str = "input_layernorm"
     norm: str = "post_attention_layernorm"
     ffn: str = "mlp"
     frames_apart: bool = False

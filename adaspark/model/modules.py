@@ -20,7 +20,7 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import eager_attention_f
 
 from adaspark.kernels import flash
 from adaspark.method import ffn
-from adaspark.model import calls
+from adaspark.model import calls, fused
 from adaspark.model.families import Family
 from adaspark.model.halves import attend, feed
 from adaspark.model.patch import NAME, Patch, family_in, patch_of
@@ -30,7 +30,7 @@ IMPLEMENTATION = "adaspark"  # a name with "flash" in it would be taken for flas
 LAYER = "_adaspark_layer"
 _here = local()
 """Between two modules of one layer: `attending` in its attention, `feeding` on to its FFN, `fed`
-from the FFN's call to its forward."""
+from the FFN's call to its forward; and `inside`, whether a call is at work in the language model."""
 
 _Function = TypeVar("_Function")
 
@@ -61,7 +61,22 @@ class _Text(Swapped):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if (call := calls.taken()) is not None:
             kwargs[calls.ARGUMENT] = call
-        return super().__call__(*args, **kwargs)  # type: ignore[misc]
+        _here.inside = call is not None
+        try:
+            return super().__call__(*args, **kwargs)  # type: ignore[misc]
+        finally:
+            _here.inside = False
+
+
+class _Entry(Swapped):
+    """The norm before attention."""
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """As its own, by our kernels where they serve."""
+        kernels = fused.norm_kernels(self, hidden) if getattr(_here, "inside", False) else None
+        if kernels is None:
+            return super().forward(hidden)  # type: ignore[misc, no-any-return]
+        return fused.norm(self, kernels, hidden)[0]
 
 
 class _Attention(Swapped):
@@ -79,6 +94,13 @@ class _Attention(Swapped):
             _here.attending = None
         _here.feeding = call if call.session.is_prompt else None
         return output
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """As its own; rotation by our kernels where they serve."""
+        if not args and getattr(_here, "attending", None) is not None:
+            if (found := fused.attention(self, _attention, kwargs)) is not None:
+                return found
+        return super().forward(*args, **kwargs)  # type: ignore[misc]
 
     @property
     def config(self) -> Any:
@@ -122,9 +144,19 @@ class _Norm(Swapped):
     @uncompiled
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         call = getattr(_here, "feeding", None)
-        if call is not None and args:
+        if call is not None and args and fused.norm_kernels(self, args[0]) is None:
             _here.feeding = call, ffn.norms_of(args[0].detach())
         return super().__call__(*args, **kwargs)  # type: ignore[misc]
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """As its own; our kernels find the norms of the stream on the way."""
+        call = getattr(_here, "feeding", None)
+        kernels = fused.norm_kernels(self, hidden) if isinstance(call, calls.Call) else None
+        if kernels is None:
+            return super().forward(hidden)  # type: ignore[misc, no-any-return]
+        output, norms = fused.norm(self, kernels, hidden)
+        _here.feeding = call, norms
+        return output
 
 
 class _Forward:
@@ -143,7 +175,8 @@ class _Forward:
 
         def of_the_chosen(hidden: Tensor, **given: Any) -> Tensor:
             _here.fed = None
-            return feed(call, mlp.__dict__[LAYER], hidden, norms, lambda rows: own(rows, **given))
+            branch = partial(fused.ffn(mlp, own), **given)
+            return feed(call, mlp.__dict__[LAYER], hidden, norms, branch)
 
         return of_the_chosen
 
@@ -170,7 +203,7 @@ class _MLP(Swapped):
             _here.fed = None
 
 
-_KINDS = (_Attention, _Mixer, _Norm, _MLP)
+_KINDS = (_Entry, _Attention, _Mixer, _Norm, _MLP)
 
 
 def attach(base: Any, patch: Patch) -> None:
@@ -190,7 +223,7 @@ def attach(base: Any, patch: Patch) -> None:
 
 def _of_layer(layer: Any, family: Family) -> list[tuple[Any, type]]:
     """The modules of a layer that change class, and to which."""
-    names = (family.attention, family.mixer, family.norm, family.ffn)
+    names = (family.entry, family.attention, family.mixer, family.norm, family.ffn)
     found = [(getattr(layer, name, None) if name else None) for name in names]
     return [(m, kind) for m, kind in zip(found, _KINDS, strict=True) if m is not None]
 

@@ -1,9 +1,10 @@
-"""The modules that a captured step of decoding stands in for: transformers' own, by family."""
+"""The modules that our kernels stand in for: transformers' own, by family."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from torch import nn
@@ -30,6 +31,12 @@ class StepModules:
     def are_of(self, model: Any) -> bool:
         """Whether a model is of this family."""
         return is_own(model, f"{self.model}ForConditionalGeneration", self.source)
+
+    @property
+    def kinds(self) -> dict[tuple[str, str], str]:
+        """What its classes of a layer's parts are."""
+        names = {f"{self.text}RMSNorm": "norm", f"{self.text}Attention": "attention"}
+        return {(self.source, name): kind for name, kind in {**names, self.ffn: "ffn"}.items()}
 
     def hold(self, model: Any) -> bool:
         """Whether each module that is not called while words are written is of its own class, and
@@ -77,6 +84,14 @@ def modules_of(model: Any) -> StepModules | None:
     """
     found = next((each for each in _FAMILIES if each.are_of(model)), None)
     return found if found is not None and found.hold(model) else None
+
+
+@cache
+def own_kind(of: type) -> str | None:
+    """Whether a class is one of these families', apart from ours: "norm", "attention" or "ffn"."""
+    found = next((own for own in of.__mro__ if not issubclass(own, Swapped)), of)
+    name = found.__module__, found.__qualname__
+    return next((kind for family in _FAMILIES if (kind := family.kinds.get(name))), None)
 
 
 def is_own(module: nn.Module, kind: str, source: str) -> bool:

@@ -115,7 +115,7 @@ def _rotate_kernel(
 @triton.jit
 def _gate_kernel(gate, up, output, width, BLOCK: tl.constexpr):
     """`output` = SiLU(`gate`) * `up`, all [width] of the model's dtype."""
-    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     mask = at < width
     known = tl.load(gate + at, mask=mask, other=0.0)
     exact = known.to(tl.float32)

@@ -1,0 +1,92 @@
+"""Norms, rotation and gate of a prompt's layers as one launch each, where a GPU computes them.
+
+They stand in for the `forward` of transformers' own modules alone, inside a call that brings video,
+and call the projections as these do: quantised ones and adapters work on. Hooks are met as ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from adaspark.kernels import backend
+from adaspark.model.cache_names import cache_in
+from adaspark.model.step_modules import own_kind
+
+Attend = Callable[..., tuple[Tensor, Any]]
+
+
+def kernels_for(module: Any, kind: str, hidden: Tensor) -> Any:
+    """The kernels, if `module` is transformers' own of a `kind` ("norm", "attention", "ffn"),
+    nobody has put another `forward` in it, and they compute `hidden`; else None.
+    """
+    if own_kind(type(module)) != kind or "forward" in module.__dict__:
+        return None
+    if torch.is_autocast_enabled(hidden.device.type):
+        return None
+    return backend.layer_kernels(hidden)
+
+
+def norm_kernels(module: Any, hidden: Tensor) -> Any:
+    """The kernels, if they compute what a norm makes of `hidden`; else None."""
+    kernels = kernels_for(module, "norm", hidden)
+    return kernels if kernels is not None and hidden.dtype == module.weight.dtype else None
+
+
+def norm(module: Any, kernels: Any, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    """What a norm makes of `hidden` [B, S, h], and the L2 norms fp32 [B, S]."""
+    found: tuple[Tensor, Tensor] = kernels.normed(hidden, module.weight, module.variance_epsilon)
+    return found
+
+
+def attention(module: Any, compute: Attend, given: dict[str, Any]) -> tuple[Tensor, Any] | None:
+    """`forward` of self-attention, whose heads `compute` mixes; None: it does so itself.
+
+    `given` are its arguments by name.
+    """
+    hidden, rotation = given.get("hidden_states"), given.get("position_embeddings")
+    if hidden is None or rotation is None or rotation[0].dim() != 3:
+        return None
+    kernels = kernels_for(module, "attention", hidden)
+    if kernels is None or rotation[0].dtype != hidden.dtype:
+        return None
+    queries, keys, values = (
+        project(hidden) for project in (module.q_proj, module.k_proj, module.v_proj)
+    )
+    batch, count, _ = hidden.shape
+    queries = kernels.rotated(queries, rotation, _weight(module, "q_norm"))
+    keys = kernels.rotated(keys, rotation, _weight(module, "k_norm"))
+    values = values.view(batch, count, -1, module.head_dim).transpose(1, 2)
+    if (cache := cache_in(given)) is not None:
+        keys, values = cache.update(keys, values, module.layer_idx)
+    passed = {name: value for name, value in given.items() if name not in _TAKEN}
+    mixed, weights = compute(
+        module, queries, keys, values, given.get("attention_mask"), scaling=module.scaling, **passed
+    )
+    return module.o_proj(mixed.reshape(batch, count, -1)), weights
+
+
+_TAKEN = ("hidden_states", "position_embeddings", "attention_mask", "cache", "past_key_values")
+
+
+def _weight(module: Any, name: str) -> tuple[Tensor, float] | None:
+    """The weight and epsilon of a norm of heads, where there is one."""
+    found = getattr(module, name, None)
+    return None if found is None else (found.weight, found.variance_epsilon)
+
+
+def ffn(module: Any, own: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The FFN of some rows [B, n, h]: as its `own` forward computes it, or with a fused gate."""
+
+    def forward(rows: Tensor, **given: Any) -> Tensor:
+        kernels = None if given else kernels_for(module, "ffn", rows)
+        if kernels is None or module.config.hidden_act != "silu":
+            return own(rows, **given)
+        gate, up = module.gate_proj(rows), module.up_proj(rows)
+        found: Tensor = module.down_proj(kernels.gated(gate, up))
+        return found
+
+    return forward
