@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 DTYPES = (torch.bfloat16, torch.float16)
 PACKAGES = (("flash_attn", "flash-attn"), ("flash_attn.cute", "flash-attn-4"))
 """Modules, and the distributions that bring them; the first that loads is used."""
+_PARENTS = ("flash_attn",)
 REPEATS = 3
 ERROR_LIMIT = 2e-2
 """Largest difference from PyTorch over the largest output, of 16-bit numbers."""
@@ -48,7 +49,8 @@ def load() -> Flash | None:
         except PackageNotFoundError:
             continue
         except (ImportError, OSError, AttributeError, RuntimeError) as error:
-            if not isinstance(error, ModuleNotFoundError):
+            missing = error.name if isinstance(error, ModuleNotFoundError) else None
+            if missing not in (module, *_PARENTS):  # there, and something that it needs is not
                 log.warning("%s does not load: %s", package, str(error).splitlines()[0])
     return None
 

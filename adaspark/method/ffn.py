@@ -79,8 +79,8 @@ def by_torch(
     return output, kept, weights
 
 
-def inertia(output: Tensor, norms: Tensor) -> Tensor:
-    """How far the FFN moves each token: fp32 [N], the L2 norm of its output [N, h] over the norm
-    fp32 [N] of the residual stream that entered the block (the paper's Fig. 1b).
+def inertia(moved: Tensor, norms: Tensor) -> Tensor:
+    """How far the FFN moves each token: fp32 [..., N], the L2 norms of its output, `moved`, over
+    those of the residual stream that entered the block (the paper's Fig. 1b).
     """
-    return norms_of(output.detach()) / norms.clamp_min(torch.finfo(norms.dtype).tiny)
+    return moved / norms.clamp_min(torch.finfo(norms.dtype).tiny)

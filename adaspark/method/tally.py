@@ -74,12 +74,20 @@ class Tally:
     words: Words | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Later:
+    """A tally that is yet to be summed, from `nbytes` of tensors that are kept till then."""
+
+    make: Callable[[], Tally]
+    nbytes: int
+
+
 @dataclass(frozen=True)
 class TallyObserver:
-    """An observer that is content with sums where a backend has them."""
+    """An observer that is content with sums where a backend has them, at once or later."""
 
     observe: Observer
-    add: Callable[[Tally], None]
+    add: Callable[[Tally | Later], None]
 
     def __call__(self, segment: Segment, choice: Choice) -> None:
         """One segment's choice."""

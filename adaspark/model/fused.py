@@ -23,7 +23,8 @@ def kernels_for(module: Any, kind: str, hidden: Tensor) -> Any:
     """The kernels, if `module` is transformers' own of a `kind` ("norm", "attention", "ffn"),
     nobody has put another `forward` in it, and they compute `hidden`; else None.
     """
-    if own_kind(type(module)) != kind or "forward" in module.__dict__:
+    of: Any = type(module)
+    if own_kind(of) != kind or "forward" in module.__dict__:
         return None
     if torch.is_autocast_enabled(hidden.device.type):
         return None

@@ -13,7 +13,7 @@ from adaspark.method import attention, ffn
 from adaspark.method.attention import Choice
 from adaspark.method.rules import Rule
 from adaspark.method.segment import Segment
-from adaspark.method.tally import Tally, TallyObserver
+from adaspark.method.tally import Later, Tally, TallyObserver
 from adaspark.method.token_positions import TokenPositions
 from adaspark.model.calls import Call
 from adaspark.trace.recorder import Recorder
@@ -90,8 +90,8 @@ def feed(
             )
             if not outputs and not parts:
                 for recorder in recorders:
-                    ratios = ffn.inertia(output, norms[i, tokens])
-                    recorder.ffn(call.session.run, layer, kept, weights, ratios)
+                    moved = ffn.norms_of(output.detach()), norms[i, tokens]
+                    recorder.ffn(call.session.run, layer, kept, weights, moved)
             parts.append(output)
         outputs.append(_joined(parts))
     return _batched(outputs)
@@ -121,7 +121,7 @@ def _observer(call: Call, layer: int, recorders: list[Recorder]) -> TallyObserve
             recorder.attention(run, layer, segment, choice)
 
     @torch.no_grad()
-    def add(tally: Tally) -> None:
+    def add(tally: Tally | Later) -> None:
         for recorder in recorders:
             recorder.tally(run, layer, tally)
 
@@ -187,6 +187,6 @@ def _record_dense_ffn(
     part, at = sample.part.video_alone, norms[0, sample.new_tokens]
     weights = ffn.importance(weighed[0, sample.new_tokens][part.video_positions], part.layout)
     everything = torch.ones_like(weights, dtype=torch.bool)
-    ratios = ffn.inertia(passed[0, sample.new_tokens], at)
+    moved = ffn.norms_of(passed[0, sample.new_tokens].detach()), at
     for recorder in recorders:
-        recorder.ffn(call.session.run, layer, everything, weights, ratios)
+        recorder.ffn(call.session.run, layer, everything, weights, moved)

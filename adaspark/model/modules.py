@@ -30,7 +30,7 @@ IMPLEMENTATION = "adaspark"  # a name with "flash" in it would be taken for flas
 LAYER = "_adaspark_layer"
 _here = local()
 """Between two modules of one layer: `attending` in its attention, `feeding` on to its FFN, `fed`
-from the FFN's call to its forward; and `inside`, whether a call is at work in the language model."""
+from the FFN's call to its forward; and `inside`, whether the language model is at such a call."""
 
 _Function = TypeVar("_Function")
 
@@ -97,10 +97,9 @@ class _Attention(Swapped):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """As its own; rotation by our kernels where they serve."""
-        if not args and getattr(_here, "attending", None) is not None:
-            if (found := fused.attention(self, _attention, kwargs)) is not None:
-                return found
-        return super().forward(*args, **kwargs)  # type: ignore[misc]
+        is_ours = not args and getattr(_here, "attending", None) is not None
+        found = fused.attention(self, _attention, kwargs) if is_ours else None
+        return super().forward(*args, **kwargs) if found is None else found  # type: ignore[misc]
 
     @property
     def config(self) -> Any:

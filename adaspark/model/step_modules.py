@@ -87,7 +87,7 @@ def modules_of(model: Any) -> StepModules | None:
 
 
 @cache
-def own_kind(of: type) -> str | None:
+def own_kind(of: Any) -> str | None:
     """Whether a class is one of these families', apart from ours: "norm", "attention" or "ffn"."""
     found = next((own for own in of.__mro__ if not issubclass(own, Swapped)), of)
     name = found.__module__, found.__qualname__

@@ -15,7 +15,7 @@ from torch import Tensor
 from adaspark.method.attention import Choice
 from adaspark.method.segment import Segment
 from adaspark.method.selection import entropy
-from adaspark.method.tally import Tally
+from adaspark.method.tally import Later, Tally
 from adaspark.method.token_positions import TokenPositions
 from adaspark.trace.meta import Meta, Word
 from adaspark.trace.recorder_finish import finish
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 WAITING_WORD_BYTES = 2**27
 """Bounds what words chose before it is reduced."""
+WAITING_TALLY_BYTES = 2**28
+"""Bounds what waits to be summed, and with it the launches between two layers of a short prompt."""
 WAITING_ENTROPY_BYTES = 2**26
 """Bounds the entropies that wait on the device for those of other layers."""
 
@@ -63,6 +65,7 @@ class Recorder:
         self.dense = DenseMass()
         self._word_bytes = 0  # of what layers keep as it came
         self._waiting_bytes = 0  # of what tallies keep
+        self._later: list[tuple[int, Later]] = []
         self._start = 0  # of the last part of the prompt
         self._positions = np.zeros(0, np.int64)
         self._coming = 0  # cubes of the videos that the prompt's first part announced
@@ -78,7 +81,7 @@ class Recorder:
             self.run, self._silence = session.run, None
             self._forget_known()
             self.query_cubes = np.zeros(0, np.int64)
-            self.word_rows, self._word_bytes = [], 0
+            self.word_rows, self._word_bytes, self._later = [], 0, []
             self.dense = DenseMass()
             self.layers = [Layer.empty() for _ in range(meta.shape["layers"])]
             self._set_words([])
@@ -98,6 +101,7 @@ class Recorder:
                 if self.run is None:
                     self._silence = "it was prefilled before: begin to record before that"
                 return
+            self._sum_later()  # it is of the prompt
             first = session.rows[0][0]
             count = first.sequence.length - first.start
             if session.is_prompt or (session.parts > 1 and count > 1 and not self._answers):
@@ -142,26 +146,18 @@ class Recorder:
             into.weighed_pairs += heads * segment.weighed_pairs
             into.causal_pairs += heads * segment.causal_pairs
 
-    def tally(self, run: object, layer: int, tally: Tally) -> None:
-        """The choices of many segments in one layer; the device is not waited for."""
+    def tally(self, run: object, layer: int, tally: Tally | Later) -> None:
+        """The choices of many segments in one layer; the device is not waited for, and what may
+        be summed later does not keep the next layer waiting.
+        """
         with self._lock:
             if run is not self.run:
                 return
-            into = self.layers[layer]
-            if tally.words is not None:
-                into.later.append(tally.words)
-            if self._answers:
-                return
-            video = [segment for segment in tally.segments if not segment.is_text]
-            rows = summed_rows(tally, self.query_cubes)
-            into.tallies.append(Summed(*rows, tally.pairs))
-            if video:
-                into.entropies.append((self._known_choices.get(video, choices_of), tally.entropies))
-                self._wait(tally.entropies)
-            forms = self._known_pairs.get(tally.segments, closed_forms)
-            into.forms.append((len(tally.entropies), forms))
-            if tally.attended.device.type == "cpu":  # no device to wait for, and tables are large
-                settle([into])
+            if isinstance(tally, Tally):
+                return self._tally(layer, tally)
+            self._later.append((layer, tally))
+            if sum(later.nbytes for _, later in self._later) > WAITING_TALLY_BYTES:
+                self._sum_later()
 
     def dense_mass(self, run: object, layer: int, segment: Segment, mass: Tensor) -> None:
         """What dense attention gives each cube, fp32 [H, m, C], of one segment of text."""
@@ -170,14 +166,21 @@ class Recorder:
                 self.dense.add(layer, self._places(segment), self._told.spatial(mass))
 
     def ffn(
-        self, run: object, layer: int, kept: Tensor, importance: Tensor, ratios: Tensor
+        self,
+        run: object,
+        layer: int,
+        kept: Tensor,
+        importance: Tensor,
+        moved: tuple[Tensor, Tensor],
     ) -> None:
-        """One layer's FFN choice, bool [V] and fp32 [V], and its `inertia`, fp32 [n]."""
+        """One layer's FFN choice, bool [V] and fp32 [V], and what its `inertia` is of, fp32 [n]:
+        the norms of its output, and of the stream.
+        """
         with self._lock:
             if run is not self.run:
                 return
             into = self.layers[layer]
-            into.ffn.append(Kept(self._start, kept, importance.detach(), ratios.detach()))
+            into.ffn.append(Kept(self._start, kept, importance.detach(), *map(torch.detach, moved)))
 
     def answer(self, session: Session, ids: Sequence[int], probs: Tensor, kept: Tensor) -> None:
         """Words of the answer at once: all that follow the prompt of `session`, with their
@@ -245,8 +248,31 @@ class Recorder:
 
     def _settle(self) -> None:
         """Add up what is still on the device."""
+        self._sum_later()
         self._reduce_entropies()
         settle(self.layers)
+
+    def _tally(self, layer: int, tally: Tally) -> None:
+        into = self.layers[layer]
+        if tally.words is not None:
+            into.later.append(tally.words)
+        if self._answers:
+            return
+        video = [segment for segment in tally.segments if not segment.is_text]
+        rows = summed_rows(tally, self.query_cubes)
+        into.tallies.append(Summed(*rows, tally.pairs))
+        if video:
+            into.entropies.append((self._known_choices.get(video, choices_of), tally.entropies))
+            self._wait(tally.entropies)
+        forms = self._known_pairs.get(tally.segments, closed_forms)
+        into.forms.append((len(tally.entropies), forms))
+        if tally.attended.device.type == "cpu":  # no device to wait for, and tables are large
+            settle([into])
+
+    def _sum_later(self) -> None:
+        later, self._later = self._later, []
+        for layer, tally in later:
+            self._tally(layer, tally.make())
 
     def _wait(self, entropies: Tensor) -> None:
         """Entropies may wait for those of other layers, as long as there is room for them."""

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from adaspark.method.ffn import inertia
 from adaspark.method.selection import normalised_entropy
 from adaspark.method.token_positions import TokenPositions
 from adaspark.trace.meta import Counts, LeftOut
@@ -97,7 +98,11 @@ def _finish_ffn(trace: Trace, layers: list[Layer], whole: TokenPositions) -> Non
     weights = torch.stack(
         [torch.cat([p.importance for p in layer.ffn]).to(device) for layer in layers]
     )
-    ratios = torch.stack([_placed(layer.ffn, sequence).to(device) for layer in layers])
+    outputs, streams = (
+        torch.stack([_placed(layer.ffn, name, sequence).to(device) for layer in layers])
+        for name in ("moved", "stream")
+    )
+    ratios = inertia(outputs, streams)
     # What a skipped token would do is unknown.
     moved = ratios[:, sequence.video_positions].masked_fill(~kept, torch.nan)
     text = ratios[:, whole.text_positions]
@@ -121,11 +126,12 @@ def _token_entropies(weights: Tensor, sequence: TokenPositions, *, is_cut: bool)
     return normalised_entropy(mass, sizes)
 
 
-def _placed(parts: list[Kept], sequence: TokenPositions) -> Tensor:
-    """fp32 [N]: each part's ratios where its tokens stand; NaN where none was computed."""
-    if len(parts) == 1 and len(parts[0].ratios) == sequence.length:
-        return parts[0].ratios
-    ratios = parts[0].ratios.new_full((sequence.length,), torch.nan)
-    for part in parts:
-        ratios[part.start : part.start + len(part.ratios)] = part.ratios
-    return ratios
+def _placed(parts: list[Kept], name: str, sequence: TokenPositions) -> Tensor:
+    """fp32 [N]: each part's norms where its tokens stand; NaN where none was computed."""
+    norms: list[Tensor] = [getattr(part, name) for part in parts]
+    if len(parts) == 1 and len(norms[0]) == sequence.length:
+        return norms[0]
+    placed = norms[0].new_full((sequence.length,), torch.nan)
+    for part, found in zip(parts, norms, strict=True):
+        placed[part.start : part.start + len(found)] = found
+    return placed

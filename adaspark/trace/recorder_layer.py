@@ -38,13 +38,15 @@ class Choices(NamedTuple):
 class Kept(NamedTuple):
     """The FFN choice of one layer in one part of the prompt, whose tokens begin at `start`.
 
-    `kept` bool [V], `importance` fp32 [V], `ratios` fp32 [n].
+    `kept` bool [V], `importance` fp32 [V]; fp32 [n] are the norms of what was `moved` by, and of
+    the `stream` before.
     """
 
     start: int
     kept: Tensor
     importance: Tensor
-    ratios: Tensor
+    moved: Tensor
+    stream: Tensor
 
 
 @dataclass(eq=False)

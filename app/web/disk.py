@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import tempfile
 import threading
@@ -96,11 +97,20 @@ class Disk:
 
 def _files(folder: Path) -> Iterator[tuple[Path, int, float]]:
     """Each file with its bytes and when it was last used, in seconds since the epoch."""
-    for path in folder.rglob("*"):
-        with suppress(OSError):  # removed in the meantime
-            facts = path.stat()
-            if path.is_file() and path.name != LOCK:
-                yield path, facts.st_size, max(facts.st_atime, facts.st_mtime)
+    for where, _, names in os.walk(folder):  # passes by a folder that is gone, as glob does not
+        for name in names:
+            with suppress(OSError):  # removed in the meantime
+                path = Path(where, name)
+                facts = path.stat()
+                if path.is_file() and name != LOCK:
+                    yield path, facts.st_size, max(facts.st_atime, facts.st_mtime)
+
+
+def remove_copies(uploads: Path, key: str) -> None:
+    """Remove what was handed to a program among `uploads`: files whose names begin with `key`."""
+    for path, _, _ in list(_files(uploads)):
+        if path.name.startswith(key):
+            path.unlink(missing_ok=True)
 
 
 class UploadQuota:

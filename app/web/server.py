@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -37,7 +38,7 @@ from app.service.service import Service
 from app.web import measured
 from app.web.api import add_endpoints
 from app.web.assets import KeptAssets
-from app.web.disk import Disk, OwnFolder, UploadQuota
+from app.web.disk import Disk, OwnFolder, UploadQuota, remove_copies
 from app.web.exports import Exports
 from app.web.files import PLOTLY_URL, ShownFiles
 from app.web.forwarded import Forwarded
@@ -58,6 +59,7 @@ from app.web.routes import alive, growing, live_run, routes, safe_copy
 from app.web.visitors import Visitors
 from app.web.wrong_logins import guarded
 
+log = logging.getLogger(__name__)
 _LOOK_SECS = 5.0
 _SIGNAL_SECS = 0.5  # a signal that another thread took wakes no wait without an end
 _CLEAN_SECS = 600.0
@@ -232,15 +234,22 @@ class Studio:
         """Remove what visitors had who have left, and what nobody has asked for in a long time."""
         cleaned = time.monotonic()
         while not self._over.wait(_LOOK_SECS):
-            self._allocator.give_back(self.service.runner.ended)
-            for key in self.service.forget_left():
-                self._exports.remove(key)
-                for copy in self._uploads.glob(f"*/{key}*"):  # a program was given it
-                    copy.unlink(missing_ok=True)
-            if time.monotonic() - cleaned > _CLEAN_SECS:
+            is_time = time.monotonic() - cleaned > _CLEAN_SECS
+            try:
+                self._clean_once(is_time)
+            except OSError as error:  # files come and go; whoever cleans must not end by it
+                log.warning("Cleaning up failed (%s), and goes on.", type(error).__name__)
+            if is_time:
                 cleaned = time.monotonic()
-                self._disk.remove_older(self._limits.kept_hours * 3600, self._made)
-                self._disk.remove_older(_UPLOAD_SECS, [self._uploads])
+
+    def _clean_once(self, is_time: bool) -> None:
+        self._allocator.give_back(self.service.runner.ended)
+        for key in self.service.forget_left():
+            self._exports.remove(key)
+            remove_copies(self._uploads, key)
+        if is_time:
+            self._disk.remove_older(self._limits.kept_hours * 3600, self._made)
+            self._disk.remove_older(_UPLOAD_SECS, [self._uploads])
 
 
 def _checked_root(path: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,9 +18,10 @@ from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
 from app.web import disk
-from app.web.disk import FULL, LOCK, Disk, OwnFolder, UploadQuota
+from app.web.disk import FULL, LOCK, Disk, OwnFolder, UploadQuota, remove_copies
 from app.web.forwarded import Forwarded
 from app.web.guard import BROKEN, Guard, security_headers
+from app.web.server import Studio
 
 
 def client(*middleware: Middleware) -> TestClient:
@@ -95,9 +98,47 @@ def test_an_upload_of_unknown_length_is_taken_as_far_as_the_disk_takes_it(
     assert written.stat().st_size == 1200, "the second chunk passes the limit, no third is taken"
 
 
-def test_only_files_that_nobody_uses_are_removed(tmp_path: Path) -> None:
-    import os
+def test_a_folder_that_vanishes_under_a_look_is_passed_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An upload's folder goes while another's file is looked for, and while all are counted."""
+    gone, copy = tmp_path / "a", tmp_path / "b" / "key-1.mp4"
+    copy.parent.mkdir()
+    copy.write_bytes(b"video")
+    usual = os.scandir
 
+    def scandir(path: Any) -> Any:
+        if Path(path) == gone:
+            gone.rmdir()
+        return usual(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    gone.mkdir()
+    assert Disk(tmp_path, 1000).used_bytes == 5
+    assert not gone.exists()
+    gone.mkdir()
+    remove_copies(tmp_path, "key-1")
+    assert not gone.exists() and not copy.exists()
+
+
+def test_cleaning_goes_on_after_a_failure(caplog: pytest.LogCaptureFixture) -> None:
+    looks = iter([False, False, True])
+    cleaned: list[bool] = []
+
+    def clean_once(is_time: bool) -> None:
+        cleaned.append(is_time)
+        if len(cleaned) == 1:
+            raise OSError("what a visitor called a file")
+
+    studio: Any = SimpleNamespace(
+        _over=SimpleNamespace(wait=lambda _: next(looks)), _clean_once=clean_once
+    )
+    Studio._clean(studio)
+    assert len(cleaned) == 2
+    assert "OSError" in caplog.text and "visitor" not in caplog.text
+
+
+def test_only_files_that_nobody_uses_are_removed(tmp_path: Path) -> None:
     for name, age in (("old", 7200), ("new", 10)):
         path = tmp_path / "proxies" / name
         path.parent.mkdir(exist_ok=True)

@@ -80,6 +80,9 @@ class Canned:
         self.count += 1
         return ran(self.count, recorded=recorded)
 
+    def follow_ups(self, known: Features, count: int) -> list[float]:
+        return [100.0, *(0.25 * number for number in range(1, count + 1))]
+
 
 def test_arms_alternate_and_figures_are_medians() -> None:
     row = serve.measured(Canned(), 3)  # type: ignore[arg-type]
@@ -91,6 +94,7 @@ def test_arms_alternate_and_figures_are_medians() -> None:
             "last_word": 4 * middle,
             "whole": 6 * middle,
         }
+    assert row["follow_up"] == 0.5, "the first question filled the cache"
     assert row["slider_move"] == 6 * 13 and row["peak_gigabytes"]["stock"] == 1.0
     assert row["new_cube_shape"] == {"4x8x8": [6 * 15, 6 * 16], "2x4x4": [6 * 17, 6 * 18]}
 
@@ -103,7 +107,8 @@ def test_the_table_shows_every_arm(tmp_path: Path, model: str, weights: str) -> 
     text = json.dumps({**run, "words": 64, "rows": [row]})
     (tmp_path / "run.json").write_text(text, encoding="utf-8")
     shown = serve_table.written(tmp_path)
-    for told in ("| stock |", "| ours |", "| ours, recorded |", "| 24.00 |", "a processor", "abc"):
+    told_of = ("| stock |", "| ours |", "| ours, recorded |", "| 24.00 |", "a processor", "abc")
+    for told in (*told_of, "another question its first word in 0.38 s"):
         assert told in shown
     assert weights in shown
     assert np.isfinite(row["attention_density"])
@@ -114,6 +119,14 @@ def test_what_cannot_be_timed_is_refused(wrong: dict[str, Any]) -> None:
     given: dict[str, Any] = {"tokens": None, "repeats": 1, "quick": True, "json_path": None}
     with pytest.raises(UserError, match="at least 256 tokens"):
         serve.run(**{**given, **wrong})
+
+
+def test_another_question_is_read_alone(request_: Request) -> None:
+    """Its video is in the cache."""
+    known = request_.ours(recorded=False).features
+    assert known is not None
+    first, *others = request_.follow_ups(known, 2)
+    assert len(others) == 2 and min(others) > 0 and max(others) < first
 
 
 def test_more_tokens_show_more_frames(request_: Request) -> None:

@@ -1,6 +1,7 @@
 """flash-attn by stand-ins with its two versions' signatures: called right, gated, not relied on.
 
-No test machine has the package or a GPU: what is shown here is how it is called and when.
+The machine that runs these has neither the package nor a GPU: what is shown is how and when it is
+called. The real flash-attn-4 was tried on an H200 (`assets/results/bench/gpu/flash.json`).
 """
 
 from __future__ import annotations
@@ -207,6 +208,24 @@ def test_without_it_nothing_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flash, "PACKAGES", (("not_flash_attn", "not-flash-attn"),))
     flash.load.cache_clear()
     assert flash.load() is None and "stock scaled_dot_product_attention" in backend("cpu").why
+    flash.load.cache_clear()
+
+
+def test_a_package_that_lacks_what_it_needs_is_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As flash-attn-4 without `nvidia-cutlass-dsl`; a package that is not there is no news."""
+
+    def fail(name: str) -> Any:
+        raise ModuleNotFoundError(
+            "No module named 'cutlass'", name="flash_attn" if name == "flash_attn" else "cutlass"
+        )
+
+    monkeypatch.setattr(flash, "import_module", fail)
+    flash.load.cache_clear()
+    assert flash.load() is None
+    assert caplog.text.count("flash-attn-4 does not load: No module named 'cutlass'") == 1
+    assert "flash-attn does not" not in caplog.text
     flash.load.cache_clear()
 
 

@@ -24,6 +24,7 @@ from adaspark.model.family_prompt import family_prompt
 from adaspark.model.features import Features
 from adaspark.model.mrope import VIDEO
 from adaspark.model.prompt import build_prompt
+from adaspark.model.prompt_cache import PromptCache
 from adaspark.model.qwen import record, restore, sparsify
 from adaspark.trace import summary
 from adaspark.trace.trace import Trace
@@ -134,6 +135,29 @@ class Request:
                 _draw(ran, written.trace, known)
         ran.features, ran.text, ran.ids = known, written.text, list(written.ids)
         return ran
+
+    def follow_ups(self, known: Features, count: int) -> list[float]:
+        """Seconds to the first word of a question about `known` features, and then of `count` more
+        whose prompt the cache holds but for themselves; all are recorded.
+        """
+        loaded = self.served.checkpoint
+        sparsify(loaded.model, self.served.config)
+        kept = PromptCache(loaded.model.config.text_config)
+        found = []
+        for question in (QUESTION, *(f"{QUESTION} {number}" for number in range(count))):
+            _now(loaded.device)
+            written = generation.generate(
+                loaded,
+                known,
+                question,
+                seconds_per_slice=probe(self.path).duration_secs / known.grid[0],
+                max_new_tokens=1,
+                report=_nobody,
+                on_text=_ignored,
+                kept=kept,
+            )
+            found.append(written.seconds["prefill"])
+        return found
 
 
 def _draw(ran: Ran, trace: Trace, known: Features) -> None:

@@ -148,6 +148,7 @@ def measured(request: Request, repeats: int) -> dict[str, Any]:
         "first": first,
         "slider_move": min(again),
         "new_cube_shape": shapes,
+        "follow_up": median(request.follow_ups(known, max(repeats, 2))[1:]),
         "peak_gigabytes": {
             condition: found[-1].peak_bytes / 1e9 for condition, found in runs.items()
         },
@@ -183,5 +184,6 @@ def _printed(row: dict[str, Any]) -> dict[str, Any]:
     )
     if "agreement" in row:
         print(f"  {sentence(row['agreement'])}  {row['agreement']}")
-    print(f"  slider {row['slider_move']:.3f}  shapes {shapes}  first {row['first']}", flush=True)
+    then = f"slider {row['slider_move']:.3f}  follow-up {row['follow_up']:.3f}"
+    print(f"  {then}  shapes {shapes}  first {row['first']}", flush=True)
     return row

@@ -89,10 +89,15 @@ def _afterwards(run: dict[str, Any]) -> str:
         "again"
         for cube, (first, again) in last["new_cube_shape"].items()
     )
+    then = (
+        f", another question its first word in {last['follow_up']:.2f} s"
+        if "follow_up" in last
+        else ""
+    )
     agreed = f" {sentence(last['agreement'])}" if "agreement" in last else ""
     return (
         f"At {last['video_tokens']:,} tokens, with the features known, a moved slider gives its "
-        f"answer and pictures in {last['slider_move']:.1f} s; {shapes} (kernels that "
+        f"answer and pictures in {last['slider_move']:.2f} s{then}; {shapes} (kernels that "
         f"sizes asked before had compiled were there).{agreed}"
     )
 

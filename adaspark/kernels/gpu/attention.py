@@ -20,7 +20,7 @@ from adaspark.kernels.gpu.cube_means import mean_terms, means_by_slot
 from adaspark.kernels.gpu.decode_keys import StepKeys
 from adaspark.kernels.gpu.ffn import sparse_ffn
 from adaspark.kernels.gpu.plan import count_attending
-from adaspark.kernels.gpu.report import report, report_new_text, text_choices
+from adaspark.kernels.gpu.report import report, report_new_text, text_choices, text_queries
 from adaspark.kernels.gpu.rows import Rows, chunks
 from adaspark.kernels.gpu.tables import KeyBlocks, Source
 from adaspark.kernels.gpu.tally import tally, write_entropies
@@ -29,7 +29,7 @@ from adaspark.method.attention import Observer, cube_probs
 from adaspark.method.rules import Rule
 from adaspark.method.selection import entropy, keep_cubes
 from adaspark.method.sequence import SequenceMap
-from adaspark.method.tally import TallyObserver
+from adaspark.method.tally import Later, Tally, TallyObserver
 
 ROWS_AT_ONCE = 1024
 """Rows that rules other than top-p choose for at a time."""
@@ -93,13 +93,25 @@ def sparse_attention(
                 row_queries, source, output, blocks, rows, selected, scale, thresholds
             )
             if observer is not None and entropies is not None:
-                words = text_choices(queries, means, rows, selected, scale)
-                found = work.executed(blocks, rows)
-                observer.add(tally(selected, rows, sequence.layout, entropies, found, words))
+                asked, found = text_queries(queries, rows), work.summed(blocks, rows)
+                chosen = asked, means, rows, selected, scale
+                later = partial(_tallied, chosen, entropies, found)
+                observer.add(Later(later, selected.nbytes + entropies.nbytes))
             elif observe is not None:
-                executed = work.executed(blocks, rows)()
+                executed = work.executed(blocks, rows)
                 report(observe, queries, means, start, rows, selected, executed, scale)
         return output.reshape(queries.shape)
+
+
+def _tallied(
+    chosen: tuple[Tensor, Tensor, Rows, Tensor, float],
+    entropies: Tensor,
+    executed: Callable[[], Tensor],
+) -> Tally:
+    """The sums of a chunk; `chosen` are what `text_choices` takes."""
+    _, _, rows, selected, _ = chosen
+    with torch.cuda.device_of(selected):
+        return tally(selected, rows, entropies, executed, text_choices(*chosen))
 
 
 def _is_step(queries: Tensor, groups: int, sequence: SequenceMap) -> bool:
@@ -208,11 +220,9 @@ def report_dense(
                 write_entropies(scores, first, cubes, entropies)
             seen = blocks.first_tokens[: rows.end_cube] < rows.video_before[:, None]
             every = pack(seen[None])
-            words = text_choices(queries, means, rows, every, scale)
+            words = text_choices(text_queries(queries, rows), means, rows, every, scale)
             visible = (rows.video_before + rows.text_before).long()
-            observer.add(
-                tally(every, rows, sequence.layout, entropies, partial(visible.view, -1), words)
-            )
+            observer.add(tally(every, rows, entropies, visible.sum, words))
 
 
 def try_one(device: torch.device) -> None:

@@ -21,6 +21,7 @@ from adaspark.kernels.gpu.arguments import Strided
 from adaspark.kernels.gpu.bits import WORD
 from adaspark.kernels.gpu.nucleus import nucleus
 from adaspark.kernels.gpu.rows import Rows
+from adaspark.kernels.gpu.sizes import cdiv, next_power_of_2
 from adaspark.kernels.gpu.tally import entropies_of
 from adaspark.kernels.gpu.thresholds import MEASURED, Thresholds
 
@@ -166,7 +167,7 @@ def choose(
     for scores, start, cubes in scored(queries, terms, rows, scale=scale, thresholds=thresholds):
         _choose(scores, start, cubes, selected, rows, seen, ps, entropies, thresholds)
     if rows.end_cube:
-        grid = (heads, triton.cdiv(rows.count, OWN_ROWS))
+        grid = (heads, cdiv(rows.count, OWN_ROWS))
         _own_kernel[grid](rows.own_cube, selected, rows.count, rows.words, rows.end_cube, OWN_ROWS)
     return selected
 
@@ -199,11 +200,11 @@ def _scores(
     scale: float,
 ) -> Tensor:
     heads, count = queries.shape[0], part.stop - part.start
-    line = triton.cdiv(cubes, VECTOR) * VECTOR
+    line = cdiv(cubes, VECTOR) * VECTOR
     scores = torch.empty(heads, count, line, device=queries.device)
     fp32 = queries.dtype == torch.float32  # multiplied without matrix units
     rows_at_once, cubes_at_once = (32, 32) if fp32 or count <= WORD else (128, 128)
-    _scores_kernel[heads, triton.cdiv(cubes, cubes_at_once), triton.cdiv(count, rows_at_once)](
+    _scores_kernel[heads, cdiv(cubes, cubes_at_once), cdiv(count, rows_at_once)](
         *Strided.of(queries),
         *(terms, terms.stride(0), terms.stride(1), scores, line),
         *(rows.places, seen, rows.own_cube, part.start, count, cubes),
@@ -231,10 +232,10 @@ def _choose(
     thresholds: Thresholds,
 ) -> None:
     heads, count, line = scores.shape
-    width = triton.next_power_of_2(cubes)
+    width = next_power_of_2(cubes)
     few = heads * count < thresholds.many_rows
     at_once = BYTE if few else WORD
-    _choose_kernel[heads, triton.cdiv(count, at_once)](
+    _choose_kernel[heads, cdiv(count, at_once)](
         scores,
         selected.view(torch.uint8) if few else selected,
         rows.own_cube,

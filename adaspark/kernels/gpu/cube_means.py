@@ -12,6 +12,7 @@ import triton.language as tl
 from torch import Tensor
 
 from adaspark.kernels.gpu.arguments import Strided
+from adaspark.kernels.gpu.sizes import cdiv
 
 AT_ONCE = 16
 """Keys that are added at a time."""
@@ -89,7 +90,7 @@ def mean_terms(means: Tensor, dtype: torch.dtype) -> Tensor:
     count = means.numel()
     terms = means.new_empty(TERMS.get(dtype, 3), *means.shape, dtype=dtype)
     with torch.cuda.device_of(means):
-        _terms_kernel[(triton.cdiv(count, MEANS_AT_ONCE),)](
+        _terms_kernel[(cdiv(count, MEANS_AT_ONCE),)](
             means.contiguous(), terms, count, TERMS=len(terms), BLOCK=MEANS_AT_ONCE
         )
     return terms

@@ -20,6 +20,7 @@ from torch import Tensor
 from adaspark.kernels.gpu.arguments import Strided
 from adaspark.kernels.gpu.decode_keys import StepKeys
 from adaspark.kernels.gpu.device import NOTHING, load_block, online_softmax_update
+from adaspark.kernels.gpu.sizes import cdiv, next_power_of_2
 
 MIN_ROWS = 16
 """The fewest rows that matrix units multiply."""
@@ -195,7 +196,7 @@ def attend(
     groups = known.keys.shape[0]
     share, device = heads // groups, queries.device
     if splits is None:
-        splits = _splits(groups, triton.cdiv(known.keys.shape[1], blocks.block), device)
+        splits = _splits(groups, cdiv(known.keys.shape[1], blocks.block), device)
     parts = torch.empty(splits, heads, count, width, device=device)
     log_sums = torch.empty(splits, heads, count, device=device)
     output = torch.empty_like(queries)
@@ -205,7 +206,7 @@ def attend(
         number = torch.empty(groups, dtype=torch.int32, device=device)
         _list_kernel[(groups,)](
             *(selected, slot, cubes, number, blocks.cubes, share * count),
-            BLOCK_C=min(LISTED_AT_ONCE, triton.next_power_of_2(blocks.cubes)),
+            BLOCK_C=min(LISTED_AT_ONCE, next_power_of_2(blocks.cubes)),
         )
     _attend_kernel[groups, splits](
         *Strided.of(queries),
@@ -219,7 +220,7 @@ def attend(
         SHARE=share,
         SLOTS=blocks.slots,
         KEYS=blocks.block,
-        ROWS=max(MIN_ROWS, triton.next_power_of_2(share * count)),
+        ROWS=max(MIN_ROWS, next_power_of_2(share * count)),
         D=width,
         ALL=selected is None,
         GATHER=known.text is not None,
@@ -231,7 +232,7 @@ def attend(
         *Strided.of(output),
         *(splits, count),
         D=width,
-        BLOCK_S=triton.next_power_of_2(splits),
+        BLOCK_S=next_power_of_2(splits),
         num_warps=8,
     )
     return output

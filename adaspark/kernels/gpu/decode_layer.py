@@ -14,6 +14,7 @@ import triton.language as tl
 from torch import Tensor
 
 from adaspark.kernels.gpu.arguments import Strided
+from adaspark.kernels.gpu.sizes import cdiv, next_power_of_2
 
 GATED_AT_ONCE = 1024
 """Products of the gate that a program makes."""
@@ -165,10 +166,10 @@ def product(source: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     rows, width = weight.shape
     output = source.new_empty(1, 1, rows)
     at_once, block = tile_of(rows)
-    _product_kernel[(triton.cdiv(rows, at_once),)](
+    _product_kernel[(cdiv(rows, at_once),)](
         *(source, weight, bias, output, rows, width),
         BLOCK_N=at_once,
-        BLOCK_K=min(block, triton.next_power_of_2(width)),
+        BLOCK_K=min(block, next_power_of_2(width)),
     )
     return output
 
@@ -180,7 +181,7 @@ def normed(stream: Tensor, delta: Tensor | None, weight: Tensor, eps: float) -> 
     _norm_kernel[(1,)](
         *(stream, stream if delta is None else delta, weight, output, width, eps),
         ADD=delta is not None,
-        BLOCK=triton.next_power_of_2(width),
+        BLOCK=next_power_of_2(width),
         num_warps=8,
     )
     return output
@@ -224,5 +225,5 @@ def gated(gate: Tensor, up: Tensor) -> Tensor:
     """SiLU(gate) * up, of as many numbers."""
     output = torch.empty_like(gate)
     width = gate.numel()
-    _gate_kernel[(triton.cdiv(width, GATED_AT_ONCE),)](gate, up, output, width, BLOCK=GATED_AT_ONCE)
+    _gate_kernel[(cdiv(width, GATED_AT_ONCE),)](gate, up, output, width, BLOCK=GATED_AT_ONCE)
     return output

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from adaspark.kernels.gpu.block_selection import MAX_CUBES, lowest_bits
 from adaspark.kernels.gpu.nucleus import nucleus
+from adaspark.kernels.gpu.sizes import cdiv, next_power_of_2
 
 MAX_ROWS = 64
 """Rows of a KV group that still fit a tile."""
@@ -120,7 +121,7 @@ def score(
     heads, count, width = queries.shape
     groups, cubes, _ = means.shape
     scores = queries.new_empty(heads, count, cubes, dtype=torch.float32) if into is None else into
-    _score_kernel[groups, triton.cdiv(cubes, MEANS_AT_ONCE)](
+    _score_kernel[groups, cdiv(cubes, MEANS_AT_ONCE)](
         queries,
         means.contiguous(),
         *(scores, slot),
@@ -141,7 +142,7 @@ def kept(
     """uint8 [H, S, C]: the nucleus of each row of scores; with a `slot`, as `score` has it."""
     heads, count, cubes = scores.shape[-3:]
     selected = torch.empty_like(scores, dtype=torch.uint8) if into is None else into
-    block = triton.next_power_of_2(cubes)
+    block = next_power_of_2(cubes)
     _nucleus_kernel[(heads * count,)](
         *(scores, selected, slot),
         p,

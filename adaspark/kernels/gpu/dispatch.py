@@ -118,22 +118,32 @@ class Work:
     plan: TilePlan
     gathered: list[tuple[int, Tensor]]
 
-    def executed(self, blocks: KeyBlocks, rows: Rows) -> Callable[[], Tensor]:
-        """Finds int64 [H, R], the keys that were multiplied with each row, when it is called: the
-        plan need not be kept till then.
-        """
-        counts = self.plan.counts
-        return partial(_executed, counts, self.plan.size, self.gathered, blocks, rows)
+    def executed(self, blocks: KeyBlocks, rows: Rows) -> Tensor:
+        """int64 [H, R]: the keys that were multiplied with each row."""
+        by_tile = _by_tile(self.plan.counts, self.plan.size, blocks, rows)
+        found = by_tile.repeat_interleave(self.plan.size, 1)[:, : rows.count].contiguous()
+        for first, pairs in self.gathered:
+            part = found[:, first : first + pairs.shape[1]]
+            part += pairs[:, : part.shape[1]] * blocks.slots
+        return found
+
+    def summed(self, blocks: KeyBlocks, rows: Rows) -> Callable[[], Tensor]:
+        """Finds int64 [], their sum, when it is called: the plan need not be kept till then."""
+        return partial(_summed, self.plan.counts, self.plan.size, self.gathered, blocks, rows)
 
 
-def _executed(
-    counts: Tensor, size: int, gathered: list[tuple[int, Tensor]], blocks: KeyBlocks, rows: Rows
-) -> Tensor:
-    tile = torch.arange(rows.count, device=rows.places.device) // size
+def _by_tile(counts: Tensor, size: int, blocks: KeyBlocks, rows: Rows) -> Tensor:
+    """int64 [H, T]: the keys that are multiplied with each row of a tile."""
     _, text_seen = rows.tiles(size)
     text = (text_seen + blocks.block - 1) // blocks.block * blocks.block
-    found = (counts[..., 1].long() * blocks.slots + text)[:, tile]
+    return counts[..., 1].long() * blocks.slots + text
+
+
+def _summed(
+    counts: Tensor, size: int, gathered: list[tuple[int, Tensor]], blocks: KeyBlocks, rows: Rows
+) -> Tensor:
+    by_tile = _by_tile(counts, size, blocks, rows)
+    total = by_tile.sum() * size - by_tile[:, -1].sum() * (-rows.count % size)
     for first, pairs in gathered:
-        part = found[:, first : first + pairs.shape[1]]
-        part += pairs[:, : part.shape[1]] * blocks.slots
-    return found
+        total = total + pairs[:, : rows.count - first].sum() * blocks.slots
+    return total

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from adaspark.kernels.gpu import ffn_choice
 from adaspark.kernels.gpu.ffn_choice import Passing
+from adaspark.kernels.gpu.sizes import cdiv, next_power_of_2
 from adaspark.kernels.gpu.tables import KeyBlocks
 from adaspark.method.ffn import choose_tokens, importance
 from adaspark.method.layout import CubeLayout
@@ -183,9 +184,9 @@ def _spread(computed: Tensor, output: Tensor, passing: Passing, *, mean: bool) -
     if not blocks.cubes:
         return
     width = output.shape[1]
-    block = min(256, triton.next_power_of_2(width))
+    block = min(256, next_power_of_2(width))
     with torch.cuda.device_of(computed):  # Triton launches on torch's device
-        _spread_kernel[blocks.cubes, triton.cdiv(width, block)](
+        _spread_kernel[blocks.cubes, cdiv(width, block)](
             *(computed, output, blocks.positions, blocks.tokens, slots, blocks.slots, width),
             MEAN=mean,
             ROWS=32,

@@ -13,6 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from adaspark.kernels.gpu.sizes import next_power_of_2
 from adaspark.kernels.gpu.tables import NO_TOKEN, KeyBlocks
 
 AT_ONCE = 64
@@ -149,7 +150,7 @@ def choose(
     slots = torch.empty(cubes * blocks.slots, dtype=torch.int32, device=device)
     total = torch.full((1,), text, dtype=torch.int32, device=device)
     tables = blocks.positions, blocks.tokens
-    block = min(AT_ONCE, triton.next_power_of_2(blocks.slots))
+    block = min(AT_ONCE, next_power_of_2(blocks.slots))
     if p is None:
         kept, importance = keep(norms)
     else:
@@ -174,6 +175,6 @@ def choose(
             *(passes, *tables, counts, rows, slots, total),
             *(cubes, blocks.slots, text),
             BLOCK=block,
-            COUNTS=min(COUNTS_AT_ONCE, triton.next_power_of_2(cubes)),
+            COUNTS=min(COUNTS_AT_ONCE, next_power_of_2(cubes)),
         )
     return Passing(kept, importance, rows, total, slots, blocks)

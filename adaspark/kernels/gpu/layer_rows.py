@@ -12,6 +12,7 @@ import triton.language as tl
 from torch import Tensor
 
 from adaspark.kernels.gpu.decode_layer import gated
+from adaspark.kernels.gpu.sizes import cdiv, next_power_of_2
 
 __all__ = ["gated", "normed", "rotated"]
 HEADS_AT_ONCE = 8
@@ -94,7 +95,7 @@ def normed(hidden: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     with torch.cuda.device_of(hidden):  # Triton launches on torch's device
         _norm_kernel[(norms.numel(),)](
             *(hidden, weight, output, norms, width, eps),
-            BLOCK=triton.next_power_of_2(width),
+            BLOCK=next_power_of_2(width),
             num_warps=8 if width > 2048 else 4,
         )
     return output, norms
@@ -114,7 +115,7 @@ def rotated(
     heads = projected.shape[-1] // width
     output = torch.empty_like(projected)
     with torch.cuda.device_of(projected):
-        _rotate_kernel[batch * count, triton.cdiv(heads, HEADS_AT_ONCE)](
+        _rotate_kernel[batch * count, cdiv(heads, HEADS_AT_ONCE)](
             *(projected, *(norm or (None, 0.0)), cos, sin, output, heads),
             D=width,
             BLOCK_H=HEADS_AT_ONCE,

@@ -17,6 +17,7 @@ from torch import Tensor
 from adaspark.kernels.gpu.bits import WORD
 from adaspark.kernels.gpu.device import popcount
 from adaspark.kernels.gpu.rows import Rows
+from adaspark.kernels.gpu.sizes import cdiv, next_power_of_2
 from adaspark.kernels.gpu.tables import KeyBlocks
 from adaspark.kernels.gpu.thresholds import Thresholds
 
@@ -123,10 +124,10 @@ def plan(
 def count_attending(selected: Tensor, *, size: int) -> Tensor:
     """uint8 [H, T, C]: how many rows of each tile of `size` rows selected a cube."""
     heads, words, cubes = selected.shape
-    tiles = triton.cdiv(words * WORD, size)
+    tiles = cdiv(words * WORD, size)
     attending_rows = torch.empty(heads, tiles, cubes, dtype=torch.uint8, device=selected.device)
     if cubes:
-        grid = (heads, tiles, triton.cdiv(cubes, _width(cubes)))
+        grid = (heads, tiles, cdiv(cubes, _width(cubes)))
         _count_attending_kernel[grid](
             selected, attending_rows, words, tiles, cubes, size // WORD, _width(cubes)
         )
@@ -134,7 +135,7 @@ def count_attending(selected: Tensor, *, size: int) -> Tensor:
 
 
 def _width(cubes: int) -> int:
-    return int(min(1024, triton.next_power_of_2(max(cubes, 16))))
+    return int(min(1024, next_power_of_2(max(cubes, 16))))
 
 
 def _at_least_one(attending_rows: Tensor) -> Tensor:

@@ -61,15 +61,20 @@ class TextWords:
             first = end
 
 
+def text_queries(queries: Tensor, rows: Rows) -> Tensor:
+    """A copy [H, X, D] of the queries of text in a chunk, which come last in it."""
+    return queries.index_select(1, rows.places[rows.video_count :])
+
+
 def text_choices(
-    queries: Tensor, means: Tensor, rows: Rows, selected: Tensor, scale: float
+    asked: Tensor, means: Tensor, rows: Rows, selected: Tensor, scale: float
 ) -> TextWords:
-    """Of the text in a chunk, which comes last in it."""
+    """Of the text in a chunk, whose queries are `asked` [H, X, D]."""
     first = rows.video_count
     word = first // WORD
     return TextWords(
         [segment for segment in rows.segments if segment.is_text],
-        queries.index_select(1, rows.places[first:]),
+        asked,
         selected[:, word:].clone(),
         first - word * WORD,
         means,

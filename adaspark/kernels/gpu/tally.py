@@ -14,7 +14,7 @@ from torch import Tensor
 
 from adaspark.kernels.gpu.device import popcount
 from adaspark.kernels.gpu.rows import Rows
-from adaspark.method.layout import CubeLayout
+from adaspark.kernels.gpu.sizes import cdiv, next_power_of_2
 from adaspark.method.tally import Tally, Words
 
 LN_2 = tl.constexpr(0.6931471805599453)
@@ -140,9 +140,9 @@ def write_entropies(scores: Tensor, first_row: int, cubes: int, entropies: Tenso
     Scores are exponents of two, -inf for what is no candidate, of `cubes` or a few more.
     """
     heads, count, line = scores.shape
-    width = triton.next_power_of_2(cubes)
+    width = next_power_of_2(cubes)
     at_once = min(8, max(1, SCORES_AT_ONCE // width))
-    _entropy_kernel[heads, triton.cdiv(count, at_once)](
+    _entropy_kernel[heads, cdiv(count, at_once)](
         scores,
         entropies,
         first_row,
@@ -158,7 +158,6 @@ def write_entropies(scores: Tensor, first_row: int, cubes: int, entropies: Tenso
 def tally(
     selected: Tensor,
     rows: Rows,
-    layout: CubeLayout,
     entropies: Tensor,
     executed: Callable[[], Tensor],
     words: Words,
@@ -166,7 +165,7 @@ def tally(
     """The sums of a chunk whose heads are not grouped.
 
     `selected` int32 [H, W, C] as `block_selection` has, `entropies` fp32 [H, R], `executed` finds
-    int64 [H, R], keys multiplied with each row. Selections and keys of one head stand for those of
+    int64 [], the keys multiplied with all rows. Selections and keys of one head stand for those of
     all.
     """
     heads, groups, cubes = selected.shape
@@ -176,12 +175,12 @@ def tally(
     attended = torch.zeros(end - first, cubes, dtype=torch.int32, device=selected.device)
     pairs = torch.zeros(1, dtype=torch.int64, device=selected.device)
     if cubes:
-        block = min(256, triton.next_power_of_2(max(cubes, 16)))
-        _whole_kernel[groups, triton.cdiv(cubes, block)](
+        block = min(256, next_power_of_2(max(cubes, 16)))
+        _whole_kernel[groups, cdiv(cubes, block)](
             selected,
             rows.own_cube,
             rows.whole_cubes,
-            layout.cube_sizes,
+            rows.segments[0].layout.cube_sizes,
             attended,
             pairs,
             first,
@@ -201,6 +200,6 @@ def tally(
         attended = attended * alike
 
     def counted() -> Tensor:
-        return torch.cat([pairs, executed().sum().view(1)]) * alike
+        return torch.cat([pairs, executed().view(1)]) * alike
 
     return Tally(rows.segments, first, attended, entropies[:, : rows.video_count], counted, words)

@@ -26,6 +26,7 @@ from adaspark.kernels.gpu.device import (
 )
 from adaspark.kernels.gpu.plan import TilePlan
 from adaspark.kernels.gpu.rows import Rows
+from adaspark.kernels.gpu.sizes import cdiv, next_power_of_2
 from adaspark.kernels.gpu.tables import KeyBlocks, Pairs, Source
 from adaspark.kernels.gpu.thresholds import TileShape
 
@@ -214,7 +215,7 @@ def _splits(programs: int, device: torch.device) -> int:
     if device.type != "cuda":
         return 1
     units = torch.cuda.get_device_properties(device).multi_processor_count
-    return int(min(MAX_SPLITS, triton.next_power_of_2(triton.cdiv(units, programs))))
+    return int(min(MAX_SPLITS, next_power_of_2(cdiv(units, programs))))
 
 
 def _combined(parts: Tensor, log_sums: Tensor) -> Tensor:
