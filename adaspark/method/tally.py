@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, Self
 
 import torch
@@ -74,12 +75,21 @@ class Tally:
     words: Words | None = None
 
 
-@dataclass(frozen=True, eq=False)
 class Later:
-    """A tally that is yet to be summed, from `nbytes` of tensors that are kept till then."""
+    """A tally that is yet to be summed by `make`, from `nbytes` of tensors that are kept till then:
+    once, whoever asks.
+    """
 
-    make: Callable[[], Tally]
-    nbytes: int
+    def __init__(self, make: Callable[[], Tally], nbytes: int) -> None:
+        self._make: Callable[[], Tally] | None = make
+        self.nbytes = nbytes
+
+    @cached_property
+    def tally(self) -> Tally:
+        """The sums."""
+        assert self._make is not None, "a cached property is found once"
+        found, self._make = self._make(), None
+        return found
 
 
 @dataclass(frozen=True)

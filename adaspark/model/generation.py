@@ -21,7 +21,7 @@ from adaspark.model.drawing import Drawing
 from adaspark.model.family_prompt import family_prompt
 from adaspark.model.features import Features, Report
 from adaspark.model.mrope import TEXT
-from adaspark.model.prefill import prefill
+from adaspark.model.prefill import is_worth_keeping, prefill
 from adaspark.model.prompt import Prompt, Turn
 from adaspark.model.prompt_cache import PromptCache
 from adaspark.model.qwen import record
@@ -100,7 +100,7 @@ def generate(
             features,
             into,
             report,
-            is_kept=kept is not None,
+            is_kept=kept is not None and is_worth_keeping(checkpoint.device, prompt.tokens),
             is_unwanted=is_unwanted,
         )
         decoding = _decoding(checkpoint, prompt_ids, beside, max_new_tokens, drawing)

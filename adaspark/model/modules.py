@@ -40,6 +40,11 @@ def uncompiled(function: _Function) -> _Function:
     return torch.compiler.disable(function)  # type: ignore[no-untyped-call, no-any-return]
 
 
+def _own_forward(module: Any, kind: type) -> Any:
+    """The `forward` below that of `kind`: also where somebody has kept ours, and `kind` is gone."""
+    return super(kind, module).forward if isinstance(module, kind) else module.forward  # type: ignore[misc]
+
+
 class _Model(Swapped):
     """The base model, tower and language model together: knows the prompts of each call."""
 
@@ -71,11 +76,15 @@ class _Text(Swapped):
 class _Entry(Swapped):
     """The norm before attention."""
 
+    @uncompiled
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return super().__call__(*args, **kwargs)  # type: ignore[misc]
+
     def forward(self, hidden: Tensor) -> Tensor:
         """As its own, by our kernels where they serve."""
         kernels = fused.norm_kernels(self, hidden) if getattr(_here, "inside", False) else None
         if kernels is None:
-            return super().forward(hidden)  # type: ignore[misc, no-any-return]
+            return _own_forward(self, _Entry)(hidden)  # type: ignore[no-any-return]
         return fused.norm(self, kernels, hidden)[0]
 
 
@@ -99,7 +108,7 @@ class _Attention(Swapped):
         """As its own; rotation by our kernels where they serve."""
         is_ours = not args and getattr(_here, "attending", None) is not None
         found = fused.attention(self, _attention, kwargs) if is_ours else None
-        return super().forward(*args, **kwargs) if found is None else found  # type: ignore[misc]
+        return _own_forward(self, _Attention)(*args, **kwargs) if found is None else found
 
     @property
     def config(self) -> Any:
@@ -152,7 +161,7 @@ class _Norm(Swapped):
         call = getattr(_here, "feeding", None)
         kernels = fused.norm_kernels(self, hidden) if isinstance(call, calls.Call) else None
         if kernels is None:
-            return super().forward(hidden)  # type: ignore[misc, no-any-return]
+            return _own_forward(self, _Norm)(hidden)  # type: ignore[no-any-return]
         output, norms = fused.norm(self, kernels, hidden)
         _here.feeding = call, norms
         return output

@@ -24,6 +24,16 @@ from adaspark.model.streaming import Stopped
 from adaspark.trace.listening import listening
 from adaspark.trace.recorder import Recorder
 
+KEPT_FROM = {"cuda": 8192}
+"""Tokens of a prompt from which on its end is worth being read apart, so that another question need
+not read the video. On an H200 and its host, a 7B: 142 ms to the first word of 4,158 tokens where it
+is, 94 in one; of 25,344 tokens 488 and 442."""
+
+
+def is_worth_keeping(device: torch.device, tokens: int) -> bool:
+    """Whether a cache of a prompt of so many tokens is to serve other questions."""
+    return tokens >= KEPT_FROM.get(device.type, 0)
+
 
 def prefill(
     checkpoint: Checkpoint,

@@ -60,9 +60,7 @@ class PromptCache:
         """Let it be taken back to where it is now: after `ids`. Two marks are kept, the first one
         and this one.
         """
-        copies = [Recorder() for _ in recorders]
-        for kept, recorder in zip(copies, recorders, strict=True):
-            kept.take_up(recorder)
+        copies = [recorder.forked() for recorder in recorders]
         states = {
             i: copy.deepcopy(vars(layer))
             for i, layer in enumerate(self.cache.layers)

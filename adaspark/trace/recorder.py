@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 WAITING_WORD_BYTES = 2**27
 """Bounds what words chose before it is reduced."""
-WAITING_TALLY_BYTES = 2**28
+WAITING_TALLY_BYTES = 2**29
 """Bounds what waits to be summed, and with it the launches between two layers of a short prompt."""
 WAITING_ENTROPY_BYTES = 2**26
 """Bounds the entropies that wait on the device for those of other layers."""
@@ -101,12 +101,12 @@ class Recorder:
                 if self.run is None:
                     self._silence = "it was prefilled before: begin to record before that"
                 return
-            self._sum_later()  # it is of the prompt
             first = session.rows[0][0]
             count = first.sequence.length - first.start
             if session.is_prompt or (session.parts > 1 and count > 1 and not self._answers):
                 self.trace.meta.grids = meta.grids
                 return self._extend(session, token_ids, after=first.start)
+            self._sum_later()  # it is of the prompt
             # Speculative decoding takes tokens back: what follows replaces them.
             words = [word for word in self.words if word.position < first.start]
             positions = range(first.start, first.sequence.length)
@@ -194,18 +194,29 @@ class Recorder:
             index = np.searchsorted(self._positions, np.arange(start, start + len(ids)))
             self.word_rows.append(word_rows(index, 0, probs, kept, of=self._told))
 
+    def forked(self) -> Recorder:
+        """The same so far, to be added to apart from this; the device is not waited for."""
+        made = Recorder()
+        with self._lock:
+            made._copy(self)
+        return made
+
     def take_up(self, other: Recorder) -> None:
         """Go on from where `other` stands; what either is told from now on the other is not."""
         with other._lock, self._lock:
             other._settle()
             other._reduce_words()
-            own = {"trace": self.trace, "_lock": self._lock}
-            vars(self).update({**vars(other), **own})
-            self._forget_known()
-            self.layers = [layer.forked() for layer in other.layers]
-            self.word_rows, self.dense = list(other.word_rows), other.dense.forked()
-            self._set_words([replace(word) for word in other.words])
-            self.trace.meta = replace(other.trace.meta)
+            self._copy(other)
+
+    def _copy(self, other: Recorder) -> None:
+        own = {"trace": self.trace, "_lock": self._lock}
+        vars(self).update({**vars(other), **own})
+        self._forget_known()
+        self.layers = [layer.forked() for layer in other.layers]
+        self._later = list(other._later)
+        self.word_rows, self.dense = list(other.word_rows), other.dense.forked()
+        self._set_words([replace(word) for word in other.words])
+        self.trace.meta = replace(other.trace.meta)
 
     def finish(self) -> None:
         """Reduce, pack and copy to the host: fills the trace's arrays."""
@@ -222,7 +233,8 @@ class Recorder:
 
     def _extend(self, session: Session, token_ids: Tensor | None, *, after: int) -> None:
         """The prompt as far as it has come; its words from position `after` on are new."""
-        self._settle()
+        if session.brings_video:  # tables by cube grow
+            self._settle()
         first = session.rows[0][0]
         self.sequence, self._start = first.sequence, first.start
         if session.brings_video:
@@ -272,7 +284,7 @@ class Recorder:
     def _sum_later(self) -> None:
         later, self._later = self._later, []
         for layer, tally in later:
-            self._tally(layer, tally.make())
+            self._tally(layer, tally.tally)
 
     def _wait(self, entropies: Tensor) -> None:
         """Entropies may wait for those of other layers, as long as there is room for them."""

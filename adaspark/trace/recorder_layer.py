@@ -67,21 +67,32 @@ class Layer:
     executed_pairs: int = 0
     causal_pairs: int = 0
     weighed_pairs: int = 0
+    is_shared: bool = False  # whether a fork has these tables by cube too
 
     def forked(self) -> Layer:
-        """The same sums, to be added to apart from these; tables by cube, which only a call that
-        brings video changes, and then as a copy, are shared.
-        """
+        """The same sums, to be added to apart from these; tables by cube are shared until then."""
+        self.is_shared = True
         made = copy(self)
         lists = {name: list(held) for name, held in vars(self).items() if isinstance(held, list)}
         vars(made).update(lists)
         return made
 
+    def own_tables(self) -> None:
+        """Before a table by cube is added to: none of a fork's is."""
+        if self.is_shared:
+            self.attended, self.cube_sums = self.attended.copy(), self.cube_sums.copy()
+            self.is_shared = False
+
     @property
     def nbytes(self) -> int:
-        """Of the tables by cube and of what is kept of the FFN, which is most of it."""
+        """Of the tables by cube, of what is to be added to them, and of what is kept of the FFN:
+        most of it.
+        """
+        waiting = [entropies for _, entropies in self.entropies]
+        waiting += [summed.attended for summed in self.tallies]
+        of_ffn = [tensor for part in self.ffn for tensor in part[1:]]
         tables = self.attended.nbytes + self.cube_sums.nbytes
-        return tables + sum(tensor.nbytes for part in self.ffn for tensor in part[1:])
+        return tables + sum(tensor.nbytes for tensor in (*waiting, *of_ffn))
 
     @classmethod
     def empty(cls) -> Layer:

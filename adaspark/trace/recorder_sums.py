@@ -84,6 +84,7 @@ def settle(layers: Sequence[Layer]) -> None:
     counts = [summed.pairs() for _, summed in pending]
     found = on_host([*counts, *(summed.attended for _, summed in pending)])
     for number, (layer, summed) in enumerate(pending):
+        layer.own_tables()
         (cubes_read, executed), table = found[number].tolist(), found[len(pending) + number]
         layer.attended[summed.rows, : table.shape[1]] += table
         layer.computed_pairs += cubes_read
@@ -107,6 +108,7 @@ def _once(tensors: Sequence[Tensor]) -> dict[int, NDArray[Any]]:
 
 def _add_by_cube(layer: Layer, own_cube: NDArray[np.int64], figures: NDArray[np.float32]) -> None:
     """Add the figures [3, n] of queries to those of their cubes."""
+    layer.own_tables()
     cubes = layer.cube_sums.shape[1]
     for sums, values in zip(layer.cube_sums, figures, strict=True):
         sums += np.bincount(own_cube, weights=values, minlength=cubes)

@@ -42,6 +42,7 @@ def grown(
         layer.attended = np.zeros((len(stay), cubes), np.int32)
         layer.attended[: len(old), :known] = old
         layer.cube_sums = np.pad(layer.cube_sums, ((0, 0), (0, cubes - known)))
+        layer.is_shared = False
     return rows[stay].astype(np.int64)
 
 
@@ -60,4 +61,5 @@ def add_cubes(
         return
     sums = np.add.reduceat(attending.cpu().numpy(), first, axis=0, dtype=np.int32)
     rows = np.searchsorted(query_cubes, cubes)
+    into.own_tables()
     into.attended[rows[here], : sums.shape[1]] += sums[here]

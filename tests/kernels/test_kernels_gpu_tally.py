@@ -42,7 +42,7 @@ def reported(
         gpu_attention.sparse_attention(
             *qkv, sequence, rule=rule, scale=0.25, observe=observe, thresholds=thresholds
         )
-    both.tallies.extend(tally.make() for tally in later)
+    both.tallies.extend(found.tally for found in later)
     return both
 
 

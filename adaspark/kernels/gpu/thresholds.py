@@ -48,9 +48,9 @@ class Thresholds:
     block_costs: tuple[tuple[int, float], ...] = ((16, 2.2), (32, 1.3), (64, 1.0))
     """(keys of a block, time of a key slot in it over one in the largest): matrix units are badly
     used by small products."""
-    hopper_waves: float = 8
-    """Tiles for each multiprocessor from which on Hopper's own kernel is used: with 14 (8K tokens)
-    it is the faster one, fewer were not timed."""
+    hopper_waves: float = 4
+    """Tiles for each multiprocessor from which on Hopper's own kernel is used: with 7 (4K tokens)
+    it takes 0.35 ms a layer, the other one 0.46; fewer were not timed."""
     tile: TileShape | None = None
     """The shape of tiles; None: `tables.shape_for` the dtype and the number of rows."""
     splits: int | None = None
