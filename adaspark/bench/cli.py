@@ -7,7 +7,7 @@ import argparse
 from adaspark.arguments import whole
 
 MODELS = ("mini", "3B", "7B", "Qwen3-VL-8B", "Qwen3.5-9B")
-PARTS = ("attention", "ffn", "decode", "captured", "flex", "model", "long")
+PARTS = ("attention", "ffn", "decode", "captured", "flex", "flash", "model", "long")
 CODECS = ("h264", "hevc", "vp9")
 WHERE = ("cpu", "gpu", "serve", "hour")
 

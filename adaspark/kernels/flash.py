@@ -75,7 +75,7 @@ def dense(
     shape = tensors[0].shape
     kind = ("dense", found.name, *shape[2:], keys.shape[1], queries.dtype, queries.device)
     sizes = shape[0], shape[1].bit_length(), keys.shape[2].bit_length()
-    return _faster_of((*kind, *sizes), lambda: _output(call()), stock)
+    return _faster_of((*kind, *sizes), lambda: output_of(call()), stock)
 
 
 def windows(
@@ -107,7 +107,7 @@ def windows(
     patches, *heads = packed[0].shape
     kind = ("windows", found.name, *heads, packed[0].dtype, packed[0].device)
     sizes = patches.bit_length(), longest.bit_length()
-    return _faster_of((*kind, *sizes), lambda: _output(call()), stock)
+    return _faster_of((*kind, *sizes), lambda: output_of(call()), stock)
 
 
 def _may(queries: Tensor) -> bool:
@@ -115,7 +115,7 @@ def _may(queries: Tensor) -> bool:
     return queries.is_cuda and queries.dtype in DTYPES and not torch.is_grad_enabled()
 
 
-def _output(found: Any) -> Tensor:
+def output_of(found: Any) -> Tensor:
     """The output; some versions return the rows' log-sums beside it."""
     output: Tensor = found[0] if isinstance(found, tuple) else found
     return output

@@ -40,9 +40,11 @@ def uncompiled(function: _Function) -> _Function:
     return torch.compiler.disable(function)  # type: ignore[no-untyped-call, no-any-return]
 
 
-def _own_forward(module: Any, kind: type) -> Any:
-    """The `forward` below that of `kind`: also where somebody has kept ours, and `kind` is gone."""
-    return super(kind, module).forward if isinstance(module, kind) else module.forward  # type: ignore[misc]
+def _own_forward(module: Any, kind: Any) -> Any:
+    """The `forward` below that of `kind`: also where a hook has kept ours, and `kind` is gone."""
+    if isinstance(module, kind):
+        return super(kind, module).forward
+    return partial(type(module).forward, module)
 
 
 class _Model(Swapped):
@@ -158,12 +160,12 @@ class _Norm(Swapped):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """As its own; our kernels find the norms of the stream on the way."""
-        call = getattr(_here, "feeding", None)
-        kernels = fused.norm_kernels(self, hidden) if isinstance(call, calls.Call) else None
+        kernels = fused.norm_kernels(self, hidden) if getattr(_here, "inside", False) else None
         if kernels is None:
             return _own_forward(self, _Norm)(hidden)  # type: ignore[no-any-return]
         output, norms = fused.norm(self, kernels, hidden)
-        _here.feeding = call, norms
+        if isinstance(call := getattr(_here, "feeding", None), calls.Call):
+            _here.feeding = call, norms
         return output
 
 

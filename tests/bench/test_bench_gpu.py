@@ -5,22 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import interpreted
 import pytest
 import torch
+from torch.nn.functional import scaled_dot_product_attention
 
 from adaspark import cli
 from adaspark.bench.cpu.prompts import bundled
 from adaspark.bench.gpu import captured as gpu_captured
 from adaspark.bench.gpu import conditions as gpu_conditions
+from adaspark.bench.gpu import flash_attn, planted_selections
 from adaspark.bench.gpu import flex as gpu_flex
 from adaspark.bench.gpu import model as gpu_model
 from adaspark.bench.gpu import parity as gpu_parity
-from adaspark.bench.gpu import planted_selections
 from adaspark.bench.gpu import run as gpu
 from adaspark.bench.gpu.planted_selections import TILE, Planted, video_sequence
 from adaspark.errors import UserError
+from adaspark.kernels import flash
 from adaspark.kernels.backend import use_backend
 from adaspark.kernels.gpu import bits, tile_kernel
 from adaspark.kernels.gpu import plan as gpu_plan
@@ -126,6 +129,36 @@ def test_sizes_that_mean_nothing_are_refused(
 def test_without_a_device_the_bench_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["bench", "gpu"]) == 2
     assert "bench cpu" in capsys.readouterr().err
+
+
+def test_flash_attn_is_held_against_pytorch_on_the_studio_s_calls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By a stand-in that is off by a tenth: it is told."""
+
+    def dense(q: Any, k: Any, v: Any, *, softmax_scale: float, causal: bool) -> Any:
+        q, k, v = (t.transpose(1, 2) for t in (q, k, v))
+        mixed = scaled_dot_product_attention(
+            q, k, v, is_causal=causal, scale=softmax_scale, enable_gqa=True
+        )
+        return 0.9 * mixed.transpose(1, 2)
+
+    def windows(q: Any, k: Any, v: Any, *, cu_seqlens_q: Any, max_seqlen_q: int, **_: Any) -> Any:
+        assert cu_seqlens_q.diff().eq(max_seqlen_q).all()
+        rows = (t.unflatten(0, (-1, max_seqlen_q)).transpose(1, 2) for t in (q, k, v))
+        return scaled_dot_product_attention(*rows).transpose(1, 2).flatten(0, 1)
+
+    monkeypatch.setattr(flash, "load", lambda: flash.Flash("flash-attn 9", dense, windows))
+    monkeypatch.setattr(flash_attn, "seconds", lambda work, repeats: float(repeats))
+    monkeypatch.setattr(flash_attn, "PATCHES", 512)
+    layer, *towers = flash_attn.compared(64, 3, DEVICE)
+    assert layer["package"] == "flash-attn 9" and layer["flash ms"] == 3000
+    assert layer["error"] == pytest.approx(0.1, abs=0.01)
+    assert [row["tower"] for row in towers] == ["Qwen2.5-VL", "Qwen3-VL"]
+    assert all(row["error"] == 0 for row in towers)
+    monkeypatch.setattr(flash, "load", lambda: None)
+    with pytest.raises(UserError, match="No flash-attn"):
+        next(flash_attn.compared(64, 3, DEVICE))
 
 
 @pytest.mark.gpu

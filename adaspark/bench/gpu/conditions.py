@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import inf
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import linear, scaled_dot_product_attention, silu
 
 from adaspark.bench.gpu.planted_selections import TEXT, Planted, chosen, video_sequence
+from adaspark.kernels import flash
 from adaspark.kernels.gpu import dispatch as gpu_dispatch
 from adaspark.kernels.gpu import ffn as gpu_ffn
 from adaspark.kernels.gpu import rows as gpu_rows
@@ -97,9 +98,9 @@ class Arena:
                     found[name] = seconds(self._dense, repeats)
             except RuntimeError as error:
                 print(f"{name} does not run: {str(error).splitlines()[0]}")
-        if (installed := _flash_attn()) is not None:
+        if (installed := flash.load()) is not None:
             tensors = [t.transpose(0, 1)[None] for t in self.qkv]
-            found["flash-attn"] = seconds(lambda: installed(*tensors, causal=True), repeats)
+            found["flash-attn"] = seconds(lambda: installed.func(*tensors, causal=True), repeats)
         if not found:
             raise RuntimeError("No dense backend runs: there is nothing to compare with.")
         print("dense", "  ".join(f"{name} {time * 1e3:.2f} ms" for name, time in found.items()))
@@ -169,14 +170,6 @@ class Arena:
         if self.tokens <= GATHER_TOKENS:
             row["gather"] = seconds(partial(attend, GATHER), repeats) - planned
         return row
-
-
-def _flash_attn() -> Callable[..., Tensor] | None:
-    try:
-        from flash_attn import flash_attn_func
-    except ImportError:
-        return None
-    return cast(Callable[..., Tensor], flash_attn_func)
 
 
 def _inflation(works: list[gpu_dispatch.Work]) -> float:

@@ -2,8 +2,8 @@
 
 Parity first. One layer's attention of the 7B model (28 query and 4 KV heads of 128, bf16): choosing
 cubes, planning and attending are timed apart, medians of one run; then its FFN and a step of
-decoding. Other parts: selections of the bundled model, FlexAttention, a whole model's prefill, and
-one as long as the memory holds.
+decoding. Other parts: selections of the bundled model, FlexAttention, flash-attn, a whole model's
+prefill, and one as long as the memory holds.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def run(
 def _part(
     part: str, sizes: Sequence[int], plan: dict[str, Sequence[Any]], repeats: int, device: Any
 ) -> Iterator[dict[str, Any]]:
-    from adaspark.bench.gpu import captured, conditions, decoding, flex
+    from adaspark.bench.gpu import captured, conditions, decoding, flash_attn, flex
     from adaspark.bench.gpu import model as gpu_model
 
     if part == "attention":
@@ -107,6 +107,9 @@ def _part(
             yield from _attention(conditions.Arena.of(size, device), plan, repeats)
     elif part == "captured":
         rows = chain.from_iterable(captured.captured(size, repeats, device) for size in sizes)
+        yield from map(_printed, rows)
+    elif part == "flash":
+        rows = chain.from_iterable(flash_attn.compared(size, repeats, device) for size in sizes)
         yield from map(_printed, rows)
     elif part == "flex":
         rows = chain.from_iterable(flex.flex(size, repeats, device) for size in sizes)

@@ -129,9 +129,29 @@ def _decoding(read: dict[str, Any]) -> str:
         f"{found['decode tokens']:,} tokens"
         for found in run["decode"]
     ]
-    return (
+    return _flash(read) + (
         " `--parts decode`: one layer's attention of a new token, choice included, that reads a "
         f"quarter of the cubes, against the best dense one: {', '.join(told)} ({_commit(run)})."
+    )
+
+
+def _flash(read: dict[str, Any]) -> str:
+    """The real flash-attn on the studio's own calls, where it was tried."""
+    if (run := read.get("flash")) is None:
+        return ""
+    rows = run["flash"]
+    times = {
+        found.get("tower") or f"{found['flash tokens']:,} tokens": (
+            f"{found['flash ms']:.2f} ms against {found['sdpa ms']:.2f}"
+        )
+        for found in rows  # a tower is timed once for each length: the last stands
+    }
+    told = ", ".join(f"{name} {time}" for name, time in times.items())
+    error = max(found["error"] for found in rows)
+    return (
+        f" `--parts flash`: {rows[0]['package']} on a layer of p = 1 and on the windows of a tower, "
+        f"against PyTorch's own attention: {told}; it is used where it is the faster one, and "
+        f"differs by {error:.4f} of the largest output at most ({_commit(run)})."
     )
 
 

@@ -105,7 +105,9 @@ class Request:
         config: AdaSparkConfig | None = None,
         known: Features | None = None,
     ) -> Ran:
-        """The studio's own way; `known` features are those of an earlier request."""
+        """The studio's own way, which keeps the prompt for other questions; `known` features are
+        those of an earlier request.
+        """
         loaded, ran = self.served.checkpoint, Ran()
         sampling = self.served.sampling(self.path, self.tokens)
         info = probe(self.path)
@@ -125,6 +127,7 @@ class Request:
                 max_new_tokens=self.words,
                 report=lambda name, done, total: _stamp(stamps, name),
                 on_text=_ignored,
+                kept=PromptCache(loaded.model.config.text_config),
                 recording=record if recorded else _unrecorded,
             )
             end = time.perf_counter()
