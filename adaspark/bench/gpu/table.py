@@ -149,7 +149,7 @@ def _flash(read: dict[str, Any]) -> str:
     told = ", ".join(f"{name} {time}" for name, time in times.items())
     error = max(found["error"] for found in rows)
     return (
-        f" `--parts flash`: {rows[0]['package']} on a layer of p = 1 and on the windows of a tower, "
+        f" `--parts flash`: {rows[0]['package']} on a layer of p = 1 and a tower's windows, "
         f"against PyTorch's own attention: {told}; it is used where it is the faster one, and "
         f"differs by {error:.4f} of the largest output at most ({_commit(run)})."
     )
