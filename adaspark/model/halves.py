@@ -185,7 +185,9 @@ def _record_dense_ffn(
     """With p = 1, and of text, every token passes; only a recorder wants to know the importance."""
     sample = call.session.rows[0][0].on(norms.device)
     part, at = sample.part.video_alone, norms[0, sample.new_tokens]
-    weights = ffn.importance(weighed[0, sample.new_tokens][part.video_positions], part.layout)
+    weights = at.new_zeros(0)
+    if len(part.video_positions):
+        weights = ffn.importance(weighed[0, sample.new_tokens][part.video_positions], part.layout)
     everything = torch.ones_like(weights, dtype=torch.bool)
     moved = ffn.norms_of(passed[0, sample.new_tokens].detach()), at
     for recorder in recorders:

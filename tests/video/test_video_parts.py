@@ -86,6 +86,12 @@ def test_short_clips_and_large_frames_are_read_as_one() -> None:
     too_large = parts.PART_BYTES // parts.LEAST_FRAMES + 1
     assert part_length(1000, too_large, readers=4) == 1000
     assert part_length(0, 1, readers=4) == 1
+    assert part_length(1000, 1, readers=1) == 1000
+
+
+def test_the_first_of_many_frames_are_soon_at_hand() -> None:
+    """While the tower encodes them, others are read."""
+    assert part_length(1000, 1, readers=2) == parts.MOST_FRAMES
 
 
 @pytest.mark.parametrize(("cores", "near", "far"), [(1, 1, 1), (2, 1, 2), (8, 2, 2), (64, 2, 2)])

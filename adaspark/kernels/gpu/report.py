@@ -5,7 +5,7 @@ Probabilities are computed for this alone, from the scores or anew. Axes as in `
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import log
@@ -19,7 +19,7 @@ from adaspark.kernels.gpu.rows import Rows
 from adaspark.method.attention import Choice, Observer, cube_probs
 from adaspark.method.segment import Segment
 from adaspark.method.sequence import SequenceMap
-from adaspark.method.tally import Known, Tally, TallyObserver
+from adaspark.method.tally import Known, Later, Tally, TallyObserver
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,11 +118,21 @@ def report_new_text(
 ) -> None:
     """Report the choice of new text: one segment, whose candidates are all the cubes."""
     (segment,) = sequence.segments(sequence.length - scores.shape[1])
-    probs, kept = (scores * log(2)).softmax(-1), selected.view(torch.bool)
     pairs = partial(decode_keys.pairs, selected, groups, sequence)
     if isinstance(observe, TallyObserver):
-        none = selected.new_zeros(0, selected.shape[2], dtype=torch.int32)
-        nothing = scores.new_zeros(len(scores), 0)
-        words = Known([segment], probs, kept)
-        return observe.add(Tally([segment], 0, none, nothing, pairs, words))
-    return observe(segment, Choice(probs, kept, int(pairs()[1])))
+        later = partial(_new_text, segment, scores, selected, pairs)
+        return observe.add(Later(later, scores.nbytes + selected.nbytes))
+    words = _words(segment, scores, selected)
+    return observe(segment, Choice(words.probs, words.kept, int(pairs()[1])))
+
+
+def _words(segment: Segment, scores: Tensor, selected: Tensor) -> Known:
+    return Known([segment], (scores * log(2)).softmax(-1), selected.view(torch.bool))
+
+
+def _new_text(
+    segment: Segment, scores: Tensor, selected: Tensor, pairs: Callable[[], Tensor]
+) -> Tally:
+    none = selected.new_zeros(0, selected.shape[2], dtype=torch.int32)
+    nothing = scores.new_zeros(len(scores), 0)
+    return Tally([segment], 0, none, nothing, pairs, _words(segment, scores, selected))
