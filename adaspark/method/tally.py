@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from threading import Lock
 from typing import Protocol, Self
 
 import torch
@@ -82,14 +82,24 @@ class Later:
 
     def __init__(self, make: Callable[[], Tally], nbytes: int) -> None:
         self._make: Callable[[], Tally] | None = make
-        self.nbytes = nbytes
+        self._nbytes, self._lock = nbytes, Lock()
+        self._tally: Tally | None = None
 
-    @cached_property
+    @property
     def tally(self) -> Tally:
         """The sums."""
-        assert self._make is not None, "a cached property is found once"
-        found, self._make = self._make(), None
-        return found
+        with self._lock:
+            if self._make is not None:
+                self._tally, self._make = self._make(), None
+        assert self._tally is not None, "it is made, or making it has raised"
+        return self._tally
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the tensors that are kept now."""
+        if (found := self._tally) is None:
+            return self._nbytes
+        return found.attended.nbytes + found.entropies.nbytes
 
 
 @dataclass(frozen=True)

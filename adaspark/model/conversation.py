@@ -33,7 +33,8 @@ class Conversation:
     """What `Engine.ask` keeps from one question to the next: the clip, as the model's cache has it.
 
     A question about the same clip under the same settings (configuration, sampling, interventions,
-    pruning, model) then costs the reading of its own text. If any differs, the clip is read again
+    pruning, model) then costs the reading of its own text (on a GPU from `KEPT_FROM` tokens on: a
+    shorter prompt is read anew). If any differs, the clip is read again
     and takes the place of the other. With `keeps_turns` earlier questions and their answers stay in
     the context as long as the clip is the same, whatever else changes; without, each question
     stands alone. Answers are those of asking afresh. Used by one question at a time.

@@ -1,7 +1,9 @@
 """Norms, rotation and gate of a prompt's layers as one launch each, where a GPU computes them.
 
-They stand in for the `forward` of transformers' own modules alone, inside a call that brings video,
-and call the projections as these do: quantised ones and adapters work on. Hooks are met as ever.
+They stand in for the `forward` of transformers' own modules alone, inside a call of a prompt with
+video, and call the projections as these do: quantised ones and adapters work on. Where a part that
+is not called any more (a head's norm, the gate's function) has a hook, or is of another kind, the
+module computes itself.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers.activations import ACT2FN
 
 from adaspark.kernels import backend
 from adaspark.model.cache_names import cache_in
@@ -51,19 +54,27 @@ def attention(module: Any, compute: Attend, given: dict[str, Any]) -> tuple[Tens
     hidden, rotation = given.get("hidden_states"), given.get("position_embeddings")
     if hidden is None or rotation is None or rotation[0].dim() != 3:
         return None
+    if module.head_dim.bit_count() != 1:  # kernels take powers of two
+        return None
     kernels = kernels_for(module, "attention", hidden)
     if kernels is None or rotation[0].dtype != hidden.dtype:
+        return None
+    norms = [getattr(module, name, None) for name in ("q_norm", "k_norm")]
+    if not all(norm is None or _is_plain(norm, hidden) for norm in norms):
         return None
     queries, keys, values = (
         project(hidden) for project in (module.q_proj, module.k_proj, module.v_proj)
     )
     batch, count, _ = hidden.shape
-    queries = kernels.rotated(queries, rotation, _weight(module, "q_norm"))
-    keys = kernels.rotated(keys, rotation, _weight(module, "k_norm"))
+    queries, keys = (
+        kernels.rotated(heads, rotation, norm and (norm.weight, norm.variance_epsilon))
+        for heads, norm in zip((queries, keys), norms, strict=True)
+    )
     values = values.view(batch, count, -1, module.head_dim).transpose(1, 2)
-    if (cache := cache_in(given)) is not None:
-        keys, values = cache.update(keys, values, module.layer_idx)
     passed = {name: value for name, value in given.items() if name not in _TAKEN}
+    if (cache := cache_in(given)) is not None:
+        told = {"kwargs": passed} if "cache" in given else {}  # transformers 5.24 and on
+        keys, values = cache.update(keys, values, module.layer_idx, **told)
     mixed, weights = compute(
         module, queries, keys, values, given.get("attention_mask"), scaling=module.scaling, **passed
     )
@@ -73,10 +84,15 @@ def attention(module: Any, compute: Attend, given: dict[str, Any]) -> tuple[Tens
 _TAKEN = ("hidden_states", "position_embeddings", "attention_mask", "cache", "past_key_values")
 
 
-def _weight(module: Any, name: str) -> tuple[Tensor, float] | None:
-    """The weight and epsilon of a norm of heads, where there is one."""
-    found = getattr(module, name, None)
-    return None if found is None else (found.weight, found.variance_epsilon)
+def _is_plain(norm: Any, hidden: Tensor) -> bool:
+    """Whether a norm of heads is transformers' own, and nothing else is done in it."""
+    is_own = own_kind(type(norm)) == "norm" and norm.weight.dtype == hidden.dtype
+    return is_own and _is_untouched(norm)
+
+
+def _is_untouched(module: Any) -> bool:
+    hooks = (*module._forward_hooks, *module._forward_pre_hooks)
+    return not hooks and "forward" not in vars(module)
 
 
 def ffn(module: Any, own: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -84,7 +100,9 @@ def ffn(module: Any, own: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
     def forward(rows: Tensor, **given: Any) -> Tensor:
         kernels = None if given else kernels_for(module, "ffn", rows)
-        if kernels is None or module.config.hidden_act != "silu":
+        gate_of = module.act_fn
+        is_silu = type(gate_of) is type(ACT2FN["silu"]) and _is_untouched(gate_of)
+        if kernels is None or not is_silu:
             return own(rows, **given)
         gate, up = module.gate_proj(rows), module.up_proj(rows)
         found: Tensor = module.down_proj(kernels.gated(gate, up))

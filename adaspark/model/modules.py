@@ -82,12 +82,18 @@ class _Entry(Swapped):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return super().__call__(*args, **kwargs)  # type: ignore[misc]
 
-    def forward(self, hidden: Tensor) -> Tensor:
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         """As its own, by our kernels where they serve."""
-        kernels = fused.norm_kernels(self, hidden) if getattr(_here, "inside", False) else None
+        kernels = None if kwargs else _norm_kernels(self, args)
         if kernels is None:
-            return _own_forward(self, _Entry)(hidden)  # type: ignore[no-any-return]
-        return fused.norm(self, kernels, hidden)[0]
+            return _own_forward(self, _Entry)(*args, **kwargs)  # type: ignore[no-any-return]
+        return fused.norm(self, kernels, args[0])[0]
+
+
+def _norm_kernels(norm: Any, args: tuple[Any, ...]) -> Any:
+    """What computes a norm inside a call, if it is not the norm itself."""
+    is_inside = getattr(_here, "inside", False) and len(args) == 1
+    return fused.norm_kernels(norm, args[0]) if is_inside else None
 
 
 class _Attention(Swapped):
@@ -154,16 +160,16 @@ class _Norm(Swapped):
     @uncompiled
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         call = getattr(_here, "feeding", None)
-        if call is not None and args and fused.norm_kernels(self, args[0]) is None:
+        if call is not None and args and (kwargs or _norm_kernels(self, args) is None):
             _here.feeding = call, ffn.norms_of(args[0].detach())
         return super().__call__(*args, **kwargs)  # type: ignore[misc]
 
-    def forward(self, hidden: Tensor) -> Tensor:
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         """As its own; our kernels find the norms of the stream on the way."""
-        kernels = fused.norm_kernels(self, hidden) if getattr(_here, "inside", False) else None
+        kernels = None if kwargs else _norm_kernels(self, args)
         if kernels is None:
-            return _own_forward(self, _Norm)(hidden)  # type: ignore[no-any-return]
-        output, norms = fused.norm(self, kernels, hidden)
+            return _own_forward(self, _Norm)(*args, **kwargs)  # type: ignore[no-any-return]
+        output, norms = fused.norm(self, kernels, args[0])
         if isinstance(call := getattr(_here, "feeding", None), calls.Call):
             _here.feeding = call, norms
         return output

@@ -54,7 +54,7 @@ class PromptCache:
         held = sum(_bytes(vars(layer)) for layer in self.cache.layers)
         held += sum(_bytes(state) for mark in self._marks for state in mark.states.values())
         recorded = self._marks[0].recorded if self._marks else []
-        return held + sum(layer.nbytes for recorder in recorded for layer in recorder.layers)
+        return held + sum(recorder.nbytes for recorder in recorded)
 
     def mark(self, ids: Sequence[int], recorders: Sequence[Recorder]) -> None:
         """Let it be taken back to where it is now: after `ids`. Two marks are kept, the first one

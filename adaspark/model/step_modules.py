@@ -86,11 +86,19 @@ def modules_of(model: Any) -> StepModules | None:
     return found if found is not None and found.hold(model) else None
 
 
-@cache
 def own_kind(of: Any) -> str | None:
-    """Whether a class is one of these families', apart from ours: "norm", "attention" or "ffn"."""
+    """Whether a class is one of these families', apart from ours, with the `forward` that it came
+    with: "norm", "attention" or "ffn".
+    """
     found = next((own for own in of.__mro__ if not issubclass(own, Swapped)), of)
+    forward = vars(found).get("forward")  # looked at each time: it may be exchanged
     name = found.__module__, found.__qualname__
+    told = getattr(forward, "__module__", None), getattr(forward, "__qualname__", None)
+    return _kind_named(name) if told == (name[0], f"{name[1]}.forward") else None
+
+
+@cache
+def _kind_named(name: tuple[str, str]) -> str | None:
     return next((kind for family in _FAMILIES if (kind := family.kinds.get(name))), None)
 
 

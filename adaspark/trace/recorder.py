@@ -117,6 +117,16 @@ class Recorder:
         self._silence = None if is_said else f"it ran dense, for {reason}"
 
     @property
+    def nbytes(self) -> int:
+        """Of what is held of the layers, and of what is yet to be added to them."""
+        with self._lock:
+            return sum(layer.nbytes for layer in self.layers) + self._later_bytes
+
+    @property
+    def _later_bytes(self) -> int:
+        return sum(later.nbytes for _, later in self._later)
+
+    @property
     def silence(self) -> str | None:
         """Why nothing was recorded although something was expected, as the end of a sentence."""
         if not self.is_called:
@@ -156,7 +166,7 @@ class Recorder:
             if isinstance(tally, Tally):
                 return self._tally(layer, tally)
             self._later.append((layer, tally))
-            if sum(later.nbytes for _, later in self._later) > WAITING_TALLY_BYTES:
+            if self._later_bytes > WAITING_TALLY_BYTES:
                 self._sum_later()
 
     def dense_mass(self, run: object, layer: int, segment: Segment, mass: Tensor) -> None:

@@ -84,9 +84,10 @@ def settle(layers: Sequence[Layer]) -> None:
     counts = [summed.pairs() for _, summed in pending]
     found = on_host([*counts, *(summed.attended for _, summed in pending)])
     for number, (layer, summed) in enumerate(pending):
-        layer.own_tables()
         (cubes_read, executed), table = found[number].tolist(), found[len(pending) + number]
-        layer.attended[summed.rows, : table.shape[1]] += table
+        if table.size:  # text alone adds to no table
+            layer.own_tables()
+            layer.attended[summed.rows, : table.shape[1]] += table
         layer.computed_pairs += cubes_read
         layer.executed_pairs += executed
     for layer in layers:

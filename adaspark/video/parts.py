@@ -22,6 +22,9 @@ MOST_READERS, CORES_A_READER = 2, 4
 MOST_FRAMES = 64
 """Of a part, where several are read at a time: the first frames are at hand while others are read.
 768 frames as above: 1.67 s in two parts, 1.50 in parts of 216 and of 135, 1.49 of 67."""
+SPREAD_FRAMES = 16
+"""Frames at least so far apart, as those (19): a part begins with a seek, which decodes from the
+last key frame on, and nearer ones would be decoded twice as a good part of it."""
 LEAST_FRAMES = 48
 """Of a part: to open and to seek costs as much as some frames."""
 FAR_FRAMES = 32
@@ -42,7 +45,7 @@ def readers_here(apart: float = 1.0) -> int:
 
 def part_length(frames: int, frame_bytes: int, readers: int, apart: float = 1.0) -> int:
     """Frames of a part, of a clip of so many: all of them where parts would be too short."""
-    most = frames if readers == 1 else MOST_FRAMES
+    most = MOST_FRAMES if readers > 1 and apart >= SPREAD_FRAMES else max(frames, 1)
     length = min(ceil(frames / readers), PART_BYTES // frame_bytes, most)
     least = LEAST_FAR_FRAMES if apart >= FAR_FRAMES else LEAST_FRAMES
     return length if length >= least else max(frames, 1)

@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -234,22 +234,28 @@ class Studio:
         """Remove what visitors had who have left, and what nobody has asked for in a long time."""
         cleaned = time.monotonic()
         while not self._over.wait(_LOOK_SECS):
-            is_time = time.monotonic() - cleaned > _CLEAN_SECS
-            try:
-                self._clean_once(is_time)
-            except OSError as error:  # files come and go; whoever cleans must not end by it
-                log.warning("Cleaning up failed (%s), and goes on.", type(error).__name__)
-            if is_time:
+            self._allocator.give_back(self.service.runner.ended)
+            for key in self.service.forget_left():
+                _tried(partial(self._remove, key))
+            if time.monotonic() - cleaned > _CLEAN_SECS:
                 cleaned = time.monotonic()
+                _tried(self._remove_old)
 
-    def _clean_once(self, is_time: bool) -> None:
-        self._allocator.give_back(self.service.runner.ended)
-        for key in self.service.forget_left():
-            self._exports.remove(key)
-            remove_copies(self._uploads, key)
-        if is_time:
-            self._disk.remove_older(self._limits.kept_hours * 3600, self._made)
-            self._disk.remove_older(_UPLOAD_SECS, [self._uploads])
+    def _remove(self, key: str) -> None:
+        self._exports.remove(key)
+        remove_copies(self._uploads, key)  # a program was given it
+
+    def _remove_old(self) -> None:
+        self._disk.remove_older(self._limits.kept_hours * 3600, self._made)
+        self._disk.remove_older(_UPLOAD_SECS, [self._uploads])
+
+
+def _tried(clean: Callable[[], None]) -> None:
+    """Files come and go while others clean up, and whoever does must not end by it."""
+    try:
+        clean()
+    except OSError as error:
+        log.warning("Cleaning up failed (%s), and goes on.", type(error).__name__)
 
 
 def _checked_root(path: str) -> str:

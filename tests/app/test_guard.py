@@ -122,19 +122,23 @@ def test_a_folder_that_vanishes_under_a_look_is_passed_by(
 
 
 def test_cleaning_goes_on_after_a_failure(caplog: pytest.LogCaptureFixture) -> None:
-    looks = iter([False, False, True])
-    cleaned: list[bool] = []
+    """With who left at the same time, and at the next look."""
+    looks, left = iter([False, False, True]), iter([["a", "b"], ["c"]])
+    cleaned: list[str] = []
 
-    def clean_once(is_time: bool) -> None:
-        cleaned.append(is_time)
-        if len(cleaned) == 1:
+    def remove(key: str) -> None:
+        cleaned.append(key)
+        if key == "a":
             raise OSError("what a visitor called a file")
 
     studio: Any = SimpleNamespace(
-        _over=SimpleNamespace(wait=lambda _: next(looks)), _clean_once=clean_once
+        _over=SimpleNamespace(wait=lambda _: next(looks)),
+        _allocator=SimpleNamespace(give_back=lambda ended: None),
+        service=SimpleNamespace(runner=SimpleNamespace(ended=0), forget_left=lambda: next(left)),
+        _remove=remove,
     )
     Studio._clean(studio)
-    assert len(cleaned) == 2
+    assert cleaned == ["a", "b", "c"]
     assert "OSError" in caplog.text and "visitor" not in caplog.text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import interpreted
@@ -11,6 +12,7 @@ from family_models import Shape, family_model, family_prompt
 from torch import Tensor
 from torch.nn.functional import silu
 from transformers.models.qwen3_vl.modeling_qwen3_vl import (
+    Qwen3VLTextMLP,
     Qwen3VLTextRMSNorm,
     apply_rotary_pos_emb,
 )
@@ -104,6 +106,65 @@ def test_a_prompt_is_read_alike(name: str, p: float, monkeypatch: pytest.MonkeyP
         seen.clear()
         model(input_ids=inputs["input_ids"][:, :2])
         assert not seen
+
+
+def patched_class(layer: Any, patch: pytest.MonkeyPatch) -> None:
+    own = Qwen3VLTextMLP.forward
+    patch.setattr(Qwen3VLTextMLP, "forward", lambda self, x: 2 * own(self, x))
+
+
+def patched_norm(layer: Any, patch: pytest.MonkeyPatch) -> None:
+    own = layer.self_attn.q_norm.forward
+    layer.self_attn.q_norm.forward = lambda heads: 2 * own(heads)
+
+
+def hooked_norm(layer: Any, patch: pytest.MonkeyPatch) -> None:
+    layer.self_attn.k_norm.register_forward_hook(lambda norm, args, output: 2 * output)
+
+
+def another_gate(layer: Any, patch: pytest.MonkeyPatch) -> None:
+    layer.mlp.act_fn = torch.nn.GELU()
+
+
+def hooked_gate(layer: Any, patch: pytest.MonkeyPatch) -> None:
+    layer.mlp.act_fn.register_forward_hook(lambda gate, args, output: 2 * output)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "change", [patched_class, patched_norm, hooked_norm, another_gate, hooked_gate]
+)
+def test_what_is_no_longer_transformers_own_computes_itself(
+    change: Callable[[Any, pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = sparsify(family_model("qwen3_vl", shape=WIDE).to(DEVICE), CONFIG)
+    inputs = {k: v.to(DEVICE) for k, v in family_prompt("qwen3_vl", [(3, 2, 2)]).items()}
+    before = model(**inputs).logits
+    change(model.model.language_model.layers[0], monkeypatch)
+    expected = model(**inputs).logits
+    assert not torch.allclose(expected, before, atol=1e-3)
+    with use_backend("gpu"):
+        torch.testing.assert_close(model(**inputs).logits, expected, atol=2e-4, rtol=1e-3)
+
+
+@torch.no_grad()
+def test_a_norm_may_be_given_its_argument_by_name() -> None:
+    layer = sparsify(family_model("qwen2_vl"), CONFIG).model.language_model.layers[0]
+    hidden = torch.randn(1, 3, 56)
+    for norm in (layer.input_layernorm, layer.post_attention_layernorm):
+        assert torch.equal(norm(hidden_states=hidden), norm(hidden))
+
+
+@torch.no_grad()
+def test_heads_of_an_odd_width_turn_themselves() -> None:
+    """Kernels take powers of two; the attention of such heads is PyTorch's too."""
+    model = family_model("qwen2_vl", shape=Shape(layers=1, hidden=7 * 24, head_dim=24))
+    (layer,) = model.model.language_model.layers
+    hidden = torch.randn(1, 3, 7 * 24)
+    given = {"hidden_states": hidden, "position_embeddings": (torch.ones(1, 3, 24),) * 2}
+    with use_backend("gpu"):
+        assert layer.self_attn.head_dim == 24
+        assert fused.attention(layer.self_attn, pytest.fail, given) is None
 
 
 @torch.no_grad()

@@ -90,8 +90,9 @@ def test_short_clips_and_large_frames_are_read_as_one() -> None:
 
 
 def test_the_first_of_many_frames_are_soon_at_hand() -> None:
-    """While the tower encodes them, others are read."""
-    assert part_length(1000, 1, readers=2) == parts.MOST_FRAMES
+    """While the tower encodes them, others are read; near ones would be decoded twice."""
+    assert part_length(1000, 1, 2, parts.SPREAD_FRAMES) == parts.MOST_FRAMES
+    assert part_length(1000, 1, 2, parts.SPREAD_FRAMES - 1) == 500
 
 
 @pytest.mark.parametrize(("cores", "near", "far"), [(1, 1, 1), (2, 1, 2), (8, 2, 2), (64, 2, 2)])

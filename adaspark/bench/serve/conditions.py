@@ -105,8 +105,8 @@ class Request:
         config: AdaSparkConfig | None = None,
         known: Features | None = None,
     ) -> Ran:
-        """The studio's own way, which keeps the prompt for other questions; `known` features are
-        those of an earlier request.
+        """The studio's own way, which keeps a prompt that is worth it for other questions; `known`
+        features are those of an earlier request.
         """
         loaded, ran = self.served.checkpoint, Ran()
         sampling = self.served.sampling(self.path, self.tokens)
@@ -140,8 +140,8 @@ class Request:
         return ran
 
     def follow_ups(self, known: Features, count: int) -> list[float]:
-        """Seconds to the first word of a question about `known` features, and then of `count` more
-        whose prompt the cache holds but for themselves; all are recorded.
+        """Seconds to the first word of a question about `known` features, and then of `count` more,
+        whose prompt the cache holds but for themselves if it is worth keeping; all are recorded.
         """
         loaded = self.served.checkpoint
         sparsify(loaded.model, self.served.config)

@@ -11,10 +11,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from adaspark.kernels.gpu.decode_layer import gated
+from adaspark.kernels.gpu import decode_layer
 from adaspark.kernels.gpu.sizes import cdiv, next_power_of_2
 
-__all__ = ["gated", "normed", "rotated"]
 HEADS_AT_ONCE = 8
 """Heads of one token that a program turns."""
 
@@ -121,3 +120,10 @@ def rotated(
             BLOCK_H=HEADS_AT_ONCE,
         )
     return output.view(batch, count, heads, width).transpose(1, 2)
+
+
+def gated(gate: Tensor, up: Tensor) -> Tensor:
+    """SiLU(gate) * up, of as many numbers."""
+    gate, up = gate.contiguous(), up.contiguous()
+    with torch.cuda.device_of(gate):
+        return decode_layer.gated(gate, up)

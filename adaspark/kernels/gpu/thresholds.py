@@ -48,7 +48,7 @@ class Thresholds:
     block_costs: tuple[tuple[int, float], ...] = ((16, 2.2), (32, 1.3), (64, 1.0))
     """(keys of a block, time of a key slot in it over one in the largest): matrix units are badly
     used by small products."""
-    hopper_waves: float = 4
+    hopper_waves: float = 7
     """Tiles for each multiprocessor from which on Hopper's own kernel is used: with 7 (4K tokens)
     it takes 0.35 ms a layer, the other one 0.46; fewer were not timed."""
     tile: TileShape | None = None
