@@ -95,14 +95,16 @@ def _is_untouched(module: Any) -> bool:
     return not hooks and "forward" not in vars(module)
 
 
+def _is_silu(gate: Any) -> bool:
+    return type(gate) is type(ACT2FN["silu"]) and _is_untouched(gate)
+
+
 def ffn(module: Any, own: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """The FFN of some rows [B, n, h]: as its `own` forward computes it, or with a fused gate."""
 
     def forward(rows: Tensor, **given: Any) -> Tensor:
         kernels = None if given else kernels_for(module, "ffn", rows)
-        gate_of = module.act_fn
-        is_silu = type(gate_of) is type(ACT2FN["silu"]) and _is_untouched(gate_of)
-        if kernels is None or not is_silu:
+        if kernels is None or not _is_silu(module.act_fn):
             return own(rows, **given)
         gate, up = module.gate_proj(rows), module.up_proj(rows)
         found: Tensor = module.down_proj(kernels.gated(gate, up))

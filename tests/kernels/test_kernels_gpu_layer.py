@@ -41,10 +41,11 @@ def norm_of(width: int, dtype: torch.dtype) -> Any:
 
 @torch.no_grad()
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("width", [48, 300])
-def test_a_norm_is_that_of_transformers(width: int, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize(("width", "size"), [(48, 3.0), (300, 3.0), (48, 1e-3)])
+def test_a_norm_is_that_of_transformers(width: int, size: float, dtype: torch.dtype) -> None:
+    """Also of numbers so small that its epsilon counts."""
     norm = norm_of(width, dtype)
-    hidden = 3 * torch.randn(2, 5, width, device=DEVICE, dtype=dtype)
+    hidden = size * torch.randn(2, 5, width, device=DEVICE, dtype=dtype)
     found, norms = layer_rows.normed(hidden, norm.weight, norm.variance_epsilon)
     torch.testing.assert_close(found, norm(hidden), rtol=ROUNDED[dtype], atol=1e-6)
     torch.testing.assert_close(norms, hidden.float().norm(dim=-1), rtol=1e-6, atol=0)
