@@ -31,6 +31,14 @@ def test_what_waits_is_added_once_to_each() -> None:
         assert (one.computed_pairs, one.executed_pairs) == (7, 9)
 
 
+def test_a_table_alone_is_a_fork_s_own_too() -> None:
+    layer = waiting()
+    layer.figures.clear()
+    fork = layer.forked()
+    settle([layer])
+    assert (layer.attended == 6).all() and (fork.attended == 5).all()
+
+
 def test_text_alone_copies_no_table() -> None:
     layer = waiting()
     settle([layer])
