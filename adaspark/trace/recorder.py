@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 
 WAITING_WORD_BYTES = 2**27
 """Bounds what words chose before it is reduced."""
-WAITING_TALLY_BYTES = 2**29
-"""Bounds what waits to be summed, and with it the launches between two layers of a short prompt."""
+WAITING_TALLY_BYTES = 2**27
+"""Bounds what waits to be summed: a prompt of up to 8K tokens, which is read as fast as its kernels
+are launched, waits as a whole; a longer one keeps its device busy meanwhile."""
 WAITING_ENTROPY_BYTES = 2**26
 """Bounds the entropies that wait on the device for those of other layers."""
 
