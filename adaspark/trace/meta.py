@@ -5,7 +5,7 @@ As JSON it is a flat object; what is unknown is left out of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, TypeVar
@@ -40,6 +40,19 @@ class Word:
     id: int | None = None
     logprob: float | None = None
     part: Part | None = None
+
+    @classmethod
+    def unnamed(
+        cls, kind: str, positions: Iterable[int], ids: Sequence[int] | None, first: int
+    ) -> list[Word]:
+        """Words of a kind at `positions`; `ids`, where known, are those of the tokens from `first`
+        on.
+        """
+
+        def token(position: int) -> int | None:
+            return None if ids is None or position < first else ids[position - first]
+
+        return [cls(kind=kind, position=place, id=token(place)) for place in positions]
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from adaspark.method.token_positions import TokenPositions
 from adaspark.trace.meta import Meta, Word
 from adaspark.trace.recorder_finish import finish
 from adaspark.trace.recorder_known import ByIdentity
+from adaspark.trace.recorder_later import LaterTallies
 from adaspark.trace.recorder_layer import Choices, Kept, Layer, Summed
 from adaspark.trace.recorder_mass import DenseMass
 from adaspark.trace.recorder_sums import (
@@ -39,9 +40,6 @@ if TYPE_CHECKING:
 
 WAITING_WORD_BYTES = 2**27
 """Bounds what words chose before it is reduced."""
-WAITING_TALLY_BYTES = 2**27
-"""Bounds what waits to be summed: a prompt of up to 8K tokens, which is read as fast as its kernels
-are launched, waits as a whole; a longer one keeps its device busy meanwhile."""
 WAITING_ENTROPY_BYTES = 2**26
 """Bounds the entropies that wait on the device for those of other layers."""
 
@@ -66,7 +64,7 @@ class Recorder:
         self.dense = DenseMass()
         self._word_bytes = 0  # of what layers keep as it came
         self._waiting_bytes = 0  # of what tallies keep
-        self._later: list[tuple[int, Later]] = []
+        self._later = LaterTallies()
         self._start = 0  # of the last part of the prompt
         self._positions = np.zeros(0, np.int64)
         self._coming = 0  # cubes of the videos that the prompt's first part announced
@@ -82,7 +80,7 @@ class Recorder:
             self.run, self._silence = session.run, None
             self._forget_known()
             self.query_cubes = np.zeros(0, np.int64)
-            self.word_rows, self._word_bytes, self._later = [], 0, []
+            self.word_rows, self._word_bytes, self._later = [], 0, LaterTallies()
             self.dense = DenseMass()
             self.layers = [Layer.empty() for _ in range(meta.shape["layers"])]
             self._set_words([])
@@ -111,7 +109,7 @@ class Recorder:
             # Speculative decoding takes tokens back: what follows replaces them.
             words = [word for word in self.words if word.position < first.start]
             positions = range(first.start, first.sequence.length)
-            self._set_words(words + self._spelled(positions, "answer", token_ids, first.start))
+            self._set_words(words + Word.unnamed("answer", positions, _ids(token_ids), first.start))
 
     def ran_dense(self, reason: str, *, is_said: bool) -> None:
         """A call ran dense; whether a warning has said so."""
@@ -121,11 +119,7 @@ class Recorder:
     def nbytes(self) -> int:
         """Of what is held of the layers, and of what is yet to be added to them."""
         with self._lock:
-            return sum(layer.nbytes for layer in self.layers) + self._later_bytes
-
-    @property
-    def _later_bytes(self) -> int:
-        return sum(later.nbytes for _, later in self._later)
+            return sum(layer.nbytes for layer in self.layers) + self._later.nbytes
 
     @property
     def silence(self) -> str | None:
@@ -166,8 +160,8 @@ class Recorder:
                 return
             if isinstance(tally, Tally):
                 return self._tally(layer, tally)
-            self._later.append((layer, tally))
-            if self._later_bytes > WAITING_TALLY_BYTES:
+            self._later.add(layer, tally)
+            if self._later.are_many:
                 self._sum_later()
 
     def dense_mass(self, run: object, layer: int, segment: Segment, mass: Tensor) -> None:
@@ -224,7 +218,7 @@ class Recorder:
         vars(self).update({**vars(other), **own})
         self._forget_known()
         self.layers = [layer.forked() for layer in other.layers]
-        self._later = list(other._later)
+        self._later = other._later.forked()
         self.word_rows, self.dense = list(other.word_rows), other.dense.forked()
         self._set_words([replace(word) for word in other.words])
         self.trace.meta = replace(other.trace.meta)
@@ -261,7 +255,7 @@ class Recorder:
                 ("prompt", [p for p in new if p <= start]),
                 ("question", [p for p in new if p > start]),
             )
-            for word in self._spelled(positions, kind, token_ids, first.start)
+            for word in Word.unnamed(kind, positions, _ids(token_ids), first.start)
         ]
         self._set_words(self.words + words)
         self.prompt_words = len(self.words)
@@ -293,9 +287,8 @@ class Recorder:
             settle([into])
 
     def _sum_later(self) -> None:
-        later, self._later = self._later, []
-        for layer, tally in later:
-            self._tally(layer, tally.tally)
+        for layer, tally in self._later.taken():
+            self._tally(layer, tally)
 
     def _wait(self, entropies: Tensor) -> None:
         """Entropies may wait for those of other layers, as long as there is room for them."""
@@ -339,18 +332,11 @@ class Recorder:
     def _found_places(self, segments: Sequence[Segment]) -> NDArray[np.int64]:
         return np.searchsorted(self._positions, segments[0].positions.cpu().numpy())
 
-    def _spelled(
-        self, positions: Any, kind: str, token_ids: Tensor | None, offset: int
-    ) -> list[Word]:
-        """Words not yet named; the ids are those of the tokens from position `offset` on."""
-        ids = None if token_ids is None else token_ids.tolist()
-        words: list[Word] = []
-        for position in positions:
-            token = None if ids is None or position < offset else ids[position - offset]
-            words.append(Word(kind=kind, position=position, id=token))
-        return words
-
     def _set_words(self, words: list[Word]) -> None:
         self.words = words
         self._known_places: ByIdentity[NDArray[np.int64]] = ByIdentity()
         self._positions = np.array([word.position for word in words], np.int64)
+
+
+def _ids(tokens: Tensor | None) -> list[int] | None:
+    return None if tokens is None else tokens.tolist()
