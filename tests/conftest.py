@@ -1,11 +1,14 @@
-"""What all tests share: derandomised properties, fresh memory that is never innocent, and GPU
-kernels that are interpreted where there is no GPU."""
+"""What all tests share: derandomised properties, fresh memory that is never innocent, GPU kernels
+that are interpreted where there is no GPU, and one that wakes what the kernel forgot."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
+import awake
 import pytest
 import torch
 from hypothesis import settings
@@ -16,6 +19,18 @@ if not torch.cuda.is_available():
 
 settings.register_profile("project", derandomize=True, deadline=None, max_examples=40)
 settings.load_profile("project")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
+    """One watcher a run, in the process that the workers descend from."""
+    if hasattr(session.config, "workerinput"):
+        return (yield)
+    with subprocess.Popen([sys.executable, awake.__file__, str(os.getpid())]) as watcher:
+        try:
+            return (yield)
+        finally:
+            watcher.terminate()
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` leaves them out
