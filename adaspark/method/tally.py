@@ -29,6 +29,10 @@ class Words(Protocol):
     def device(self) -> torch.device:
         """Where they will be found."""
 
+    @property
+    def nbytes(self) -> int:
+        """Of what is kept until then."""
+
     def found(self, layers: Sequence[Self]) -> Iterator[tuple[Segment, Tensor, Tensor]]:
         """Each segment with probabilities fp32 and choices bool [L, H, m, C] in these layers."""
 
@@ -45,6 +49,11 @@ class Known:
     def device(self) -> torch.device:
         """Of its tensors."""
         return self.probs.device
+
+    @property
+    def nbytes(self) -> int:
+        """Of its tensors."""
+        return self.probs.nbytes + self.kept.nbytes
 
     def found(self, layers: Sequence[Known]) -> Iterator[tuple[Segment, Tensor, Tensor]]:
         """Put together."""

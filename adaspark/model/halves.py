@@ -115,15 +115,15 @@ def _batched(rows: list[Tensor]) -> Tensor:
 def _observer(call: Call, layer: int, recorders: list[Recorder]) -> TallyObserver:
     run = call.session.run
 
-    @torch.no_grad()
     def observe(segment: Segment, choice: Choice) -> None:
-        for recorder in recorders:
-            recorder.attention(run, layer, segment, choice)
+        with torch.no_grad():
+            for recorder in recorders:
+                recorder.attention(run, layer, segment, choice)
 
-    @torch.no_grad()
     def add(tally: Tally | Later) -> None:
-        for recorder in recorders:
-            recorder.tally(run, layer, tally)
+        with torch.no_grad():
+            for recorder in recorders:
+                recorder.tally(run, layer, tally)
 
     return TallyObserver(observe, add)
 

@@ -42,6 +42,10 @@ WAITING_WORD_BYTES = 2**27
 """Bounds what words chose before it is reduced."""
 WAITING_ENTROPY_BYTES = 2**26
 """Bounds the entropies that wait on the device for those of other layers."""
+WAITING_TABLE_BYTES = 2**23
+"""Bounds the tables on the host that wait for those of other layers: small ones are added up in
+fewer calls.
+"""
 
 
 class Recorder:
@@ -64,6 +68,7 @@ class Recorder:
         self.dense = DenseMass()
         self._word_bytes = 0  # of what layers keep as it came
         self._waiting_bytes = 0  # of what tallies keep
+        self._table_bytes = 0  # of their tables, on the host
         self._later = LaterTallies()
         self._start = 0  # of the last part of the prompt
         self._positions = np.zeros(0, np.int64)
@@ -268,11 +273,13 @@ class Recorder:
         self._sum_later()
         self._reduce_entropies()
         settle(self.layers)
+        self._table_bytes = 0
 
     def _tally(self, layer: int, tally: Tally) -> None:
         into = self.layers[layer]
         if tally.words is not None:
             into.later.append(tally.words)
+            self._word_came(tally.words.nbytes)
         if self._answers:
             return
         video = [segment for segment in tally.segments if not segment.is_text]
@@ -283,8 +290,10 @@ class Recorder:
             self._wait(tally.entropies)
         forms = self._known_pairs.get(tally.segments, closed_forms)
         into.forms.append((len(tally.entropies), forms))
-        if tally.attended.device.type == "cpu":  # no device to wait for, and tables are large
-            settle([into])
+        if tally.attended.device.type == "cpu":  # no device to wait for
+            self._table_bytes += rows[1].nbytes
+            if self._table_bytes > WAITING_TABLE_BYTES:
+                self._settle()
 
     def _sum_later(self) -> None:
         for layer, tally in self._later.taken():
@@ -310,7 +319,10 @@ class Recorder:
     def _add_words(self, into: Layer, segment: Segment, probs: Tensor, kept: Tensor) -> None:
         """Keep them as they come, [H, m, C] each, until there are many: to reduce takes longer."""
         into.words.append((self._places(segment), probs, kept))
-        self._word_bytes += probs.nbytes + kept.nbytes
+        self._word_came(probs.nbytes + kept.nbytes)
+
+    def _word_came(self, nbytes: int) -> None:
+        self._word_bytes += nbytes
         if self._word_bytes > WAITING_WORD_BYTES:
             self._reduce_words()
 

@@ -41,7 +41,8 @@ def grown(
         old = layer.attended[stay[stay < len(layer.attended)]]
         layer.attended = np.zeros((len(stay), cubes), np.int32)
         layer.attended[: len(old), :known] = old
-        layer.cube_sums = np.pad(layer.cube_sums, ((0, 0), (0, cubes - known)))
+        sums, layer.cube_sums = layer.cube_sums, np.zeros((3, cubes))
+        layer.cube_sums[:, :known] = sums
         layer.is_shared = False
     return rows[stay].astype(np.int64)
 

@@ -18,7 +18,6 @@ from numba import njit
 
 from adaspark.kernels.backend import sparse_attention
 from adaspark.kernels.cpu import attention as cpu_attention
-from adaspark.kernels.cpu import counting
 from adaspark.kernels.cpu import loading as cpu_loading
 from adaspark.kernels.cpu import simd as cpu_simd
 from adaspark.kernels.cpu import state as cpu_state
@@ -87,16 +86,6 @@ def test_products_of_any_shape(rows: int, registers: int, depth: int, seed: int)
     flat = (a.reshape(-1), a_rows, b.reshape(-1), columns, columns, depth, c.reshape(-1), c_rows)
     cpu_state.multiply(*flat, rows, columns)
     rounding.check(*map(torch.from_numpy, (c, exact, room)))
-
-
-def test_the_counter_gives_each_number_once() -> None:
-    counter = np.zeros(1, np.int64)
-
-    @njit
-    def next_of(counter: Any) -> Any:
-        return counting.take(counter)
-
-    assert [next_of(counter) for _ in range(4)] == [0, 1, 2, 3]
 
 
 @pytest.mark.usefixtures("poisoned_memory")

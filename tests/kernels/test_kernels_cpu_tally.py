@@ -23,8 +23,8 @@ from adaspark.method.tally import TallyObserver
 def tallied(
     sequence: SequenceMap, rule: Rule, *, groups: int = 2, choice_bytes: int = 2**20
 ) -> Both:
-    """A call by segments, and one whose video is told in sums and whose text by segments. Nobody
-    need listen: the output is the same.
+    """A call by segments, and one that is told in sums where a part has video, and by segments
+    where it is of text alone. Nobody need listen: the output is the same.
     """
     qkv = tensors(sequence, heads=2 * groups, groups=groups)
     attend = partial(cpu_attention.sparse_attention, *qkv, sequence, rule=rule, scale=8**-0.5)
@@ -39,13 +39,22 @@ def tallied(
 
 
 def check_words(both: Both, words: Recorded, *, atol: float) -> None:
-    """Text is told by segments, and nothing else is."""
+    """Text is told once, with the tally of its part or by itself."""
+    told = [
+        (segment, probs[0], kept[0])
+        for tally in both.tallies
+        if tally.words is not None
+        for segment, probs, kept in tally.words.found([tally.words])
+    ]
+    for segment, choice in words:
+        told.append((segment, choice.probs, choice.kept))
+        expected = next(other for same, other in both.recorded if same is segment)
+        assert choice.executed_pairs == expected.executed_pairs
     text = [one for one in both.recorded if one[0].is_text]
-    for (segment, choice), (same, other) in zip(text, words, strict=True):
-        assert segment is same and choice.executed_pairs == other.executed_pairs
-        assert torch.equal(choice.kept, other.kept)
-        torch.testing.assert_close(choice.probs, other.probs, atol=atol, rtol=0.0)
-    assert len(both.segments) == len(both.recorded) - len(text)
+    for (segment, choice), (same, probs, kept) in zip(text, told, strict=True):
+        assert segment is same and torch.equal(choice.kept, kept)
+        torch.testing.assert_close(choice.probs, probs, atol=atol, rtol=0.0)
+    assert len(both.segments) == len(both.recorded) - len(words)
 
 
 @pytest.mark.usefixtures("two_threads")

@@ -93,6 +93,7 @@ def test_words_are_reduced_as_they_come_where_there_are_many(
     whole = answered(model)
     monkeypatch.setattr(recorder, "WAITING_WORD_BYTES", 1)
     monkeypatch.setattr(recorder, "WAITING_ENTROPY_BYTES", 1)
+    monkeypatch.setattr(recorder, "WAITING_TABLE_BYTES", 1)
     parts = answered(model)
     assert parts.meta == whole.meta
     for name in ("word_probs", "word_kept", "word_entropy", "cube_entropy", "kept_share"):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -22,6 +21,7 @@ from adaspark.bench.cpu.part_timers import seconds_by_part, selection_seconds
 from adaspark.bench.cpu.prompts import MODELS, SIDE, Bench
 from adaspark.environment import setting
 from adaspark.errors import UserError
+from adaspark.figures_json import write_figures
 from adaspark.kernels.cpu import loading as cpu_loading
 from adaspark.method.config import DENSE, AdaSparkConfig, Cube
 from adaspark.model.qwen import record, restore, sparsify
@@ -82,7 +82,7 @@ def run(
             print(f"we lose: {_name(row)}, {row['speedup']:.2f} x stock")
     result = {"setting": used, "kernels": kernels, "repeats": repeats, "rows": rows}
     if json_path:
-        Path(json_path).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        write_figures(json_path, result)
     return 0
 
 

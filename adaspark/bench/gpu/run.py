@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,6 +18,7 @@ import torch
 from adaspark.bench.gpu.planted_selections import CUBES, SIDE
 from adaspark.environment import setting
 from adaspark.errors import UserError
+from adaspark.figures_json import write_figures
 from adaspark.kernels.gpu import loading as gpu_loading
 
 if TYPE_CHECKING:
@@ -87,8 +87,7 @@ def run(
         for row in _part(part, sizes, plan, repeats, device):
             result[part].append(row)
             if json_path:  # as it grows: a run that is cut short is not lost
-                text = json.dumps(result, indent=1) + "\n"
-                Path(json_path).write_text(text, encoding="utf-8")
+                write_figures(json_path, result)
     for row in result.get("attention", ()):
         if row["speed"] < 1:
             print(f"we lose: {row['tokens']} tokens, {_described(row)}, {row['speed']:.2f} x dense")

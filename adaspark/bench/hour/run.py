@@ -15,6 +15,7 @@ from adaspark.bench.hour.asked import BUNDLED, asked, few_frames
 from adaspark.bench.hour.footage import write_footage
 from adaspark.environment import setting
 from adaspark.errors import UserError
+from adaspark.figures_json import write_figures
 
 LONG = 3
 """Times the length of the other file that few frames are taken out of, too."""
@@ -41,7 +42,7 @@ def run(
             row = {"codec": codec, **_measured(Path(folder), codec, 60 * minutes, frames, asking)}
         result["rows"].append(row)
         if json_path:  # as it grows: a run that is cut short is not lost
-            Path(json_path).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+            write_figures(json_path, result)
     return 0
 
 

@@ -23,6 +23,7 @@ from adaspark.bench.serve.models import CLIP_SECS, MODELS, load, write_clip
 from adaspark.bench.serve.table import nearest_to_hour
 from adaspark.environment import setting
 from adaspark.errors import UserError
+from adaspark.figures_json import write_figures
 from adaspark.kernels.cpu import loading as cpu_loading
 from adaspark.kernels.gpu import loading as gpu_loading
 from adaspark.method.config import DENSE, Cube
@@ -68,8 +69,7 @@ def run(
         for row in _rows(models or MODELS[device.type], sizes, path, repeats, device):
             rows.append(row)
             if json_path:  # as it grows: a run that is cut short is not lost
-                text = json.dumps({**result, "rows": rows}, indent=1) + "\n"
-                Path(json_path).write_text(text, encoding="utf-8")
+                write_figures(json_path, {**result, "rows": rows})
     return 0
 
 

@@ -11,7 +11,6 @@ thresholds by layer, and both answer as many clips again that neither was chosen
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,6 +33,7 @@ from adaspark.eval.harness.clips import Length, busy_clips
 from adaspark.eval.harness.conditions import DENSE_CONDITION, Condition
 from adaspark.eval.harness.context import Context, option
 from adaspark.eval.report.results import write
+from adaspark.figures_json import text_of
 from adaspark.method.config import AdaSparkConfig
 from adaspark.model.qwen import language_shape
 
@@ -118,8 +118,8 @@ def run(plan: Plan, context: Context) -> None:
         _search_layers(plan, context, clips, layers)
         _answer_unseen(plan, context, both[plan.clips :])
         calibration["points_by_layer"] = points_by_layer(context.results.items, plan.budget, layers)
-    text = json.dumps(calibration, indent=1)
-    write(context.results.folder / FILE, text.encode() + b"\n")
+    text = text_of(calibration)
+    write(context.results.folder / FILE, text.encode())
     context.say(f"{context.results.folder / FILE}:\n{text}")
 
 

@@ -22,6 +22,7 @@ from adaspark.errors import UserError
 from adaspark.eval.report.figure import Figure
 from adaspark.eval.report.items import OWN_FIELDS, ItemLog
 from adaspark.eval.report.tables import Table
+from adaspark.figures_json import text_of
 from adaspark.files import write_whole
 from adaspark.trace.summary import finite_or_none
 
@@ -125,10 +126,10 @@ class Results:
         Raises UserError if the disk refuses.
         """
         self.tables, self.figures = list(tables), list(figures)
-        text = json.dumps(_plain(self.to_dict()), indent=1, ensure_ascii=False, allow_nan=False)
+        text = text_of(_plain(self.to_dict()))
         for figure in figures:
             write(self.folder / figure.file, figure.png)
-        write(self.folder / "results.json", text.encode() + b"\n")
+        write(self.folder / "results.json", text.encode())
         try:
             self._log.pack()
         except OSError as error:

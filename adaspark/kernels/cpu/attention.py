@@ -115,17 +115,18 @@ def _tell(
     mode: int,
     choice_bytes: int,
 ) -> None:
-    """Run a plan and tell what was chosen: of video in sums, where these are enough."""
-    for part in plan.parts(choice_bytes, tallied=isinstance(observe, TallyObserver)):
-        if isinstance(observe, TallyObserver) and not part.is_text:
+    """Run a plan and tell what was chosen: in sums, where there is video and they are enough."""
+    tallied = isinstance(observe, TallyObserver)
+    for part in plan.parts(choice_bytes, tallied=tallied):
+        if isinstance(observe, TallyObserver) and part.videos:
             sums = part.sums()
             observe.add(part.tally(sums, run(part.merged, sums, mode | TALLY)))
             continue
         memory = part.memory()
         pairs = run(part, memory, mode | REPORT)
-        chosen = [
-            Choice(probs, kept, entropy=entropy) for probs, kept, entropy in part.choices(memory)
-        ]
+        probs, kept = torch.from_numpy(memory.probs), torch.from_numpy(memory.kept).view(torch.bool)
+        found = zip(part.choices(probs), part.choices(kept), part.entropies(memory), strict=True)
+        chosen = [Choice(probs, kept, entropy=nats) for probs, kept, nats in found]
         _report(observe, part, chosen, pairs)
 
 

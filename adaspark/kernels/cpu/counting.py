@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.extending import intrinsic
 
 from adaspark.kernels.cpu.simd import WIDE, element
@@ -53,12 +53,40 @@ def take(typingctx: Any, counter: Any) -> Any:
 
 
 @intrinsic
-def add(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
-    """Add a number to an element of an int32 array that threads share."""
+def ones(typingctx: Any, mask: Any) -> Any:
+    """How many bits are set in a uint64."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = element(builder, context, signature.args[0], args[0], args[1])
-        builder.atomic_rmw("add", pointer, builder.trunc(args[2], _I32), "monotonic")
+        return builder.trunc(builder.ctpop(args[0]), ir.IntType(8))
+
+    return types.uint8(types.uint64), build
+
+
+@intrinsic
+def _exchange(typingctx: Any, array: Any, index: Any) -> Any:
+    """Put 1 into an int32 element that threads share, before all that follows; what was there."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = element(builder, context, signature.args[0], *args)
+        return builder.atomic_rmw("xchg", pointer, ir.Constant(_I32, 1), "acquire")
+
+    return types.int32(array, types.int64), build
+
+
+@intrinsic
+def unlock(typingctx: Any, array: Any, index: Any) -> Any:
+    """Let another thread have a row, with all that was written before."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = element(builder, context, signature.args[0], *args)
+        builder.store_atomic(ir.Constant(_I32, 0), pointer, "release", 4)
         return context.get_dummy_value()
 
-    return types.void(array, types.int64, types.int64), build
+    return types.void(array, types.int64), build
+
+
+@njit(nogil=True)
+def lock(locks, row):
+    """Have a row alone, of int32 [n] that are 0 at first; nobody keeps one for long."""
+    while _exchange(locks, row):
+        pass

@@ -83,6 +83,7 @@ class Choices(NamedTuple):
     kept: NDArray[np.uint8] = np.empty(0, np.uint8)
     entropy: Floats = np.empty((0, 0), np.float32)
     attended: NDArray[np.int32] = np.empty((0, 0), np.int32)
+    locks: NDArray[np.int32] = np.empty(0, np.int32)
 
 
 class Tile(NamedTuple):
@@ -115,6 +116,9 @@ class Scratch(NamedTuple):
     | scores | fp32 | [BATCH * PANEL] | of these rows with the panel |
     | query_rows, score_rows, mixed_rows | int64 | [BATCH] | where rows begin |
     | mean_rows, mass_rows | int64 | [C] | where cubes begin |
+    | run_cubes, run_rows | int64, uint64 | [WIDE] | of a chunk's rows of one query cube: it, and
+    which they are |
+    | counts | uint8 | [WIDE * C] | how many rows of each run attend to each cube |
     """
 
     queries: Floats
@@ -135,6 +139,9 @@ class Scratch(NamedTuple):
     mixed_rows: Ints
     mean_rows: Ints
     mass_rows: Ints
+    run_cubes: Ints
+    run_rows: NDArray[np.uint64]
+    counts: NDArray[np.uint8]
 
 
 def compiled(function: Any) -> Any:
@@ -221,4 +228,7 @@ def make_scratch(tiles, share, width):
         np.empty(BATCH, np.int64),
         np.arange(cubes) * width,
         np.arange(cubes) * WIDE,
+        np.empty(WIDE, np.int64),
+        np.empty(WIDE, np.uint64),
+        np.empty(WIDE * cubes, np.uint8),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adaspark.kernels.cpu.simd import LANES
+from adaspark.kernels.cpu.panels import first_tokens, panels_of
 from adaspark.kernels.cpu.state import (
     EXECUTED,
-    PANEL,
     READ,
     TILE_ROWS,
     Choices,
@@ -23,7 +22,7 @@ from adaspark.kernels.cpu.state import (
 )
 from adaspark.method.segment import Segment
 from adaspark.method.sequence import SequenceMap
-from adaspark.method.tally import Tally
+from adaspark.method.tally import Tally, video_queries
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class CpuPlan:
 
     The choice of segment i is [H, n, C], `shapes[i]`, and stands at `places[i]` of flat memory; its
     tiles begin at `first_tiles[i]`. Both lists end with the totals. A tile has up to
-    `tile_queries`.
+    `tile_queries`; `heads` is H.
     """
 
     segments: list[Segment]
@@ -41,6 +40,7 @@ class CpuPlan:
     places: list[int]
     first_tiles: list[int]
     tile_queries: int
+    heads: int
 
     @classmethod
     def build(cls, sequence: SequenceMap, start: int, heads: int, groups: int) -> CpuPlan:
@@ -49,7 +49,9 @@ class CpuPlan:
         counts = [len(segment.positions) for segment in segments]
         shapes = [(heads, n, s.end_cube) for n, s in zip(counts, segments, strict=True)]
         places = [0, *accumulate(h * n * c for h, n, c in shapes)]
-        panels, pieces, positions, ranks = _panels(sequence)
+        panels, pieces, positions, ranks = panels_of(
+            sequence.layout, sequence.video_positions, sequence.text_positions
+        )
         queries = max(1, TILE_ROWS * groups // heads)
         tiles = [
             _tiles(segment, first, place, queries, panels)
@@ -64,27 +66,31 @@ class CpuPlan:
             pieces=pieces,
             positions=positions,
             ranks=ranks,
-            first_tokens=_first_tokens(sequence),
+            first_tokens=first_tokens(sequence.layout),
         )
         first_tiles = [0, *accumulate(len(t) for t in tiles)]
-        return cls(segments, tables, shapes, places, first_tiles, queries)
+        return cls(segments, tables, shapes, places, first_tiles, queries, heads)
 
-    @property
-    def heads(self) -> int:
-        """H."""
-        return self.shapes[0][0]
+    @cached_property
+    def videos(self) -> int:
+        """How many segments are of video: they stand before those of text."""
+        return sum(not segment.is_text for segment in self.segments)
+
+    @cached_property
+    def text(self) -> CpuPlan:
+        """The segments of text alone, whose choices begin the memory."""
+        return self._part(self.videos, len(self.segments))
 
     @cached_property
     def merged(self) -> CpuPlan:
-        """The same, where choices are not written by segment: the video's tiles are full, whatever
-        its slabs, which alone may have few queries. A row hides what it may not see of the cubes
-        from its tile's first partial one on, that of its first query.
+        """The same, where only the choices of text are written by segment: the video's tiles are
+        full, whatever its slabs, which alone may have few queries. A row hides what it may not see
+        of the cubes from its tile's first partial one on, that of its first query.
         """
-        tiles = self.tables.tiles
-        video = sum(not segment.is_text for segment in self.segments)
-        by_segment, text = tiles[self.first_tiles[:video]], tiles[self.first_tiles[video] :]
-        if not video:
+        if not self.videos:
             return self
+        tiles, text = self.tables.tiles, self.text.tables.tiles
+        by_segment = tiles[self.first_tiles[: self.videos]]
         end = by_segment[-1, 6] + by_segment[-1, 7]
         starts = np.arange(by_segment[0, 0], end, self.tile_queries)
         ends = np.append(starts[1:], end)
@@ -97,18 +103,13 @@ class CpuPlan:
         tables = self.tables._replace(tiles=np.concatenate([full, text]))
         return replace(self, tables=tables, first_tiles=[])
 
-    @property
-    def is_text(self) -> bool:
-        """Whether the segments are text; those of video stand before them."""
-        return self.segments[0].is_text
-
     @cached_property
     def _known_parts(self) -> dict[tuple[int, bool], list[CpuPlan]]:
         return {}
 
     def parts(self, max_bytes: int, *, tallied: bool = False) -> list[CpuPlan]:
-        """Runs of segments whose choices take `max_bytes` together, or are single. Of `tallied`
-        ones the video's segments, which are apart from text, count by their sums.
+        """Runs of segments whose choices take `max_bytes` together, or are single; of `tallied`
+        ones the video's count by their sums.
         """
         key = max_bytes, tallied
         if key not in self._known_parts:
@@ -118,17 +119,18 @@ class CpuPlan:
     def _parts(self, max_bytes: int, tallied: bool) -> list[CpuPlan]:
         parts, first = [], 0
         for i in range(1, len(self.segments)):
-            is_apart = tallied and self.segments[i].is_text != self.segments[first].is_text
-            if is_apart or self._choice_bytes(first, i + 1, tallied) > max_bytes:
+            if self._choice_bytes(first, i + 1, tallied) > max_bytes:
                 parts.append(self._part(first, i))
                 first = i
         return [*parts, self._part(first, len(self.segments))]
 
     def _choice_bytes(self, first: int, end: int, tallied: bool) -> int:
-        if not tallied or self.segments[first].is_text:
+        end_video = min(end, self.videos)
+        if not tallied or first >= end_video:
             return 5 * (self.places[end] - self.places[first])
-        cubes = self.segments[end - 1].end_cube
-        return 4 * (cubes - self.segments[first].partial_cube) * cubes
+        cubes = self.segments[end_video - 1].end_cube
+        sums = 4 * (cubes - self.segments[first].partial_cube) * cubes
+        return sums + 5 * (self.places[end] - self.places[end_video])
 
     def _part(self, first: int, end: int) -> CpuPlan:
         tiles = self.tables.tiles[self.first_tiles[first] : self.first_tiles[end]].copy()
@@ -140,6 +142,7 @@ class CpuPlan:
             [place - self.places[first] for place in self.places[first : end + 1]],
             [tile - self.first_tiles[first] for tile in self.first_tiles[first : end + 1]],
             self.tile_queries,
+            self.heads,
         )
 
     def memory(self) -> Choices:
@@ -151,37 +154,42 @@ class CpuPlan:
         )
 
     def sums(self) -> Choices:
-        """Where the sums of all segments, which are video, can be written."""
-        cubes = self.segments[-1].end_cube
-        return Choices(
-            entropy=np.empty((len(self.tables.queries), self.heads), np.float32),
-            attended=np.zeros((cubes - self.segments[0].partial_cube, cubes), np.int32),
+        """Where the sums of all segments of video can be written, and the choices of text."""
+        first, cubes = self.segments[0].partial_cube, self.segments[self.videos - 1].end_cube
+        return self.text.memory()._replace(
+            attended=np.zeros((cubes - first, cubes), np.int32),
+            locks=np.zeros(cubes - first, np.int32),
         )
 
     def tally(self, sums: Choices, pairs: Ints) -> Tally:
         """What was written to the sums, and the pairs of the tiles [t, G, 2]."""
-        first = int(self.tables.tiles[0, 0])
-        queries = slice(first, first + sum(len(segment.positions) for segment in self.segments))
-        counted = torch.from_numpy(pairs.sum((0, 1))[[READ, EXECUTED]])
+        first, text = int(self.tables.tiles[0, 0]), self.text
+        queries = slice(first, first + self._video_queries)
+        chosen = Choices(sums.probs, sums.kept)  # alone: the sums are not kept for it
         return Tally(
             self.segments,
             self.segments[0].partial_cube,
             torch.from_numpy(sums.attended),
             torch.from_numpy(sums.entropy[queries]).T,
-            lambda: counted,
+            lambda: torch.from_numpy(pairs.sum((0, 1))[[READ, EXECUTED]]),
+            TextWords(text.segments, text.choices, chosen) if text.segments else None,
         )
 
-    def choices(self, memory: Choices) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """What was written, by segment: probs fp32 and kept bool, both [H, n, C], and the entropy
-        of the former, fp32 [H, n].
-        """
-        probs, kept, entropy = map(torch.from_numpy, memory[:3])
-        for i, shape in enumerate(self.shapes):
-            here = slice(self.places[i], self.places[i + 1])
-            query = int(self.tables.tiles[self.first_tiles[i], 6])
-            # A view would hold the table of all queries.
-            mine = entropy[query : query + shape[1]].T.clone()
-            yield probs[here].view(shape), kept[here].view(shape).view(torch.bool), mine
+    @cached_property
+    def _video_queries(self) -> int:
+        return video_queries(self.segments)
+
+    def choices(self, flat: Tensor) -> Iterator[Tensor]:
+        """Of flat memory [..., n] what is each segment's: [..., H, n, C]."""
+        for ends, shape in zip(pairwise(self.places), self.shapes, strict=True):
+            yield flat[..., slice(*ends)].unflatten(-1, shape)
+
+    def entropies(self, memory: Choices) -> Iterator[Tensor]:
+        """Of the choices of each segment, fp32 [H, n]. A view would hold those of all."""
+        every = torch.from_numpy(memory.entropy)
+        for tile, (_, n, _) in zip(self.first_tiles, self.shapes, strict=False):
+            query = int(self.tables.tiles[tile, 6])
+            yield every[query : query + n].T.clone()
 
     def executed_by_segment(self, pairs: Ints) -> list[int]:
         """The products of each segment, from the pairs of the tiles [t, G, 2]."""
@@ -189,9 +197,29 @@ class CpuPlan:
         return [int(executed[first:end].sum()) for first, end in pairwise(self.first_tiles)]
 
 
-def _first_tokens(sequence: SequenceMap) -> Ints:
-    cubes = sequence.layout.cubes
-    return sequence.layout.first_token_from_cube.numpy().copy() if cubes else np.zeros(0, np.int64)
+@dataclass(frozen=True, eq=False)
+class TextWords:
+    """Flat memory of `chosen`, which `split` cuts into tables [..., H, n, C] of the `segments`."""
+
+    segments: Sequence[Segment]
+    split: Callable[[Tensor], Iterator[Tensor]]
+    chosen: Choices
+
+    @property
+    def device(self) -> torch.device:
+        """The CPU."""
+        return torch.device("cpu")
+
+    @property
+    def nbytes(self) -> int:
+        """Of the memory that choices of text take."""
+        return self.chosen.probs.nbytes + self.chosen.kept.nbytes
+
+    def found(self, layers: Sequence[TextWords]) -> Iterator[tuple[Segment, Tensor, Tensor]]:
+        """Each segment with probabilities fp32 and choices bool [L, H, n, C] in these layers."""
+        probs = torch.from_numpy(np.stack([of.chosen.probs for of in layers]))
+        kept = torch.from_numpy(np.stack([of.chosen.kept for of in layers])).view(torch.bool)
+        yield from zip(self.segments, self.split(probs), self.split(kept), strict=True)
 
 
 def _queries(segments: list[Segment], start: int) -> Ints:
@@ -214,35 +242,3 @@ def _tiles(segment: Segment, first: int, place: int, queries: int, panels: Ints)
     tiles[:, 2:5] = segment.partial_cube, segment.end_cube, end_panel
     tiles[:, 5:] = segment.end_text, first, count, place
     return tiles
-
-
-def _panels(sequence: SequenceMap) -> tuple[Ints, Ints, Ints, Ints]:
-    """The panels, their pieces, and the positions and ranks of all slots; the text is cube C.
-
-    Pieces of one slab share a panel as long as one register holds it: a row that attends to
-    one of them computes all.
-    """
-    layout, texts = sequence.layout, len(sequence.text_positions)
-    sizes = [*layout.cube_sizes.tolist(), texts]
-    fresh = {slab.first_cube for slab in layout.slabs} | {layout.cubes}
-    panels: list[list[int]] = []
-    pieces: list[tuple[int, int, int]] = []
-    slot = 0
-    for cube, size in enumerate(sizes):
-        for first in range(0, size, PANEL):
-            keys = min(PANEL, size - first)
-            if not panels or cube in fresh or panels[-1][1] + keys > LANES:
-                panels.append([slot, 0, 0, len(pieces), 0, cube])
-            panel = panels[-1]
-            pieces.append((panel[0] + panel[1], keys, cube))
-            panel[1] += keys
-            panel[2] = -(-panel[1] // LANES) * LANES
-            panel[4] = len(pieces)
-            slot = panel[0] + panel[2]
-    order = layout.cube_from_token.argsort(stable=True)
-    positions = torch.cat([sequence.video_positions[order], sequence.text_positions])
-    ranks = torch.cat([order, torch.arange(texts)])
-    taken = np.concatenate([np.arange(first, first + keys) for first, keys, _ in pieces])
-    by_slot = np.zeros((2, slot), np.int64)
-    by_slot[:, taken] = positions.numpy(), ranks.numpy()
-    return np.array(panels, np.int64), np.array(pieces, np.int64), by_slot[0], by_slot[1]

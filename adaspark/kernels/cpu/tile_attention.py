@@ -32,6 +32,8 @@ from adaspark.kernels.cpu.state import (
 from adaspark.kernels.cpu.tile_hiding import hide
 from adaspark.kernels.cpu.tile_selection import (
     LOWEST,
+    NO_ROWS,
+    ONE_ROW,
     apply_choice,
     choose_tile,
     report_choice,
@@ -39,10 +41,9 @@ from adaspark.kernels.cpu.tile_selection import (
     tally_choice,
 )
 
-NO_ROWS, ONE_ROW = np.uint64(0), np.uint64(1)
 CHOOSE, ATTEND, REPORT, TALLY = 1, 2, 4, 8
 """Parts of a mode: choose cubes (or apply a choice that is given), attend to them, report the
-choice, count it by query cubes, which is for video.
+choice, or count it by query cubes: that of video, and report that of text.
 """
 
 
@@ -91,26 +92,26 @@ def attend(tables, layer, choices, p, text_p, scale, mode, pairs, counter):
         task = take(counter)
         if task >= len(tables.tiles) * groups:
             return
-        number = len(tables.tiles) - 1 - task // groups  # the last see most keys: they go first
-        group = task % groups
+        # The last see most keys: they go first.
+        group, number = task // len(tables.tiles), len(tables.tiles) - 1 - task % len(tables.tiles)
         first, end, partial, cubes, end_panel, end_text, _, _, _ = tables.tiles[number]
         queries = end - first
         tile = Tile(
             first, queries, queries * share, group * share, partial, cubes, end_panel, end_text
         )
         _load_queries(tile, tables, layer.queries, scale, scratch)
+        is_text = tables.queries[first, OWN_CUBE] < 0
         if mode & CHOOSE:
-            is_text = tables.queries[first, OWN_CUBE] < 0
             choose_tile(tile, tables, layer.means[group], text_p if is_text else p, scratch)
         else:
             apply_choice(tile, tables.tiles[number], choices.kept, scratch)
         if mode & (REPORT | TALLY):
             report_entropy(tile, choices.entropy, scratch)
-        if mode & REPORT:
+        if mode & REPORT or (mode & TALLY and is_text):
             report_choice(tile, tables.tiles[number], choices, scratch)
         _select_own(tile, tables, scratch)
-        if mode & TALLY:
-            tally_choice(tile, tables, choices.attended, scratch)
+        if mode & TALLY and not is_text:
+            tally_choice(tile, tables, choices.attended, choices.locks, scratch)
         if mode & ATTEND:
             keys, values = layer.keys[group], layer.values[group]
             executed, read = _attend_tile(tile, tables, keys, values, scratch)

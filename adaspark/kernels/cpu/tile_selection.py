@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from adaspark.kernels.cpu.counting import add
+from adaspark.kernels.cpu.counting import lock, ones, set_flags, unlock
 from adaspark.kernels.cpu.simd import (
     LANES,
     WIDE,
@@ -34,6 +34,7 @@ from adaspark.kernels.cpu.state import (
 )
 
 LOWEST = np.float32(-1e38)
+NO_ROWS, ONE_ROW = np.uint64(0), np.uint64(1)
 
 
 @compiled
@@ -157,27 +158,36 @@ def report_entropy(tile, entropy, scratch):
 
 
 @compiled
-def tally_choice(tile, tables, attended, scratch):
+def tally_choice(tile, tables, attended, locks, scratch):
     """Add a tile's choices, own cubes included, to the counts of its query cubes."""
-    first_cube = tables.tiles[0, PARTIAL_CUBE]
+    first_cube, cubes = tables.tiles[0, PARTIAL_CUBE], tile.cubes
+    counts = scratch.counts
     for first_row in range(0, tile.rows, WIDE):
-        at, rows, row = first_row * tile.cubes, min(WIDE, tile.rows - first_row), 0
-        while row < rows:
-            own = tables.queries[scratch.query_from_row[first_row + row], OWN_CUBE]
-            end = row + 1
-            while (
-                end < rows
-                and tables.queries[scratch.query_from_row[first_row + end], OWN_CUBE] == own
-            ):
-                end += 1
-            line = (own - first_cube) * attended.shape[1]
-            for cube in range(tile.cubes):
-                count = 0
-                for lane in range(at + cube * WIDE + row, at + cube * WIDE + end):
-                    count += scratch.selected[lane]
-                if count > 0:
-                    add(attended, line + cube, count)
-            row = end
+        runs = _runs_of(tile, tables, first_row, scratch)
+        for cube in range(cubes):
+            chosen = set_flags(scratch.selected, first_row * cubes + cube * WIDE)
+            for run in range(runs):
+                counts[run * cubes + cube] = ones(chosen & scratch.run_rows[run])
+        for run in range(runs):
+            own = scratch.run_cubes[run] - first_cube
+            line, mine = attended[own], counts[run * cubes : (run + 1) * cubes]
+            lock(locks, own)
+            for cube in range(cubes):
+                line[cube] += mine[cube]
+            unlock(locks, own)
+
+
+@compiled
+def _runs_of(tile, tables, first_row, scratch):
+    """Note the runs of rows of one query cube in a chunk, and their cubes; returns how many."""
+    runs, before = 0, -1
+    for row in range(min(WIDE, tile.rows - first_row)):
+        own = tables.queries[scratch.query_from_row[first_row + row], OWN_CUBE]
+        if own != before:
+            scratch.run_cubes[runs], scratch.run_rows[runs] = own, NO_ROWS
+            runs, before = runs + 1, own
+        scratch.run_rows[runs - 1] |= ONE_ROW << np.uint64(row)
+    return runs
 
 
 @compiled

@@ -40,6 +40,11 @@ class TextWords:
         """Of its tensors."""
         return self.means.device
 
+    @property
+    def nbytes(self) -> int:
+        """Of its tensors, but for the means, which are kept anyway."""
+        return self.queries.nbytes + self.bits.nbytes
+
     def found(self, layers: Sequence[TextWords]) -> Iterator[tuple[Segment, Tensor, Tensor]]:
         """Each segment with probabilities and choices [L, H, m, C] in these layers."""
         if not self.segments:
