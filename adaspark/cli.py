@@ -15,11 +15,14 @@ from adaspark.ask.ask import add_ask, ask
 from adaspark.ask.chat import add_chat, chat
 from adaspark.bench.cli import add_arguments as add_bench
 from adaspark.errors import UserError
+from adaspark.model import freed_memory
 from adaspark.outputs import check_outputs
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it worked, 2 when the input could not be used."""
+    if argv is None:  # this process is the command's own
+        freed_memory.keep()
     parser = build_parser()
     arguments, rest = parser.parse_known_args(argv)
     if rest and arguments.command not in _DELEGATED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from adaspark.files import write_whole
 def text_of(figures: Any) -> str:
     """JSON, a line for each list or object that holds no other; ends with a newline.
 
-    Raises ValueError for numbers that JSON has not, such as NaN.
+    A number that JSON has not, such as NaN, is null: no run is lost for one figure.
     """
     return _text(figures, "") + "\n"
 
@@ -24,15 +25,15 @@ def write_figures(path: str | Path, figures: Any) -> None:
 
 
 def _text(value: Any, margin: str) -> str:
-    held = value.values() if isinstance(value, dict) else value
-    if not isinstance(value, dict | list | tuple) or not any(
-        isinstance(each, dict | list | tuple) for each in held
-    ):
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
-    inner = margin + " "
-    lines = [_text(each, inner) for each in held]
+    if not isinstance(value, dict | list | tuple):
+        known = not isinstance(value, float) or isfinite(value)
+        return json.dumps(value if known else None, ensure_ascii=False)
+    held, inner = list(value.values() if isinstance(value, dict) else value), margin + " "
+    parts = [_text(each, inner) for each in held]
     if isinstance(value, dict):
         names = (json.dumps(str(name), ensure_ascii=False) for name in value)
-        lines = [f"{name}: {line}" for name, line in zip(names, lines, strict=True)]
+        parts = [f"{name}: {part}" for name, part in zip(names, parts, strict=True)]
     start, end = "{}" if isinstance(value, dict) else "[]"
-    return f"{start}\n{inner}" + f",\n{inner}".join(lines) + f"\n{margin}{end}"
+    if any(isinstance(each, dict | list | tuple) for each in held):
+        return f"{start}\n{inner}" + f",\n{inner}".join(parts) + f"\n{margin}{end}"
+    return start + ", ".join(parts) + end

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 FORGOTTEN_SECS = 10
@@ -50,12 +51,12 @@ def forgotten(before: Ready, now: Ready) -> set[int]:
 
 def wake(pid: int) -> None:
     """Stop a process for a moment, and continue it."""
-    try:
-        os.kill(pid, signal.SIGSTOP)
-        time.sleep(0.02)
-        os.kill(pid, signal.SIGCONT)
-    except ProcessLookupError:
-        return
+    with suppress(OSError):  # it has ended, or is not ours
+        try:
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(0.02)
+        finally:  # even where the watcher is told to end meanwhile
+            os.kill(pid, signal.SIGCONT)
 
 
 def watch(root: int) -> None:
@@ -90,4 +91,5 @@ def _listed(folder: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     watch(int(sys.argv[1]))

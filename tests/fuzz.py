@@ -9,7 +9,6 @@ video or one sentence, and nothing is left on disk.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import random
 import resource
@@ -28,6 +27,7 @@ from fake_engine import FakeEngine, loading
 
 from adaspark.environment import setting
 from adaspark.errors import UserError
+from adaspark.figures_json import text_of, write_figures
 from adaspark.video.clip import Opener
 from app.service.service import Service
 
@@ -252,13 +252,12 @@ def main() -> int:
         found = fuzz(folder, options.files, seed=options.seed)
     finally:
         shutil.rmtree(folder)
-    figures = found.figures()
     command = f"python tests/fuzz.py --files {options.files} --seed {options.seed}"
-    text = json.dumps({"command": command, "setting": setting(), **figures}, indent=2)
-    print(text, *found.wrong, *found.left, sep="\n")
+    figures = {"command": command, "setting": setting(), **found.figures()}
+    print(text_of(figures), *found.wrong, *found.left, sep="\n")
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text + "\n", "utf-8")
+        write_figures(options.out, figures)
     return int(not found.holds)
 
 

@@ -12,7 +12,6 @@ their stores (`--warm-up`, minutes before the others), and nothing is left on di
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import re
 import statistics
@@ -32,6 +31,7 @@ from visitor import Found, Visitor
 from waiting import until
 
 from adaspark.environment import setting
+from adaspark.figures_json import text_of, write_figures
 from app.media.samples import Sample, read_samples
 
 STOP_SECS, MAX_GROWTH = 1.0, 0.05
@@ -221,12 +221,11 @@ def main() -> int:
     asked = " ".join(f"--{n.replace('_', '-')} {getattr(options, n):g}" for n in given)
     with tempfile.TemporaryDirectory(prefix="load-") as folder:
         parts = measured(options, Path(folder))
-    about = {"command": f"python tests/load.py {asked}", "setting": setting()}
-    text = json.dumps({**about, **parts}, indent=2)
-    print(text)
+    figures = {"command": f"python tests/load.py {asked}", "setting": setting(), **parts}
+    print(text_of(figures))
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text + "\n", "utf-8")
+        write_figures(options.out, figures)
     return int(not holds(parts))
 
 

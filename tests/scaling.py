@@ -22,6 +22,7 @@ from paths import ASSETS
 from ray_cluster import Cluster, inspect, started, until
 
 from adaspark.environment import setting
+from adaspark.figures_json import text_of, write_figures
 
 WORKERS = (1, 2)
 
@@ -53,8 +54,8 @@ def main() -> None:
         "speedup_of_rate": 1 / ratio(runs, "rate"),
         "environment": {**setting(), "cores": os.cpu_count()},
     }
-    given.out.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
-    print(json.dumps(found, indent=2))
+    write_figures(given.out, found)
+    print(text_of(found))
 
 
 def make_batch(folder: Path, videos: int, questions: int) -> None:

@@ -24,12 +24,13 @@ from adaspark.model.families import layers_note
 from adaspark.model.feature_files import FeatureFiles
 from adaspark.model.features import FeatureCache, Features, Key, Report, encode, strongest
 from adaspark.model.generation import generate
-from adaspark.model.out_of_memory import free_bytes, token_bytes
+from adaspark.model.out_of_memory import free_bytes
 from adaspark.model.prompt import Turn, text_tokens
 from adaspark.model.prompt_cache import PromptCache
 from adaspark.model.qwen import sparsify
 from adaspark.model.rehearsal import rehearse
 from adaspark.model.request import Estimate, Event, Options
+from adaspark.model.room import Room
 from adaspark.model.shown import chosen_sampling, estimate, preset_sampling
 from adaspark.model.streaming import Stopped, streamed
 from adaspark.model.trained import trained_note
@@ -77,10 +78,13 @@ class Engine:
         self.backend = backend(self._checkpoint.device).name  # compiled here, not in an answer
         self.is_bundled = self.name in checkpoint.BUNDLES
         self.default_config = self._checkpoint.config
-        text = self._checkpoint.model.config.text_config
-        self._context: int = text.max_position_embeddings
+        self._room = Room(self._checkpoint.model, max_video_tokens)
         self._open_video: Opener = scan
-        self.max_video_tokens: int = min(self._context, max_video_tokens or self._context)
+
+    @property
+    def max_video_tokens(self) -> int:
+        """A video of so many tokens is refused."""
+        return self._room.max_video_tokens
 
     @property
     def layers(self) -> int:
@@ -119,9 +123,9 @@ class Engine:
         options.check(question)
         options.config.check_layers(self.layers)
         estimate = self.estimate(path, limits=options.limits, **options.sampling)
-        self._check_length(estimate)
+        self._room.check_video(estimate.frames, estimate.video_tokens)
         options.check_cubes(estimate)
-        self._check_context(estimate, question.strip(), options)
+        self._check_prompt(estimate, question.strip(), options)
         return estimate
 
     def plays_in_browsers(self, path: Source, *, limits: Limits = DEFAULT_LIMITS) -> bool:
@@ -189,7 +193,7 @@ class Engine:
         is_unwanted: Callable[[], bool],
     ) -> None:
         with self._known(estimate, options, conversation, report) as known:
-            self._check_context(estimate, question, options, known.turns)
+            self._check_prompt(estimate, question, options, known.turns)
             sparsify(self._checkpoint.model, options.config, forced=options.forced)
             written = generate(
                 self._checkpoint,
@@ -258,21 +262,12 @@ class Engine:
         )
 
     def _too_large(self, estimate: Estimate, error: BaseException) -> UserError:
-        """Frees what is kept, and names the largest setting that fits the memory there is."""
+        """Frees what is kept, and says what would have fitted."""
         self._cache.clear()
         for conversation in list(self._conversations):
             conversation.release()
-        model = self._checkpoint.model
         free = free_bytes(error, self._checkpoint.device)
-        fits = int(free / token_bytes(model.config.text_config, model.dtype.itemsize))
-        # What has just failed does not fit, whatever the count says.
-        tokens = min(fits, 9 * estimate.video_tokens // 10)
-        frames = tokens * estimate.frames // estimate.video_tokens // 2 * 2
-        advice = f"show it at most {frames} frames" if frames >= 2 else "show smaller frames"
-        return UserError(
-            f"The GPU ran out of memory over {estimate.video_tokens:,} video tokens, and was "
-            f"freed of what was kept: {advice}."
-        )
+        return self._room.out_of_memory(estimate.frames, estimate.video_tokens, free)
 
     def _features(
         self, estimate: Estimate, options: Options, key: Key, report: Report
@@ -294,34 +289,15 @@ class Engine:
         kept = options.keep_tokens
         return (found if kept is None else strongest(found, kept)), seconds
 
-    def _check_length(self, estimate: Estimate) -> None:
-        if estimate.video_tokens >= self.max_video_tokens:
-            raise UserError(
-                f"This video takes {estimate.video_tokens:,} tokens and the model holds "
-                f"{self.max_video_tokens:,}: show it at most {self.fitting_frames(estimate)} "
-                "frames."
-            )
-
-    def _check_context(
-        self,
-        estimate: Estimate,
-        question: str,
-        options: Options,
-        turns: Sequence[Turn] = (),
+    def _check_prompt(
+        self, estimate: Estimate, question: str, options: Options, turns: Sequence[Turn] = ()
     ) -> None:
-        """Raise UserError unless video, text and answer fit the model's context together."""
-        video = options.keep_tokens or estimate.video_tokens
         times = (estimate.grid[0], estimate.info.duration_secs)
         stamps = times if self._checkpoint.family.frames_apart else None
         text = text_tokens(self._checkpoint.tokenizer, question, turns=turns, stamps=stamps)
-        if video + text + options.max_new_tokens > self._context:
-            less = "begin a new conversation" if turns else "ask a shorter question"
-            raise UserError(
-                f"{video:,} tokens of video, {text:,} of text and an answer of up to "
-                f"{options.max_new_tokens:,} are more than the {self._context:,} that the model "
-                f"holds: show fewer frames, {less}, or for fewer words."
-            )
+        video = options.keep_tokens or estimate.video_tokens
+        self._room.check_prompt(video, text, options.max_new_tokens, goes_on=bool(turns))
 
     def fitting_frames(self, estimate: Estimate) -> int:
         """How many frames of this video leave half of the model's tokens free; at least 2."""
-        return max(2, estimate.frames * self.max_video_tokens // (2 * estimate.video_tokens))
+        return self._room.fitting_frames(estimate.frames, estimate.video_tokens)

@@ -14,24 +14,15 @@ from torch import Tensor
 
 from adaspark.method.attention import Choice
 from adaspark.method.segment import Segment
-from adaspark.method.selection import entropy
 from adaspark.method.tally import Later, Tally
 from adaspark.method.token_positions import TokenPositions
 from adaspark.trace.meta import Meta, Word
 from adaspark.trace.recorder_finish import finish
 from adaspark.trace.recorder_known import ByIdentity
-from adaspark.trace.recorder_later import LaterTallies
-from adaspark.trace.recorder_layer import Choices, Kept, Layer, Summed
+from adaspark.trace.recorder_layer import Kept
+from adaspark.trace.recorder_layers import LayerSums
 from adaspark.trace.recorder_mass import DenseMass
-from adaspark.trace.recorder_sums import (
-    choices_of,
-    closed_forms,
-    reduce_entropies,
-    settle,
-    summed_rows,
-)
-from adaspark.trace.recorder_table import add_cubes, coming_cubes, grown
-from adaspark.trace.recorder_words import reduce_words
+from adaspark.trace.recorder_table import coming_cubes
 from adaspark.trace.trace import Trace
 from adaspark.trace.word_rows import Told, WordRows, word_rows
 
@@ -40,12 +31,6 @@ if TYPE_CHECKING:
 
 WAITING_WORD_BYTES = 2**27
 """Bounds what words chose before it is reduced."""
-WAITING_ENTROPY_BYTES = 2**26
-"""Bounds the entropies that wait on the device for those of other layers."""
-WAITING_TABLE_BYTES = 2**23
-"""Bounds the tables on the host that wait for those of other layers: small ones are added up in
-fewer calls.
-"""
 
 
 class Recorder:
@@ -60,22 +45,15 @@ class Recorder:
         self.run: object = None
         self.is_called = False
         self.sequence: TokenPositions | None = None
-        self.query_cubes = np.zeros(0, np.int64)
-        self.layers: list[Layer] = []
+        self.sums = LayerSums(0)
         self.words: list[Word] = []
         self.prompt_words = 0
         self.word_rows: list[WordRows] = []
         self.dense = DenseMass()
-        self._word_bytes = 0  # of what layers keep as it came
-        self._waiting_bytes = 0  # of what tallies keep
-        self._table_bytes = 0  # of their tables, on the host
-        self._later = LaterTallies()
         self._start = 0  # of the last part of the prompt
         self._positions = np.zeros(0, np.int64)
         self._coming = 0  # cubes of the videos that the prompt's first part announced
         self._silence: str | None = None
-        self._known_choices: ByIdentity[Choices] = ByIdentity()
-        self._known_pairs: ByIdentity[Tensor] = ByIdentity()
         self._lock = RLock()
 
     def begin(self, session: Session, token_ids: Tensor | None, *, meta: Meta) -> None:
@@ -83,19 +61,16 @@ class Recorder:
         with self._lock:
             first = session.rows[0][0]
             self.run, self._silence = session.run, None
-            self._forget_known()
-            self.query_cubes = np.zeros(0, np.int64)
-            self.word_rows, self._word_bytes, self._later = [], 0, LaterTallies()
-            self.dense = DenseMass()
-            self.layers = [Layer.empty() for _ in range(meta.shape["layers"])]
+            self.sums = LayerSums(meta.shape["layers"])
+            self.word_rows, self.dense = [], DenseMass()
             self._set_words([])
             self.trace.meta = replace(meta)
             self._coming = coming_cubes(meta)
             self._extend(session, token_ids, after=0)
             before = first.sequence.tokens_before(first.start)  # text alone, which was dense
             pairs = meta.shape["heads"] * before * (before + 1) // 2
-            for i in meta.attention_layers or range(len(self.layers)):
-                layer = self.layers[i]
+            for i in meta.attention_layers or range(len(self.sums.layers)):
+                layer = self.sums.layers[i]
                 layer.computed_pairs = layer.executed_pairs = layer.causal_pairs = pairs
 
     def goes_on(self, session: Session, token_ids: Tensor | None, *, meta: Meta) -> None:
@@ -110,7 +85,7 @@ class Recorder:
             if session.is_prompt or (session.parts > 1 and count > 1 and not self._answers):
                 self.trace.meta.grids = meta.grids
                 return self._extend(session, token_ids, after=first.start)
-            self._sum_later()  # it is of the prompt
+            self.sums.sum_later()  # not before the first word: it may take long
             # Speculative decoding takes tokens back: what follows replaces them.
             words = [word for word in self.words if word.position < first.start]
             positions = range(first.start, first.sequence.length)
@@ -124,7 +99,7 @@ class Recorder:
     def nbytes(self) -> int:
         """Of what is held of the layers, and of what is yet to be added to them."""
         with self._lock:
-            return sum(layer.nbytes for layer in self.layers) + self._later.nbytes
+            return self.sums.nbytes
 
     @property
     def silence(self) -> str | None:
@@ -138,36 +113,23 @@ class Recorder:
         with self._lock:
             if run is not self.run:
                 return
-            into, probs, kept = self.layers[layer], choice.probs, choice.kept
             if segment.is_text:
                 # Copies: what a backend hands over may be a part of its tables of all segments.
-                self._add_words(into, segment, probs.clone(), kept.clone())
-            if self._answers:
-                return
-            attending = segment.heads_attending(kept)
-            if not segment.is_text:
-                add_cubes(into, self.query_cubes, segment.runs, attending)
-                nats = entropy(probs) if choice.entropy is None else choice.entropy
-                into.nats.append((segment, nats))
-                self._wait(nats)
-            heads = len(kept)
-            into.executed_pairs += choice.executed_pairs
-            into.computed_pairs += int(segment.computed_pairs(attending, heads).sum())
-            into.weighed_pairs += heads * segment.weighed_pairs
-            into.causal_pairs += heads * segment.causal_pairs
+                told = choice.probs.clone(), choice.kept.clone()
+                self.sums.add_words(layer, self._places(segment), *told)
+                self._bound_words()
+            if not self._answers:
+                self.sums.add_choice(layer, segment, choice)
 
     def tally(self, run: object, layer: int, tally: Tally | Later) -> None:
-        """The choices of many segments in one layer; the device is not waited for, and what may
-        be summed later does not keep the next layer waiting.
+        """The choices of many segments in one layer; what may be summed later does not keep the
+        next layer waiting, nor is a device waited for unless there are many words.
         """
         with self._lock:
             if run is not self.run:
                 return
-            if isinstance(tally, Tally):
-                return self._tally(layer, tally)
-            self._later.add(layer, tally)
-            if self._later.are_many:
-                self._sum_later()
+            self.sums.add_tally(layer, tally, words_alone=self._answers)
+            self._bound_words()
 
     def dense_mass(self, run: object, layer: int, segment: Segment, mass: Tensor) -> None:
         """What dense attention gives each cube, fp32 [H, m, C], of one segment of text."""
@@ -189,8 +151,8 @@ class Recorder:
         with self._lock:
             if run is not self.run:
                 return
-            into = self.layers[layer]
-            into.ffn.append(Kept(self._start, kept, importance.detach(), *map(torch.detach, moved)))
+            part = Kept(self._start, kept, importance.detach(), *map(torch.detach, moved))
+            self.sums.layers[layer].ffn.append(part)
 
     def answer(self, session: Session, ids: Sequence[int], probs: Tensor, kept: Tensor) -> None:
         """Words of the answer at once: all that follow the prompt of `session`, with their
@@ -214,16 +176,14 @@ class Recorder:
     def take_up(self, other: Recorder) -> None:
         """Go on from where `other` stands; what either is told from now on the other is not."""
         with other._lock, self._lock:
-            other._settle()
+            other.sums.settle()
             other._reduce_words()
             self._copy(other)
 
     def _copy(self, other: Recorder) -> None:
         own = {"trace": self.trace, "_lock": self._lock}
         vars(self).update({**vars(other), **own})
-        self._forget_known()
-        self.layers = [layer.forked() for layer in other.layers]
-        self._later = other._later.forked()
+        self.sums = other.sums.forked()
         self.word_rows, self.dense = list(other.word_rows), other.dense.forked()
         self._set_words([replace(word) for word in other.words])
         self.trace.meta = replace(other.trace.meta)
@@ -232,7 +192,7 @@ class Recorder:
         """Reduce, pack and copy to the host: fills the trace's arrays."""
         with self._lock:
             if self.sequence is not None:
-                self._settle()
+                self.sums.settle()
                 self._reduce_words()
                 finish(self, self.sequence)
 
@@ -243,14 +203,12 @@ class Recorder:
 
     def _extend(self, session: Session, token_ids: Tensor | None, *, after: int) -> None:
         """The prompt as far as it has come; its words from position `after` on are new."""
-        if session.brings_video:  # tables by cube grow
-            self._settle()
         first = session.rows[0][0]
         self.sequence, self._start = first.sequence, first.start
         if session.brings_video:
             cubes = first.sequence.layout.cubes
-            self.query_cubes = grown(self.layers, self.query_cubes, cubes, self._coming)
-            self.trace.meta.sampled_query_cubes = len(self.query_cubes) < cubes
+            self.sums.grow(cubes, self._coming)
+            self.trace.meta.sampled_query_cubes = len(self.sums.query_cubes) < cubes
         video = first.sequence.video_positions
         start = int(video[0]) if len(video) else -1
         new = [p for p in first.sequence.text_positions.tolist() if p >= after]
@@ -265,77 +223,19 @@ class Recorder:
         self._set_words(self.words + words)
         self.prompt_words = len(self.words)
 
-    def _forget_known(self) -> None:
-        self._known_choices, self._known_pairs = ByIdentity(), ByIdentity()
-
-    def _settle(self) -> None:
-        """Add up what is still on the device."""
-        self._sum_later()
-        self._reduce_entropies()
-        settle(self.layers)
-        self._table_bytes = 0
-
-    def _tally(self, layer: int, tally: Tally) -> None:
-        into = self.layers[layer]
-        if tally.words is not None:
-            into.later.append(tally.words)
-            self._word_came(tally.words.nbytes)
-        if self._answers:
-            return
-        video = [segment for segment in tally.segments if not segment.is_text]
-        rows = summed_rows(tally, self.query_cubes)
-        into.tallies.append(Summed(*rows, tally.pairs))
-        if video:
-            into.entropies.append((self._known_choices.get(video, choices_of), tally.entropies))
-            self._wait(tally.entropies)
-        forms = self._known_pairs.get(tally.segments, closed_forms)
-        into.forms.append((len(tally.entropies), forms))
-        if tally.attended.device.type == "cpu":  # no device to wait for
-            self._table_bytes += rows[1].nbytes
-            if self._table_bytes > WAITING_TABLE_BYTES:
-                self._settle()
-
-    def _sum_later(self) -> None:
-        for layer, tally in self._later.taken():
-            self._tally(layer, tally)
-
-    def _wait(self, entropies: Tensor) -> None:
-        """Entropies may wait for those of other layers, as long as there is room for them."""
-        self._waiting_bytes += entropies.nbytes
-        if self._waiting_bytes > WAITING_ENTROPY_BYTES:
-            self._reduce_entropies()
-
-    def _reduce_entropies(self) -> None:
-        self._waiting_bytes = 0
-        for layer in self.layers:
-            if layer.nats:
-                segments = [segment for segment, _ in layer.nats]
-                choices = self._known_choices.get(segments, choices_of)
-                nats = torch.cat([values for _, values in layer.nats], dim=1)  # [H, n]
-                layer.entropies.append((choices, nats))
-                layer.nats.clear()
-        reduce_entropies(self.layers)
-
-    def _add_words(self, into: Layer, segment: Segment, probs: Tensor, kept: Tensor) -> None:
-        """Keep them as they come, [H, m, C] each, until there are many: to reduce takes longer."""
-        into.words.append((self._places(segment), probs, kept))
-        self._word_came(probs.nbytes + kept.nbytes)
-
-    def _word_came(self, nbytes: int) -> None:
-        self._word_bytes += nbytes
-        if self._word_bytes > WAITING_WORD_BYTES:
-            self._reduce_words()
-
     @property
     def _told(self) -> Told:
         layout = None if self.sequence is None else self.sequence.layout
         shown = layout.is_spatial if layout is not None and layout.has_stamps else None
-        return Told(len(self.layers), shown)
+        return Told(len(self.sums.layers), shown)
+
+    def _bound_words(self) -> None:
+        if self.sums.word_bytes > WAITING_WORD_BYTES:
+            self._reduce_words()
 
     def _reduce_words(self) -> None:
-        self._word_bytes = 0
         heads = self.trace.meta.shape["heads"]
-        self.word_rows += reduce_words(self.layers, self._places, self._told, heads)
+        self.word_rows += self.sums.words_reduced(self._places, self._told, heads)
 
     def _places(self, segment: Segment) -> NDArray[np.int64]:
         """Where the words of a segment stand among all: the same in all layers."""

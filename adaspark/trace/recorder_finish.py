@@ -36,23 +36,23 @@ def finish(recorder: Recorder, sequence: TokenPositions) -> None:
     trace.frame_times = np.full((sum(grid[0] for grid in trace.meta.grids), 2), np.nan)
     _finish_attention(recorder, layout.cube_sizes.cpu().numpy(), shown)
     _finish_words(recorder, sequence.video_positions.device)
-    _finish_ffn(trace, recorder.layers, sequence)
+    _finish_ffn(trace, recorder.sums.layers, sequence)
     stamps = len(sequence.video_positions) - len(video.video_positions)
     trace.meta.counts = Counts(
         tokens=len(sequence.video_positions) + recorder.prompt_words,
         text_tokens=recorder.prompt_words + stamps,
-        weighed_pairs=sum(layer.weighed_pairs for layer in recorder.layers),
+        weighed_pairs=sum(layer.weighed_pairs for layer in recorder.sums.layers),
     )
     for name in ("computed_pairs", "executed_pairs", "causal_pairs"):
-        counts = [getattr(layer, name) for layer in recorder.layers]
+        counts = [getattr(layer, name) for layer in recorder.sums.layers]
         setattr(trace, name, np.array(counts, np.int64))
 
 
 def _finish_attention(
     recorder: Recorder, sizes: NDArray[np.int64], shown: NDArray[np.bool_]
 ) -> None:
-    trace, layers, rows = recorder.trace, recorder.layers, shown[recorder.query_cubes]
-    asking = recorder.query_cubes[rows]
+    trace, layers, rows = recorder.trace, recorder.sums.layers, shown[recorder.sums.query_cubes]
+    asking = recorder.sums.query_cubes[rows]
     pairs = torch.from_numpy(trace.meta.shape["heads"] * sizes[asking])[:, None]
     trace.kept_share = np.zeros((len(layers), len(asking), shown.sum()), np.uint8)
     counted = torch.zeros(
@@ -72,7 +72,7 @@ def _finish_attention(
 def _finish_words(recorder: Recorder, device: torch.device) -> None:
     trace = recorder.trace
     heads, cubes = trace.meta.shape["heads"], len(trace.bounds)
-    shape = (len(recorder.layers), len(trace.words), heads, cubes)
+    shape = (len(recorder.sums.layers), len(trace.words), heads, cubes)
     found = tables(recorder.word_rows, shape, device)
     for name in WordTables._fields[:-1]:
         setattr(trace, name, getattr(found, name))

@@ -15,27 +15,27 @@ class LaterTallies:
     """By layer, in the order in which they came."""
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[int, Later]] = []
+        self._waiting: list[tuple[int, Later, bool]] = []
 
-    def add(self, layer: int, later: Later) -> None:
-        """One more."""
-        self._waiting.append((layer, later))
+    def add(self, layer: int, later: Later, words_alone: bool) -> None:
+        """One more, and whether it is its words alone that count."""
+        self._waiting.append((layer, later, words_alone))
 
     @property
     def nbytes(self) -> int:
         """Of what is kept of them."""
-        return sum(later.nbytes for _, later in self._waiting)
+        return sum(later.nbytes for _, later, _ in self._waiting)
 
     @property
     def are_many(self) -> bool:
         """Whether they are to be summed now."""
         return self.nbytes > WAITING_TALLY_BYTES
 
-    def taken(self) -> Iterator[tuple[int, Tally]]:
-        """Each with its layer, summed; none is left."""
+    def taken(self) -> Iterator[tuple[int, Tally, bool]]:
+        """Each as it was added, but summed; none is left."""
         waiting, self._waiting = self._waiting, []
-        for layer, later in waiting:
-            yield layer, later.tally
+        for layer, later, words_alone in waiting:
+            yield layer, later.tally, words_alone
 
     def forked(self) -> LaterTallies:
         """The same, to be added to and taken apart from these."""

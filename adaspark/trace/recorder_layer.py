@@ -61,13 +61,14 @@ class Layer:
     words: list[tuple[NDArray[Any], Tensor, Tensor]] = field(default_factory=list)  # as they came
     later: list[Words] = field(default_factory=list)  # words that are yet to be found
     ffn: list[Kept] = field(default_factory=list)
-    tallies: list[Summed] = field(default_factory=list)  # still on the device
+    tallies: list[Summed] = field(default_factory=list)  # yet to be added
     forms: list[tuple[int, Tensor]] = field(default_factory=list)  # heads, and pairs of each
     computed_pairs: int = 0
     executed_pairs: int = 0
     causal_pairs: int = 0
     weighed_pairs: int = 0
-    is_shared: bool = False  # whether a fork has these tables by cube too
+    is_blank: bool = False  # whether nothing was added to `attended` yet
+    is_shared: bool = False  # whether a fork, or who counted, has these tables by cube too
 
     def forked(self) -> Layer:
         """The same sums, to be added to apart from these; tables by cube are shared until then."""
@@ -83,6 +84,15 @@ class Layer:
             self.attended, self.cube_sums = self.attended.copy(), self.cube_sums.copy()
             self.is_shared = False
 
+    def add_attended(self, rows: slice, table: NDArray[np.int32]) -> None:
+        """Add int32 [Q', C'] to some rows of its table; the first that is as large becomes it."""
+        if self.is_blank and table.shape == self.attended.shape:
+            self.attended, self.is_shared = table, True
+        else:
+            self.own_tables()
+            self.attended[rows, : table.shape[1]] += table
+        self.is_blank = False
+
     @property
     def nbytes(self) -> int:
         """Of the tables by cube, of what is to be added to them, and of what is kept of the FFN:
@@ -97,4 +107,4 @@ class Layer:
     @classmethod
     def empty(cls) -> Layer:
         """Of no cube yet."""
-        return cls(np.zeros((0, 0), np.int32), np.zeros((3, 0)))
+        return cls(np.zeros((0, 0), np.int32), np.zeros((3, 0)), is_blank=True)

@@ -1,4 +1,4 @@
-"""Sums that a recorder gets layer by layer, kept on their device until the end of a prompt."""
+"""How what a layer's queries chose is summed: by cube, over heads, and in pairs."""
 
 from __future__ import annotations
 
@@ -86,8 +86,7 @@ def settle(layers: Sequence[Layer]) -> None:
     for number, (layer, summed) in enumerate(pending):
         (cubes_read, executed), table = found[number].tolist(), found[len(pending) + number]
         if table.size:  # text alone adds to no table
-            layer.own_tables()
-            layer.attended[summed.rows, : table.shape[1]] += table
+            layer.add_attended(summed.rows, table)
         layer.computed_pairs += cubes_read
         layer.executed_pairs += executed
     for layer in layers:

@@ -64,3 +64,4 @@ def add_cubes(
     rows = np.searchsorted(query_cubes, cubes)
     into.own_tables()
     into.attended[rows[here], : sums.shape[1]] += sums[here]
+    into.is_blank = False

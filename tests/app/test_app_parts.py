@@ -196,6 +196,21 @@ def test_a_run_on_kept_features_tells_nothing_of_encoding() -> None:
     assert estimates.secs(len(cached.trace.cube_from_token)) == pytest.approx(5.5)
 
 
+def test_a_sparse_run_makes_a_long_video_cheaper_than_a_dense_one_of_the_same_time() -> None:
+    """The same seconds over fewer pairs of tokens: these grow with the square."""
+    said = []
+    for density in (0.1, 1.0):
+        result = observed({"decode": 1.0, "vision": 2.0, "prefill": 4.0, "generate": 0.0})
+        pairs = result.trace.causal_pairs
+        result.trace.computed_pairs = (density * pairs).astype(pairs.dtype)
+        estimates = TimeEstimates()
+        estimates.observe(result)
+        tokens = len(result.trace.cube_from_token)
+        assert estimates.secs(tokens) == pytest.approx(7.0)
+        said.append(estimates.secs(100 * tokens))
+    assert said[0] < said[1]
+
+
 @given(st.integers(1000, 4096), st.integers(2, 8))
 def test_a_longer_video_takes_about_as_many_times_longer_or_more(tokens: int, times: int) -> None:
     estimates = TimeEstimates()

@@ -220,7 +220,7 @@ def test_a_conversation_that_no_longer_fits_is_said(
     conversation = Conversation(keeps_turns=True)
     first = asked(mini, QUESTIONS[0], conversation)
     counts = first.trace.meta.counts
-    monkeypatch.setattr(mini.engine, "_context", counts.tokens + WORDS + 8)
+    monkeypatch.setattr(mini.engine._room, "context", counts.tokens + WORDS + 8)
     with pytest.raises(UserError, match="begin a new conversation"):
         asked(mini, QUESTIONS[0], conversation)
     conversation.forget_turns()

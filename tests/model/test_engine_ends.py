@@ -171,7 +171,7 @@ def test_a_missing_video_is_refused_before_any_work(engine: Engine, tmp_path: Pa
 def test_more_tokens_than_the_model_holds_are_refused_with_what_fits(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "max_video_tokens", 100)
+    monkeypatch.setattr(engine._room, "max_video_tokens", 100)
     with pytest.raises(UserError, match=r"takes \d+ tokens and the model holds 100.*at most \d"):
         engine.ask(CLIP, QUESTION, options())
     fitting = engine.fitting_frames(engine.estimate(CLIP))

@@ -39,6 +39,17 @@ def test_a_table_alone_is_a_fork_s_own_too() -> None:
     assert (layer.attended == 6).all() and (fork.attended == 5).all()
 
 
+def test_who_counted_keeps_a_table_that_a_layer_began_with() -> None:
+    """Two recorders may hear of the same sums."""
+    table = np.ones((2, 3), np.int32)
+    layers = [Layer(np.zeros((2, 3), np.int32), np.zeros((3, 3)), is_blank=True) for _ in range(2)]
+    for layer in layers:
+        layer.add_attended(slice(0, 2), table)
+    layers[0].add_attended(slice(1, 2), table[:1, :2])
+    assert layers[0].attended.tolist() == [[1, 1, 1], [2, 2, 1]]
+    assert (table == 1).all() and (layers[1].attended == 1).all()
+
+
 def test_text_alone_copies_no_table() -> None:
     layer = waiting()
     settle([layer])

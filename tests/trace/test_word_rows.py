@@ -11,7 +11,7 @@ import torch
 from models import prompt, tiny_model
 
 from adaspark import AdaSparkConfig, Trace, record, sparsify
-from adaspark.trace import recorder, word_rows
+from adaspark.trace import recorder, recorder_layers, word_rows
 from viz.data.scene import scene
 from viz.data.statistics import TraceView
 
@@ -92,8 +92,8 @@ def test_words_are_reduced_as_they_come_where_there_are_many(
 ) -> None:
     whole = answered(model)
     monkeypatch.setattr(recorder, "WAITING_WORD_BYTES", 1)
-    monkeypatch.setattr(recorder, "WAITING_ENTROPY_BYTES", 1)
-    monkeypatch.setattr(recorder, "WAITING_TABLE_BYTES", 1)
+    monkeypatch.setattr(recorder_layers, "WAITING_ENTROPY_BYTES", 1)
+    monkeypatch.setattr(recorder_layers, "WAITING_HOST_BYTES", 1)
     parts = answered(model)
     assert parts.meta == whole.meta
     for name in ("word_probs", "word_kept", "word_entropy", "cube_entropy", "kept_share"):

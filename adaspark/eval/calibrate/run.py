@@ -120,7 +120,7 @@ def run(plan: Plan, context: Context) -> None:
         calibration["points_by_layer"] = points_by_layer(context.results.items, plan.budget, layers)
     text = text_of(calibration)
     write(context.results.folder / FILE, text.encode())
-    context.say(f"{context.results.folder / FILE}:\n{text}")
+    context.say(f"{context.results.folder / FILE}:\n{text.rstrip()}")
 
 
 def _clips(plan: Plan, context: Context) -> list[Clip]:

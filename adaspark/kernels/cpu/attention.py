@@ -116,18 +116,17 @@ def _tell(
     choice_bytes: int,
 ) -> None:
     """Run a plan and tell what was chosen: in sums, where there is video and they are enough."""
-    tallied = isinstance(observe, TallyObserver)
-    for part in plan.parts(choice_bytes, tallied=tallied):
-        if isinstance(observe, TallyObserver) and part.videos:
+    tallying = observe if isinstance(observe, TallyObserver) else None
+    for part in plan.parts(choice_bytes, tallied=tallying is not None):
+        if tallying is not None and part.videos:
             sums = part.sums()
-            observe.add(part.tally(sums, run(part.merged, sums, mode | TALLY)))
+            tallying.add(part.tally(sums, run(part.merged, sums, mode | TALLY)))
             continue
         memory = part.memory()
         pairs = run(part, memory, mode | REPORT)
-        probs, kept = torch.from_numpy(memory.probs), torch.from_numpy(memory.kept).view(torch.bool)
-        found = zip(part.choices(probs), part.choices(kept), part.entropies(memory), strict=True)
-        chosen = [Choice(probs, kept, entropy=nats) for probs, kept, nats in found]
-        _report(observe, part, chosen, pairs)
+        written = part.by_segment(memory.probs, memory.kept)
+        found = zip(written, part.entropies(memory), strict=True)
+        _report(observe, part, [Choice(*of, entropy=nats) for of, nats in found], pairs)
 
 
 def _attend(

@@ -1,4 +1,4 @@
-"""Whole numbers inside numba: rows as the bits of a word, and counts that threads share."""
+"""Whole numbers inside numba: rows as the bits of a word, and what threads share."""
 
 from __future__ import annotations
 

@@ -74,7 +74,8 @@ class Layer(NamedTuple):
 
 class Choices(NamedTuple):
     """Flat [H, n, C] tables, one segment after the other, the entropy of `probs`, [n, H], and in
-    `attended` int32 [Q, C] the (head, query) pairs of each query cube that attend to a cube.
+    `attended` int32 [Q, C] the (head, query) pairs of each query cube that attend to a cube, whose
+    rows are written under `locks` int32 [Q].
 
     Empty if a mode does not use them.
     """

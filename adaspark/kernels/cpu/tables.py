@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from adaspark.kernels.cpu.panels import first_tokens, panels_of
@@ -17,6 +18,7 @@ from adaspark.kernels.cpu.state import (
     READ,
     TILE_ROWS,
     Choices,
+    Floats,
     Ints,
     Tables,
 )
@@ -165,24 +167,25 @@ class CpuPlan:
         """What was written to the sums, and the pairs of the tiles [t, G, 2]."""
         first, text = int(self.tables.tiles[0, 0]), self.text
         queries = slice(first, first + self._video_queries)
-        chosen = Choices(sums.probs, sums.kept)  # alone: the sums are not kept for it
         return Tally(
             self.segments,
             self.segments[0].partial_cube,
             torch.from_numpy(sums.attended),
-            torch.from_numpy(sums.entropy[queries]).T,
+            torch.from_numpy(sums.entropy[queries]).T.clone(),  # not a view of those of all
             lambda: torch.from_numpy(pairs.sum((0, 1))[[READ, EXECUTED]]),
-            TextWords(text.segments, text.choices, chosen) if text.segments else None,
+            WrittenWords(text, sums.probs, sums.kept) if text.segments else None,
         )
 
     @cached_property
     def _video_queries(self) -> int:
         return video_queries(self.segments)
 
-    def choices(self, flat: Tensor) -> Iterator[Tensor]:
-        """Of flat memory [..., n] what is each segment's: [..., H, n, C]."""
+    def by_segment(self, probs: Floats, kept: NDArray[np.uint8]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Flat probabilities and choices as fp32 and bool [H, n, C] of each segment."""
         for ends, shape in zip(pairwise(self.places), self.shapes, strict=True):
-            yield flat[..., slice(*ends)].unflatten(-1, shape)
+            here = slice(*ends)
+            chosen = torch.from_numpy(kept[here]).view(torch.bool)
+            yield torch.from_numpy(probs[here]).view(shape), chosen.view(shape)
 
     def entropies(self, memory: Choices) -> Iterator[Tensor]:
         """Of the choices of each segment, fp32 [H, n]. A view would hold those of all."""
@@ -198,12 +201,17 @@ class CpuPlan:
 
 
 @dataclass(frozen=True, eq=False)
-class TextWords:
-    """Flat memory of `chosen`, which `split` cuts into tables [..., H, n, C] of the `segments`."""
+class WrittenWords:
+    """What the segments of text chose, as the kernels wrote it: flat, those of `plan` alone."""
 
-    segments: Sequence[Segment]
-    split: Callable[[Tensor], Iterator[Tensor]]
-    chosen: Choices
+    plan: CpuPlan
+    probs: Floats
+    kept: NDArray[np.uint8]
+
+    @property
+    def segments(self) -> Sequence[Segment]:
+        """Those of text."""
+        return self.plan.segments
 
     @property
     def device(self) -> torch.device:
@@ -212,14 +220,15 @@ class TextWords:
 
     @property
     def nbytes(self) -> int:
-        """Of the memory that choices of text take."""
-        return self.chosen.probs.nbytes + self.chosen.kept.nbytes
+        """Of what was written."""
+        return self.probs.nbytes + self.kept.nbytes
 
-    def found(self, layers: Sequence[TextWords]) -> Iterator[tuple[Segment, Tensor, Tensor]]:
+    def found(self, layers: Sequence[WrittenWords]) -> Iterator[tuple[Segment, Tensor, Tensor]]:
         """Each segment with probabilities fp32 and choices bool [L, H, n, C] in these layers."""
-        probs = torch.from_numpy(np.stack([of.chosen.probs for of in layers]))
-        kept = torch.from_numpy(np.stack([of.chosen.kept for of in layers])).view(torch.bool)
-        yield from zip(self.segments, self.split(probs), self.split(kept), strict=True)
+        written = zip(*(of.plan.by_segment(of.probs, of.kept) for of in layers), strict=True)
+        for segment, tables in zip(self.segments, written, strict=True):
+            probs, kept = zip(*tables, strict=True)
+            yield segment, torch.stack(probs), torch.stack(kept)
 
 
 def _queries(segments: list[Segment], start: int) -> Ints:
