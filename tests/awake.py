@@ -18,6 +18,8 @@ from pathlib import Path
 FORGOTTEN_SECS = 10
 """Whoever is ready gets time long before, on the busiest machine that a test run makes."""
 PROC = Path("/proc")
+NICE = 16
+"""Its place in `stat`, from the state on."""
 Ready = dict[tuple[int, int], str]
 """What (process, thread) has been given until now, of the threads that are ready."""
 
@@ -35,18 +37,21 @@ def descendants(root: int) -> list[int]:
 
 
 def ready(pids: list[int]) -> Ready:
-    """The threads that could run now, and the time and turns that they have had."""
+    """The threads that could run now, and the time and turns that they have had. Who is nice, as
+    Chromium's threads in the background are, may wait for long.
+    """
     given: Ready = {}
     for pid in pids:
         for task in _listed(PROC / str(pid) / "task"):
-            if _fields(task)[:1] == ["R"] and (turns := _read(task / "schedstat")):
-                given[pid, int(task.name)] = turns
+            state = _fields(task)
+            if state[:1] == ["R"] and int(state[NICE]) <= 0:
+                given[pid, int(task.name)] = _read(task / "schedstat")
     return given
 
 
 def forgotten(before: Ready, now: Ready) -> set[int]:
     """The processes of threads that were ready at both looks and were given nothing between."""
-    return {pid for (pid, task), given in now.items() if given == before.get((pid, task))}
+    return {pid for (pid, task), given in now.items() if given and given == before.get((pid, task))}
 
 
 def wake(pid: int) -> None:

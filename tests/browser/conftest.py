@@ -207,11 +207,11 @@ def _watch(page: Page) -> list[str]:
         if parts.scheme in ("http", "https") and parts.hostname not in ("127.0.0.1", "localhost"):
             errors.append(f"request to {url}")
 
-    def on_console(kind: str, text: str) -> None:
+    def on_console(kind: str, text: str, where: str) -> None:
         if kind == "error" and not text.startswith(_LEFT):
-            errors.append(text)
+            errors.append(f"{text} {where}")
 
-    page.on("console", lambda m: on_console(m.type, m.text))
+    page.on("console", lambda m: on_console(m.type, m.text, m.location["url"]))
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("request", lambda request: on_request(request.url))
     page.on("dialog", lambda dialog: (errors.append(dialog.message), dialog.dismiss()))
