@@ -38,6 +38,13 @@ def test_what_a_child_started_descends_from_us_and_is_ready_while_it_computes() 
         assert set(awake.descendants(child.pid)) < set(awake.descendants(os.getpid()))
 
 
+def test_who_is_nice_may_wait() -> None:
+    with python(f"import os; os.nice(5); print(flush=True)\n{BUSY}") as child:
+        assert child.stdout and child.stdout.readline()
+        assert until(lambda: awake._fields(awake.PROC / str(child.pid))[0] == "R")
+        assert not awake.ready([child.pid])
+
+
 def test_only_who_was_ready_and_was_given_nothing_is_forgotten() -> None:
     before = {(1, 1): "5 0 1", (1, 2): "7 0 1", (2, 2): "9 0 1", (4, 4): "3 0 1"}
     now = {(1, 1): "6 0 2", (1, 2): "7 0 1", (2, 2): "9 1 2", (3, 3): "0 0 0"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from functools import cache
 from typing import Any
 
@@ -32,4 +33,4 @@ def give_back(libc: Any = None) -> None:
 
 @cache
 def _libc() -> Any:
-    return ctypes.CDLL(None)
+    return ctypes.CDLL(None) if sys.platform == "linux" else None

@@ -9,6 +9,8 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
+from adaspark.model.freed_memory import give_back
+
 _M_ARENA_MAX = -8
 MOST_POOLS = 2
 
@@ -27,6 +29,6 @@ class Allocator:
 
     def give_back(self, runs: int) -> None:
         """Give the system what is free, if runs have ended since the last time: so many so far."""
-        if runs != self._runs and hasattr(self._libc, "malloc_trim"):
-            self._libc.malloc_trim(0)
+        if runs != self._runs:
+            give_back(self._libc)
         self._runs = runs
