@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from subprocess import PIPE
 
 import awake
@@ -28,8 +28,13 @@ def python(code: str) -> Iterator[subprocess.Popen[str]]:
             yield found
         finally:
             for pid in awake.descendants(found.pid):
-                os.kill(pid, signal.SIGKILL)
+                kill(pid)
             found.kill()
+
+
+def kill(pid: int) -> None:
+    with suppress(ProcessLookupError):  # it ended since it was seen
+        os.kill(pid, signal.SIGKILL)
 
 
 def test_what_a_child_started_descends_from_us_and_is_ready_while_it_computes() -> None:
@@ -56,7 +61,7 @@ def test_the_forgotten_of_a_run_are_woken_until_it_ends(monkeypatch: pytest.Monk
 
     def end(pid: int) -> None:
         woken.append(pid)
-        os.kill(pid, signal.SIGKILL)
+        kill(pid)
 
     monkeypatch.setattr(awake, "FORGOTTEN_SECS", 0)
     monkeypatch.setattr(awake, "ready", lambda pids: {(pid, pid): "1 0 1" for pid in pids})
