@@ -25,6 +25,7 @@ _DERIVED = (
     "host_sizes",
     "first_token_from_cube",
     "tokens_seen",
+    "cubes_begun",
     "slab_cube_from_token",
     "slabs",
     "video",
@@ -175,7 +176,7 @@ class CubeLayout:
     @cached_property
     def first_token_from_cube(self) -> Tensor:
         """int64 [C]: the earliest token of each cube."""
-        return self.tokens_from_cube[:, 0]
+        return self.tokens_from_cube[:, :1].flatten()
 
     @cached_property
     def tokens_seen(self) -> Tensor:
@@ -189,6 +190,12 @@ class CubeLayout:
         counted = counted.scatter_(0, cube[None], 1).cumsum(1, dtype=torch.int32).mT.contiguous()
         first = self._of_slabs([slab.first_token for slab in self.slabs])
         return counted - torch.nn.functional.pad(counted, (0, 0, 1, 0))[first]
+
+    @cached_property
+    def cubes_begun(self) -> Tensor:
+        """int64 [V + 1]: how many cubes hold one of the first n tokens, or more."""
+        begins = self.first_token_from_cube.new_zeros(self.tokens + 1)
+        return begins.index_fill_(0, self.first_token_from_cube + 1, 1).cumsum(0)
 
     @cached_property
     def slab_cube_from_token(self) -> Tensor:

@@ -6,7 +6,7 @@ Axes: N tokens, C cubes, H heads, n queries of a segment.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -76,9 +76,8 @@ class Segment:
 
     @cached_property
     def candidate_counts(self) -> Tensor:
-        """int64 [n]: how many candidates each query has; its own cube is a partly visible one."""
-        begun = (self.partly_visible_tokens > 0).sum(-1)
-        return self.partial_cube + begun - int(not self.is_text)
+        """int64 [n]: how many candidates each query has; its own cube is none."""
+        return self.layout.cubes_begun[self.video_before] - int(not self.is_text)
 
     @property
     def own_mask(self) -> Tensor:
@@ -119,18 +118,6 @@ class Segment:
         whole = attending[:, :partial] * self.layout.cube_sizes[:partial]
         partly = attending[:, partial:] * self.partly_visible_tokens
         return whole.sum(1) + partly.sum(1) + heads * self.text_before
-
-
-def candidate_counts(segments: Sequence[Segment]) -> Tensor:
-    """int64 [n]: the `candidate_counts` of all segments, those of video first, at once."""
-    video = [segment for segment in segments if not segment.is_text]
-    found = [segment.candidate_counts for segment in segments if segment.is_text]
-    if video:
-        layout = video[0].layout
-        token = torch.cat([segment.video_before for segment in video]) - 1
-        begun = (layout.tokens_seen[token] > 0).sum(-1)
-        found.insert(0, layout.slab_cube_from_token[token] + begun - 1)
-    return torch.cat(found)
 
 
 def cut(sequence: TokenPositions, start: int) -> list[Segment]:

@@ -5,6 +5,8 @@ Pure functions on tensors; `reference.py` holds the slow twins.
 
 from __future__ import annotations
 
+from math import log, nan
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -156,7 +158,8 @@ def normalised_entropy(mass: Tensor, count: Tensor) -> Tensor:
     return normalised(entropy(mass), count)
 
 
-def normalised(nats: Tensor, count: Tensor) -> Tensor:
-    """`normalised_entropy` where the entropy is known already."""
-    choices = torch.where(count > 1, count, torch.nan)
-    return (nats / choices.log()).clamp(0.0, 1.0)
+def normalised(nats: Tensor, count: Tensor | int) -> Tensor:
+    """`normalised_entropy` where the entropy is known already; one `count` may be that of all."""
+    if isinstance(count, Tensor):
+        return (nats / torch.where(count > 1, count, torch.nan).log()).clamp(0.0, 1.0)
+    return (nats / (log(count) if count > 1 else nan)).clamp(0.0, 1.0)

@@ -52,14 +52,14 @@ def _finish_attention(
     recorder: Recorder, sizes: NDArray[np.int64], shown: NDArray[np.bool_]
 ) -> None:
     trace, layers, rows = recorder.trace, recorder.sums.layers, shown[recorder.sums.query_cubes]
+    every = shown.all()
     asking = recorder.sums.query_cubes[rows]
     pairs = torch.from_numpy(trace.meta.shape["heads"] * sizes[asking])[:, None]
     trace.kept_share = np.zeros((len(layers), len(asking), shown.sum()), np.uint8)
-    counted = torch.zeros(
-        trace.kept_share.shape[1:], dtype=torch.float64
-    )  # the same memory for all
+    # The same memory for all layers.
+    counted = torch.empty(trace.kept_share.shape[1:], dtype=torch.float64)
     for share, layer in zip(trace.kept_share, layers, strict=True):
-        attended = layer.attended if shown.all() else layer.attended[rows][:, shown]
+        attended = layer.attended if every else layer.attended[rows][:, shown]
         counted.copy_(torch.from_numpy(attended)).mul_(255).div_(pairs).round_()
         torch.from_numpy(share).copy_(counted)
     trace.query_cubes = (shown.cumsum() - 1)[asking].astype(np.int32)
@@ -94,9 +94,9 @@ def _finish_ffn(trace: Trace, layers: list[Layer], whole: TokenPositions) -> Non
     video, device = len(sequence.video_positions), sequence.video_positions.device
     if any(sum(len(part.kept) for part in layer.ffn) < video or not layer.ffn for layer in layers):
         return
-    kept = torch.stack([torch.cat([p.kept for p in layer.ffn]).to(device) for layer in layers])
-    weights = torch.stack(
-        [torch.cat([p.importance for p in layer.ffn]).to(device) for layer in layers]
+    kept, weights = (
+        torch.stack([_joined(layer.ffn, name).to(device) for layer in layers])
+        for name in ("kept", "importance")
     )
     outputs, streams = (
         torch.stack([_placed(layer.ffn, name, sequence).to(device) for layer in layers])
@@ -124,6 +124,12 @@ def _token_entropies(weights: Tensor, sequence: TokenPositions, *, is_cut: bool)
     if is_cut:  # a cube that came in two parts has shares of each
         mass = mass / mass.sum(-1, keepdim=True)
     return normalised_entropy(mass, sizes)
+
+
+def _joined(parts: list[Kept], name: str) -> Tensor:
+    """[V]: of the video tokens of all parts; a single one's, the usual case, are not copied."""
+    found: list[Tensor] = [getattr(part, name) for part in parts]
+    return torch.cat(found) if len(found) > 1 else found[0]
 
 
 def _placed(parts: list[Kept], name: str, sequence: TokenPositions) -> Tensor:

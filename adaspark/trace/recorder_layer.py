@@ -29,10 +29,14 @@ class Summed(NamedTuple):
 class Choices(NamedTuple):
     """Of the video queries of some segments: how many cubes each may choose from, int64 [n], and
     its own cube, int64 [n]. One for all layers.
+
+    `pairs` int64 [3] of one head follow from where all the segments' queries stand: with text keys
+    attended to, with cubes weighed, and (query, key) pairs of dense attention.
     """
 
     counts: Tensor
     own_cube: Tensor
+    pairs: Tensor
 
 
 class Kept(NamedTuple):

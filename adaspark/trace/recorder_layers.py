@@ -21,7 +21,6 @@ from adaspark.trace.recorder_later import LaterTallies
 from adaspark.trace.recorder_layer import Choices, Layer, Summed
 from adaspark.trace.recorder_sums import (
     choices_of,
-    closed_forms,
     reduce_entropies,
     settle,
     summed_rows,
@@ -57,7 +56,6 @@ class LayerSums:
 
     def _forget_known(self) -> None:
         self._known_choices: ByIdentity[Choices] = ByIdentity()
-        self._known_pairs: ByIdentity[Tensor] = ByIdentity()
 
     @property
     def nbytes(self) -> int:
@@ -131,12 +129,11 @@ class LayerSums:
             return
         rows = summed_rows(tally, self.query_cubes)
         into.tallies.append(Summed(*rows, tally.pairs))
-        video = [segment for segment in tally.segments if not segment.is_text]
-        if video:
-            into.entropies.append((self._known_choices.get(video, choices_of), tally.entropies))
+        choices = self._known_choices.get(tally.segments, choices_of)
+        if len(choices.counts):
+            into.entropies.append((choices, tally.entropies))
             self._wait(tally.entropies)
-        forms = self._known_pairs.get(tally.segments, closed_forms)
-        into.forms.append((len(tally.entropies), forms))
+        into.forms.append((len(tally.entropies), choices.pairs))
         if tally.attended.device.type == "cpu":  # no device to wait for
             self._host_bytes += rows[1].nbytes + tally.entropies.nbytes
             if self._host_bytes > WAITING_HOST_BYTES:
@@ -180,6 +177,8 @@ def _later(layers: Sequence[Layer], places: Places, of: Told, heads: int) -> Ite
             for start in range(0, len(alike), at_once):
                 part = [words for _, words in alike[start : start + at_once]]
                 for segment, probs, kept in words.found(part):
+                    if not segment.end_cube:
+                        continue  # it stands before all video: nothing to tell
                     tables = probs.transpose(1, 2), kept.transpose(1, 2)
                     yield word_rows(places(segment), first + start, *tables, of=of)
 

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adaspark.method.segment import Segment, candidate_counts
+from adaspark.method.segment import Segment
 from adaspark.method.selection import normalised
-from adaspark.method.tally import Tally
+from adaspark.method.tally import Tally, video_queries
 from adaspark.trace.on_host import on_host
 from adaspark.trace.recorder_layer import Choices, Layer
 
@@ -20,12 +20,11 @@ from adaspark.trace.recorder_layer import Choices, Layer
 def summed_rows(tally: Tally, query_cubes: NDArray[np.int64]) -> tuple[slice, Tensor]:
     """The rows of the table of shares that a tally adds to, and what it adds."""
     first, count = tally.first_cube, len(tally.attended)
-    rows = slice(*np.searchsorted(query_cubes, (first, first + count)))
-    picked = query_cubes[rows] - first
-    if len(picked) == count:
-        return rows, tally.attended
-    index = torch.from_numpy(picked).to(tally.attended.device)
-    return rows, tally.attended.index_select(0, index)
+    start, end = query_cubes.searchsorted([first, first + count]).tolist()
+    if end - start == count:
+        return slice(start, end), tally.attended
+    index = torch.from_numpy(query_cubes[start:end] - first).to(tally.attended.device)
+    return slice(start, end), tally.attended.index_select(0, index)
 
 
 def figures_of(entropies: Tensor, counts: Tensor) -> Tensor:
@@ -53,21 +52,15 @@ def reduce_entropies(layers: Sequence[Layer]) -> None:
 
 
 def choices_of(segments: Sequence[Segment]) -> Choices:
-    """What the queries of segments of video may choose from."""
-    return Choices(
-        candidate_counts(segments), torch.cat([segment.own_cube for segment in segments])
+    """What the queries of segments, those of video first, may choose from."""
+    text, video, own = (
+        torch.cat([getattr(segment, name) for segment in segments])
+        for name in ("text_before", "video_before", "own_cube")
     )
-
-
-def closed_forms(segments: Sequence[Segment]) -> Tensor:
-    """int64 [3], the pairs of one head that follow from where the queries stand: with text keys
-    attended to, with cubes weighed, and (query, key) pairs of dense attention.
-    """
-    text, video = (
-        torch.cat([getattr(segment, name) for segment in segments]).sum()
-        for name in ("text_before", "video_before")
-    )
-    return torch.stack([text, candidate_counts(segments).sum(), text + video])
+    counts = segments[0].layout.cubes_begun[video] - (own >= 0).long()
+    pairs = torch.stack([text.sum(), counts.sum(), text.sum() + video.sum()])
+    asked = video_queries(segments)
+    return Choices(counts[:asked], own[:asked], pairs)
 
 
 def settle(layers: Sequence[Layer]) -> None:

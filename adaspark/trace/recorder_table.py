@@ -32,17 +32,23 @@ def grown(
     rows = np.concatenate([query_cubes, np.arange(known, cubes)])
     total = max(cubes, coming)
     most = max(1, QUERY_TABLE_BYTES // max(1, len(layers) * total))
-    if cubes <= coming:  # the sample of the whole video, as far as it has come
+    if total <= most:
+        stay = np.arange(len(rows))
+    elif cubes <= coming:  # the sample of the whole video, as far as it has come
         even = np.linspace(0, total - 1, min(total, most)).astype(int)
         stay = np.flatnonzero(np.isin(rows, even))
     else:
         stay = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int))
     for layer in layers:
-        old = layer.attended[stay[stay < len(layer.attended)]]
-        layer.attended = np.zeros((len(stay), cubes), np.int32)
-        layer.attended[: len(old), :known] = old
-        sums, layer.cube_sums = layer.cube_sums, np.zeros((3, cubes))
-        layer.cube_sums[:, :known] = sums
+        old, sums = layer.attended, layer.cube_sums
+        layer.attended, layer.cube_sums = (
+            np.zeros((len(stay), cubes), np.int32),
+            np.zeros((3, cubes)),
+        )
+        if known:
+            old = old[stay[stay < len(old)]]
+            layer.attended[: len(old), :known] = old
+            layer.cube_sums[:, :known] = sums
         layer.is_shared = False
     return rows[stay].astype(np.int64)
 

@@ -52,8 +52,9 @@ def _array(dtype: str, shape: str, *, is_optional: bool = False) -> Any:
     """An array field; its dtype and axes are part of the file format. Files written before an
     optional one was recorded load with an empty array.
     """
+    none = (0,) * len(shape.split())
     return field(
-        default_factory=lambda: np.zeros((0,) * len(shape.split()), dtype),
+        default_factory=lambda: np.zeros(none, dtype),
         metadata={"dtype": dtype, "shape": shape, "is_optional": is_optional},
     )
 

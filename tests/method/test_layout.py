@@ -110,6 +110,16 @@ def test_slabs_cut_the_sequence_where_slices_of_cubes_end(
     assert len(layout.slabs) == sum(ceil(t / cube[0]) for t, _, _ in grids)
 
 
+@given(grids, cubes)
+def test_a_cube_has_begun_with_its_first_token(
+    grids: list[tuple[int, int, int]], cube: tuple[int, int, int]
+) -> None:
+    layout = CubeLayout(grids, cube)
+    of_tokens = layout.cube_from_token.tolist()
+    wanted = [len(set(of_tokens[:n])) for n in range(layout.tokens + 1)]
+    assert layout.cubes_begun.tolist() == wanted
+
+
 def test_a_cube_larger_than_the_grid_is_the_whole_video() -> None:
     layout = CubeLayout([(2, 3, 1)], (9, 9, 9))
     assert layout.cubes == 1 and layout.tokens_from_cube.tolist() == [[0, 1, 2, 3, 4, 5]]

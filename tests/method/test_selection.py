@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adaspark.method import reference
-from adaspark.method.selection import entropy, masked_softmax, normalised_entropy, nucleus
+from adaspark.method.selection import (
+    entropy,
+    masked_softmax,
+    normalised,
+    normalised_entropy,
+    nucleus,
+)
 
 # Whole weights have many ties, and sums of sixty-fourths are exact in fp32.
 weights = st.lists(st.integers(0, 8), min_size=1, max_size=24).filter(lambda w: sum(w) > 0)
@@ -93,6 +99,13 @@ def test_entropy_of_even_and_certain_rows() -> None:
     torch.testing.assert_close(
         normalised_entropy(rows, torch.tensor(4)), torch.tensor([1.0, 0.0, 0.5])
     )
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7])
+def test_entropies_are_normalised_alike_by_one_count_and_by_many(count: int) -> None:
+    nats = torch.linspace(0, 2, 5)
+    wanted = normalised(nats, torch.full((5,), count))
+    torch.testing.assert_close(normalised(nats, count), wanted, equal_nan=True)
 
 
 def test_entropy_of_fewer_than_two_choices_is_undefined() -> None:

@@ -17,7 +17,7 @@ def waiting() -> Layer:
     layer = Layer(np.full((2, 3), 5, np.int32), np.full((3, 3), 5.0))
     table = torch.ones(2, 3, dtype=torch.int32)
     layer.tallies.append(Summed(slice(0, 2), table, lambda: torch.tensor([7, 9])))
-    choices = Choices(torch.tensor([3, 3, 3]), torch.tensor([0, 1, 2]))
+    choices = Choices(torch.tensor([3, 3, 3]), torch.tensor([0, 1, 2]), torch.tensor([1, 6, 9]))
     layer.figures.append((choices, torch.ones(3, 3)))
     return layer
 

@@ -105,6 +105,7 @@ def test_bits_are_those_of_numpy(count: int) -> None:
     mask = torch.rand(3, 2, count, generator=torch.Generator().manual_seed(count)) < 0.5
     bits = word_rows.packed(mask)
     np.testing.assert_array_equal(bits.numpy(), np.packbits(mask.numpy(), axis=-1))
+    assert torch.equal(word_rows.packed_by_torch(mask), bits)
     assert torch.equal(word_rows.unpacked(bits, count), mask)
 
 

@@ -1,6 +1,6 @@
 """Vectors of fp32 inside numba: what LLVM's own vectoriser does not find, or finds half as wide.
 
-Kernels of `cpu.py` compute on `Lanes`, one register of this machine's widest kind, and multiply
+The kernels here compute on `Lanes`, one register of this machine's widest kind, and multiply
 matrices by blocks that stay in registers. Ours; the blocking is that of any BLAS.
 """
 
@@ -23,7 +23,7 @@ WIDE = LANES * (2 if LANES == 8 else 4)
 """Columns of a wide block: AVX2 has half as many registers as the others."""
 
 _F32, _I32, _I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
-_VECTOR, _INTEGERS = ir.VectorType(_F32, LANES), ir.VectorType(_I32, LANES)
+VECTOR, INTEGERS = ir.VectorType(_F32, LANES), ir.VectorType(_I32, LANES)
 
 
 class _LanesType(types.Type):  # type: ignore[misc]
@@ -37,10 +37,10 @@ _lanes = _LanesType()
 @register_model(_LanesType)
 class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, _VECTOR)
+        super().__init__(manager, kind, VECTOR)
 
 
-def _operation(build: Callable[..., Any]) -> Any:
+def operation(build: Callable[..., Any]) -> Any:
     """A numba function of vectors to a vector, from how its instructions are built."""
 
     def definition(typingctx: Any, *args: Any) -> Any:
@@ -54,53 +54,40 @@ def _operation(build: Callable[..., Any]) -> Any:
     return intrinsic(definition)
 
 
-def _llvm(builder: Any, name: str, *args: Any) -> Any:
+def call_llvm(builder: Any, name: str, *args: Any) -> Any:
     """Call LLVM's own function `name` on vectors."""
-    kind = ir.FunctionType(_VECTOR, [_VECTOR] * len(args))
+    kind = ir.FunctionType(VECTOR, [VECTOR] * len(args))
     function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{LANES}f32")
     return builder.call(function, args)
 
 
-def _constant(value: float) -> Any:
-    return ir.Constant(_VECTOR, [value] * LANES)
+def constant(value: float) -> Any:
+    """A number in every lane, known when it is compiled."""
+    return ir.Constant(VECTOR, [value] * LANES)
 
 
-@_operation
+@operation
 def fma(builder: Any, x: Any, y: Any, z: Any) -> Any:
     """x * y + z, rounded once."""
-    return _llvm(builder, "fma", x, y, z)
+    return call_llvm(builder, "fma", x, y, z)
 
 
-@_operation
+@operation
 def pick(builder: Any, x: Any, limit: Any, yes: Any, no: Any) -> Any:
     """`yes` in lanes with x >= limit, `no` in the others."""
     return builder.select(builder.fcmp_ordered(">=", x, limit), yes, no)
 
 
-@_operation
+@operation
 def root(builder: Any, x: Any) -> Any:
     """Square root."""
-    return _llvm(builder, "sqrt", x)
+    return call_llvm(builder, "sqrt", x)
 
 
-@_operation
-def exp(builder: Any, x: Any) -> Any:
-    """e^x of x <= 0 within 3e-7, relative; 0 below -87. (Coefficients as XNNPACK's.)"""
-    power = _llvm(builder, "rint", builder.fmul(x, _constant(1.4426950408889634)))
-    rest = _llvm(builder, "fma", power, _constant(-0.693359375), x)
-    rest = _llvm(builder, "fma", power, _constant(2.12194440e-4), rest)
-    series = _constant(0.00828929059207)
-    for term in (0.0418978221714, 0.166676521301, 0.499991506338, 0.999999701977, 1.0):
-        series = _llvm(builder, "fma", series, rest, _constant(term))
-    exponent = builder.add(builder.fptosi(power, _INTEGERS), ir.Constant(_INTEGERS, [127] * LANES))
-    scale = builder.bitcast(builder.shl(exponent, ir.Constant(_INTEGERS, [23] * LANES)), _VECTOR)
-    tiny = builder.fcmp_ordered("<", x, _constant(-87.0))
-    return builder.select(tiny, _constant(0.0), builder.fmul(series, scale))
-
-
-_add = _operation(lambda builder, x, y: builder.fadd(x, y))
-_subtract = _operation(lambda builder, x, y: builder.fsub(x, y))
-_multiply = _operation(lambda builder, x, y: builder.fmul(x, y))
+_add = operation(lambda builder, x, y: builder.fadd(x, y))
+_subtract = operation(lambda builder, x, y: builder.fsub(x, y))
+_multiply = operation(lambda builder, x, y: builder.fmul(x, y))
+_divide = operation(lambda builder, x, y: builder.fdiv(x, y))
 
 
 def _operator(symbol: Callable[..., Any], function: Any) -> None:
@@ -113,6 +100,7 @@ def _operator(symbol: Callable[..., Any], function: Any) -> None:
 _operator(operator.add, _add)
 _operator(operator.sub, _subtract)
 _operator(operator.mul, _multiply)
+_operator(operator.truediv, _divide)
 
 
 @intrinsic
@@ -126,9 +114,9 @@ def splat(typingctx: Any, value: Any) -> Any:
 
 
 def _splat(builder: Any, value: Any) -> Any:
-    empty = ir.Constant(_VECTOR, ir.Undefined)
+    empty = ir.Constant(VECTOR, ir.Undefined)
     one = builder.insert_element(empty, value, ir.Constant(_I32, 0))
-    return builder.shuffle_vector(one, empty, ir.Constant(_INTEGERS, [0] * LANES))
+    return builder.shuffle_vector(one, empty, ir.Constant(INTEGERS, [0] * LANES))
 
 
 def _reduction(name: str, flags: tuple[str, ...], start: tuple[float, ...]) -> Any:
@@ -136,7 +124,7 @@ def _reduction(name: str, flags: tuple[str, ...], start: tuple[float, ...]) -> A
     def reduce(typingctx: Any, x: Any) -> Any:
         def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             first = [ir.Constant(_F32, value) for value in start]
-            kind = ir.FunctionType(_F32, [_F32] * len(first) + [_VECTOR])
+            kind = ir.FunctionType(_F32, [_F32] * len(first) + [VECTOR])
             symbol = f"llvm.vector.reduce.{name}.v{LANES}f32"
             function = cgutils.get_or_insert_function(builder.module, kind, symbol)
             return builder.call(function, [*first, *args], fastmath=flags)
@@ -156,13 +144,13 @@ def element(builder: Any, context: Any, kind: Any, array: Any, index: Any) -> An
 
 
 def _load(builder: Any, pointer: Any) -> Any:
-    value = builder.load(builder.bitcast(pointer, _VECTOR.as_pointer()))
+    value = builder.load(builder.bitcast(pointer, VECTOR.as_pointer()))
     value.align = 4
     return value
 
 
 def _store(builder: Any, value: Any, pointer: Any) -> None:
-    builder.store(value, builder.bitcast(pointer, _VECTOR.as_pointer())).align = 4
+    builder.store(value, builder.bitcast(pointer, VECTOR.as_pointer())).align = 4
 
 
 @intrinsic
@@ -236,7 +224,7 @@ def block(rows: int, columns: int) -> Any:
             index = [builder.add(first, ir.Constant(_I64, row)) for row in range(rows)]
             a_from_row = [at(0, builder.load(at(1, i))) for i in index]
             c_from_row = [at(6, builder.add(builder.load(at(7, i)), column)) for i in index]
-            sums = [[cgutils.alloca_once(builder, _VECTOR) for _ in range(vectors)] for _ in index]
+            sums = [[cgutils.alloca_once(builder, VECTOR) for _ in range(vectors)] for _ in index]
             for held, pointer in zip(sums, c_from_row, strict=True):
                 for v, place in enumerate(held):
                     builder.store(_load(builder, step(pointer, v)), place)
@@ -248,7 +236,7 @@ def block(rows: int, columns: int) -> Any:
                     left = _splat(builder, builder.load(builder.gep(pointer, [loop.index])))
                     for place, factor in zip(held, right, strict=True):
                         builder.store(
-                            _llvm(builder, "fma", left, factor, builder.load(place)), place
+                            call_llvm(builder, "fma", left, factor, builder.load(place)), place
                         )
             for held, pointer in zip(sums, c_from_row, strict=True):
                 for v, place in enumerate(held):

@@ -73,7 +73,7 @@ class Layer(NamedTuple):
 
 
 class Choices(NamedTuple):
-    """Flat [H, n, C] tables, one segment after the other, the entropy of `probs`, [n, H], and in
+    """Flat [H, n, C] tables, one segment after the other, the entropy of `probs`, [H, n], and in
     `attended` int32 [Q, C] the (head, query) pairs of each query cube that attend to a cube, whose
     rows are written under `locks` int32 [Q].
 
@@ -111,7 +111,7 @@ class Scratch(NamedTuple):
     | peaks, sums | fp32 | [R], [R * LANES] | of the softmax so far |
     | by_lane | fp32 | [D * WIDE] | queries of a chunk, rows side by side |
     | mass, selected | fp32, uint8 | [R * C] | chunk by chunk, each [C, WIDE] |
-    | mass_sums, mass_logs | fp32 | [R] | sums of a row's masses, and of each times its logarithm |
+    | mass_sums, entropies | fp32 | [R] | of a row's masses: sum, and entropy in nats |
     | selected_rows | int64 | [R] | where rows begin in `selected` |
     | rows_here | int64 | [R] | the rows that attend to a panel |
     | scores | fp32 | [BATCH * PANEL] | of these rows with the panel |
@@ -130,7 +130,7 @@ class Scratch(NamedTuple):
     by_lane: Floats
     mass: Floats
     mass_sums: Floats
-    mass_logs: Floats
+    entropies: Floats
     selected: NDArray[np.uint8]
     selected_rows: Ints
     rows_here: Ints

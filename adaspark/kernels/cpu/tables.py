@@ -152,7 +152,7 @@ class CpuPlan:
         return Choices(
             np.empty(self.places[-1], np.float32),
             np.empty(self.places[-1], np.uint8),
-            np.empty((len(self.tables.queries), self.heads), np.float32),
+            np.empty((self.heads, len(self.tables.queries)), np.float32),
         )
 
     def sums(self) -> Choices:
@@ -171,7 +171,7 @@ class CpuPlan:
             self.segments,
             self.segments[0].partial_cube,
             torch.from_numpy(sums.attended),
-            torch.from_numpy(sums.entropy[queries]).T.clone(),  # not a view of those of all
+            torch.from_numpy(sums.entropy[:, queries]),
             lambda: torch.from_numpy(pairs.sum((0, 1))[[READ, EXECUTED]]),
             WrittenWords(text, sums.probs, sums.kept) if text.segments else None,
         )
@@ -192,7 +192,7 @@ class CpuPlan:
         every = torch.from_numpy(memory.entropy)
         for tile, (_, n, _) in zip(self.first_tiles, self.shapes, strict=False):
             query = int(self.tables.tiles[tile, 6])
-            yield every[query : query + n].T.clone()
+            yield every[:, query : query + n].clone()
 
     def executed_by_segment(self, pairs: Ints) -> list[int]:
         """The products of each segment, from the pairs of the tiles [t, G, 2]."""

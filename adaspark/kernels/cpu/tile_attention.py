@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from adaspark.kernels.cpu.counting import lowest_bit, set_flags, take
-from adaspark.kernels.cpu.simd import LANES, WIDE, exp, largest, load, pick, splat, store, total
+from adaspark.kernels.cpu.simd import LANES, WIDE, largest, load, pick, splat, store, total
+from adaspark.kernels.cpu.simd_functions import exp
 from adaspark.kernels.cpu.state import (
     BATCH,
     EXECUTED,

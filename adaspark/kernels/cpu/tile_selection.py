@@ -12,7 +12,6 @@ from adaspark.kernels.cpu.counting import lock, ones, set_flags, unlock
 from adaspark.kernels.cpu.simd import (
     LANES,
     WIDE,
-    exp,
     fma,
     largest,
     load,
@@ -22,6 +21,7 @@ from adaspark.kernels.cpu.simd import (
     store,
     store_flags,
 )
+from adaspark.kernels.cpu.simd_functions import exp, log
 from adaspark.kernels.cpu.state import (
     ONE,
     OWN_CUBE,
@@ -46,7 +46,7 @@ def choose_tile(tile, tables, means, p, scratch):
     | tile, tables | | `Tile`, `Tables` |
     | means | fp32 | [C * D], of one KV head |
     | p | float | scalar |
-    | scratch | | `Scratch`: mass, selected, mass_sums and mass_logs are written |
+    | scratch | | `Scratch`: mass, selected, mass_sums and entropies are written |
     """
     cubes = tile.cubes
     width = len(scratch.by_lane) // WIDE
@@ -71,8 +71,9 @@ def choose_tile(tile, tables, means, p, scratch):
         kept = scratch.selected[at : at + cubes * WIDE]
         for lane in range(0, WIDE, LANES):
             sums, logs = _choose(mass, kept, lane, cubes, p)
+            nats = log(sums) - logs / sums
             store(scratch.mass_sums, first_row + lane, sums)
-            store(scratch.mass_logs, first_row + lane, logs)
+            store(scratch.entropies, first_row + lane, pick(nats, splat(ZERO), nats, splat(ZERO)))
 
 
 @compiled
@@ -91,11 +92,11 @@ def _choose(mass, kept, lane, cubes, p):
             store_flags(kept, at, pick(load(mass, at), lowest, one, zero))
     sums, logs, faintest = zero, zero, splat(np.float32(-87))
     for at in range(lane, cubes * WIDE, WIDE):
-        log = load(mass, at) - peak
-        x = exp(log)
+        below = load(mass, at) - peak
+        x = exp(below)
         store(mass, at, x)
         sums = sums + x
-        logs = fma(x, pick(log, faintest, log, faintest), logs)
+        logs = fma(x, pick(below, faintest, below, faintest), logs)
     if p >= 1:
         return sums, logs
     target = sums * splat(np.float32(p))
@@ -152,9 +153,7 @@ def report_entropy(tile, entropy, scratch):
     """Write the entropies of a tile's rows, in nats."""
     for row in range(tile.rows):
         head, query = place(tile, row)
-        mass = scratch.mass_sums[row]
-        nats = np.log(mass) - scratch.mass_logs[row] / mass if mass > ZERO else ZERO
-        entropy[query, head] = max(nats, ZERO)
+        entropy[head, query] = scratch.entropies[row]
 
 
 @compiled
