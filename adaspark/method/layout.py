@@ -10,12 +10,12 @@ from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
-from math import ceil
 
 import torch
 from torch import Tensor
 
 from adaspark.method.config import Cube, Grid
+from adaspark.method.places import places_of, stamped
 
 _MAPS = ("slice_from_token", "row_from_token", "column_from_token", "cube_from_token")
 _DERIVED = (
@@ -56,10 +56,10 @@ class CubeLayout:
         self.grids: list[Grid] = [_triple(grid, "grid") for grid in grids]
         self.cube: Cube = _triple(cube, "cube")
         self.device = torch.device(device)
-        places = [_places(grid, self.cube) for grid in self.grids]
+        places = [places_of(grid, self.cube) for grid in self.grids]
         if stamps is not None:
             places = [
-                _stamped(*of, self.cube) for of in zip(places, self.grids, stamps, strict=True)
+                stamped(*of, self.cube) for of in zip(places, self.grids, stamps, strict=True)
             ]
         self.tokens_per_video = [len(p.cube) for p in places]
         self.cubes_per_video = [p.bounds.shape[0] for p in places]
@@ -248,56 +248,6 @@ class Slab:
     end_token: int
     first_cube: int
     end_cube: int
-
-
-@dataclass(frozen=True, eq=False)
-class _Places:
-    slice: Tensor
-    row: Tensor
-    column: Tensor
-    cube: Tensor
-    bounds: Tensor
-
-
-def _places(grid: Grid, cube: Grid) -> _Places:
-    """Slice, row, column and cube of each token of one video, and the bounds of its cubes."""
-    axes = torch.meshgrid(*(torch.arange(n) for n in grid), indexing="ij")
-    at = [axis.reshape(-1) for axis in axes]
-    counts = [ceil(n / side) for n, side in zip(grid, cube, strict=True)]
-    blocks = [axis // side for axis, side in zip(at, cube, strict=True)]
-    index = (blocks[0] * counts[1] + blocks[1]) * counts[2] + blocks[2]
-    corners = torch.cartesian_prod(*(torch.arange(n) for n in counts)).reshape(-1, 3)
-    first = corners * torch.tensor(cube)
-    end = torch.minimum(first + torch.tensor(cube), torch.tensor(grid))
-    return _Places(at[0], at[1], at[2], index, torch.stack([first, end], -1).reshape(-1, 6))
-
-
-def _stamped(places: _Places, grid: Grid, stamps: Sequence[int], cube: Grid) -> _Places:
-    """The same with `stamps[t]` tokens before slice t, those of a slab in a cube of their own.
-
-    Cubes are numbered by their first tokens, which kernels rely on: that of the stamps comes before
-    the slab's others, or after them where the slab's first slice has no stamp.
-    """
-    counts = torch.tensor(stamps)
-    of_slice = torch.arange(grid[0]).repeat_interleave(counts)
-    slab_from_slice = torch.arange(grid[0]) // cube[0]
-    has = torch.zeros(ceil(grid[0] / cube[0]), dtype=torch.long)
-    has = (has.index_add(0, slab_from_slice, counts) > 0).long()
-    leads = (counts[:: cube[0]] > 0).long()
-    before = has.cumsum(0) - has  # cubes of stamps in earlier slabs
-    each = len(places.bounds) // len(has)
-    own = torch.arange(len(has)) * each + before + each * (has - leads)
-    moved = places.cube + (before + leads)[places.slice // cube[0]]
-    order = torch.cat([2 * of_slice, 2 * places.slice + 1]).argsort(stable=True)
-    nowhere = torch.full_like(of_slice, -1)
-    bounds: list[Tensor] = []
-    for slab, rows in enumerate(torch.split(places.bounds, each)):
-        of_stamps = torch.tensor([[*rows[0, :2].tolist(), 0, 0, 0, 0]])[: has[slab]]
-        bounds += [of_stamps, rows] if leads[slab] else [rows, of_stamps]
-    new = (of_slice, nowhere, nowhere, own[slab_from_slice][of_slice])
-    old = (places.slice, places.row, places.column, moved)
-    at = [torch.cat(pair)[order] for pair in zip(new, old, strict=True)]
-    return _Places(at[0], at[1], at[2], at[3], torch.cat(bounds))
 
 
 def _joined(maps: list[Tensor], counts: list[int]) -> Tensor:
