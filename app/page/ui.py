@@ -127,7 +127,6 @@ def _question(asks: bool) -> tuple[Any, list[Callable[..., Any]]]:
                 label="Question",
                 placeholder="What do you want to know?",
                 elem_id="question",
-                max_length=2000,
                 min_width=200,
                 interactive=asks,
             )

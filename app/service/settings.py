@@ -42,7 +42,7 @@ class Settings:
     def options(self, limits: ServerLimits = _OWN) -> Options:
         """The engine's options. Raises UserError with the sentence to show."""
         config = AdaSparkConfig(
-            cube=(_whole(self.cube_t), _whole(self.cube_h), _whole(self.cube_w)),
+            cube=(_side("t", self.cube_t), _side("h", self.cube_h), _side("w", self.cube_w)),
             attn_top_p=_share("Top-p attention", self.attn_top_p),
             ffn_top_p=_share("Top-p FFN", self.ffn_top_p),
             text_top_p=self._text_top_p(),
@@ -115,8 +115,10 @@ def _share(name: str, value: Any) -> float:
     return float(value)
 
 
-def _whole(value: Any) -> Any:
+def _side(axis: str, value: Any) -> Any:
     """4.0 as 4; anything else is returned as it is, and AdaSparkConfig refuses it."""
+    if value is None or value == "":
+        raise UserError(f"Cube {axis} is empty; type a whole number of at least 1.")
     return int(value) if _is_number(value) and value == int(value) else value
 
 

@@ -31,6 +31,7 @@ export const ERRORS = [
   ["{} must be a number from 0 to 1, got {=}.", "{}须为 0 到 1 的数，得到 {}。"],
   ["{} must be a whole number from 1 to {#}, got {=}.", "{}须为 1 到 {} 的整数，得到 {}。"],
   ["{=} is empty: give a number from 0 to 1, or one for each layer.", "{} 为空：请给出 0 到 1 的数，或每层一个。"],
+  ["Cube {} is empty; type a whole number of at least 1.", "立方块的 {} 为空；请输入至少为 1 的整数。"],
   ["A cube is three whole numbers of at least 1 and at most {#} (time, height, width), such as 4,4,4; got {=}.", "立方块是三个 1 到 {} 的整数（时间、高、宽），如 4,4,4；得到 {}。"],
   ["{=} must be at least {#}, got {#}.", "{} 至少为 {}，得到 {}。"],
   ["fps must be above 0 and at most {#}, got {#}.", "每秒帧数须大于 0 且不超过 {}，得到 {}。"],

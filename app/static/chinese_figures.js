@@ -101,6 +101,7 @@ export const FIGURES = [
   ["In layer {#} the video tokens attend most sharply at {} ({#}), most widely at {} ({#}).", "第 {} 层中，视频词元在 {} 处注意力最集中（{}），在 {} 处最分散（{}）。"],
   ["{}: attention is spread as over {#} of {#} cubes in layer {#}, over {#} in layer {#}.", "{0}：第 {3} 层的注意力相当于分散在 {2} 个立方块中的 {1} 个上，第 {5} 层为 {4} 个。"],
   ["{#} % of all query-key pairs are computed, fewest in layer {#} ({#} %), most in layer {#} ({#} %); {#} % of the video tokens pass through the FFN.", "计算了 {} % 的查询-键对，第 {} 层最少（{} %），第 {} 层最多（{} %）；{} % 的视频词元经过 FFN。"],
+  ["{}: a query attends to {#} of {#} cubes in every layer.", "{0}：每一层中一个查询都关注 {2} 个立方块中的 {1} 个。"],
   ["{}: a query attends to {#} of {#} cubes in layer {#}, to {#} in layer {#}.", "{0}：第 {3} 层一个查询关注 {2} 个立方块中的 {1} 个，第 {5} 层为 {4} 个。"],
   ["{}: {#} % of the attention lies in {#} % of the cubes in layer {#}; in layer {#} it takes {#} %.", "{0}：第 {3} 层中，注意力的 {1} % 集中在 {2} % 的立方块上；第 {4} 层需要 {5} %。"],
   ["{}, mean of the heads", "{}，各头的平均"],

@@ -64,7 +64,7 @@ export const SENTENCES = [
   ["0 to {#} % of {} attend ({#} % of this layer’s cubes lie below)", "0 到 {} % 的{}关注（本层 {} % 的立方块低于此值）"],
   ["skips the FFN", "跳过 FFN"],
   ["passes", "经过"],
-  ["lines: up to {}", "线条：最多 {}"],
+  ["brightest lines: {} or more", "最亮线条：{} 或更多"],
   ["{#} times its cube’s mean", "其立方块均值的 {} 倍"],
   ["only A keeps: {}", "仅 A 保留：{}"],
   ["only B keeps: {}", "仅 B 保留：{}"],

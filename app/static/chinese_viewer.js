@@ -41,6 +41,7 @@ export const VIEWER = [
   ["Dropped", "丢掉的"],
   ["Dense attention that was dropped", "被丢掉的稠密注意力"],
   ["0 to {} of dense attention or more, dropped in this cube", "0 到 {} 或更多的稠密注意力在此立方块被丢掉"],
+  ["0 to {} of dense attention, dropped in this cube", "0 到 {} 的稠密注意力在此立方块被丢掉"],
   ["What layer {} dropped of dense attention is not here yet.", "第 {} 层丢掉了多少稠密注意力，尚未取到。"],
   ["The dense run does not say what {} attend to: choose the question, the answer or a word.", "稠密运行没有记录{}注意什么：请选问题、回答或某个词。"],
   ["Most of the rest lies on cube {#}, {}: {#} %.", "其余大部分在立方块 {}，{}：{} %。"],

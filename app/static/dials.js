@@ -24,6 +24,7 @@ const budgetDial = {
 export function followRuns() {
   on("result", async (result) => {
     budgetDial.curves = null;
+    if (!result) budgetLabel()?.removeAttribute("data-run");
     if (!result || !server.calibration.length) return;
     const { config } = result.summary;
     if (server.opening) budgetDial.set ||= rounded(server.opening).join();
@@ -143,14 +144,17 @@ export function textThresholdOf(attn, _ffn, text) {
   return isShared ? attn : text;
 }
 
+function budgetLabel() {
+  return document.querySelector('.budget-dial [data-testid="block-info"]');
+}
+
 /**
  * What the run in view came to, beside the dial.
  * @param {Result} result
  */
 function tellRun({ summary: { flops, config } }) {
-  const label = document.querySelector('.budget-dial [data-testid="block-info"]');
   const dense = config.attn_top_p === 1 && config.ffn_top_p === 1;
-  label?.setAttribute("data-run", (dense ? 1 : 1 - flops.reduction).toFixed(2));
+  budgetLabel()?.setAttribute("data-run", (dense ? 1 : 1 - flops.reduction).toFixed(2));
 }
 
 /**
@@ -174,6 +178,19 @@ export function presetOf(...sides) {
 function tellBudget(...thresholds) {
   const byHand = onDials(thresholds).join() !== budgetDial.set;
   document.querySelector(".budget-dial")?.toggleAttribute("data-by-hand", byHand);
+}
+
+/**
+ * A number typed past the ends of its dial is set to the nearest by Gradio when it is left, which tells nobody: its
+ * dial has moved.
+ */
+export function tellWhatIsClamped() {
+  const left = (/** @type {Event} */ { target }) => {
+    if (!(target instanceof HTMLInputElement) || target.type !== "number" || !target.closest(".dial-card")) return;
+    const typed = target.value;
+    setTimeout(() => target.value !== typed && target.dispatchEvent(new Event("input", { bubbles: true })));
+  };
+  document.addEventListener("blur", left, true); // before Gradio hears of it
 }
 
 /**

@@ -6,6 +6,7 @@ import { mountChips, chosenQuestion } from "./chips.js";
 import {
   cubeOf,
   presetOf,
+  tellWhatIsClamped,
   textMoved,
   textThresholdOf,
   thresholdsMoved,
@@ -20,10 +21,13 @@ import { placePanel } from "./placement.js";
 import { fittingFrames, isFirstUnanswered, mountPicker } from "./picker.js";
 import { lost } from "./run.js";
 import { on } from "./signals.js";
+import { quietAsTyped } from "./status.js";
 import { keepStreamsWhole } from "./stream.js";
 
 keepStreamsWhole();
 on("viewer", placePanel);
+on("viewer", tellWhatIsClamped);
+on("viewer", quietAsTyped);
 on("viewer", () => setTimeout(offerFullScreen));
 
 /** The first card and the controls are in place. */

@@ -140,6 +140,7 @@ function finish(state) {
   viewer().setState(state);
   phaseLine(state === "error" ? "No new result" : "Stopped");
   activate(false);
+  emit("asked", ""); // there is nothing to take up again
 }
 
 /** The page was cut off, or its request was refused as a whole: the server may know of the run all the same. */

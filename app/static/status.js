@@ -36,6 +36,16 @@ export function say(text = "", field) {
   }
 }
 
+/** What was said of the question is over as soon as another one is typed. */
+export function quietAsTyped() {
+  document.addEventListener("input", ({ target }) => {
+    if (target instanceof Element && target.closest("#question")) {
+      const place = document.querySelector('.field-error[data-field="question"]');
+      if (place) place.textContent = "";
+    }
+  });
+}
+
 /**
  * Sentences that are to be read with what stands above them; none: the place is hidden.
  * @param {HTMLElement | null} place

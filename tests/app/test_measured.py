@@ -41,6 +41,12 @@ def test_each_point_of_a_figure_is_a_number_of_its_table(client: TestClient, nam
     assert answer["rows"] and answer["sentence"].endswith(".")
 
 
+def test_an_axis_of_powers_names_each_of_its_numbers(client: TestClient) -> None:
+    axis = client.get("/studio/measured/ffn.json").json()["figure"]["layout"]["yaxis"]
+    named = dict(zip(axis["tickvals"], axis["ticktext"], strict=True))
+    assert axis["type"] == "log" and {0.2: "0.2", 0.5: "0.5", 2: "2"}.items() <= named.items()
+
+
 @pytest.mark.parametrize("name", [name for name, asked in QUESTIONS.items() if "{" in asked.table])
 def test_each_size_of_clips_has_numbers_of_its_own(client: TestClient, name: str) -> None:
     asked, found = QUESTIONS[name], results(QUESTIONS[name].experiment)

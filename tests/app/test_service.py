@@ -176,7 +176,7 @@ def test_a_page_that_closes_stops_its_run(service: Service) -> None:
         (QUESTION, Settings(None, 0.7, 2, 2, 2), "got nothing"),
         (QUESTION, Settings(True, 0.7, 2, 2, 2), "Top-p attention"),
         (QUESTION, Settings(0.9, 0.7, 0, 2, 2), "A cube is three whole numbers"),
-        (QUESTION, Settings(0.9, 0.7, 2, None, 2), "A cube is three whole numbers"),
+        (QUESTION, Settings(0.9, 0.7, 2, None, 2), "Cube h is empty; type a whole number"),
         (QUESTION, Settings(0.9, 0.7, 2, 2.5, 2), "A cube is three whole numbers"),
         (QUESTION, Settings(0.9, 0.7, 2, 2, 2, ffn_importance=["input"]), "ffn_importance must be"),
         (QUESTION, Settings(0.9, 0.7, 2, 2, 2, fps=-1), "Frames per second"),

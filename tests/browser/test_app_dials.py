@@ -250,3 +250,16 @@ def test_a_dial_that_is_refused_leaves_the_exact_pictures(studio: Page) -> None:
     number(studio, "Cube t").fill("-3")
     expect_error(studio, "A cube is three whole numbers")
     assert rev(studio) == before
+    remembered = studio.evaluate("JSON.parse(sessionStorage.adaspark)")
+    assert remembered["ticket"] == ""  # a page that is loaded anew does not take it up
+
+
+def test_a_number_typed_past_its_dial_is_the_end_of_it(fresh: Page) -> None:
+    typed = fresh.get_by_label("number input for Top-p attention")
+    typed.fill("5")
+    typed.press("Tab")
+    expect(typed).to_have_value("1")
+    fresh.wait_for_function(
+        "window.adaspark.scene().config.attn_top_p === 1", timeout=PATIENCE_MILLIS
+    )
+    expect(fresh.get_by_role("alert").filter(has_text="Top-p")).to_have_count(0)

@@ -201,6 +201,25 @@ def test_on_a_phone_no_line_is_cut_off(look: Page, width: int, theme: str) -> No
     expect(look.locator("#viewer .stack-box p")).to_be_visible()
     assert look.evaluate(CUT) == []
     assert look.evaluate("document.documentElement.scrollWidth") <= width
+    look.get_by_role("tab", name="A real answer").click()
+    beside = "nodes => nodes.every((node) => node.getBoundingClientRect().right <= innerWidth)"
+    assert look.locator(".figures .real > *").evaluate_all(beside)
+
+
+def test_on_a_narrow_page_the_stack_is_seen_as_it_is_shown(look: Page) -> None:
+    resize(look, 390, 700)
+    stack, button = look.locator("#viewer .stack-box"), look.locator(".transport .spatial")
+    if button.get_attribute("aria-pressed") == "true":
+        button.click()
+    button.click()
+    expect(stack).to_be_in_viewport()
+
+
+def test_both_ends_of_the_lanes_zoom_stand_together(look: Page) -> None:
+    resize(look, 1366, 768)
+    look.get_by_role("button", name="FFN", exact=True).click()
+    fewer, more = (look.locator(".lane-zoom button").nth(i).bounding_box() for i in range(2))
+    assert fewer and more and fewer["y"] == more["y"]
 
 
 @some_of("width", [320, 390])

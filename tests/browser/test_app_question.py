@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from app_page import number, question, upload, wait_for_state
+from app_page import expect_error, number, question, upload, wait_for_state
 from clips import write_clip
 from fake_engine import FakeEngine
 from playwright.sync_api import Page, expect
@@ -31,12 +31,27 @@ def test_an_upload_is_not_asked_the_samples_question(studio: Page, tmp_path: Pat
     box, usual = question(studio), question(studio).get_attribute("placeholder")
     samples = box.input_value()
     assert samples
+    told = studio.locator(".budget-dial [data-run]")
+    expect(told).to_have_count(1)
     send(studio, tmp_path)
+    expect(told).to_have_count(0)  # there is no run of it
+    expect(studio.locator("#viewer .live")).to_be_empty()
     expect(box).to_have_value("")
     expect(box).to_have_attribute("placeholder", "For example: What happens in it?")
     studio.locator(".picker .card").first.click()
     expect(box).to_have_value(samples)
     expect(box).to_have_attribute("placeholder", usual or "")
+
+
+def test_a_long_question_is_refused_whole_beside_the_suggestions(studio: Page) -> None:
+    question(studio).fill("w" * 2001)
+    studio.get_by_role("button", name="Ask", exact=True).click()
+    expect_error(studio, "The question has 2,001 characters")
+    chip = studio.locator(".question-chips button").first
+    chip.click()  # Playwright clicks only what nothing lies on
+    question(studio).press("End")
+    question(studio).press("?")
+    expect(studio.locator(".field-error[data-field=question]")).to_be_empty()
 
 
 @pytest.mark.long

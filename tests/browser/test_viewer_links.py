@@ -103,6 +103,21 @@ def test_a_held_cube_shows_the_tokens_inside_it(page: Page, trace: Trace) -> Non
     expect(heading).to_contain_text(f"in layer 3: {trace.ffn_mask()[3, inside].sum()} of")
 
 
+def test_words_in_pieces_say_like_others_who_chose_a_cube(page: Page) -> None:
+    pieces = (" What", " is", " being", " co", "oked", "?")
+    trace = make_trace(grids=((8, 6, 10),), cube=(2, 4, 4), layers=4, question=pieces)
+    show(page, trace)
+    page.evaluate("cube => viewer.set({pinned: cube})", cube_middles(trace, 0)[0][-1])
+    expect(page.locator("#viewer .inspector h3").first).to_be_visible()
+    toggle, words = page.get_by_role("button", name="Pieces"), page.locator("#viewer .word")
+    toggle.click()
+    words.filter(has_text="oked").click()
+    expect(words.filter(has_text="oked")).to_have_attribute("aria-pressed", "true")
+    expect(toggle).to_have_attribute("aria-pressed", "true")
+    toggle.click()
+    expect(words.filter(has_text="cooked")).to_have_attribute("aria-pressed", "true")
+
+
 def numbers(text: str) -> list[int]:
     """[0, 2, 3] of "0, 2-3"; none of "none"."""
     found: list[int] = []

@@ -93,6 +93,8 @@ def test_sentences_and_maps_follow_the_word_and_head_that_are_looked_at() -> Non
     maps = draw("selection_maps", trace, query=Query(row=row))
     mean = trace.word_mask()[2, row].mean(0)
     assert np.array(maps.data[2].z).T.reshape(-1) == pytest.approx(mean)
+    axis = draw("selection_map", run(cube=(1, 4, 2)), layer=1).layout.yaxis
+    assert (axis.scaleanchor, axis.scaleratio) == ("x", 2)  # cubes four tokens high and two wide
     lines = draw("layer_statistics", trace, query=Query(row=row)).data
     own = next(line for line in lines if line.name == "What produced “circle”")
     assert own.y == pytest.approx(trace.word_mask()[:, row].mean(1).sum(-1))
@@ -110,6 +112,13 @@ def test_a_sample_of_slices_says_so() -> None:
     assert min(np.sort(shares[slices])[::-1][:32]) >= max(np.delete(shares, slices))
     masks = draw("ffn_masks", trace).layout.title.text
     assert masks.endswith("(64 of 200 are drawn, evenly)")
+
+
+def test_what_is_the_same_in_every_layer_is_said_once() -> None:
+    trace = run()
+    trace.word_kept[...] = 255
+    told = draw("layer_statistics", trace, query=Query(kind="question")).layout.meta["caption"]
+    assert "a query attends to 32.0 of 32 cubes in every layer." in told
 
 
 def test_seconds_say_where_they_were_measured() -> None:

@@ -111,6 +111,9 @@ def _statistics(looked: Looked) -> str:
     if main is None:
         return ""
     name, values, low, high = main
+    if values[low] == values[high]:
+        cubes = f"{values[low]:.1f} of {len(view.trace.bounds)} cubes"
+        return f"{name}: a query attends to {cubes} in every layer."
     return (
         f"{name}: a query attends to {values[low]:.1f} of {len(view.trace.bounds)} cubes in layer "
         f"{low}, to {values[high]:.1f} in layer {high}."

@@ -83,7 +83,9 @@ def selection_map(
     pictures = table[layer].reshape(len(firsts), -1, columns)
     title = f"Share kept in layer {layer}, by first slice. {at.name()}"
     peaks = np.nan_to_num(pictures).max((1, 2))
-    figure = _mosaic_figure(pictures, [str(first) for first in firsts], title, theme, peaks=peaks)
+    height, width = (bounds[:, 4] - bounds[:, 3]).max(), (bounds[:, 6] - bounds[:, 5]).max()
+    names = [str(first) for first in firsts]
+    figure = _mosaic_figure(pictures, names, title, theme, peaks=peaks, tall=float(height / width))
     return figure.update_layout(coloraxis=share_axis("Share kept"))
 
 
@@ -143,9 +145,17 @@ def _shown(count: int, peaks: Floats | None) -> NDArray[np.int64]:
 
 
 def _mosaic_figure(
-    pictures: Floats, names: list[str], title: str, theme: Theme, *, peaks: Floats | None = None
+    pictures: Floats,
+    names: list[str],
+    title: str,
+    theme: Theme,
+    *,
+    peaks: Floats | None = None,
+    tall: float = 1.0,
 ) -> go.Figure:
-    """Pictures [S, H, W] side by side, each under its name; of many those of `_shown`."""
+    """Pictures [S, H, W] side by side, each under its name; of many those of `_shown`. Their cells
+    are `tall` times as high as they are wide.
+    """
     count, _, columns = pictures.shape
     shown = _shown(count, peaks)
     picture, places = _mosaic(pictures[shown].astype(np.float64))
@@ -161,7 +171,7 @@ def _mosaic_figure(
     style: dict[str, Any] = {"font": {"size": 10}, "showarrow": False}
     for index, (row, column) in zip(shown, places, strict=True):
         figure.add_annotation(x=column + columns / 2 - 0.5, y=row - 1, text=names[index], **style)
-    height = 90 + 800 * picture.shape[0] / picture.shape[1]
+    height = 90 + 800 * tall * picture.shape[0] / picture.shape[1]
     figure = laid_out(figure, theme, title, "", "", height=int(min(900, max(220, height))))
     rows = pictures.shape[1]
     corners = [
@@ -170,7 +180,7 @@ def _mosaic_figure(
     ]
     figure.update_layout(meta={"places": corners})  # of each picture: its first slice and corners
     figure.update_xaxes(visible=False)
-    figure.update_yaxes(scaleanchor="x", constrain="domain", constraintoward="top")
+    figure.update_yaxes(scaleanchor="x", scaleratio=tall, constrain="domain", constraintoward="top")
     return figure.update_yaxes(visible=False, range=None, autorange="reversed")
 
 

@@ -11,6 +11,8 @@ from viz.data.series import Line
 from viz.figures.layout import add_lines, laid_out
 
 Rows = list[dict[str, Any]]
+LOG_TICKS = [figure * 10.0**power for power in range(-6, 7) for figure in (1, 2, 5)]
+"""Plotly's own would say 2 of 0.2 and of 20."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,10 @@ def draw(found: Rows, asked: Asked, theme: Any) -> go.Figure:
         up, down = ([hi - at for at, _, hi in bounds], [at - lo for at, lo, _ in bounds])
         part.error_y = {"array": up, "arrayminus": down, "thickness": 1, "width": 3}
     if asked.log:
-        figure.update_yaxes(type="log", range=None, autorange=True, dtick="D2")
+        names = [f"{tick:g}" for tick in LOG_TICKS]
+        figure.update_yaxes(
+            type="log", range=None, autorange=True, tickvals=LOG_TICKS, ticktext=names
+        )
     return figure
 
 

@@ -41,6 +41,15 @@ export function contentRect(boxWidth, boxHeight, pictureWidth, pictureHeight) {
 }
 
 /**
+ * A rectangle of whole pixels around another: a picture that ends within a pixel colours all of it.
+ * @param {{ left: number, top: number, width: number, height: number }} rect
+ */
+export function aroundPixels({ left, top, width, height }) {
+  const [x, y] = [Math.floor(left), Math.floor(top)];
+  return { left: x, top: y, width: Math.ceil(left + width) - x, height: Math.ceil(top + height) - y };
+}
+
+/**
  * An empty canvas of a size in CSS pixels.
  * @param {HTMLCanvasElement} canvas
  * @param {number} width

@@ -1,6 +1,6 @@
 /* The viewer at the size it has. */
 
-import { contentRect } from "./canvas.js";
+import { aroundPixels, contentRect } from "./canvas.js";
 import { pictureSize } from "./picture.js";
 
 /** @import { Viewer } from "./viewer.js" */
@@ -27,7 +27,7 @@ export function layOut(viewer) {
   const wide = width / height < 1.3 ? "beside" : "below";
   root.dataset.layout = root.clientWidth < 540 ? "single" : wide;
   stage.style.aspectRatio = `${width} / ${height}`;
-  const rect = contentRect(stage.clientWidth, stage.clientHeight, width, height);
+  const rect = aroundPixels(contentRect(stage.clientWidth, stage.clientHeight, width, height));
   for (const canvas of [grey, overlay]) {
     for (const [side, length] of Object.entries(rect)) canvas.style.setProperty(side, `${length}px`);
   }

@@ -27,8 +27,9 @@ function entry(sample, text) {
 export function legendOf(view) {
   if (view.difference) return differenceLegend(view.difference, view.compared);
   if (view.mode === "dropped") {
+    const beyond = view.top < 1 ? " or more" : "";
     return view.known
-      ? [entry("cividis", `0 to ${percent(view.top)} of dense attention or more, dropped in this cube`)]
+      ? [entry("cividis", `0 to ${percent(view.top)} of dense attention${beyond}, dropped in this cube`)]
       : [];
   }
   const share = standsFor(view);
@@ -41,7 +42,7 @@ export function legendOf(view) {
   }
   if (view.mode === "ffn") {
     const above = view.data.choices.details.importance(view.layer)?.above;
-    const lines = above ? [entry("cividis", `lines: up to ${timesMean(above)}`)] : [];
+    const lines = above ? [entry("cividis", `brightest lines: ${timesMean(above)} or more`)] : [];
     return [entry("hatch", "skips the FFN"), entry("clear", "passes"), ...lines];
   }
   const sinks = view.apart ? [entry("hatch", "kept by nearly every query, whatever it asks")] : [];

@@ -46,7 +46,10 @@ function listenToDials(viewer) {
   full.addEventListener("click", () => viewer.set({ full: !viewer.view.full }));
   zoomIn.addEventListener("click", () => viewer.zoom(1));
   zoomOut.addEventListener("click", () => viewer.zoom(-1));
-  spatial.addEventListener("click", () => viewer.set({ spatial: !viewer.view.spatial }));
+  spatial.addEventListener("click", () => {
+    viewer.set({ spatial: !viewer.view.spatial });
+    viewer.parts.stackBox.scrollIntoView({ block: "nearest" }); // on a narrow page it is far below
+  });
 }
 
 /** @param {Viewer} viewer */

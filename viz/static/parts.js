@@ -164,7 +164,8 @@ function laneParts() {
   const zoomOut = button("\u2212", { "aria-label": "Show more slices" });
   const laneLayers = el("div", { class: "lane-layers", "aria-hidden": "true" });
   const laneTimes = el("div", { class: "lane-times", "aria-hidden": "true" });
-  const head = el("div", { class: "lane-head" }, laneTitle, laneScale, apart, full, zoomOut, zoomIn);
+  const zoom = el("span", { class: "lane-zoom" }, zoomOut, zoomIn);
+  const head = el("div", { class: "lane-head" }, laneTitle, laneScale, apart, full, zoom);
   const grid = el("div", { class: "lane-grid" }, laneLayers, lanes, laneTimes);
   return {
     lanes,

@@ -159,7 +159,10 @@ function renderTexts(parts, view) {
   const legend = drawn ? legendOf(drawn) : [];
   const written = legend.map((part) => part.textContent).join("");
   if (parts.legend.textContent !== written) parts.legend.replaceChildren(...legend);
-  if (!drawn) return;
+  if (!drawn) {
+    silence(parts);
+    return;
+  }
   renderLaneScales(parts, drawn);
   announce(parts, drawn);
 }
@@ -201,9 +204,10 @@ function renderLaneScales(parts, view) {
     parts.laneScale.title = "Importance of the most important token of a slice against its cube\u2019s mean";
     return;
   }
-  parts.laneScale.replaceChildren("0", el("i"), `${full ? "" : "\u2265 "}${percent(laneTop)}`);
+  const isAll = full || laneTop >= 1; // nothing lies beyond
+  parts.laneScale.replaceChildren("0", el("i"), `${isAll ? "" : "\u2265 "}${percent(laneTop)}`);
   const stated = `${percent(SHOWN)} of the shares above 0 lie below ${percent(laneTop)}; those beyond have its colour`;
-  parts.laneScale.title = full ? "" : stated;
+  parts.laneScale.title = isAll ? "" : stated;
 }
 
 /**
@@ -228,6 +232,15 @@ function layerTicks(layers) {
 
 /** @type {WeakMap<Element, ReturnType<typeof setTimeout>>} */
 const announcements = new WeakMap();
+
+/**
+ * Nothing is drawn: there is nothing to say of it.
+ * @param {Parts} parts
+ */
+function silence({ live }) {
+  clearTimeout(announcements.get(live));
+  setText(live, "");
+}
 
 /**
  * Say where we are once things are still: not at every frame of a playing video.

@@ -99,7 +99,8 @@ export class Viewer {
     Object.assign(this.view, placeIn(this.view, data, before, this.clock.time));
     this.firstLook.check(data);
     if (this.other) this.#compareWith(this.other.b, ...this.other.labels);
-    const on = { pick: this.on.pick, hover: (/** @type {number | null} */ position) => this.hoverWord(position) };
+    const hover = (/** @type {number | null} */ position) => this.hoverWord(position);
+    const on = { pick: this.on.pick, hover, shown: () => this.draw() };
     this.parts.words.replaceChildren(...wordRows(data.words, on));
     const video = data.videoOf(this.view.slice);
     if (video) this.clock.load(video.url, data.durationOf(video));

@@ -9,8 +9,9 @@ import { shownText } from "./texts.js";
 /** @import { DrawnView } from "./view.js" */
 /** @import { Viewer } from "./viewer.js" */
 
-/** What hears a click and the mouse, by a word's position; null: the mouse has left.
-    @typedef {{ pick: (position: number) => void, hover: (position: number | null) => void }} WordEvents */
+/** What hears a click and the mouse, by a word's position; null: the mouse has left. Other words may be `shown`.
+    @typedef {(position: number | null) => void} Hover
+    @typedef {{ pick: (position: number) => void, hover: Hover, shown: () => void }} WordEvents */
 
 /** @type {Partial<Record<Kind, string>>} */
 const ROWS = { question: "Question", answer: "Answer" };
@@ -97,6 +98,7 @@ function piecesButton(row, words, groups, whole, on) {
         toggle.setAttribute("aria-pressed", String(shown));
         for (const each of row.querySelectorAll(".word")) each.remove();
         toggle.before(...(shown ? pieces : whole));
+        on.shown();
       },
     },
   });
@@ -130,6 +132,15 @@ function wordButton(words, group, on) {
 }
 
 /**
+ * The words of the rows, without the button that shows their pieces.
+ * @param {HTMLElement} place
+ * @returns {NodeListOf<HTMLElement>}
+ */
+function wordsIn(place) {
+  return place.querySelectorAll(".word");
+}
+
+/**
  * Find words by their text: what does not match fades, Enter asks about the next one.
  * @param {Parts} parts
  * @param {Viewer} viewer
@@ -138,7 +149,7 @@ export function listenToSearch({ search, words: place }, viewer) {
   const found = () => (viewer.data ? occurrences(viewer.data.words, search.value) : []);
   search.addEventListener("input", () => {
     const matching = new Set(found().flat());
-    for (const made of place.querySelectorAll("button")) {
+    for (const made of wordsIn(place)) {
       made.classList.toggle("missed", search.value.trim() !== "" && !matching.has(Number(made.dataset.position)));
     }
   });
@@ -157,7 +168,7 @@ export function listenToSearch({ search, words: place }, viewer) {
  */
 export function renderWords(parts, view) {
   parts.search.hidden = view.data.words.length <= MANY;
-  for (const made of parts.words.querySelectorAll("button")) {
+  for (const made of wordsIn(parts.words)) {
     const position = Number(made.dataset.position);
     made.setAttribute("aria-pressed", String(view.held.word === position));
     const asked = { word: position, head: view.query.head };
