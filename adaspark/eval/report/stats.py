@@ -159,13 +159,15 @@ def compare(
 ) -> Comparison:
     """Difference, flips and the non-inferiority verdict of two conditions; scores are [N].
 
-    Non-inferior: the whole 95 % interval of the difference lies above -margin.
+    Non-inferior: the whole 95 % interval of the difference lies above -margin. Better and worse:
+    it lies above 0, or under -margin, and McNemar's test agrees (p < 0.05).
     """
     treated, baseline = _paired(treated, baseline)
     difference = paired_difference(treated, baseline, videos)
     number = len(_per_video(treated, videos)[0])
     was, became = baseline >= RIGHT, treated >= RIGHT
     gained, lost = int((became & ~was).sum()), int((was & ~became).sum())
+    p = mcnemar(gained, lost)
     return Comparison(
         items=len(treated),
         videos=number,
@@ -174,9 +176,9 @@ def compare(
         difference=difference,
         gained=gained,
         lost=lost,
-        p_value=mcnemar(gained, lost),
+        p_value=p,
         margin=margin,
-        verdict=_verdict(difference, margin) if number >= MIN_VIDEOS else "undecided",
+        verdict=_verdict(difference, p, margin) if number >= MIN_VIDEOS else "undecided",
     )
 
 
@@ -215,12 +217,13 @@ def grounding(ious: ArrayLike, videos: Sequence[Hashable] | None = None) -> dict
     return {name: bootstrap_mean(score, videos) for name, score in scores.items()}
 
 
-def _verdict(difference: Estimate, margin: float) -> Verdict:
-    if difference.low > 0:
+def _verdict(difference: Estimate, p: float, margin: float) -> Verdict:
+    agrees = p < 1 - CONFIDENCE
+    if difference.low > 0 and agrees:
         return "better"
     if difference.low > -margin:
         return "non-inferior"
-    return "worse" if difference.high < -margin else "undecided"
+    return "worse" if difference.high < -margin and agrees else "undecided"
 
 
 def _signed(points: float) -> str:
