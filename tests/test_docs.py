@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from models import prompt, tiny_model
 from paths import ROOT
+from transformers import AutoProcessor
 
 from adaspark import Trace, cli
 from adaspark.bench.readme_figures import figures
@@ -50,6 +51,27 @@ def test_its_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
     densities = [float(number) for number in capsys.readouterr().out.split()]
     assert all(0 < density < 1 for density in densities)
     assert isinstance(names["trace"], Trace)
+
+
+def test_its_conversation_runs_offline(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kinds = [kind for kind, block in BLOCKS if "Conversation(" in block]
+    assert kinds == ["python"] and "`engine.ask(" not in README
+    code = next(block for _, block in BLOCKS if "Conversation(" in block)
+    monkeypatch.chdir(ROOT)
+    exec(compile(code, "README.md", "exec"), {})
+    told = capsys.readouterr().out.splitlines()
+    assert told == ["blue None", "red 2053"] and ", then ".join(told) in code
+
+
+def test_what_needs_torchvision_is_said() -> None:
+    assert "torchvision is not needed" not in README
+    example = README.split("## Five lines of Python")[1].split("\n## ")[0]
+    assert "torchvision" in example and "torchvision" in README.split("## Limits\n")[-1]
+    if find_spec("torchvision") is None:
+        with pytest.raises(ImportError, match="Torchvision"):
+            AutoProcessor.from_pretrained(ROOT / "assets" / "mini")
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("make")])
