@@ -67,8 +67,8 @@ def url(studio: str) -> str:
 def example(language: str, mark: str) -> str:
     """The README's block of code that has `mark` in it."""
     readme = (ROOT / "README.md").read_text("utf-8")
-    blocks = re.findall(rf"^```{language}\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
-    (found,) = [block for block in blocks if mark in block]
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    (found,) = [block for kind, block in blocks if kind == language and mark in block]
     return str(found).replace("assets/", f"{ASSETS}/")
 
 
