@@ -111,10 +111,16 @@ def _bench(result: dict[str, Any]) -> str:
             "",
             *lines,
             "",
-            f"`adaspark bench cpu`, medians of {result['repeats']}, one run, parity checked first; "
+            f"`adaspark bench cpu`, medians of {_rounds(result)}, one run, parity checked first; "
             f"{_where(result)}, {result['kernels']}.",
         ]
     )
+
+
+def _rounds(result: dict[str, Any]) -> str:
+    most = max(row.get("rounds", 0) for row in result["rows"])
+    short = f" (up to {most} where a prefill is short)" if most > result["repeats"] else ""
+    return f"{result['repeats']}{short}"
 
 
 def _cubes(sides: Sequence[int]) -> str:

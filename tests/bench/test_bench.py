@@ -19,7 +19,7 @@ from adaspark.bench.cpu.run import run
 from adaspark.kernels.backend import TILES, backend
 from adaspark.kernels.cpu import loading as cpu_loading
 from adaspark.method import attention
-from adaspark.method.config import AdaSparkConfig
+from adaspark.method.config import DENSE, AdaSparkConfig
 
 
 def test_parity_holds() -> None:
@@ -61,10 +61,29 @@ def test_a_small_bench_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert ours["selection"] > 0 and row["ideal"] > 1
 
 
+@pytest.mark.parametrize("secs, rounds", [(0.01, 10), (0.25, 4), (9.0, 2)])
+def test_short_prefills_take_more_rounds_in_turn_from_either_end(
+    monkeypatch: pytest.MonkeyPatch, secs: float, rounds: int
+) -> None:
+    now, heard = [0.0], []
+
+    def timed(bench: Any, prefill: Any, config: Any, condition: str) -> dict[str, float]:
+        heard.append((condition, config))
+        now[0] += secs
+        return {"total": secs}
+
+    monkeypatch.setattr(cpu, "_timed", timed)
+    monkeypatch.setattr(cpu, "perf_counter", lambda: now[0])
+    found = cpu._rounds(None, None, DENSE, repeats=2)  # type: ignore[arg-type]
+    assert {name: len(each) for name, each in found.items()} == dict.fromkeys(found, rounds)
+    there = [("stock", None), ("recorded", DENSE), ("adaspark", DENSE)]
+    assert heard == [*there, *reversed(there)] * (rounds // 2)
+
+
 @pytest.mark.long
 def test_sparse_takes_no_more_memory_than_stock() -> None:
     config = AdaSparkConfig((4, 4, 4), 0.3, 0.5)
-    stock, ours = (memory.peak_megabytes("bundled", 1024, c) for c in (None, config))
+    stock, ours = (memory.peak_megabytes("bundled", 2048, c) for c in (None, config))
     assert 0 < ours <= stock
 
 

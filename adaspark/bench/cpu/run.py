@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from statistics import median
+from time import perf_counter
 from typing import Any
 
 from torch import Tensor
@@ -35,6 +36,10 @@ TOKENS = {
 CUBE: Cube = (4, 4, 4)
 ATTENTION, FFN = (0.25, 0.10), 0.5
 LOGIT_TOLERANCE = 1e-4
+SHORT_SECS, MOST_TIMES = 1.5, 5
+"""Where all conditions together take less, there are more rounds, at most so many times as many:
+what recording takes of a short prefill is less than two medians of few differ by.
+"""
 TITLES = (
     ("model", 8),
     ("tokens", 7),
@@ -120,12 +125,7 @@ def _row(
     stock_megabytes: float,
 ) -> dict[str, Any]:
     trace = _traced(bench, prefill, config)
-    seconds: dict[str, list[dict[str, float]]] = {"stock": [], "adaspark": [], "recorded": []}
-    for _ in range(repeats):
-        for condition, timed in seconds.items():
-            timed.append(
-                _timed(bench, prefill, None if condition == "stock" else config, condition)
-            )
+    seconds = _rounds(bench, prefill, config, repeats)
     sparsify(bench.model, config)
     with selection_seconds() as selection:
         prefill()
@@ -148,6 +148,7 @@ def _row(
         "attention_density": trace.attention_density,
         "ffn_density": trace.ffn_density,
         "seconds": medians,
+        "rounds": len(seconds["stock"]),
         "peak_megabytes": {"stock": stock_megabytes, "adaspark": ours},
         "speedup": speedup,
         "ideal": ideal,
@@ -156,6 +157,23 @@ def _row(
     }
     print(_line(row), flush=True)
     return row
+
+
+def _rounds(
+    bench: Bench, prefill: Callable[[], Tensor], config: AdaSparkConfig, repeats: int
+) -> dict[str, list[dict[str, float]]]:
+    """Seconds by part of each condition, round after round, in turn from either end."""
+    seconds: dict[str, list[dict[str, float]]] = {"stock": [], "adaspark": [], "recorded": []}
+    rounds, done, began = repeats, 0, perf_counter()
+    while done < rounds:
+        for condition in sorted(seconds, reverse=done % 2 == 0):
+            of = None if condition == "stock" else config
+            seconds[condition].append(_timed(bench, prefill, of, condition))
+        done += 1
+        if done == 1:
+            times = SHORT_SECS / (perf_counter() - began)
+            rounds = round(repeats * min(max(times, 1), MOST_TIMES))
+    return seconds
 
 
 def _config(attention: float, ffn: float) -> AdaSparkConfig:
