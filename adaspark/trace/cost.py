@@ -3,6 +3,9 @@
 2 FLOPs a multiply-add; SwiGLU with 3 matrices; GQA; causal pairs only, the diagonal included; the
 same formulas for dense and sparse. Counted: the language model's layers in prefill, and the vision
 tower apart. Not counted: embedding, lm_head, normalisation, softmax, rotary embedding.
+
+The method counts choosing at p = 1 too (its sixth law), of a half alone as well, although nothing
+is then computed for it. The untouched model, with which evaluations compare, counts none.
 """
 
 from __future__ import annotations
