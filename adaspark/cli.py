@@ -114,7 +114,11 @@ def _app(arguments: argparse.Namespace) -> int:
     if (clone / "pyproject.toml").is_file():  # perhaps not installed
         paths = [str(clone), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment["PYTHONPATH"] = os.pathsep.join(paths)
-    return subprocess.call([sys.executable, "-m", "app", *arguments.rest], env=environment)
+    command = [sys.executable, "-m", "app", *arguments.rest]
+    if sys.platform == "win32":  # has no exec that keeps the process
+        return subprocess.call(command, env=environment)
+    # In this process's place: whoever ends it by a signal ends the server.
+    os.execve(sys.executable, command, environment)
 
 
 def _train(arguments: argparse.Namespace) -> int:

@@ -304,6 +304,11 @@ def test_the_module_is_the_command() -> None:
 
 def test_arguments_of_the_app_are_passed_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[list[str]] = []
-    monkeypatch.setattr("adaspark.cli.subprocess.call", lambda argv, env: called.append(argv) or 0)
+
+    def execve(path: str, argv: list[str], env: dict[str, str]) -> None:
+        called.append(argv)
+        raise SystemExit(0)
+
+    monkeypatch.setattr("adaspark.cli.os.execve", execve)
     code, _, _ = run("app", "--port", "7861", "--no-browser")
     assert code == 0 and called[0][1:] == ["-m", "app", "--port", "7861", "--no-browser"]

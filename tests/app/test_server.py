@@ -103,6 +103,22 @@ def test_the_app_leaves_nothing_behind(
     assert list(temporary.glob("adaspark-*")) == []
 
 
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_is_the_server_and_ends_when_it_is_told_to(
+    tmp_path: Path, how: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADASPARK_REPLAY_ONLY", "1")
+    monkeypatch.setenv("ADASPARK_CACHE_DIR", str(tmp_path / "cache"))
+    arguments = ("-m", "adaspark", "app", "--no-browser", "--port", "0")
+    with started(*arguments, folder=tmp_path) as process:
+        url = address(process)
+        process.send_signal(how)
+        assert process.wait(60) == 0
+        with pytest.raises(urllib.error.URLError):
+            status(url)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("question", ["hold words", "slow please"])
 def test_a_server_that_is_told_to_stop_ends_well_in_the_middle_of_a_run(
