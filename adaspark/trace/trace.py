@@ -8,12 +8,10 @@ of all videos, F frames of a slice. numpy only: the viewer reads this.
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,18 +19,9 @@ from numpy.typing import NDArray
 from adaspark.errors import UserError
 from adaspark.trace.meta import Meta, Word
 from adaspark.trace.notebook import NotebookViews
+from adaspark.trace.unreadable import UNREADABLE, header_in, why_not
 
 SCHEMA_VERSION = 1
-_UNREADABLE = (
-    OSError,
-    KeyError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    BadZipFile,
-    zlib.error,
-)
 QUERY_TABLE_BYTES = 32 * 2**20
 
 
@@ -224,10 +213,12 @@ class Trace(NotebookViews):
 
     @classmethod
     def load(cls, path: str | Path) -> Trace:
-        """Read a file written by `save`. An unknown schema version is refused by name."""
+        """Read a file written by `save`. Raises UserError, one sentence, for any other: an unknown
+        schema version is refused by name.
+        """
         try:
             with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                header = json.loads(str(file["meta"]))
+                header = header_in(file)
                 version = header.pop("schema_version", None)
                 if version != SCHEMA_VERSION:
                     raise UserError(
@@ -240,8 +231,9 @@ class Trace(NotebookViews):
                 meta = Meta.from_dict(header)
         except UserError as error:
             raise UserError(f"{path}: {error}") from error
-        except _UNREADABLE as error:
-            raise UserError(f"{path} is not a trace of AdaSpark: {error}.") from error
+        except UNREADABLE as error:
+            why = why_not(Path(path), error)
+            raise UserError(f"{path} is not a trace of AdaSpark: {why}.") from error
         return cls(meta=meta, **arrays)
 
     def with_meta(self, **values: Any) -> Trace:

@@ -76,6 +76,8 @@ export const ERRORS = [
   ["{=} has more than {#} MB; record a shorter run.", "{} 超过 {} MB；请录制更短的运行。"],
   ["The trace would take more than 1 GiB; record a shorter run.", "轨迹将占用超过 1 GiB；请录制更短的运行。"],
   ["{=} is not a trace of AdaSpark: it is no NPZ file.", "{} 不是 AdaSpark 轨迹：它不是 NPZ 文件。"],
+  ["{=} is not a trace of AdaSpark: it has no header; give a file that `adaspark ask --trace` wrote.", "{} 不是 AdaSpark 轨迹：它没有头部；请给 `adaspark ask --trace` 写的文件。"],
+  ["{=} is not a trace of AdaSpark: it is cut or damaged; copy it or record the run again.", "{} 不是 AdaSpark 轨迹：它不完整或已损坏；请重新复制或录制。"],
   ["{=} is not a trace of AdaSpark: {=}.", "{} 不是 AdaSpark 轨迹：{}。"],
   ["{=}: it has trace schema {=}, this version reads {=}; record the run again.", "{}：轨迹格式为 {}，本版本读取 {}；请重新录制。"],
   ["Unknown entry {=} in a trace's header.", "轨迹头部有未知条目 {}。"],

@@ -5,6 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 import torch
 
@@ -12,7 +13,7 @@ from adaspark import cli
 from adaspark.errors import UserError
 from adaspark.mini.questions.families import FAMILIES, settings_for
 from adaspark.mini.training.model import FPS, MAX_PIXELS, MIN_PIXELS
-from adaspark.mini.world.clips import make_world
+from adaspark.mini.world.clips import SUFFIXES, make_world
 from adaspark.mini.world.event import Event
 from adaspark.mini.world.render import render
 from adaspark.mini.world.seeds import held_out_seed
@@ -119,3 +120,22 @@ def test_what_cannot_be_made_is_said(changed: dict[str, Any], said: str, tmp_pat
     with pytest.raises(UserError, match=said):
         make_world(**wanted)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["w.txt", "w", "w.json", "w.gif", "w.webm", ".mp4"])
+def test_a_file_that_cannot_hold_the_clip_is_one_line(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["world", str(tmp_path / name), "--frames", "8", "--size", "56"]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert f"ends in .mp4, .m4v, .mov, .mkv or .avi, got {name!r}" in told
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [*SUFFIXES, ".MP4"])
+def test_every_kind_of_file_that_is_taken_holds_the_clip(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a{suffix}"
+    make_world("order", 8, 0, path, size=(56, 56), pictures=1)
+    with av.open(str(path)) as made:
+        assert sum(1 for _ in made.decode(video=0)) == 8

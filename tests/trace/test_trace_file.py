@@ -44,6 +44,42 @@ BAD_FILES = {
 }
 
 
+SENTENCES = {
+    "missing": "there is no such file",
+    "empty": "it is no NPZ file",
+    "junk": "it is no NPZ file",
+    "array": "it is no NPZ file",
+    "folder": r"it cannot be read \(Is a directory\)",
+    "cut": "it is cut or damaged; copy it or record the run again",
+    "lacking": "it is cut or damaged; copy it or record the run again",
+    "other": "it has no header; give a file that `adaspark ask --trace` wrote",
+    "odd": "it has no header; give a file that `adaspark ask --trace` wrote",
+}
+
+
+@pytest.mark.parametrize("kind", SENTENCES)
+def test_what_is_wrong_with_a_file_is_said_in_words_of_our_own(tmp_path: Path, kind: str) -> None:
+    Trace().save(tmp_path / "cut")
+    whole = (tmp_path / "cut").read_bytes()
+    (tmp_path / "cut").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "empty").touch()
+    (tmp_path / "junk").write_bytes(bytes(range(256)) * 8)
+    (tmp_path / "folder").mkdir()
+    header = np.array(json.dumps({"schema_version": 1}))
+    for name, arrays in (
+        ("lacking", {"meta": header}),
+        ("other", {"values": np.zeros(3)}),
+        ("odd", {"meta": np.array("[1, 2]")}),
+    ):
+        with (tmp_path / name).open("wb") as file:
+            np.savez(file, **arrays)
+    with (tmp_path / "array").open("wb") as file:
+        np.save(file, np.zeros(3))
+    path = tmp_path / kind
+    with pytest.raises(UserError, match=f"^{path} is not a trace of AdaSpark: {SENTENCES[kind]}.$"):
+        Trace.load(path)
+
+
 @pytest.mark.parametrize("kind", BAD_FILES)
 def test_a_file_that_is_no_trace_is_refused_in_one_sentence(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "bad.npz"

@@ -20,11 +20,14 @@ from adaspark.mini.world.slow_motion import slowed
 from adaspark.mini.world.world import sample_scene
 
 FPS = 1 / FRAME_SECS
+SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".avi")
+"""of files that can hold H.264"""
 _CHUNK = 32  # pictures drawn at once
 # More threads, or x264's macroblock tree, give other bytes each time for the same pictures.
 _CODEC = {"crf": "20", "preset": "slow", "x264-params": "threads=1:mbtree=0"}
 _NEEDLE_SECS = 1.5
 _PICTURES = 6  # of the file for each of the model's frames
+_LISTED = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
 _ATTEMPTS = 1000  # scenes tried for one that answers the family
 
 
@@ -71,8 +74,11 @@ def make_world(
     answer; the asked family first, then one of each of the `others` that the scene can answer),
     `events`, `scene`, `fps`, `seed`.
     Raises `UserError` for an unknown family, fewer than 4 frames, a size that is no multiple of 28
-    pixels, a depth with another family than "needle", or a rate that is not above 0 and at most 4.
+    pixels, a depth with another family than "needle", a rate that is not above 0 and at most 4, or
+    a path that is of none of `SUFFIXES`.
     """
+    if path.suffix.lower() not in SUFFIXES:
+        raise UserError(f"A clip's name ends in {_LISTED}, got {path.name!r}: name another file.")
     if not 0 < fps <= FPS:
         raise UserError(f"A rate is above 0 and at most {FPS:g} frames a second, got {fps:g}.")
     scene, drawn = draw_world(
