@@ -52,6 +52,17 @@ def is_logged_in(page: Any, cookies: Mapping[str, str]) -> bool:
     return app.auth is None or any(cookies.get(name) in app.tokens for name in names)
 
 
+def is_known_event(page: Any, event: str) -> bool:
+    """Whether an event is under way, or ended with its answer still to be heard: Gradio's own
+    search for whose it is.
+    """
+    queue = page._queue
+    held = queue.event_ids_to_events.get(event)
+    ended = (whose for whose, ids in queue.pending_event_ids_session.items() if event in ids)
+    session = held.session_hash if held is not None else next(ended, event)
+    return session in queue.pending_messages_per_session
+
+
 def leave_with_the_client(page: Any, service: Service) -> None:
     """Stop a program's runs when it goes away: Gradio only takes what waits off its queue."""
     clean = page._queue.clean_events

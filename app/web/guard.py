@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 
 from starlette.datastructures import MutableHeaders
 from starlette.responses import PlainTextResponse
@@ -15,6 +16,8 @@ from app.service.queue import disk_sentence
 
 log = logging.getLogger(__name__)
 BROKEN = "This request could not be read: send it as the API's page describes."
+_ONLY_QUEUED = re.compile(r"/gradio_api/call/")
+"""Where a program's request is read and put in a queue: none of it is worked on there."""
 _OWN = "'self'"
 _HUB = "https://huggingface.co https://*.hf.space"
 
@@ -51,7 +54,8 @@ def security_headers() -> dict[str, str]:
 class Guard:
     """ASGI middleware: adds the headers, and answers a request that fails with one sentence.
 
-    A failure is logged by its kind alone: its text may hold what a visitor sent.
+    A failure is logged by its kind alone: its text may hold what a visitor sent. That a program
+    names an endpoint or a parameter which does not exist is no fault of the server.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -74,8 +78,15 @@ class Guard:
         try:
             await self._app(scope, receive, send_guarded)
         except Exception as error:
-            log.error("A request failed: %s", type(error).__name__)
+            is_theirs = bool(_ONLY_QUEUED.search(scope["path"])) and _is_of_values(error)
+            text = "A request was refused: %s" if is_theirs else "A request failed: %s"
+            log.log(logging.INFO if is_theirs else logging.ERROR, text, type(error).__name__)
             if not has_begun:
                 disk = disk_sentence(error)
                 answer = PlainTextResponse(disk or BROKEN, 507 if disk else 400)
                 await answer(scope, receive, send_guarded)
+
+
+def _is_of_values(error: Exception) -> bool:
+    """Whether it is what Gradio raises for values that an endpoint does not take."""
+    return isinstance(error, KeyError | TypeError | ValueError)

@@ -44,6 +44,7 @@ from app.web.files import PLOTLY_URL, ShownFiles
 from app.web.forwarded import Forwarded
 from app.web.gradio_seams import (
     forbid_fetching,
+    is_known_event,
     is_logged_in,
     leave_with_the_client,
     note_uploads,
@@ -56,6 +57,7 @@ from app.web.login import LoggedIn, login_from
 from app.web.mcp import check_installed
 from app.web.metrics import Metrics
 from app.web.routes import alive, growing, live_run, routes, safe_copy
+from app.web.streams import KnownEvents
 from app.web.visitors import Visitors
 from app.web.wrong_logins import guarded
 
@@ -182,6 +184,11 @@ class Studio:
                             Visitors, exports=self._made[1], seen=self.service.belongings.seen
                         ),
                         Middleware(LoggedIn, is_in=partial(is_logged_in, self._page)),
+                        Middleware(
+                            KnownEvents,
+                            is_known=partial(is_known_event, self._page),
+                            is_in=partial(is_logged_in, self._page),
+                        ),
                         Middleware(UploadQuota, disk=self._disk),
                         Middleware(KeptAssets),
                         Middleware(scripts.Preload),

@@ -28,6 +28,8 @@ from signals import hears_interrupts
 from adaspark.errors import UserError
 from app.__main__ import main
 from app.web.gradio_seams import UNREADABLE, forbid_fetching
+from app.web.guard import BROKEN
+from app.web.streams import UNKNOWN
 
 FAKE_APP = ROOT / "tests" / "browser" / "fake_app.py"
 
@@ -190,6 +192,41 @@ def test_a_request_that_cannot_be_read_is_a_sentence_and_is_not_printed(tmp_path
         assert sentence.startswith("event: error"), name
         assert UNREADABLE in sentence or "cube must be three whole numbers" in sentence, name
     assert "secret" not in told and "Traceback" not in told
+
+
+def told(url: str, body: dict[str, Any] | None = None) -> tuple[int, str]:
+    """Status and text of what an address answers, to what is posted if anything is."""
+    headers = {"Content-Type": "application/json"}
+    sent = None if body is None else json.dumps(body).encode()
+    try:
+        with urllib.request.urlopen(
+            urllib.request.Request(url, sent, headers), timeout=60
+        ) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_a_wrong_address_or_parameter_is_refused_and_is_no_fault_in_the_log(tmp_path: Path) -> None:
+    with started(str(FAKE_APP), str(tmp_path), free_port(), folder=tmp_path) as process:
+        call = f"{address(process)}gradio_api/call/"
+        for place in ("v2/ask/none", "ask/none", "none/none", "v2/ask"):
+            assert told(call + place) == (
+                404,
+                json.dumps({"detail": UNKNOWN}).replace(": ", ":", 1),
+            )
+        for place, body in (
+            ("v2/ask", {"question": "?", "bogus": 1}),
+            ("v2/trace", {}),
+            ("v2/none", {"key": "x"}),
+        ):
+            assert told(call + place, body) == (400, BROKEN)
+        _, joined = told(f"{call}v2/trace", {"key": "none"})
+        answer = f"{call}v2/trace/{json.loads(joined)['event_id']}"
+        assert told(answer)[0] == 200
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=60) == ("", "")
 
 
 def health(url: str) -> Any:
