@@ -1,8 +1,8 @@
 """AdaSpark: adaptive sparsity for long-video language models.
 
-`sparsify(model, AdaSparkConfig(...))` makes a Qwen2.5-VL of transformers run it, `restore(model)`
-undoes it, `record(model)` shows what was decided, as a `Trace`. Importing this package loads
-neither torch nor transformers.
+`sparsify(model, AdaSparkConfig(...))` makes a model of transformers run it, any of Qwen2-VL to
+Qwen3.5, `restore(model)` undoes it, `record(model)` shows what was decided, as a `Trace`. Importing
+this package loads neither torch nor transformers.
 """
 
 from importlib import import_module

@@ -22,6 +22,14 @@ def check_outputs(*paths: str | None) -> None:
             raise UserError(f"{path!r} cannot be written: name a file in a folder that exists.")
 
 
+def check_apart(*paths: str | None) -> None:
+    """Raise UserError where two of the files are one: the second would replace the first."""
+    files = [Path(path).resolve() for path in paths if path is not None]
+    twice = next((file for file in files if files.count(file) > 1), None)
+    if twice is not None:
+        raise UserError(f"{twice.name} cannot hold two outputs: name a file for each.")
+
+
 def write_outputs(
     results: Sequence[Result],
     video: str | None,

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from adaspark.arguments import Parser, whole
 from adaspark.assets import BUNDLED_MODEL
 from adaspark.errors import UserError
 from adaspark.model.checkpoint_source import locate
@@ -91,13 +92,13 @@ def _parser() -> argparse.ArgumentParser:
 
     own = ServerLimits()
     switches = (f"{name} ({getattr(own, field)})" for name, field in SWITCHES.items())
-    parser = argparse.ArgumentParser(
-        prog="python -m app",
+    parser = Parser(
+        prog="adaspark app",
         description="AdaSpark Studio.",
         epilog=f"Limits are set by the environment: {', '.join(switches)}.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 serves the network")
-    parser.add_argument("--port", type=int, default=7860, help="0 is any that is free")
+    parser.add_argument("--port", type=whole, default=7860, help="0 is any that is free")
     parser.add_argument(
         "--model",
         default=os.environ.get("ADASPARK_MODEL") or BUNDLED,

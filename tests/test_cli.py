@@ -212,6 +212,10 @@ BAD_OPTIONS = {
     "--trace -": "'-' cannot be written",
     "--report none/x.html": "name a file in a folder that exists",
     "--colour red": "unrecognised: --colour red",
+    "--json x.json --trace ./x.json": "x.json cannot hold two outputs: name a file for each",
+    "--trace x --report x": "x cannot hold two outputs",
+    "--max-bytes 10": "has 261 kB and the limit is 10 bytes: shorten",
+    "--max-bytes 10000": "has 261 kB and the limit is 10 kB: shorten",
 }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from adaspark.ask.opening import add_options, opened
 from adaspark.errors import UserError
-from adaspark.outputs import check_outputs, write_outputs
+from adaspark.outputs import check_apart, check_outputs, write_outputs
 
 
 def add_ask(parser: argparse.ArgumentParser) -> None:
@@ -31,9 +31,9 @@ def add_ask(parser: argparse.ArgumentParser) -> None:
 
 def ask(arguments: argparse.Namespace, *, before_loading: Callable[[], None]) -> None:
     """Answer the questions in their order, and write the files."""
-    check_outputs(
-        None if arguments.json == "-" else arguments.json, arguments.trace, arguments.report
-    )
+    outputs = (None if arguments.json == "-" else arguments.json, arguments.trace, arguments.report)
+    check_outputs(*outputs)
+    check_apart(*outputs)
     questions = _questions(arguments)
     at = opened(arguments, before_loading=before_loading)
     from adaspark.model.conversation import Conversation

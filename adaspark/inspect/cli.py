@@ -53,6 +53,8 @@ def main(arguments: Sequence[str]) -> int:
         preset_sampling(plan.preset)
     if plan.max_new_tokens < 1:
         raise UserError(f"--max-new-tokens must be at least 1, got {plan.max_new_tokens}.")
+    if given.reports < 0:
+        raise UserError(f"--reports must be at least 0, got {given.reports}.")
     cluster = None
     if given.ray is not None:
         from adaspark.inspect.on_ray import Cluster

@@ -16,6 +16,7 @@ import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from adaspark.errors import UserError
@@ -24,6 +25,7 @@ from adaspark.inspect.rows import failed_row
 from adaspark.inspect.store import Store
 from adaspark.inspect.worker import Worker
 
+NOT_INSTALLED = "Ray is not installed: pip install 'adaspark-studio[ray]', here and on every node."
 PASSES = 4
 """How often what is left is handed out: what a lost worker or node had is left. A unit that always
 takes its worker along is not asked for ever, but becomes rows that say so."""
@@ -45,6 +47,8 @@ class Cluster:
             raise UserError(f"--workers must be at least 1, got {self.workers}.")
         if not self.cpus > 0:
             raise UserError(f"--cpus must be above 0, got {self.cpus:g}.")
+        if find_spec("ray") is None:  # said before anything begins
+            raise UserError(NOT_INSTALLED)
 
     def work(self, plan: Plan, units: Sequence[Unit], on_rows: Callable[[int], Any]) -> None:
         """Have every unit answered; `on_rows` is told how many rows came with each.
@@ -126,10 +130,8 @@ def _connected(address: str) -> Any:
     try:
         import ray
         import ray.data
-    except ImportError:
-        raise UserError(
-            "Ray is not installed: pip install 'adaspark-studio[ray]', here and on every node."
-        ) from None
+    except ImportError:  # of what ray.data needs
+        raise UserError(NOT_INSTALLED) from None
     # Its core warns of how Ray Data makes actors, on the bar's line; what fails, we say.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:

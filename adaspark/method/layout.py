@@ -43,6 +43,9 @@ class CubeLayout:
     `stamps` says for each video how many tokens of text stand before each of its slices and belong
     to it (its time in seconds, written out). They are tokens of the layout too, of row and column
     -1: those of one range of slices are one more cube of it, the last, that has no rows.
+
+    Raises ValueError where grids are no list of (T, H, W), a side is below 1, or stamps are not
+    given for every video.
     """
 
     def __init__(
@@ -53,6 +56,8 @@ class CubeLayout:
         stamps: Sequence[Sequence[int]] | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
+        if not all(hasattr(grid, "__iter__") for grid in grids):
+            raise ValueError(f"grids are a list of (T, H, W), one a video, got {grids!r}.")
         self.grids: list[Grid] = [_triple(grid, "grid") for grid in grids]
         self.cube: Cube = _triple(cube, "cube")
         self.device = torch.device(device)

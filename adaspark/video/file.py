@@ -42,9 +42,16 @@ def check_size(size_bytes: int, name: str, limits: Limits) -> None:
     """Refuse more bytes than the limit."""
     if limits.max_bytes is not None and size_bytes > limits.max_bytes:
         raise UserError(
-            f"{name} has {size_bytes / 1e6:,.0f} MB and the limit is "
-            f"{limits.max_bytes / 1e6:,.0f} MB: shorten or compress the video."
+            f"{name} has {_size(size_bytes)} and the limit is "
+            f"{_size(limits.max_bytes)}: shorten or compress the video."
         )
+
+
+def _size(count: int) -> str:
+    """So many bytes in the largest unit of which there is one at least."""
+    if count >= 10**6:
+        return f"{count / 1e6:,.0f} MB"
+    return f"{count / 1e3:.0f} kB" if count >= 10**3 else f"{count} bytes"
 
 
 def shown_name(path: str | Path) -> str:

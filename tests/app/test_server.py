@@ -273,6 +273,16 @@ def test_a_limit_that_cannot_be_used_is_one_line_and_status_2(
     assert told.startswith("adaspark: ADASPARK_MAX_UPLOAD_MB must be") and told.count("\n") == 1
 
 
+def test_an_option_that_cannot_be_read_is_one_line_and_status_2(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--port", "abc"])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and said.count("\n") == 1
+    assert "--port: 'abc' is not a whole number. See `adaspark app --help`." in said
+
+
 def test_an_unknown_model_is_one_line_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--model", "no-such-model", "--no-browser", "--port", free_port()]) == 2
     told = capsys.readouterr().err

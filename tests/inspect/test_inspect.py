@@ -12,7 +12,8 @@ import pytest
 from paths import ASSETS
 
 from adaspark import Trace, cli
-from adaspark.inspect import worker
+from adaspark.errors import UserError
+from adaspark.inspect import on_ray, worker
 from adaspark.model import feature_files, vision
 
 SAMPLES = ("1_needle", "2_order")
@@ -208,6 +209,7 @@ def test_one_pair_that_breaks_the_model_is_a_row(
         (["--model", "nowhere"], "Unknown model"),
         (["--attn-top-p", "0.5,0.5"], "layers"),
         (["--reports", "x"], "whole number"),
+        (["--reports", "-1"], "--reports must be at least 0, got -1"),
     ],
 )
 def test_what_cannot_be_used_is_one_line(
@@ -220,6 +222,14 @@ def test_what_cannot_be_used_is_one_line(
         code = int(ended.code or 0)
     said = capsys.readouterr().err.strip().splitlines()
     assert code == 2 and message in said[-1] and said[-1].startswith("adaspark: ")
+
+
+def test_a_cluster_without_ray_is_refused_before_anything_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(on_ray, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match="Ray is not installed: pip install"):
+        on_ray.Cluster("auto")
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(

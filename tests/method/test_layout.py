@@ -138,6 +138,11 @@ def test_a_grid_without_three_sides_is_refused(grid: tuple[int, ...]) -> None:
         CubeLayout([grid], (1, 1, 1))
 
 
+def test_one_grid_in_the_place_of_a_list_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"grids are a list of \(T, H, W\), .* got \(4, 4, 4\)"):
+        CubeLayout((4, 4, 4), (1, 1, 1))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_means_by_cube_are_those_of_each_cube_s_rows(dtype: torch.dtype) -> None:
     layout = CubeLayout([(3, 5, 4)], (2, 2, 4))

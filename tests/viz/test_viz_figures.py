@@ -50,6 +50,11 @@ def test_any_run_can_be_drawn(name: str, shape: dict[str, Any]) -> None:
     assert figures.draw(name, unusual, layer=1).to_json()
 
 
+def test_another_name_is_refused_with_those_there_are(trace: Trace) -> None:
+    with pytest.raises(ValueError, match=r"no figure 'bogus': give one of .*layer_density"):
+        figures.draw("bogus", trace)
+
+
 def test_entropy_by_layer_keeps_kinds_apart(trace: Trace) -> None:
     figure = figures.entropy_by_layer(TraceView(trace))
     rows = [i for i, word in enumerate(trace.words) if word.kind == "question"]

@@ -65,8 +65,11 @@ def draw(
     """The figure of a name in FIGURES; those of one layer draw `layer`, 0 or above, and those of
     choices the `query` that is looked at, the question's where none is given.
 
-    What it shows in this run stands in `layout.meta["caption"]`, a sentence.
+    What it shows in this run stands in `layout.meta["caption"]`, a sentence. Raises ValueError for
+    another name.
     """
+    if name not in FIGURES:
+        raise ValueError(f"There is no figure {name!r}: give one of {', '.join(FIGURES)}.")
     view = seen_by(name, TraceView.of(trace))
     looked = Looked(view, layer, query or Query()).within()
     figure = FIGURES[name](view, looked, theme)
