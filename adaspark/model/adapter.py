@@ -47,7 +47,11 @@ def named_adapter(name: str) -> Adapter:
 
     Raises UserError where there is none.
     """
-    _, found = settled(locate(name), read_adapter)
+    try:
+        source = locate(name)
+    except UserError as error:
+        raise UserError(f"The adapter cannot be used: {error}") from error
+    _, found = settled(source, read_adapter)
     if found is None:
         raise UserError(
             f"{name} is not a LoRA adapter: give a folder with {CONFIG}, as `adaspark tune` and "

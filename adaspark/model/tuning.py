@@ -74,9 +74,10 @@ def tune(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of names that peft and the Trainer use
         adapted = get_peft_model(model, lora)
-        adapted.peft_config["default"].base_model_name_or_path = base
         known = _trained(adapted, train, held_out, out, recipe)
-    adapted.save_pretrained(str(out))
+    adapted.peft_config["default"].base_model_name_or_path = base
+    # No embedding is trained: peft need not ask the hub for the base's vocabulary.
+    adapted.save_pretrained(str(out), save_embedding_layers=False)
     _write(out, known)
     return known
 

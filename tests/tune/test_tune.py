@@ -89,6 +89,18 @@ def test_it_says_how_far_it_is_and_nothing_else(
     assert refused.startswith("adaspark: bad.mp4 is not a video")
 
 
+def test_the_hub_is_not_asked_for_the_base(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(
+        "peft.utils.save_and_load.check_file_exists_on_hf_hub",
+        lambda name, file: asked.append(name),
+    )
+    assert tune(folder, "alone", "--steps", "1", "--model", "mini") == 0
+    assert asked == []
+    named = json.loads((folder / "alone" / "adapter_config.json").read_text("utf-8"))
+    assert named["base_model_name_or_path"] == "mini"
+
+
 @pytest.mark.long
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(folder: Path, tuned: Path) -> None:
     shutil.copytree(tuned, folder / "half")
@@ -145,6 +157,14 @@ def test_a_row_without_an_answer_is_named(folder: Path, capsys: pytest.CaptureFi
 def test_a_folder_without_an_adapter_is_named(folder: Path) -> None:
     with pytest.raises(UserError, match="not a LoRA adapter"):
         load("mini", device="cpu", adapter=str(folder / "model"))
+
+
+@pytest.mark.parametrize("name", ["nope", "empty"])
+def test_it_is_said_that_the_adapter_is_what_cannot_be_used(folder: Path, name: str) -> None:
+    (folder / "empty").mkdir(exist_ok=True)
+    given = name if name == "nope" else str(folder / name)
+    with pytest.raises(UserError, match=r"^The adapter cannot be used: .*(nope|is an empty)"):
+        load("mini", device="cpu", adapter=given)
 
 
 def test_held_out_pairs_are_not_trained_on() -> None:
