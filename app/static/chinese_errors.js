@@ -117,7 +117,7 @@ export const ERRORS = [
   ["{=} is not a video of a known kind, it is {}: give an {} file.", "{} 不是已知种类的视频，它是{}：请给出 {} 文件。"],
   ["{=} is an address, not a file: download the video and give its path.", "{} 是网址，不是文件：请下载视频后给出路径。"],
   ["{=} is empty (0 bytes): copy or upload the video again.", "{} 是空的（0 字节）：请重新复制或上传视频。"],
-  ["{=} has {#} MB and the limit is {#} MB: shorten or compress the video.", "{} 有 {} MB，上限为 {} MB：请缩短或压缩视频。"],
+  ["{=} has {=} and the limit is {=}: shorten or compress the video.", "{} 有 {}，上限为 {}：请缩短或压缩视频。"],
   ["{=} uses a video codec that is unknown here: convert it to H.264.", "{} 使用此处未知的视频编码：请转成 H.264。"],
   ["{=} is a folder: give one video file.", "{} 是文件夹：请给出一个视频文件。"],
   ["{=} is not an ordinary file: give one video file.", "{} 不是普通文件：请给出一个视频文件。"],
