@@ -47,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_chat(commands.add_parser("chat", help="talk about a video, line by line"))
     _add_train(commands.add_parser("train", help="train the bundled model anew"))
     _add_world(commands.add_parser("world", help="make a SparkWorld clip and its questions"))
-    add_bench(commands.add_parser("bench", help="time sparse against stock, parity first"))
+    _add_bench(commands.add_parser("bench", help="time sparse against stock, parity first"))
     for name, (run, told) in _DELEGATED.items():
         commands.add_parser(name, help=told, add_help=False).set_defaults(run=run)
     _add_doctor(
@@ -64,6 +64,17 @@ def _add_ask(parser: argparse.ArgumentParser) -> None:
 def _add_chat(parser: argparse.ArgumentParser) -> None:
     add_chat(parser)
     parser.set_defaults(run=lambda arguments: chat(arguments, before_loading=_quiet))
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    add_bench(parser)
+    compare = parser.get_default("run")
+
+    def run(arguments: argparse.Namespace) -> int:
+        _quiet()
+        return int(compare(arguments))
+
+    parser.set_defaults(run=run)
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:

@@ -14,6 +14,7 @@ import gradio
 import pytest
 import torch
 from paths import ROOT
+from transformers.utils import logging
 
 from adaspark.cli import main
 from adaspark.trace.trace import Trace
@@ -316,3 +317,15 @@ def test_arguments_of_the_app_are_passed_on(run: Run, monkeypatch: pytest.Monkey
     monkeypatch.setattr("adaspark.cli.os.execve", execve)
     code, _, _ = run("app", "--port", "7861", "--no-browser")
     assert code == 0 and called[0][1:] == ["-m", "app", "--port", "7861", "--no-browser"]
+
+
+def test_a_comparison_is_without_the_libraries_advice(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[int] = []
+    monkeypatch.setattr(
+        "adaspark.bench.serve.run.run", lambda **_: heard.append(logging.get_verbosity()) or 0
+    )
+    logging.set_verbosity_warning()
+    assert run("bench", "serve")[0] == 0
+    assert heard == [logging.ERROR]
