@@ -19,6 +19,9 @@ from adaspark.method.config import AdaSparkConfig
 from adaspark.trace.flops import Flops, Parts
 from adaspark.trace.trace import Trace
 
+SHAPE = ("layers", "hidden", "intermediate", "heads", "kv_heads", "head_dim")
+"""What a language model's shape must say."""
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -54,10 +57,12 @@ def flops(
     `attention_layers` and `mixer_flops` (among the projections) where some have none; with it go
     the token counts, the two densities and the number of cubes (for the cost of choosing: each
     token is taken to weigh half of them, as a causal video does). `vision` FLOPs (`vision_flops`)
-    are added if given.
+    are added if given. Raises UserError for a trace of no video, a shape that lacks a number, a
+    density that is not from 0 to 1 and a count below 0.
     """
     if isinstance(source, Trace):
         return _from_trace(source)
+    _check(source, (attention_density, ffn_density), (video_tokens, text_tokens, cubes, vision))
     layers, tokens = source["layers"], video_tokens + text_tokens
     rows = attention_layers(source) * source["heads"]
     pairs = rows * tokens * (tokens + 1) / 2
@@ -71,6 +76,19 @@ def flops(
         passed_video_tokens=layers * ffn_density * video_tokens,
     )
     return flops_of(source, counts, vision=vision, chooses=bool(cubes))
+
+
+def _check(shape: Any, densities: tuple[float, ...], counts: tuple[float, ...]) -> None:
+    lacking = [n for n in SHAPE if not isinstance(shape, Mapping) or n not in shape]
+    if lacking:
+        raise UserError(
+            "FLOPs are counted of a trace, or of a model's shape: a mapping with "
+            f"{', '.join(SHAPE)}; it lacks {', '.join(lacking)}."
+        )
+    if not all(0 <= density <= 1 for density in densities):
+        raise UserError(f"Densities are numbers from 0 to 1, got {densities}.")
+    if not all(count >= 0 for count in counts):
+        raise UserError(f"Tokens, cubes and FLOPs are counted from 0, got {counts}.")
 
 
 def _from_trace(trace: Trace) -> Flops:

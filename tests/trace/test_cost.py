@@ -12,6 +12,7 @@ from models import prompt, tiny_model
 from torch.utils.flop_counter import FlopCounterMode
 
 from adaspark import flops, record, sparsify
+from adaspark.errors import UserError
 from adaspark.kernels.backend import use_backend
 from adaspark.method.config import AdaSparkConfig
 from adaspark.trace.cost import vision_flops
@@ -77,6 +78,21 @@ def test_57_percent_needs_both_halves_at_64k() -> None:
     both = flops(QWEN_7B, video_tokens=65536, attention_density=0.30, ffn_density=0.50)
     assert both.reduction == pytest.approx(0.57, abs=0.01)
     assert flops(QWEN_7B, video_tokens=65536, attention_density=0.30).reduction < 0.40
+
+
+@pytest.mark.parametrize(
+    "shape, given, told",
+    [
+        ({}, {}, "it lacks layers, hidden"),
+        (None, {}, "a mapping with layers"),
+        (TOY, {"attention_density": 3.0}, "from 0 to 1"),
+        (TOY, {"ffn_density": float("nan")}, "from 0 to 1"),
+        (TOY, {"video_tokens": -5}, "counted from 0"),
+    ],
+)
+def test_what_no_prefill_has_is_refused(shape: Any, given: dict[str, Any], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        flops(shape, **given)
 
 
 def test_counts_are_ready_for_json() -> None:
