@@ -132,30 +132,36 @@ def _encoded(
     on_progress: OnProgress = None,
     on_growing: Callable[[Path], None] | None = None,
 ) -> Path:
+    growing = _draft(safe).with_suffix(GROWING)
+
     def write(draft: Path) -> None:
-        growing = draft.with_suffix(GROWING)
         if on_growing is None:
             return encode(scanned, draft, on_progress)
-        try:
-            growing.touch()  # it may be requested before its first bytes are written
-            on_growing(growing)
-            return encode(scanned, draft, on_progress, growing=growing)
-        finally:
-            growing.unlink(missing_ok=True)
+        growing.touch()  # it may be requested before its first bytes are written
+        on_growing(growing)
+        return encode(scanned, draft, on_progress, growing=growing)
 
-    return _written(safe, write)
+    try:
+        return _written(safe, write)
+    finally:  # after the whole copy is in place: a request finds one of the two at any time
+        growing.unlink(missing_ok=True)
 
 
 def _written(target: Path, write: Callable[[Path], None]) -> Path:
     """Write beside and move into place, so that a stopped run leaves no half file."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f"{target.stem}.{os.getpid()}-{threading.get_ident()}.part")
+    draft = _draft(target)
     try:
         write(draft)
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
     return target
+
+
+def _draft(target: Path) -> Path:
+    """What this thread writes beside `target`."""
+    return target.with_name(f"{target.stem}.{os.getpid()}-{threading.get_ident()}.part")
 
 
 def _rounded(secs: float) -> str:

@@ -9,7 +9,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Container
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from starlette.requests import Request
 from starlette.responses import (
@@ -23,8 +23,8 @@ from starlette.routing import Route
 
 from adaspark.errors import UserError
 from adaspark.trace.summary import finite_or_none
+from app.media import uploads
 from app.media.copies import Copies
-from app.media.uploads import GROWING
 from app.service.live_runs import LiveRuns
 from app.service.messages import RunMessage
 from app.service.queue import sentence
@@ -118,8 +118,13 @@ def growing(copies: Copies) -> Route:
         path = copies.growing(request.path_params["name"])
         if path is None:
             return PlainTextResponse(GONE, 404)
-        if path.suffix == GROWING:
-            return StreamingResponse(_as_it_grows(path), media_type="video/mp4")
+        if path.suffix == uploads.GROWING:
+            try:  # opened before anything is answered: it may be whole, and removed, by now
+                file = path.open("rb")
+            except FileNotFoundError:
+                path = uploads.finished(path)
+            else:
+                return StreamingResponse(_as_it_grows(file), media_type="video/mp4")
         return FileResponse(path, media_type="video/mp4")
 
     return Route("/studio/growing/{name}", answer)
@@ -150,9 +155,9 @@ def live_run(live_runs: LiveRuns[RunMessage]) -> Route:
     return Route("/studio/runs/{ticket}", answer)
 
 
-async def _as_it_grows(path: Path) -> AsyncIterator[bytes]:
+async def _as_it_grows(growing: BinaryIO) -> AsyncIterator[bytes]:
     """The bytes of a file as they are written; it is complete when it is removed."""
-    with path.open("rb") as file:
+    with growing as file:
         while True:
             is_whole = os.fstat(file.fileno()).st_nlink == 0
             if chunk := file.read(_CHUNK_BYTES):

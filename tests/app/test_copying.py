@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ import av
 import numpy as np
 import pytest
 from clips import copy_packets, write_clip
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
 from adaspark.errors import UserError
 from adaspark.video.clip import DEFAULT_LIMITS, probe
@@ -21,6 +23,7 @@ from app.media.reader.limits import ReaderLimits
 from app.media.reader.pool import Readers
 from app.media.reader.uploads import UploadReader
 from app.media.uploads import make_proxy, make_safe_copy, playable
+from app.web.routes import growing as growing_route
 
 BT601 = {"color_primaries": 6, "color_trc": 6, "colorspace": 6, "color_range": 1}
 BT709 = {"color_primaries": 1, "color_trc": 1, "colorspace": 1, "color_range": 1}
@@ -195,6 +198,40 @@ def test_a_preview_is_served_while_it_grows_and_whole_after_that(
     proxy.touch()
     growing.unlink()
     assert copies.growing(growing.name) == proxy
+
+
+def test_a_preview_is_found_at_each_step_that_ends_it(
+    copies: Copies, proxies: ProxyStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    growing: list[Path] = []
+    found: list[Path | None] = []
+
+    def asked_about(step: Callable[..., Any]) -> Callable[..., Any]:
+        """The step of the writer, and a request before it and after it."""
+
+        def held(*given: Any, **options: Any) -> Any:
+            found.append(copies.growing(growing[0].name))
+            done = step(*given, **options)
+            found.append(copies.growing(growing[0].name))
+            return done
+
+        return held
+
+    path = write_clip(tmp_path / "a.avi", codec="mpeg4")
+    for name in ("replace", "unlink"):
+        monkeypatch.setattr(Path, name, asked_about(getattr(Path, name)))
+    proxy = make_proxy(probe(path), proxies.folder, on_growing=growing.append)
+    assert None not in found and found[0] == growing[0] and found[-1] == proxy
+
+
+def test_a_preview_that_is_whole_before_it_is_opened_is_served_whole(
+    copies: Copies, proxies: ProxyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = proxies.folder / "ab.safe.1-2.growing"
+    (proxies.folder / "ab.safe.mp4").write_bytes(b"whole")
+    monkeypatch.setattr(copies, "growing", lambda _: gone)  # it was there when it was looked for
+    answer = TestClient(Starlette(routes=[growing_route(copies)])).get("/studio/growing/ab")
+    assert (answer.status_code, answer.content) == (200, b"whole")
 
 
 @pytest.mark.parametrize("name", ["ab.mp4", "../ab.growing", "..", "/etc/passwd"])
