@@ -34,6 +34,7 @@ from app.service.settings import Settings, checked_question
 from app.service.time_estimates import TimeEstimates
 from app.web.limits import ServerLimits
 
+FORGOTTEN = "This page was away for long and its run was forgotten; ask again."
 STOPPING_SECS = 2.0
 """How long a run may take to see that it was stopped."""
 
@@ -120,20 +121,21 @@ class Service:
             yield {"state": "error", "error": sentence(error), "field": field}
 
     def retune(self, session_id: str, settings: Settings, number: int = 0) -> Iterator[RunMessage]:
-        """Answer the last question again with other settings; no messages if none was asked.
+        """Answer the last question again with other settings; an error if none is remembered.
 
         The answer is at most as long as the one in view, or a few words if that is shorter.
         """
         session = self.sessions.get(session_id)
         field: Field | None = "dials"
         try:
+            options = settings.options(self.limits)
+            field = None
             asked = session.asked
-            if asked is not None:
-                options = asked.briefly(settings.options(self.limits))
-                field = None
-                run = session.begin(asked, number)
-                options = asked.video.own_options(options)
-                yield from self.run(run, asked, options, conversation=session.clip)
+            if asked is None:
+                raise UserError(FORGOTTEN)
+            options = asked.video.own_options(asked.briefly(options))
+            run = session.begin(asked, number)
+            yield from self.run(run, asked, options, conversation=session.clip)
         except Exception as error:
             yield {"state": "error", "error": sentence(error), "field": field}
 

@@ -19,7 +19,7 @@ from app.media.samples import read_samples
 from app.media.videos import NO_VIDEO
 from app.service.messages import RunMessage
 from app.service.queue import sentence
-from app.service.service import Service
+from app.service.service import FORGOTTEN, Service
 from app.service.settings import Settings, checked_question
 from app.web.limits import ServerLimits
 
@@ -95,8 +95,11 @@ def test_a_setting_changes_the_run_of_the_same_question(service: Service) -> Non
     assert done["summary"]["config"] == {"cube": [1, 2, 2], "attn_top_p": 0.3, "ffn_top_p": 0.7}
 
 
-def test_settings_before_any_video_run_nothing(service: Service) -> None:
-    assert list(service.retune("new", DIALS)) == []
+def test_settings_of_a_question_that_is_not_remembered_end_in_a_sentence(
+    service: Service, engine: FakeEngine
+) -> None:
+    forgotten = {"state": "error", "error": FORGOTTEN, "field": None}
+    assert list(service.retune("new", DIALS)) == [forgotten] and not engine.asked
 
 
 def test_a_newer_run_ends_the_older_without_a_word(service: Service) -> None:

@@ -111,7 +111,12 @@ def upload(page: Page, path: Path) -> None:
 def expect_error(page: Page, words: str) -> str:
     """Wait for a sentence that holds `words` in the page's alert; returns it."""
     alert = page.get_by_role("alert").filter(has_text=words)
-    expect(alert).to_have_count(1, timeout=PATIENCE_MILLIS)
+    try:
+        expect(alert).to_have_count(1, timeout=PATIENCE_MILLIS)
+    except AssertionError as error:  # what the page did instead says why
+        state = page.locator("#viewer").get_attribute("data-state")
+        error.add_note(f"state {state}, phase {page.locator('.phase-text').text_content()!r}")
+        raise
     return alert.inner_text()
 
 
