@@ -16,6 +16,7 @@ import torch
 from coded_clip import write_coded_clip
 from paths import ROOT
 from signals import hears_interrupts
+from waiting import PATIENCE_SECS
 
 from adaspark.model import feature_files, vision
 from adaspark.model.engine import Engine
@@ -98,11 +99,17 @@ from adaspark.model import feature_files, vision
 from adaspark.model.engine import Engine
 from test_feature_files import QUESTION, options
 feature_files.SPILLED_BYTES, vision.SLICES_AT_ONCE = {"cpu": 0}, 2
-engine = Engine(features_folder=Path(sys.argv[2]))
-for event in engine.ask(sys.argv[1], QUESTION, options(engine)):
-    if event[0] == "vision" and event[1] >= 12:
+engine, usual, calls = Engine(features_folder=Path(sys.argv[2])), vision.encode, []
+def encode(*given):
+    calls.append(given)
+    if len(calls) == 5:
         os.kill(os.getpid(), signal.SIGKILL)
+    return usual(*given)
+vision.encode = encode
+for _ in engine.ask(sys.argv[1], QUESTION, options(engine)):
+    pass
 """
+"""Killed by what encodes, where it is: who only hears of it may be any number of frames behind."""
 
 
 @pytest.mark.long
@@ -111,7 +118,9 @@ def test_a_killed_run_is_taken_up_where_it_was(
 ) -> None:
     folders = [str(ROOT), *map(str, (ROOT / "tests", ROOT / "tests" / "model"))]
     given = [str(clip), str(tmp_path / "features"), *folders]
-    done = subprocess.run([sys.executable, "-c", KILLED, *given], timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, *given], timeout=PATIENCE_SECS, check=False
+    )
     assert done.returncode == -signal.SIGKILL
     seen: list[Phase] = []
     assert same(answer(engine, clip, seen), in_memory)
@@ -127,7 +136,7 @@ def waits_for_its_asker_to_leave(engine: Engine) -> None:
     def request(gone: Event) -> Iterator[None]:
         with usual(gone):
             yield
-            assert gone.wait(60)
+            assert gone.wait(PATIENCE_SECS)
 
     engine._files.request = request  # type: ignore[method-assign]
 
@@ -163,7 +172,9 @@ def test_ctrl_c_on_the_command_line_leaves_nothing(clip: Path, tmp_path: Path) -
         "import sys; from adaspark.model import feature_files, vision, features\n"
         "feature_files.SPILLED_BYTES, vision.SLICES_AT_ONCE = {'cpu': 0}, 1\n"
         "usual = vision.encode\n"
-        "def told(*given):\n    print('at work', flush=True)\n    return usual(*given)\n"
+        "def told(*given):\n    print('at work', flush=True)\n"
+        "    sys.stdin.readline()  # it is still at work when it is interrupted\n"
+        "    return usual(*given)\n"
         "vision.encode = told\n"
         "from adaspark.cli import main; sys.exit(main(sys.argv[1:]))"
     )
@@ -172,6 +183,7 @@ def test_ctrl_c_on_the_command_line_leaves_nothing(clip: Path, tmp_path: Path) -
         [sys.executable, "-c", code, *ask],
         env={**os.environ, "ADASPARK_FEATURES": str(folder)},
         cwd=ROOT,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -179,7 +191,7 @@ def test_ctrl_c_on_the_command_line_leaves_nothing(clip: Path, tmp_path: Path) -
     )
     assert child.stdout is not None and "at work" in child.stdout.readline()
     child.send_signal(signal.SIGINT)
-    _, told = child.communicate(timeout=60)
+    _, told = child.communicate("\n", timeout=PATIENCE_SECS)
     assert child.returncode == 130 and "Traceback" not in told
     assert not folder.exists()
 
