@@ -11,13 +11,19 @@ from collections.abc import Iterator
 import awake
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from long import mark_further
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # must precede the first import of Triton, by anybody
 
-settings.register_profile("project", derandomize=True, deadline=None, max_examples=40)
+settings.register_profile(
+    "project",
+    derandomize=True,
+    deadline=None,
+    max_examples=40,
+    suppress_health_check=[HealthCheck.too_slow],  # it judges how fast the machine is
+)
 settings.load_profile("project")
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from browser.serving import free_port, served
+from browser.serving import served
 from tab import Tab
 from visitor import Found, Visitor
 from waiting import until
@@ -171,7 +171,7 @@ def measured(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "ADASPARK_LEFT_SECONDS": str(LEFT_SECS),
         "ADASPARK_MAX_RUNS_A_MINUTE": "6000",  # a soak asks as fast as it is answered
     }
-    arguments = ("-m", "app", "--port", str(free_port()), "--no-browser")
+    arguments = ("-m", "app", "--port", "0", "--no-browser")
     parts: dict[str, Any] = {}
     with served(*arguments, **switches) as url:
         warm_up, secs = 60 * options.warm_up, 60 * (options.warm_up + options.minutes)

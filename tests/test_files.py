@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE_SECS
 
 from adaspark.files import write_whole
 
@@ -29,7 +30,7 @@ def test_threads_that_write_beside_each_other_keep_apart(tmp_path: Path) -> None
     def write(name: str) -> None:
         def slowly(draft: Path) -> None:
             draft.write_text(name)
-            meeting.wait(30)
+            meeting.wait(PATIENCE_SECS)
 
         write_whole(tmp_path / name, slowly)
 
@@ -37,7 +38,7 @@ def test_threads_that_write_beside_each_other_keep_apart(tmp_path: Path) -> None
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE_SECS)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "a", "b": "b"}
 
 

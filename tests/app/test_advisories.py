@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 import httpx
 import pytest
-from browser.serving import free_port, served
+from browser.serving import served
 from packaging.version import Version
 from paths import ROOT
 
@@ -21,7 +21,7 @@ SECRET = "root:"
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = str(tmp_path_factory.mktemp("samples"))
-    with served(str(FAKE_APP), folder, str(free_port())) as address:
+    with served(str(FAKE_APP), folder, "0") as address:
         yield address
 
 

@@ -14,7 +14,7 @@ from clips import write_clip
 from fake_engine import WORDS, FakeEngine, loading
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
-from test_server import FAKE_APP, address, free_port, started
+from test_server import FAKE_APP, address, started
 
 from adaspark.trace.trace import Trace
 from app.media.samples import Sample
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # of gradio_
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     samples, folder = tmp_path_factory.mktemp("samples"), tmp_path_factory.mktemp("temporary")
-    with started(str(FAKE_APP), str(samples), free_port(), folder=folder) as process:
+    with started(str(FAKE_APP), str(samples), "0", folder=folder) as process:
         url = address(process)
         yield Client(url, verbose=False, download_files=str(folder / "down"))
         process.send_signal(signal.SIGINT)

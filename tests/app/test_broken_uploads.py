@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from browser.fake_app import KEPT
-from browser.serving import free_port, served
+from browser.serving import served
 from clips import write_clip
 from paths import ROOT
 from waiting import until
@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(folder: Path) -> Iterator[str]:
-    with served(str(FAKE_APP), str(folder), str(free_port())) as address:
+    with served(str(FAKE_APP), str(folder), "0") as address:
         yield address
 
 

@@ -13,6 +13,7 @@ from clips import write_clip
 from fake_engine import FakeEngine, loading
 from hypothesis import given
 from hypothesis import strategies as st
+from waiting import PATIENCE_SECS
 
 from adaspark.method.config import AdaSparkConfig
 from adaspark.trace.baselines import BASELINES
@@ -153,7 +154,7 @@ def test_a_newer_question_ends_the_run_beside(service: Service) -> None:
     newer = threading.Thread(target=asked, args=(service,))
     newer.start()
     run = service.sessions.get(VISITOR).beside
-    assert run is not None and run.stop.wait(10)
+    assert run is not None and run.stop.wait(PATIENCE_SECS)
     assert last(messages) == {"state": "superseded"}
     newer.join()
 

@@ -18,8 +18,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from browser.serving import free_port
 from paths import ROOT
-from test_server import free_port
+from waiting import PATIENCE_SECS
 
 LAST = (ROOT / "Dockerfile").read_text("utf-8").replace("\\\n", " ").rpartition("\nFROM ")[2]
 
@@ -63,7 +64,7 @@ def test_its_steps_run_and_its_health_check_passes(image: Path) -> None:
         if step.startswith("python "):
             subprocess.run(shlex.split(step), cwd=image, env=given, check=True, capture_output=True)
     [command], [check] = steps("CMD"), steps("HEALTHCHECK")
-    port = free_port()
+    port = str(free_port())
     arguments = json.loads(command.replace("7860", port))
     probe = json.loads(check.partition("CMD ")[2].replace("7860", port))
     with subprocess.Popen(arguments, cwd=image, env=given, stderr=subprocess.PIPE) as process:
@@ -72,7 +73,7 @@ def test_its_steps_run_and_its_health_check_passes(image: Path) -> None:
             assert subprocess.run(probe, env=given).returncode == 0
         finally:
             process.terminate()
-        assert process.wait(60) == 0
+        assert process.wait(PATIENCE_SECS) == 0
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:

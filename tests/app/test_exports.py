@@ -17,6 +17,7 @@ from clips import write_clip
 from fake_engine import LAYERS, FakeEngine
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
+from waiting import PATIENCE_SECS
 
 from adaspark.errors import UserError
 from adaspark.method.config import AdaSparkConfig
@@ -286,7 +287,7 @@ def test_two_visitors_may_ask_for_the_same_file_at_once(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE_SECS)
     assert len(found) == 4 and len(set(found)) == 1 and found[0].stat().st_size > 1000
     assert len(list(found[0].parent.iterdir())) == 1
 

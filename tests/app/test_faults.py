@@ -15,11 +15,12 @@ from typing import Any
 
 import httpx
 import pytest
-from browser.serving import free_port, served
+from browser.serving import served
 from clips import write_clip
 from paths import ROOT
 from tab import API, Tab
 from test_server import started
+from waiting import PATIENCE_SECS
 
 from adaspark.assets import BUNDLED_MODEL
 from adaspark.errors import UserError
@@ -50,7 +51,7 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def url(disk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = str(tmp_path_factory.mktemp("samples"))
-    with served(str(FAKE_APP), folder, str(free_port()), ADASPARK_CACHE_DIR=str(disk)) as address:
+    with served(str(FAKE_APP), folder, "0", ADASPARK_CACHE_DIR=str(disk)) as address:
         yield address
 
 
@@ -141,8 +142,8 @@ def test_a_model_that_cannot_be_loaded_ends_the_server_with_a_line_and_status_2(
     folder = tmp_path / "model"
     shutil.copytree(BUNDLED_MODEL, folder)
     (next(folder.glob("*.safetensors"))).unlink()
-    arguments = ("-m", "app", "--no-browser", "--port", str(free_port()), "--model", str(folder))
+    arguments = ("-m", "app", "--no-browser", "--port", "0", "--model", str(folder))
     with started(*arguments, folder=tmp_path) as process:
-        _, told = process.communicate(timeout=120)
+        _, told = process.communicate(timeout=PATIENCE_SECS)
     assert process.returncode == 2
     assert told.startswith("adaspark: ") and told.count("\n") == 1, told

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from browser.serving import free_port, served
+from browser.serving import served
 from clips import write_clip
 from paths import ROOT
 from tab import API, Tab
@@ -31,7 +31,14 @@ def url(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[str]:
     """A server that forgets who has left at once."""
     folder = str(tmp_path_factory.mktemp("samples"))
     switches = {"ADASPARK_CACHE_DIR": str(cache), "ADASPARK_LEFT_SECONDS": "1"}
-    with served(str(FAKE_APP), folder, str(free_port()), **switches) as address:
+    with served(str(FAKE_APP), folder, "0", **switches) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def patient_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server that remembers who has no page open for the usual while."""
+    with served(str(FAKE_APP), str(tmp_path_factory.mktemp("samples")), "0") as address:
         yield address
 
 
@@ -107,9 +114,9 @@ def test_a_second_page_of_the_same_browser_is_the_same_visitors(
     assert second.call("sample", name="02_tall")["sample"] == "02_tall"
 
 
-def test_a_visitor_may_be_faster_than_the_page_opens(url: str, clip: Path) -> None:
+def test_a_visitor_may_be_faster_than_the_page_opens(patient_url: str, clip: Path) -> None:
     """A file that is chosen before the page has asked for its first clip is not given up for it."""
-    with Tab(url) as tab:
+    with Tab(patient_url) as tab:
         upload(tab, clip)
         assert "url" not in tab.call("greet")
         assert tab.call("describe")["name"] == "private.mp4"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from browser.serving import free_port, served
+from browser.serving import served
 from load import Memory, ask_again, figures, left_in, load, metric
 from paths import ROOT
 from waiting import until
@@ -20,7 +20,7 @@ def test_visitors_at_once_see_what_is_theirs_and_leave_nothing(tmp_path: Path) -
     cache, folder = tmp_path / "cache", tmp_path / "samples"
     folder.mkdir()
     switches = {"ADASPARK_CACHE_DIR": str(cache), "ADASPARK_LEFT_SECONDS": "1"}
-    with served(str(FAKE_APP), str(folder), str(free_port()), **switches) as url:
+    with served(str(FAKE_APP), str(folder), "0", **switches) as url:
         samples, memory = read_samples(folder), Memory(url)
         with memory.watched():
             found = load(url, samples, visitors=6, secs=5, pause_secs=0.2)

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from browser.serving import free_port
 from clips import write_clip
 from long import some_of
 from tab import Tab
 from test_server import FAKE_APP, address, started
+from waiting import PATIENCE_SECS
 
 from app.service.queue import sentence
 from app.web.logs import JsonLines
@@ -57,7 +57,7 @@ def test_neither_question_nor_name_is_logged(
     clip = write_clip(tmp_path / "zebra-file.mp4", frames=8)
     broken = tmp_path / "zebra-file.mkv"
     broken.write_bytes(b"zebra" * 100)
-    with started(str(FAKE_APP), str(tmp_path), str(free_port()), folder=tmp_path) as process:
+    with started(str(FAKE_APP), str(tmp_path), "0", folder=tmp_path) as process:
         with Tab(address(process)) as tab:
             tab.call("greet")
             for path in (clip, broken):
@@ -66,7 +66,7 @@ def test_neither_question_nor_name_is_logged(
             for question in ("zebra-question", "zebra fail", "zebra refuse"):
                 tab.call("ask", [question, *tab.values("ask")[1:]], run=1)
         process.terminate()
-        said, told = process.communicate(timeout=60)
+        said, told = process.communicate(timeout=PATIENCE_SECS)
     assert not any(secret in said + told for secret in SECRETS) and "Traceback" not in told
     lines = told.splitlines()
     if as_json == "1":

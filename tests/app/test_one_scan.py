@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from clips import write_clip
 from fake_engine import loading
+from waiting import PATIENCE_SECS
 
 from adaspark.errors import UserError
 from adaspark.model.engine import Engine
@@ -123,16 +124,16 @@ def test_threads_that_ask_at_once_wait_for_one_scan(
     meeting, found = threading.Barrier(2), []
 
     def slow(*args: Any) -> Any:
-        meeting.wait(30)  # released by the test: others ask while this one reads
+        meeting.wait(PATIENCE_SECS)  # released by the test: others ask while this one reads
         return read_header(*args)
 
     monkeypatch.setattr(video_probe, "read_header", slow)
     threads = [threading.Thread(target=lambda: found.append(scan(path))) for _ in range(4)]
     for thread in threads:
         thread.start()
-    meeting.wait(30)
+    meeting.wait(PATIENCE_SECS)
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE_SECS)
     assert reads == {"clip.mp4": 1}
     assert len(found) == 4 and all(each is found[0] for each in found)
 

@@ -20,7 +20,7 @@ import pytest
 from gradio_client import Client
 from paths import ASSETS, ROOT
 from test_batches import write_batch
-from test_server import address, free_port, started
+from test_server import address, started
 
 from adaspark import Trace
 from adaspark.errors import UserError
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::R
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the running studio."""
-    arguments = ("-m", "app", "--no-browser", "--port", free_port(), *["--mcp"] * HAS_MCP)
+    arguments = ("-m", "app", "--no-browser", "--port", "0", *["--mcp"] * HAS_MCP)
     batches = tmp_path_factory.mktemp("batches")
     write_batch(batches / "first")
     temporary = tmp_path_factory.mktemp("temporary")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from fake_engine import LAYERS, WORDS, FakeEngine, loading
 from service_asked import DIALS, QUESTION, last, ready, scene_of
+from waiting import PATIENCE_SECS
 
 from adaspark.model.byte_store import ByteStore
 from adaspark.model.events import Result
@@ -112,9 +113,9 @@ def test_a_newer_run_ends_the_older_without_a_word(service: Service) -> None:
 
     thread = threading.Thread(target=listen)
     thread.start()
-    assert started.wait(30)
+    assert started.wait(PATIENCE_SECS)
     newer = list(service.ask(session_id, QUESTION, DIALS))
-    thread.join(30)
+    thread.join(PATIENCE_SECS)
     assert {m["state"] for m in older} == {"running"}
     assert newer[-1]["state"] == "done" and newer[-1]["question"] == QUESTION
 
@@ -265,6 +266,6 @@ def test_two_visitors_asking_at_once_both_get_their_own_answer(service: Service)
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE_SECS)
     assert [found[s]["summary"]["config"]["cube"][0] for s in "ab"] == [1, 2]
     assert found["a"]["key"] != found["b"]["key"]

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 import yaml
+from browser.serving import free_port
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from paths import ROOT
-from test_server import address, free_port
+from test_server import address
 from zero_gpu import Lender, serving
 
 from app.web.spaces import PARTS, main
@@ -82,7 +83,7 @@ def space(lender: Lender, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         "SPACES_ZERO_DEVICE_API_URL": lender.url,
         "ADASPARK_MAX_VIDEO_TOKENS": "3000",
         "GRADIO_SERVER_NAME": "127.0.0.1",
-        "GRADIO_SERVER_PORT": free_port(),
+        "GRADIO_SERVER_PORT": str(free_port()),
         "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
         "TMPDIR": str(folder),
     }

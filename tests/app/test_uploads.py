@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from clips import copy_packets, hide_after, is_upright, number_in, write_clip
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from adaspark.errors import UserError
 from adaspark.video.clip import Limits, Sampling, content_hash, probe, read_clip
@@ -210,7 +210,7 @@ def test_the_facts_line_of_one_frame(tmp_path: Path) -> None:
     )
 
 
-PAGE = """async (source) => {
+OPEN = """async (source) => {
     const video = document.body.appendChild(document.createElement('video'));
     video.muted = true;
     video.src = source;
@@ -218,20 +218,21 @@ PAGE = """async (source) => {
         video.onloadeddata = ready;
         video.onerror = () => failed(new Error(video.error.message));
     });
-    const canvas = document.createElement('canvas');
-    [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
-    const shown = [];
-    for (const time of %s) {
-        const sought = new Promise(ready => { video.onseeked = ready; });
-        video.currentTime = time;
-        await sought;
-        // On a busy machine the old picture may be painted once more: let the new one come.
-        await new Promise(ready => setTimeout(ready, 120));
-        canvas.getContext('2d').drawImage(video, 0, 0);
-        shown.push(canvas.toDataURL('image/png'));
-    }
-    return {shown, duration: video.duration};
+    return video.duration;
 }"""
+SEEK = """async (time) => {
+    const video = document.querySelector('video');
+    const sought = new Promise(ready => { video.onseeked = ready; });
+    video.currentTime = time;
+    await sought;
+}"""
+PICTURE = """() => {
+    const video = document.querySelector('video'), canvas = document.createElement('canvas');
+    [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
+    canvas.getContext('2d').drawImage(video, 0, 0);
+    return canvas.toDataURL('image/png');
+}"""
+LOOKS = 100
 
 
 @pytest.mark.few(2)
@@ -254,27 +255,42 @@ def test_chromium_shows_each_frame_at_its_time(
     proxy = make_proxy(probe(path), tmp_path / "proxies")
     address = "data:video/mp4;base64," + base64.b64encode(proxy.read_bytes()).decode()
     visible = [n for n, gap in enumerate(np.diff(GAPS_MILLIS)) if gap >= 40]
-    instants = [GAPS_MILLIS[n] / 1000 + 0.02 for n in visible]
     # Its own thread: another test's Playwright may hold this one's event loop.
     with ThreadPoolExecutor(max_workers=1) as threads:
-        played = threads.submit(in_chromium, PAGE % instants, address).result()
-    shown = [picture_from_data_url(url) for url in played["shown"]]
+        duration, shown = threads.submit(in_chromium, address, visible).result()
     assert [number_in(picture) for picture in shown] == visible
     assert all(is_upright(picture) for picture in shown)
     # The last frame's own length is a guess where frames vary and depend on later ones.
-    assert played["duration"] == pytest.approx(probe(path).duration_secs, abs=0.1)
+    assert duration == pytest.approx(probe(path).duration_secs, abs=0.1)
 
 
-def in_chromium(script: str, argument: str) -> Any:
-    """Run a script on an empty page of the system's Chromium, else of Playwright's own."""
+def in_chromium(address: str, frames: list[int]) -> tuple[float, list[Any]]:
+    """A video's duration, and what the system's Chromium, else Playwright's own, shows where
+    each of the frames is to be seen.
+    """
     system = shutil.which("chromium") or shutil.which("chromium-browser")
     with sync_playwright() as playwright:
         if not (system or Path(playwright.chromium.executable_path).exists()):
             pytest.skip("no Chromium is installed")
         browser = playwright.chromium.launch(executable_path=system, args=["--no-sandbox"])
-        result = browser.new_page().evaluate(script, argument)
+        page = browser.new_page()
+        duration = page.evaluate(OPEN, address)
+        shown = [settled(page, number) for number in frames]
         browser.close()
-    return result
+    return duration, shown
+
+
+def settled(page: Page, number: int) -> Any:
+    """The picture where a frame is to be seen, when it is that one or has not become it for long:
+    a busy machine may paint the old one once more.
+    """
+    page.evaluate(SEEK, GAPS_MILLIS[number] / 1000 + 0.02)
+    for _ in range(LOOKS):
+        picture = picture_from_data_url(page.evaluate(PICTURE))
+        if number_in(picture) == number:
+            break
+        page.wait_for_timeout(100)
+    return picture
 
 
 def picture_from_data_url(url: str) -> Any:

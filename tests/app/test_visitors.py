@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import PATIENCE_SECS
 
 from app.service import sessions
 from app.service.belongings import Belongings
@@ -39,7 +40,7 @@ def test_of_runs_begun_at_once_all_but_one_are_cancelled(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE_SECS)
     lost = [run for run in made if run is not session.run and run is not session.beside]
     assert len(made) == 2 and len(lost) == 1 and lost[0].superseded
 

@@ -17,7 +17,7 @@ from playwright.sync_api import (
     expect,
     sync_playwright,
 )
-from serving import ARGUMENTS, CHROMIUM, ROOT, free_port, served
+from serving import ARGUMENTS, CHROMIUM, ROOT, served
 from viewer_page import open_viewer, renew
 
 OpenPage = Callable[..., Page]
@@ -47,7 +47,7 @@ def studio_url() -> Iterator[str]:
     if running := os.environ.get("ADASPARK_URL"):
         yield running
         return
-    with served("-m", "app", "--port", str(free_port()), "--no-browser") as url:
+    with served("-m", "app", "--port", "0", "--no-browser") as url:
         yield url
 
 
@@ -61,7 +61,7 @@ def fake_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fake_url(fake_folder: Path) -> Iterator[str]:
     """The app over an engine without a model, two samples, slow where the question says so."""
     script = ROOT / "tests" / "browser" / "fake_app.py"
-    with served(str(script), str(fake_folder), str(free_port())) as url:
+    with served(str(script), str(fake_folder), "0") as url:
         yield url
 
 

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.waiting import PATIENCE_SECS
+
 ROOT = Path(__file__).parents[2]
 ARGUMENTS = [
     "--no-sandbox",
@@ -28,7 +30,7 @@ def running(url: str | None) -> Iterator[str]:
     if url:
         yield url
         return
-    with served("-m", "app", "--port", str(free_port()), "--no-browser") as address:
+    with served("-m", "app", "--port", "0", "--no-browser") as address:
         yield address
 
 
@@ -50,7 +52,7 @@ def served(*arguments: str, **switches: str) -> Iterator[str]:
         yield _address(process)
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(PATIENCE_SECS)
         if process.stdout:
             process.stdout.close()
 

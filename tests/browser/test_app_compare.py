@@ -6,7 +6,17 @@ from pathlib import Path
 
 import av
 import pytest
-from app_page import PATIENCE_MILLIS, ask, evaluate_in, resize, rev, scene, slider, wait_for_state
+from app_page import (
+    PATIENCE_MILLIS,
+    ask,
+    evaluate_in,
+    expect_phase,
+    resize,
+    rev,
+    scene,
+    slider,
+    wait_for_state,
+)
 from playwright.sync_api import Locator, Page, expect
 
 pytestmark = pytest.mark.browser
@@ -176,18 +186,26 @@ def test_a_new_answer_clears_the_comparison(studio: Page) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("by", ["another video", "a dial"])
 def test_a_comparison_that_another_run_ends_says_so(studio: Page, by: str) -> None:
-    before = rev(studio)
-    ask(studio, "slow please")
+    before, stop = rev(studio), studio.get_by_role("button", name="Stop", exact=True)
+    ask(studio, "hold words")  # asked again of the other rule, it runs until it is ended
+    expect(studio.locator("#answer")).to_have_text("the", timeout=PATIENCE_MILLIS)
+    stop.click()
     wait_for_state(studio, "ready", after_rev=before)
     place, before = panel(studio, "Compare"), rev(studio)
     place.get_by_role("button", name="Compare").click()
-    expect(place.locator(".beside-note")).not_to_be_empty()
+    expect_note(place, "layer 4 of 4")
     if by == "a dial":
         slider(studio, "Top-p attention").press("ArrowLeft")
+        expect(stop).to_be_enabled()
+        expect_phase(studio, "layer 4 of 4")
+        stop.click()
     else:
         studio.locator(".picker .card").nth(1).click()
     wait_for_state(studio, "ready", after_rev=before)
     expect_note(place, "Dropped: it was about the run in view before; run it again.")
+    before = rev(studio)
+    ask(studio, "what now?")  # a comparison that nothing has ended yet is ended by this
+    wait_for_state(studio, "ready", after_rev=before)
 
 
 def test_a_cube_clicked_in_the_player_is_forced_off(studio: Page) -> None:

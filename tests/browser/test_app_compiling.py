@@ -11,7 +11,7 @@ from urllib.request import urlopen
 import pytest
 from app_page import PATIENCE_MILLIS, load_anew, wait_for_state
 from playwright.sync_api import Page, expect
-from serving import ROOT, free_port, served
+from serving import ROOT, served
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 
@@ -27,7 +27,7 @@ def url(tmp_path: Path, compiled: Path) -> Iterator[str]:
     folder = tmp_path / "samples"
     folder.mkdir()
     script = str(ROOT / "tests" / "browser" / "fake_app.py")
-    with served(script, str(folder), str(free_port()), COMPILING=str(compiled)) as address:
+    with served(script, str(folder), "0", COMPILING=str(compiled)) as address:
         yield address
 
 

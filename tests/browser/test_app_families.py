@@ -13,7 +13,7 @@ from checkpoints import hub_checkpoint
 from clips import write_clip
 from gradio_client import Client, handle_file
 from playwright.sync_api import Page, expect
-from serving import free_port, served
+from serving import served
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 LAYERS = 4
@@ -27,7 +27,7 @@ def family_url(
 ) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("hub") / request.param
     hub_checkpoint(folder, family=request.param, layout="new", layers=LAYERS)
-    arguments = ("--port", str(free_port()), "--no-browser", "--model", str(folder))
+    arguments = ("--port", "0", "--no-browser", "--model", str(folder))
     with served("-m", "app", *arguments) as url:
         yield url
 

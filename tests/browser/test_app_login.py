@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from app_page import wait_for_state
 from playwright.sync_api import Page, expect
-from serving import ROOT, free_port, served
+from serving import ROOT, served
 
 from app.web.login import hashed
 
@@ -29,7 +29,7 @@ def test_too_many_wrong_logins_are_told_with_the_wait(
     script = ROOT / "tests" / "browser" / "fake_app.py"
     switches = {"ADASPARK_WRONG_LOGINS": "2", "ADASPARK_LOGIN_SECONDS": "36000"}
     asked = {"ADASPARK_LOGIN": str(allowed), **switches}
-    with served(str(script), str(tmp_path), str(free_port()), **asked) as url:
+    with served(str(script), str(tmp_path), "0", **asked) as url:
         page = open_page(url, ready="text=Login")
         expect(page.get_by_text("AdaSpark Studio")).to_be_visible()  # whose password is asked for
         log_in(page, "ada", "wrong")

@@ -12,7 +12,7 @@ from clips import write_clip
 from long import some_of
 from playwright.sync_api import Page, expect
 from reverse_proxy import proxied
-from serving import ROOT, free_port, served
+from serving import ROOT, served
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 
@@ -46,7 +46,7 @@ def test_everything_works_below_a_folder_that_nobody_told_the_server(
 
 @some_of("told", ["a path that is stripped", "a path that is kept"])
 def test_programs_are_told_the_folder_that_the_server_was(tmp_path: Path, told: str) -> None:
-    with served(FAKE_APP, str(tmp_path), str(free_port()), ROOT_PATH=FOLDER) as url:
+    with served(FAKE_APP, str(tmp_path), "0", ROOT_PATH=FOLDER) as url:
         headers = {"Host": "studio.example", "X-Forwarded-Proto": "https"}
         path = f"{url.rstrip('/')}{FOLDER if 'kept' in told else ''}"
         config = httpx.get(f"{path}/config", headers=headers).json()

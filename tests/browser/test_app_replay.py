@@ -22,7 +22,7 @@ from app_page import (
 )
 from clips import write_clip
 from playwright.sync_api import Page, expect
-from serving import ROOT, free_port, served
+from serving import ROOT, served
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 
@@ -37,7 +37,7 @@ def waiting_url(gate: Path, tmp_path: Path) -> Iterator[str]:
     """The app over a fake engine that is loaded once the gate is there."""
     (tmp_path / "samples").mkdir()
     script = ROOT / "tests" / "browser" / "fake_app.py"
-    with served(str(script), str(tmp_path / "samples"), str(free_port()), str(gate)) as url:
+    with served(str(script), str(tmp_path / "samples"), "0", str(gate)) as url:
         yield url
         gate.touch()  # the app waits for its loading thread before it ends
 
@@ -72,7 +72,7 @@ def test_the_page_is_complete_before_the_model_and_the_first_question_waits_for_
 @pytest.fixture(scope="module")
 def replay_url() -> Iterator[str]:
     """The app as it is on a machine that cannot run any model."""
-    arguments = ("-m", "app", "--port", str(free_port()), "--no-browser")
+    arguments = ("-m", "app", "--port", "0", "--no-browser")
     with served(*arguments, ADASPARK_REPLAY_ONLY="1") as url:
         yield url
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from app_page import PATIENCE_MILLIS
 from clips import number_in, write_clip
 from playwright.sync_api import Browser, Page, expect
 from trace_factory import make_trace
@@ -57,6 +58,15 @@ def frame_on_screen(page: Page) -> int:
     return number_in(pixels.transpose(2, 0, 1))
 
 
+def expect_frame(page: Page, number: int) -> None:
+    """Wait until that frame is on screen: it comes some time after the video has sought it."""
+    for _ in range(PATIENCE_MILLIS // 100):
+        if frame_on_screen(page) == number:
+            return
+        page.wait_for_timeout(100)
+    assert frame_on_screen(page) == number
+
+
 def test_a_video_whose_decoder_dies_is_replaced_at_the_same_place(
     chromium: Browser, tmp_path: Path
 ) -> None:
@@ -81,8 +91,7 @@ def test_a_video_whose_decoder_dies_is_replaced_at_the_same_place(
     expect(page.locator("#viewer")).to_have_attribute("data-state", "ready")
     expect(page.get_by_role("alert")).to_be_hidden()
     assert snapshot(page)["slice"] == slice_
-    page.wait_for_timeout(500)
-    assert frame_on_screen(page) == 6 * slice_
+    expect_frame(page, 6 * slice_)
     page.close()
 
 
@@ -104,8 +113,7 @@ def test_a_frame_that_is_not_the_wanted_one_is_replaced_too(
     page.wait_for_function("!document.querySelector('#viewer video').seeking")
     expect(page.get_by_role("alert")).to_be_hidden()
     assert snapshot(page)["slice"] == 3
-    page.wait_for_timeout(300)
-    assert frame_on_screen(page) == 18
+    expect_frame(page, 18)
     page.close()
 
 

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 import torch
+from waiting import PATIENCE_SECS
 
 from adaspark.method import threads
 from adaspark.model.streaming import Stopped, streamed
@@ -66,7 +67,7 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 
 @pytest.mark.usefixtures("two_threads", "kind")
 def test_threads_work_together() -> None:
-    both = threading.Barrier(2, timeout=20)
+    both = threading.Barrier(2, timeout=PATIENCE_SECS)
     seen = set()
 
     def work() -> None:
@@ -79,7 +80,7 @@ def test_threads_work_together() -> None:
 
 @pytest.mark.usefixtures("two_threads", "kind")
 def test_an_error_of_any_thread_is_raised() -> None:
-    here, both = threading.get_ident(), threading.Barrier(2, timeout=20)
+    here, both = threading.get_ident(), threading.Barrier(2, timeout=PATIENCE_SECS)
 
     def work() -> None:
         both.wait()

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from waiting import PATIENCE_SECS
 
 from adaspark.model.streaming import ahead
 
@@ -53,4 +54,4 @@ def test_no_more_is_made_than_room_is_for_and_leaving_ends_the_thread(depth: int
     assert made.count <= 2 + depth + 1
     before = made.count
     del items
-    assert made.ended.wait(10) and made.count == before
+    assert made.ended.wait(PATIENCE_SECS) and made.count == before
