@@ -34,7 +34,9 @@ from app.service.settings import Settings, checked_question
 from app.service.time_estimates import TimeEstimates
 from app.web.limits import ServerLimits
 
-FORGOTTEN = "This page was away for long and its run was forgotten; ask again."
+FORGOTTEN = (
+    "This page was away for long and was forgotten; load it anew, or choose its video again."
+)
 STOPPING_SECS = 2.0
 """How long a run may take to see that it was stopped."""
 

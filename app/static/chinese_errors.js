@@ -55,7 +55,7 @@ export const ERRORS = [
   ["This run was stopped before its first word.", "此次运行在第一个词之前被停止。"],
   ["This server only replays recorded runs, it has no model; choose one of the sample clips, or start your own studio to ask.", "本服务器只回放录制的运行，没有模型；请选示例片段，或启动自己的 Studio 来提问。"],
   ["This Space's GPU is not to be had now ({=}). The recorded runs of the sample clips need none; or duplicate the Space, or run it on your own machine.", "此 Space 的 GPU 现在不可用（{}）。示例片段的录制运行不需要 GPU；也可复制此 Space，或在自己的机器上运行。"],
-  ["This page was away for long and its run was forgotten; ask again.", "本页离开太久，其运行已被忘记；请再问一次。"],
+  ["This page was away for long and was forgotten; load it anew, or choose its video again.", "本页离开太久，已被忘记；请重新加载，或重新选择视频。"],
   ["The run in view is no longer on the server; ask again.", "当前的运行已不在服务器上；请再问一次。"],
   ["This result is no longer on the server; ask again.", "此结果已不在服务器上；请再问一次。"],
   ["No result has this key, or it is no longer on the server; ask again.", "没有此键的结果，或它已不在服务器上；请再问一次。"],

@@ -77,7 +77,7 @@ export function clear() {
 
 /** @param {ViewerState} state */
 export function start(state) {
-  Object.assign(run, { newest: run.newest + 1, isLost: false });
+  Object.assign(run, { newest: run.newest + 1, isLost: false, unfetched: null });
   run.ticket = crypto.randomUUID?.() ?? Array.from(crypto.getRandomValues(new Uint32Array(6))).join("");
   viewer().setState(state);
   say();
@@ -140,7 +140,7 @@ function finish(state) {
   viewer().setState(state);
   phaseLine(state === "error" ? "No new result" : "Stopped");
   activate(false);
-  emit("asked", ""); // there is nothing to take up again
+  if (!run.unfetched) emit("asked", ""); // there is nothing to take up again
 }
 
 /** The page was cut off, or its request was refused as a whole: the server may know of the run all the same. */

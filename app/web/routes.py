@@ -123,6 +123,8 @@ def growing(copies: Copies) -> Route:
                 file = path.open("rb")
             except FileNotFoundError:
                 path = uploads.finished(path)
+                if not path.exists():  # its writing failed
+                    return PlainTextResponse(GONE, 404)
             else:
                 return StreamingResponse(_as_it_grows(file), media_type="video/mp4")
         return FileResponse(path, media_type="video/mp4")

@@ -101,6 +101,8 @@ def test_settings_of_a_question_that_is_not_remembered_end_in_a_sentence(
 ) -> None:
     forgotten = {"state": "error", "error": FORGOTTEN, "field": None}
     assert list(service.retune("new", DIALS)) == [forgotten] and not engine.asked
+    (refused,) = service.ask("new", QUESTION, DIALS)  # nor is there a video to ask about
+    assert refused["state"] == "error" and refused["error"] == NO_VIDEO
 
 
 def test_a_newer_run_ends_the_older_without_a_word(service: Service) -> None:

@@ -82,6 +82,7 @@ def test_short_prefills_take_more_rounds_in_turn_from_either_end(
 
 @pytest.mark.long
 def test_sparse_takes_no_more_memory_than_stock() -> None:
+    """Of a prompt whose tensors are larger than what the system counts by the way."""
     config = AdaSparkConfig((4, 4, 4), 0.3, 0.5)
     stock, ours = (memory.peak_megabytes("bundled", 2048, c) for c in (None, config))
     assert 0 < ours <= stock

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.waiting import PATIENCE_SECS
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where commands do not look by themselves
+
+from waiting import PATIENCE_SECS
 
 ROOT = Path(__file__).parents[2]
 ARGUMENTS = [

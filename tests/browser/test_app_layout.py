@@ -202,6 +202,7 @@ def test_on_a_phone_no_line_is_cut_off(look: Page, width: int, theme: str) -> No
     assert look.evaluate(CUT) == []
     assert look.evaluate("document.documentElement.scrollWidth") <= width
     look.get_by_role("tab", name="A real answer").click()
+    expect(look.locator(".figures .real pre").first).to_be_visible()
     beside = "nodes => nodes.every((node) => node.getBoundingClientRect().right <= innerWidth)"
     assert look.locator(".figures .real > *").evaluate_all(beside)
 

@@ -114,10 +114,12 @@ def test_slabs_cut_the_sequence_where_slices_of_cubes_end(
 def test_a_cube_has_begun_with_its_first_token(
     grids: list[tuple[int, int, int]], cube: tuple[int, int, int]
 ) -> None:
-    layout = CubeLayout(grids, cube)
-    of_tokens = layout.cube_from_token.tolist()
-    wanted = [len(set(of_tokens[:n])) for n in range(layout.tokens + 1)]
-    assert layout.cubes_begun.tolist() == wanted
+    stamps = [[1 + slice_ % 3 for slice_ in range(grid[0])] for grid in grids]
+    for whole in (CubeLayout(grids, cube), CubeLayout(grids, cube, stamps=stamps)):
+        for layout in (whole, whole.part(whole.tokens // 3, whole.tokens // 3 * 2 + 1)):
+            of_tokens = layout.cube_from_token.tolist()
+            wanted = [len(set(of_tokens[:n])) for n in range(layout.tokens + 1)]
+            assert layout.cubes_begun.tolist() == wanted
 
 
 def test_a_cube_larger_than_the_grid_is_the_whole_video() -> None:

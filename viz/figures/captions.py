@@ -111,7 +111,7 @@ def _statistics(looked: Looked) -> str:
     if main is None:
         return ""
     name, values, low, high = main
-    if values[low] == values[high]:
+    if f"{values[low]:.1f}" == f"{values[high]:.1f}":
         cubes = f"{values[low]:.1f} of {len(view.trace.bounds)} cubes"
         return f"{name}: a query attends to {cubes} in every layer."
     return (

@@ -100,8 +100,7 @@ export class Viewer {
     this.firstLook.check(data);
     if (this.other) this.#compareWith(this.other.b, ...this.other.labels);
     const hover = (/** @type {number | null} */ position) => this.hoverWord(position);
-    const on = { pick: this.on.pick, hover, shown: () => this.draw() };
-    this.parts.words.replaceChildren(...wordRows(data.words, on));
+    this.parts.words.replaceChildren(...wordRows(data.words, { ...this.on, hover, shown: () => this.draw() }));
     const video = data.videoOf(this.view.slice);
     if (video) this.clock.load(video.url, data.durationOf(video));
     this.setState(state);

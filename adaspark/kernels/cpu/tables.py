@@ -165,13 +165,15 @@ class CpuPlan:
 
     def tally(self, sums: Choices, pairs: Ints) -> Tally:
         """What was written to the sums, and the pairs of the tiles [t, G, 2]."""
-        first, text = int(self.tables.tiles[0, 0]), self.text
-        queries = slice(first, first + self._video_queries)
+        first, text, asked = int(self.tables.tiles[0, 0]), self.text, self._video_queries
+        entropies = torch.from_numpy(sums.entropy[:, first : first + asked])
+        if 2 * asked < sums.entropy.shape[1]:  # a view would hold those of all other parts
+            entropies = entropies.clone()
         return Tally(
             self.segments,
             self.segments[0].partial_cube,
             torch.from_numpy(sums.attended),
-            torch.from_numpy(sums.entropy[:, queries]),
+            entropies,
             lambda: torch.from_numpy(pairs.sum((0, 1))[[READ, EXECUTED]]),
             WrittenWords(text, sums.probs, sums.kept) if text.segments else None,
         )
