@@ -215,8 +215,8 @@ BAD_OPTIONS = {
     "--colour red": "unrecognised: --colour red",
     "--json x.json --trace ./x.json": "x.json cannot hold two outputs: name a file for each",
     "--trace x --report x": "x cannot hold two outputs",
-    "--max-bytes 10": "has 261 kB and the limit is 10 bytes: shorten",
-    "--max-bytes 10000": "has 261 kB and the limit is 10 kB: shorten",
+    "--max-bytes 10": "has 261.2 kB and the limit is 10 bytes: shorten",
+    "--max-bytes 10000": "has 261.2 kB and the limit is 10 kB: shorten",
 }
 
 

@@ -51,7 +51,7 @@ def _size(count: int) -> str:
     """So many bytes in the largest unit of which there is one at least."""
     if count >= 10**6:
         return f"{count / 1e6:,.0f} MB"
-    return f"{count / 1e3:.0f} kB" if count >= 10**3 else f"{count} bytes"
+    return f"{count / 1e3:.4g} kB" if count >= 10**3 else f"{count} bytes"
 
 
 def shown_name(path: str | Path) -> str:

@@ -171,7 +171,7 @@ def _scan_images(images: tuple[Path, ...], fps: float | None, limits: Limits) ->
         )
     for path in images:
         check_file(path, limits)
-    check_size(sum(path.stat().st_size for path in images), "The images together", limits)
+    check_size(sum(path.stat().st_size for path in images), "The set of images", limits)
     reader, index, kind, warnings = read_images(images, fps, limits)
     info = _still_info(images[0].parent, "images", kind, reader.size, index)
     info = replace(info, images=images, warnings=warnings)

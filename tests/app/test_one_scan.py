@@ -109,7 +109,7 @@ def test_limits_that_only_refuse_are_checked_without_another_scan(
     scan(path)
     with pytest.raises(UserError, match=r"lasts 2\.0 s and the limit is 1 s"):
         scan(path, Limits(max_duration_secs=1.0))
-    with pytest.raises(UserError, match="MB and the limit is"):
+    with pytest.raises(UserError, match="kB and the limit is 10 bytes"):
         scan(path, Limits(max_bytes=10))
     assert reads == {"clip.mp4": 1}
     with pytest.raises(UserError, match="more than 5 frames"):

@@ -231,7 +231,7 @@ def test_images_that_cannot_be_used_are_refused_in_a_sentence(tmp_path: Path) ->
     with pytest.raises(UserError, match="say with --fps"):
         probe(folder)
     assert "limit is 12,287 pixels" in refusal(folder, max_pixels=128 * 96 - 1)
-    assert "limit is 0 MB" in refusal(folder, max_bytes=1000)
+    assert "limit is 1 kB" in refusal(folder, max_bytes=1000)
     assert "more than 3 images" in refusal(folder, max_frames=3)
     (folder / "shot 2.png").write_bytes(b"\x89PNG but no more")
     assert "shot 2.png is not an image" in refusal(folder)

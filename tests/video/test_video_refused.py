@@ -197,7 +197,7 @@ def test_refused_in_one_sentence(
 @pytest.mark.parametrize(
     ("limits", "says"),
     [
-        (Limits(max_bytes=1000), "limit is 0 MB"),
+        (Limits(max_bytes=1000), "limit is 1 kB"),
         (Limits(max_duration_secs=1.5), "lasts 2.0 s and the limit is 2 s"),
         (Limits(max_pixels=128 * 96 - 1), "128 x 96 pixels and the limit is 12,287 pixels"),
         (Limits(max_frames=23), "more than 23 frames"),
