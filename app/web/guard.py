@@ -78,8 +78,8 @@ class Guard:
         try:
             await self._app(scope, receive, send_guarded)
         except Exception as error:
-            is_queued = scope["method"] == "POST" and _ONLY_QUEUED.search(scope["path"])
-            is_theirs = is_queued is not None and _is_of_values(error)
+            is_queued = scope["method"] == "POST" and bool(_ONLY_QUEUED.search(scope["path"]))
+            is_theirs = is_queued and _is_of_values(error)
             text = "A request was refused: %s" if is_theirs else "A request failed: %s"
             log.log(logging.INFO if is_theirs else logging.ERROR, text, type(error).__name__)
             if not has_begun:
