@@ -103,9 +103,9 @@ def test_without_a_model_asking_is_off_and_says_why(replay: Page) -> None:
 
 def test_without_a_model_the_gallery_is_complete(replay: Page) -> None:
     for card in replay.locator(".picker .card").all():
-        before = rev(replay)
-        card.click()
-        if card.get_attribute("data-name") != "1_needle":
+        if card.get_attribute("aria-pressed") == "false":
+            before = rev(replay)
+            card.click()
             wait_for_state(replay, "ready", after_rev=before)
         drawn = scene(replay)
         expect(question(replay)).to_have_value(drawn["question"])
