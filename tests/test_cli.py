@@ -14,7 +14,6 @@ import gradio
 import pytest
 import torch
 from paths import ROOT
-from transformers.utils import logging
 
 from adaspark.cli import main
 from adaspark.trace.trace import Trace
@@ -305,27 +304,3 @@ def test_the_module_is_the_command() -> None:
         check=False,
     )
     assert_refused((done.returncode, done.stdout, done.stderr), "no readable file")
-
-
-def test_arguments_of_the_app_are_passed_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    called: list[list[str]] = []
-
-    def execve(path: str, argv: list[str], env: dict[str, str]) -> None:
-        called.append(argv)
-        raise SystemExit(0)
-
-    monkeypatch.setattr("adaspark.cli.os.execve", execve)
-    code, _, _ = run("app", "--port", "7861", "--no-browser")
-    assert code == 0 and called[0][1:] == ["-m", "app", "--port", "7861", "--no-browser"]
-
-
-def test_a_comparison_is_without_the_libraries_advice(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    heard: list[int] = []
-    monkeypatch.setattr(
-        "adaspark.bench.serve.run.run", lambda **_: heard.append(logging.get_verbosity()) or 0
-    )
-    logging.set_verbosity_warning()
-    assert run("bench", "serve")[0] == 0
-    assert heard == [logging.ERROR]

@@ -159,8 +159,9 @@ def compare(
 ) -> Comparison:
     """Difference, flips and the non-inferiority verdict of two conditions; scores are [N].
 
-    Non-inferior: the whole 95 % interval of the difference lies above -margin. Better and worse:
-    it lies above 0, or under -margin, and McNemar's test agrees (p < 0.05).
+    Non-inferior: the whole 95 % interval of the difference lies above -margin. Worse: it lies under
+    it. Better, which asks for more than a loss does: it lies above 0, and McNemar's test agrees
+    (p < 0.05).
     """
     treated, baseline = _paired(treated, baseline)
     difference = paired_difference(treated, baseline, videos)
@@ -218,12 +219,11 @@ def grounding(ious: ArrayLike, videos: Sequence[Hashable] | None = None) -> dict
 
 
 def _verdict(difference: Estimate, p: float, margin: float) -> Verdict:
-    agrees = p < 1 - CONFIDENCE
-    if difference.low > 0 and agrees:
+    if difference.low > 0 and p < 1 - CONFIDENCE:
         return "better"
     if difference.low > -margin:
         return "non-inferior"
-    return "worse" if difference.high < -margin and agrees else "undecided"
+    return "worse" if difference.high < -margin else "undecided"
 
 
 def _signed(points: float) -> str:
